@@ -1,0 +1,1 @@
+//! Tells an operator the state: health, ready, metrics. It is handed handles and imports no other room.

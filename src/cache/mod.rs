@@ -1,0 +1,1 @@
+//! Remembers an answer until its TTL ends; the time is an argument.

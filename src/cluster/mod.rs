@@ -1,0 +1,8 @@
+//! Mirrors Services, EndpointSlices, Pods and Namespaces and derives their names and records.
+//!
+//! Raw objects stop at [`facts`], which keeps only the fields that an answer depends on. [`Index`] is plain and sync.
+
+pub mod facts;
+mod index;
+
+pub use index::{Index, Settings};

@@ -1,0 +1,1 @@
+//! Text to tokens: white space, quotes, comments, `{$ENV}`.

@@ -1,0 +1,1 @@
+//! From a server block to its chain, in CoreDNS's fixed order.

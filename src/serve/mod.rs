@@ -1,0 +1,1 @@
+//! Carries bytes between listeners, the zone and the chain; size and connection limits.

@@ -1,0 +1,1 @@
+//! Asks another resolver and returns its answer; pools, health, retries.

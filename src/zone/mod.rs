@@ -1,0 +1,16 @@
+//! Answers a question from an immutable version of the cluster's names; publishes the next version.
+//!
+//! Nothing reached from [`answer`](answer()) waits, locks or allocates.
+
+mod answer;
+mod endpoints;
+mod publish;
+mod sample;
+mod service;
+mod view;
+
+pub use answer::{Answered, answer};
+pub use endpoints::{Change, Endpoints, State};
+pub use publish::{Changes, Publisher, Reader, pair};
+pub use service::{Pointer, Port, Protocol, Service, ServiceKind, ServiceName};
+pub use view::{Fallthrough, Pods, View};

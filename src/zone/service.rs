@@ -1,0 +1,112 @@
+//! A Service as the zone knows it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Endpoints;
+use crate::wire::{Label, Name};
+
+/// The name of a Service below `svc.ZONE`: two labels in wire format, lower case, as `\x05kubia\x07default`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ServiceName(Arc<Box<[u8]>>);
+
+impl ServiceName {
+    /// Joins Service and namespace.
+    pub fn new(service: &Label, namespace: &Label) -> Self {
+        let (service, namespace) = (service.as_bytes(), namespace.as_bytes());
+        let mut wire = Vec::with_capacity(service.len() + namespace.len() + 2);
+        for label in [service, namespace] {
+            wire.push(label.len() as u8);
+            wire.extend_from_slice(label);
+        }
+        Self(Arc::new(wire.into_boxed_slice()))
+    }
+
+    /// Both labels with their length octets, without a root label.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The Service's label.
+    pub fn service(&self) -> &[u8] {
+        let len = self.0.first().map_or(0, |&len| usize::from(len));
+        self.0.get(1..=len).unwrap_or_default()
+    }
+
+    /// The namespace's label.
+    pub fn namespace(&self) -> &[u8] {
+        let len = self.0.first().map_or(0, |&len| usize::from(len));
+        self.0.get(len + 2..).unwrap_or_default()
+    }
+}
+
+/// One version of one Service, immutable once published.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name and namespace.
+    pub name: ServiceName,
+    /// What its bare name answers.
+    pub kind: ServiceKind,
+    /// Its ready endpoints, headless or not: `ENDPOINT.SERVICE.NAMESPACE.svc` answers for both.
+    pub endpoints: Endpoints,
+}
+
+/// What the bare name of a Service stands for.
+#[derive(Clone, Debug)]
+pub enum ServiceKind {
+    /// Virtual addresses of its own.
+    ClusterIp {
+        /// One or two: IPv4, IPv6.
+        addresses: Box<[IpAddr]>,
+        /// The Service's ports.
+        ports: Arc<[Port]>,
+    },
+    /// The addresses of its ready endpoints (`clusterIP: None`).
+    Headless,
+    /// Another name.
+    ExternalName(Name),
+}
+
+/// A port of a Service or of a slice.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Port {
+    /// Its name; `None` when it has none.
+    pub name: Option<Label>,
+    /// Its transport protocol.
+    pub protocol: Protocol,
+    /// Its number.
+    pub number: u16,
+}
+
+/// A transport protocol as the Kubernetes API spells it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// The label after the underscore: `tcp`, `udp`, `sctp`.
+    pub fn label(self) -> &'static [u8] {
+        match self {
+            Self::Tcp => b"tcp",
+            Self::Udp => b"udp",
+            Self::Sctp => b"sctp",
+        }
+    }
+}
+
+/// What the reverse name of an address points to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pointer {
+    /// The Service that has this ClusterIP.
+    Service(ServiceName),
+    /// The one endpoint that has this address: its label and its Service.
+    Endpoint(Label, ServiceName),
+    /// Several endpoints, sorted.
+    Endpoints(Box<[(Label, ServiceName)]>),
+}

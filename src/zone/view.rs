@@ -1,0 +1,54 @@
+//! One `kubernetes` directive's way of looking at the zone: which names it answers, and how.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use super::Reader;
+use crate::wire::{Label, Name};
+
+/// The settings of one `kubernetes` directive, with the zone that it answers from.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The cluster's names.
+    pub reader: Reader,
+    /// Forward and reverse zones, as listed; the longest that holds the qname counts.
+    pub zones: Vec<Name>,
+    /// TTL of every record, 0 to 3600 seconds.
+    pub ttl: u32,
+    /// How `A-B-C-D.NAMESPACE.pod` is answered.
+    pub pods: Pods,
+    /// The namespaces that are exposed; `None` for all.
+    pub namespaces: Option<HashSet<Label>>,
+    /// `ignore empty_service`: a Service without a ready endpoint is NXDOMAIN.
+    pub ignore_empty: bool,
+    /// `zonal`: names below `_zone` are answered.
+    pub zonal: bool,
+    /// Where a name that does not exist is handed on to the next plugin.
+    pub fallthrough: Fallthrough,
+    /// Addresses of this server, for `ns.dns.ZONE` and the NS records.
+    pub local: Vec<IpAddr>,
+}
+
+/// How names of pods are answered (`pods` in the Corefile).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Pods {
+    /// Not at all.
+    #[default]
+    Disabled,
+    /// From the name alone, for each existing namespace.
+    Insecure,
+    /// Only when a pod of that namespace has the address.
+    Verified,
+}
+
+/// Where NXDOMAIN is handed on (`fallthrough` in the Corefile).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Fallthrough {
+    /// Nowhere.
+    #[default]
+    None,
+    /// In all zones.
+    All,
+    /// In these zones and below them.
+    Zones(Vec<Name>),
+}
