@@ -1,16 +1,28 @@
 //! Writes an answer into the caller's buffer: header, question, records, OPT, always compressed.
+//!
+//! A name that stands in the answer has a [`Place`], to which owners point. Targets of SRV records are never
+//! compressed (RFC 2782) but have a place all the same; other targets are compressed against the question and against
+//! the first target that was written whole.
 
 use std::net::IpAddr;
 
-use super::{Question, Rcode};
+use super::{Edns, Failure, OwnEdns, Question, Rcode};
 
-/// An answer under construction in a caller's buffer. Owners are compressed; the size limit holds at every moment.
+/// An answer under construction in a caller's buffer. The size limit holds at every moment.
+///
+/// Sections are written in their order; what does not fit is [`Full`] and leaves the answer as it was.
 #[derive(Debug)]
 pub struct Answer<'b> {
     buffer: &'b mut [u8],
     len: usize,
+    /// Where records must end: the size limit, less what the OPT record takes.
     limit: usize,
+    flags: u16,
     counts: [u16; 4],
+    anchors: Anchors,
+    edns: Option<Edns>,
+    own: &'b OwnEdns,
+    extended: Option<u16>,
 }
 
 /// The record did not fit: nothing was written.
@@ -28,30 +40,478 @@ pub enum Section {
     Additional = 3,
 }
 
-/// Where a name stands in the answer: the target of compression pointers.
+/// Where a name stands in the answer.
+///
+/// Pointers reach no further than octet 16,383. Owners at places behind it are written anew, as short as can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(pub(crate) usize);
 
+/// The owner of a record.
+#[derive(Clone, Copy, Debug)]
+pub enum Owner<'n> {
+    /// A name that stands already: the question, a part of it, or a target.
+    At(Place),
+    /// One label (without its length octet), and the name above it that stands already.
+    Below(&'n [u8], Place),
+    /// A name in wire format, uncompressed.
+    Wire(&'n [u8]),
+}
+
+/// A name in RDATA: a label and the name above it, so that the second part is put together once for many records.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'n> {
+    /// The first label, without its length octet, 1 to 63 octets; empty for none.
+    pub label: &'n [u8],
+    /// The rest in wire format, uncompressed, with its root label.
+    pub rest: &'n [u8],
+}
+
+impl<'n> Target<'n> {
+    /// A name in wire format, uncompressed.
+    pub fn wire(name: &'n [u8]) -> Self {
+        Self { label: &[], rest: name }
+    }
+}
+
+const HEADER: usize = 12;
+const QR: u16 = 0x8000;
+const AA: u16 = 0x0400;
+const TC: u16 = 0x0200;
+/// Opcode, RD and CD: what an answer copies from its query (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6).
+const COPIED: u16 = 0x7910;
+
 impl<'b> Answer<'b> {
-    /// Starts the answer to a question: header with QR, the opcode and RD of the query; the question as spelled.
-    /// Eleven octets of `limit` are kept back for the OPT record when the query had one.
-    pub fn new(question: &Question<'_>, buffer: &'b mut [u8], limit: usize) -> Self {
-        let _ = (question, &buffer, limit);
-        todo!()
+    /// Starts the answer to a question: header with QR, the opcode, RD and CD of the query; the question as spelled.
+    /// The octets of the OPT record are kept back from `limit` when the query had one.
+    ///
+    /// Limits and buffers below 512 octets may not hold the question itself: then nothing fits and
+    /// [`finish`](Self::finish) returns 0.
+    pub fn new(question: &Question<'b>, buffer: &'b mut [u8], limit: usize) -> Self {
+        let (own, edns) = (question.own, question.edns);
+        let limit = limit.min(buffer.len()).min(65_535).saturating_sub(own.len(edns));
+        let mut answer = Self {
+            buffer,
+            len: 0,
+            limit,
+            flags: QR | question.flags & COPIED,
+            counts: [0; 4],
+            anchors: Anchors { question: question.end.saturating_sub(HEADER + 4), shared: None },
+            edns,
+            own,
+            extended: None,
+        };
+        let copied = question.message.get(HEADER..question.end).unwrap_or_default();
+        let mut out = answer.cursor();
+        if out.put(&question.id.to_be_bytes()).and_then(|()| out.put(&[0; 10])).and_then(|()| out.put(copied)).is_ok() {
+            answer.len = out.at;
+            answer.counts = [1, 0, 0, 0];
+        } else {
+            answer.limit = 0;
+        }
+        answer
     }
 
-    /// Writes A or AAAA; the owner is a name that stands already.
+    /// Where the qname stands.
+    pub fn question_place(&self) -> Place {
+        Place(HEADER)
+    }
+
+    /// Where the part of the qname stands that begins at octet `start` of its wire format
+    /// ([`QName::start`](super::QName::start)).
+    pub fn suffix_place(&self, start: usize) -> Place {
+        Place(HEADER + start)
+    }
+
+    /// The octets written so far, without the OPT record.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no record stands in any section.
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().skip(1).all(|&count| count == 0)
+    }
+
+    /// The octets that are left for records.
+    pub fn remaining(&self) -> usize {
+        self.limit.saturating_sub(self.len)
+    }
+
+    /// How many records stand in a section.
+    pub fn count(&self, section: Section) -> u16 {
+        self.counts.get(section as usize).copied().unwrap_or_default()
+    }
+
+    /// Writes A or AAAA.
     ///
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
-    pub fn address(&mut self, section: Section, owner: Place, ttl: u32, address: IpAddr) -> Result<(), Full> {
-        let _ = (section, owner, ttl, address, self.len, self.limit, self.counts, &self.buffer);
-        todo!()
+    pub fn address(&mut self, section: Section, owner: Owner<'_>, ttl: u32, address: IpAddr) -> Result<(), Full> {
+        match address {
+            IpAddr::V4(v4) => self.record(section, owner, 1, ttl, |out, _| out.put(&v4.octets())),
+            IpAddr::V6(v6) => self.record(section, owner, 28, ttl, |out, _| out.put(&v6.octets())),
+        }
+    }
+
+    /// Writes SRV into the answer section and returns where its target stands.
+    ///
+    /// # Errors
+    /// [`Full`] when the record does not fit; nothing is written then.
+    pub fn srv(
+        &mut self,
+        owner: Owner<'_>,
+        ttl: u32,
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: Target<'_>,
+    ) -> Result<Place, Full> {
+        let ([p0, p1], [w0, w1], [n0, n1]) = (priority.to_be_bytes(), weight.to_be_bytes(), port.to_be_bytes());
+        let mut place = 0;
+        self.record(Section::Answer, owner, 33, ttl, |out, shared| {
+            out.put(&[p0, p1, w0, w1, n0, n1])?;
+            place = out.at;
+            // RFC 2782: the target is not compressed.
+            out.label(target.label)?;
+            shared.get_or_insert(Shared { at: out.at, len: target.rest.len() });
+            out.put(target.rest)
+        })?;
+        Ok(Place(place))
+    }
+
+    /// Writes CNAME into the answer section and returns where its target stands.
+    ///
+    /// # Errors
+    /// [`Full`] when the record does not fit; nothing is written then.
+    pub fn cname(&mut self, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<Place, Full> {
+        self.pointing(Section::Answer, owner, 5, ttl, target)
+    }
+
+    /// Writes PTR into the answer section.
+    ///
+    /// # Errors
+    /// [`Full`] when the record does not fit; nothing is written then.
+    pub fn ptr(&mut self, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<(), Full> {
+        self.pointing(Section::Answer, owner, 12, ttl, target).map(|_| ())
+    }
+
+    /// Writes NS and returns where its target stands.
+    ///
+    /// # Errors
+    /// [`Full`] when the record does not fit; nothing is written then.
+    pub fn ns(&mut self, section: Section, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<Place, Full> {
+        self.pointing(section, owner, 2, ttl, target)
+    }
+
+    /// Writes TXT into the answer section; a string past 255 octets is cut there.
+    ///
+    /// # Errors
+    /// [`Full`] when the record does not fit; nothing is written then.
+    pub fn txt(&mut self, owner: Owner<'_>, ttl: u32, strings: &[&[u8]]) -> Result<(), Full> {
+        self.record(Section::Answer, owner, 16, ttl, |out, _| {
+            for string in strings {
+                let string = string.get(..255).unwrap_or(string);
+                out.put(&[string.len() as u8])?;
+                out.put(string)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes the SOA of a cluster zone: primary server `ns.dns.ZONE`, mailbox `hostmaster.ZONE`, refresh 7200, retry
+    /// 1800, expire 86400.
+    ///
+    /// # Errors
+    /// [`Full`] when the record does not fit; nothing is written then.
+    pub fn soa(&mut self, section: Section, zone: Owner<'_>, ttl: u32, serial: u32, minimum: u32) -> Result<(), Full> {
+        // Server and mailbox lie below the zone: they point to it, or to the owner written here.
+        let above = if let Owner::At(place) = zone { place } else { Place(self.len) };
+        self.record(section, zone, 6, ttl, |out, _| {
+            out.put(b"\x02ns\x03dns")?;
+            out.name(Owner::At(above))?;
+            out.put(b"\x0ahostmaster")?;
+            out.name(Owner::At(above))?;
+            for number in [serial, 7200, 1800, 86_400, minimum] {
+                out.put(&number.to_be_bytes())?;
+            }
+            Ok(())
+        })
     }
 
     /// Ends the answer: sets AA, TC and the response code, appends the OPT record. Returns the length.
     pub fn finish(self, rcode: Rcode, authoritative: bool, truncated: bool) -> usize {
-        let _ = (rcode, authoritative, truncated);
-        todo!()
+        let Self { buffer, len, mut flags, mut counts, anchors, edns, own, extended, .. } = self;
+        if len == 0 {
+            return 0;
+        }
+        flags |= if authoritative { AA } else { 0 } | if truncated { TC } else { 0 };
+        let mut out = Cursor { out: buffer, at: len, anchors };
+        if put_opt(&mut out, own, edns, rcode, extended).is_ok() && edns.is_some() {
+            counts[3] += 1;
+        }
+        let len = out.at;
+        put_header(buffer, flags | rcode.0 & 0xf, counts);
+        len
+    }
+
+    /// Writes a record whose RDATA is one name that may be compressed.
+    fn pointing(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rtype: u16,
+        ttl: u32,
+        target: Target<'_>,
+    ) -> Result<Place, Full> {
+        let mut place = 0;
+        self.record(section, owner, rtype, ttl, |out, shared| {
+            place = out.at;
+            out.label(target.label)?;
+            let start = out.at;
+            out.compressed(target.rest)?;
+            if out.at - start == target.rest.len() {
+                shared.get_or_insert(Shared { at: start, len: target.rest.len() });
+            }
+            Ok(())
+        })?;
+        Ok(Place(place))
+    }
+
+    /// Writes one record: `rdata` puts the octets behind RDLENGTH and says which name it wrote whole.
+    #[inline]
+    fn record(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rtype: u16,
+        ttl: u32,
+        rdata: impl FnOnce(&mut Cursor<'_>, &mut Option<Shared>) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        debug_assert!(self.counts.iter().skip(section as usize + 1).all(|&count| count == 0), "sections in order");
+        let mut shared = self.anchors.shared;
+        let mut out = self.cursor();
+        out.name(owner)?;
+        let ([t0, t1], [a, b, c, d]) = (rtype.to_be_bytes(), ttl.to_be_bytes());
+        out.put(&[t0, t1, 0, 1, a, b, c, d, 0, 0])?;
+        let start = out.at;
+        rdata(&mut out, &mut shared)?;
+        let end = out.at;
+        let len = u16::try_from(end - start).map_err(|_| Full)?;
+        out.out.get_mut(start - 2..start).ok_or(Full)?.copy_from_slice(&len.to_be_bytes());
+        let count = self.counts.get_mut(section as usize).ok_or(Full)?;
+        *count = count.checked_add(1).ok_or(Full)?;
+        self.anchors.shared = shared;
+        self.len = end;
+        Ok(())
+    }
+
+    /// A cursor behind what is written, up to the limit.
+    fn cursor(&mut self) -> Cursor<'_> {
+        Cursor { out: self.buffer.get_mut(..self.limit).unwrap_or_default(), at: self.len, anchors: self.anchors }
+    }
+}
+
+impl Place {
+    /// Whether a compression pointer can name it: 14 bits (RFC 1035 section 4.1.4).
+    pub fn is_reachable(self) -> bool {
+        self.0 < 0x4000
+    }
+}
+
+//----------- error_reply ----------------------------------------------------
+
+/// Writes an answer that is an error and nothing else: the header, the question where one could be read, and the OPT
+/// record when the query had one. Returns its length; 0 when there is no message to answer or the buffer is too small.
+pub fn error_reply(message: &[u8], question: Option<&Question<'_>>, rcode: Rcode, buffer: &mut [u8]) -> usize {
+    let Some((&[id0, id1, f0, f1], _)) = message.split_first_chunk::<4>() else { return 0 };
+    if let Some(question) = question {
+        return Answer::new(question, buffer, usize::MAX).finish(rcode, false, false);
+    }
+    let Some(header) = buffer.get_mut(..HEADER) else { return 0 };
+    header.fill(0);
+    header.iter_mut().zip([id0, id1]).for_each(|(place, octet)| *place = octet);
+    put_header(header, QR | u16::from_be_bytes([f0, f1]) & COPIED | rcode.0 & 0xf, [0; 4]);
+    HEADER
+}
+
+/// Writes the answer to a query that failed: its response code, and the Extended DNS Error where the query had an OPT
+/// record (RFC 8914). Returns its length.
+pub fn failure_reply(question: &Question<'_>, failure: &Failure, buffer: &mut [u8]) -> usize {
+    let mut answer = Answer::new(question, buffer, usize::MAX);
+    answer.extended = failure.extended;
+    answer.finish(failure.rcode, false, false)
+}
+
+/// Appends the OPT record of an answer, when the query had one.
+fn put_opt(
+    out: &mut Cursor<'_>,
+    own: &OwnEdns,
+    edns: Option<Edns>,
+    rcode: Rcode,
+    extended: Option<u16>,
+) -> Result<(), Full> {
+    const NSID: u16 = 3;
+    const EXTENDED_ERROR: u16 = 15;
+    let Some(query) = edns else { return Ok(()) };
+    let nsid = own.nsid_for(query);
+    let [size0, size1] = own.payload.to_be_bytes();
+    let [len0, len1] = (nsid.map_or(0, |nsid| 4 + nsid.len() as u16) + extended.map_or(0, |_| 6)).to_be_bytes();
+    // RFC 6891 section 6.1.3: the upper 8 bits of the response code, version 0, DO copied (RFC 3225), no other flag.
+    out.put(&[0, 0, 41, size0, size1, (rcode.0 >> 4) as u8, 0, u8::from(query.dnssec_ok) << 7, 0, len0, len1])?;
+    if let Some(nsid) = nsid {
+        out.put(&NSID.to_be_bytes())?;
+        out.put(&(nsid.len() as u16).to_be_bytes())?;
+        out.put(nsid)?;
+    }
+    if let Some(code) = extended {
+        out.put(&EXTENDED_ERROR.to_be_bytes())?;
+        out.put(&[0, 2])?;
+        out.put(&code.to_be_bytes())?;
+    }
+    Ok(())
+}
+
+/// Fills in the header behind the id.
+fn put_header(buffer: &mut [u8], flags: u16, counts: [u16; 4]) {
+    let octets = [flags, counts[0], counts[1], counts[2], counts[3]];
+    for (place, value) in buffer.iter_mut().skip(2).zip(octets.iter().flat_map(|value| value.to_be_bytes())) {
+        *place = value;
+    }
+}
+
+//----------- Cursor ---------------------------------------------------------
+
+/// Writes behind what stands, never past the end.
+struct Cursor<'a> {
+    out: &'a mut [u8],
+    at: usize,
+    anchors: Anchors,
+}
+
+/// Names that stand whole, so that their ends can be pointed to.
+#[derive(Clone, Copy, Debug)]
+struct Anchors {
+    /// The length of the qname, which stands behind the header.
+    question: usize,
+    /// The first target that was written whole.
+    shared: Option<Shared>,
+}
+
+/// A name that stands whole in the answer.
+#[derive(Clone, Copy, Debug)]
+struct Shared {
+    at: usize,
+    len: usize,
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.at + octets.len();
+        self.out.get_mut(self.at..end).ok_or(Full)?.copy_from_slice(octets);
+        self.at = end;
+        Ok(())
+    }
+
+    #[inline]
+    fn label(&mut self, label: &[u8]) -> Result<(), Full> {
+        if label.is_empty() {
+            return Ok(());
+        }
+        debug_assert!(label.len() < 64, "a label has at most 63 octets");
+        self.put(&[label.len() as u8])?;
+        self.put(label)
+    }
+
+    #[inline]
+    fn pointer(&mut self, place: Place) -> Result<(), Full> {
+        self.put(&(place.0 as u16 | 0xc000).to_be_bytes())
+    }
+
+    /// Writes an owner.
+    #[inline]
+    fn name(&mut self, owner: Owner<'_>) -> Result<(), Full> {
+        match owner {
+            Owner::At(place) if place.is_reachable() => self.pointer(place),
+            Owner::Below(label, place) => {
+                self.label(label)?;
+                self.name(Owner::At(place))
+            }
+            Owner::At(place) => self.again(place),
+            Owner::Wire(name) => self.compressed(name),
+        }
+    }
+
+    /// Writes a name again that stands where no pointer reaches.
+    fn again(&mut self, place: Place) -> Result<(), Full> {
+        let mut name = [0; 255];
+        let len = self.read(place, &mut name).ok_or(Full)?;
+        self.compressed(name.get(..len).ok_or(Full)?)
+    }
+
+    /// Reads a name of the answer, uncompressed; returns its length.
+    fn read(&self, place: Place, into: &mut [u8; 255]) -> Option<usize> {
+        let (mut at, mut len) = (place.0, 0);
+        loop {
+            let &head = self.out.get(at)?;
+            match head {
+                0xc0.. => {
+                    let to = usize::from(u16::from_be_bytes([head & 0x3f, *self.out.get(at + 1)?]));
+                    // We write no pointers forward; this keeps the loop finite all the same.
+                    at = (to < at).then_some(to)?;
+                }
+                _ => {
+                    let octets = self.out.get(at..=at + usize::from(head))?;
+                    into.get_mut(len..len + octets.len())?.copy_from_slice(octets);
+                    (at, len) = (at + octets.len(), len + octets.len());
+                    if head == 0 {
+                        return Some(len);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a name in wire format: its end as a pointer, where the end stands already in the same spelling.
+    fn compressed(&mut self, name: &[u8]) -> Result<(), Full> {
+        let Anchors { question, shared } = self.anchors;
+        let question = Some(Shared { at: HEADER, len: question });
+        let found = [shared, question]
+            .into_iter()
+            .flatten()
+            .filter_map(|anchor| {
+                let (from, into) = common_end(name, self.out.get(anchor.at..anchor.at + anchor.len)?)?;
+                Place(anchor.at + into).is_reachable().then_some((from, Place(anchor.at + into)))
+            })
+            .min_by_key(|&(from, _)| from);
+        match found {
+            Some((from, place)) => {
+                self.put(name.get(..from).ok_or(Full)?)?;
+                self.pointer(place)
+            }
+            None => self.put(name),
+        }
+    }
+}
+
+/// The longest end, in whole labels and at least one, that two names in wire format share: where it begins in each.
+fn common_end(name: &[u8], other: &[u8]) -> Option<(usize, usize)> {
+    let (mut from, mut into) = (0, 0);
+    loop {
+        let (rest, rest_of_other) = (name.get(from..)?, other.get(into..)?);
+        let (&len, &len_of_other) = (rest.first()?, rest_of_other.first()?);
+        if len == 0 || len_of_other == 0 {
+            return None;
+        }
+        if rest == rest_of_other {
+            return Some((from, into));
+        }
+        let (left, left_of_other) = (rest.len(), rest_of_other.len());
+        if left >= left_of_other {
+            from += 1 + usize::from(len);
+        }
+        if left <= left_of_other {
+            into += 1 + usize::from(len_of_other);
+        }
     }
 }

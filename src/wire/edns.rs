@@ -1,4 +1,4 @@
-//! EDNS(0): the OPT record of a query (RFC 6891).
+//! EDNS(0): the OPT record of a query, and of its answer (RFC 6891).
 
 /// What the OPT record of a query says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,4 +11,69 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client asks for the server's identifier (RFC 5001).
     pub nsid: bool,
+}
+
+/// What the server says of itself in the OPT record of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnEdns {
+    /// The UDP payload size that the server takes and sends at most (`bufsize`).
+    pub payload: u16,
+    /// The server's identifier (`nsid`), sent to those who ask for it (RFC 5001); over 200 octets it is left out.
+    pub nsid: Option<Box<[u8]>>,
+}
+
+impl OwnEdns {
+    /// 1232 octets, which no path fragments, and no identifier.
+    pub const DEFAULT: &'static Self = &Self { payload: 1232, nsid: None };
+
+    /// How many octets the OPT record of the answer to `query` takes; none when the query had no OPT.
+    pub fn len(&self, query: Option<Edns>) -> usize {
+        query.map_or(0, |query| 11 + self.nsid_for(query).map_or(0, |nsid| 4 + nsid.len()))
+    }
+
+    /// Whether the answer to `query` has no OPT record.
+    pub fn is_empty(&self, query: Option<Edns>) -> bool {
+        query.is_none()
+    }
+
+    /// The identifier, when the client asked for it.
+    pub(super) fn nsid_for(&self, query: Edns) -> Option<&[u8]> {
+        // The longest question and this leave room in 512 octets.
+        self.nsid.as_deref().filter(|nsid| query.nsid && nsid.len() <= 200)
+    }
+}
+
+/// How large an answer over UDP may be: what the client advertised, at least 512 and at most `bufsize`;
+/// 512 without EDNS (RFC 6891 sections 6.2.3 and 6.2.5).
+pub fn udp_limit(query: Option<Edns>, bufsize: u16) -> usize {
+    query.map_or(512, |query| usize::from(query.payload.clamp(512, bufsize.max(512))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advertised(payload: u16) -> Option<Edns> {
+        Some(Edns { payload, version: 0, dnssec_ok: false, nsid: false })
+    }
+
+    #[test]
+    fn an_answer_over_udp_is_as_large_as_both_sides_allow() {
+        assert_eq!(udp_limit(None, 1232), 512);
+        assert_eq!(udp_limit(advertised(0), 1232), 512);
+        assert_eq!(udp_limit(advertised(511), 1232), 512);
+        assert_eq!(udp_limit(advertised(900), 1232), 900);
+        assert_eq!(udp_limit(advertised(4096), 1232), 1232);
+        assert_eq!(udp_limit(advertised(65_535), 4096), 4096);
+        assert_eq!(udp_limit(advertised(4096), 0), 512);
+    }
+
+    #[test]
+    fn the_identifier_is_for_those_who_ask() {
+        let own = OwnEdns { payload: 1232, nsid: Some(b"node-1".as_slice().into()) };
+        assert_eq!(own.len(None), 0);
+        assert_eq!(own.len(advertised(512)), 11);
+        assert_eq!(own.len(advertised(512).map(|query| Edns { nsid: true, ..query })), 11 + 4 + 6);
+        assert_eq!(OwnEdns::DEFAULT.len(advertised(512).map(|query| Edns { nsid: true, ..query })), 11);
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Not for deciding anything: what the answer is, the zone and the plugins say.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 mod answer;
 mod edns;
 mod error;
@@ -9,8 +11,8 @@ pub mod message;
 mod name;
 mod question;
 
-pub use answer::{Answer, Full, Section};
-pub use edns::Edns;
+pub use answer::{Answer, Full, Owner, Place, Section, Target, error_reply, failure_reply};
+pub use edns::{Edns, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
 pub use name::{Label, Labels, Name, NameError};
 pub use question::{Parsed, QName, Question, parse};

@@ -1,13 +1,16 @@
 //! The question of a query, read in place (RFC 1035 section 4.1).
+//!
+//! Time is linear in the octets, nothing is allocated, and no octet that a client sends is trusted: records behind the
+//! question are stepped over by their lengths, at most four of them, and only an OPT record is looked into.
 
-use super::{Edns, Rcode};
+use super::{Edns, OwnEdns, Rcode};
 
 /// What the octets of one message call for.
 #[derive(Debug)]
 pub enum Parsed<'m> {
     /// A well-formed query with one question.
     Query(Question<'m>),
-    /// A query that is answered with an error and nothing else; [`error_reply`](super::Answer) writes it.
+    /// A query that is answered with an error and nothing else; [`error_reply`](super::error_reply) writes it.
     Refuse {
         /// FORMERR, NOTIMP or BADVERS.
         rcode: Rcode,
@@ -35,6 +38,8 @@ pub struct Question<'m> {
     pub qclass: u16,
     /// The OPT record, where there is one.
     pub edns: Option<Edns>,
+    /// What the server says of itself in the answer: [`OwnEdns::DEFAULT`] until a server block sets its own.
+    pub own: &'m OwnEdns,
     /// Where the question section ends in `message`.
     pub end: usize,
 }
@@ -42,7 +47,12 @@ pub struct Question<'m> {
 impl Question<'_> {
     /// The qname as the client spelled it, in wire format.
     pub fn spelling(&self) -> &[u8] {
-        self.message.get(12..self.end.saturating_sub(4)).unwrap_or_default()
+        self.message.get(HEADER..self.end.saturating_sub(4)).unwrap_or_default()
+    }
+
+    /// Whether the client wants recursion (RD).
+    pub fn recursion_desired(&self) -> bool {
+        self.flags & 0x0100 != 0
     }
 }
 
@@ -51,37 +61,42 @@ impl Question<'_> {
 pub struct QName {
     octets: [u8; 255],
     len: u8,
-    starts: [u8; 127],
+    starts: [u8; 128],
     labels: u8,
 }
 
 impl QName {
     /// The wire format in lower case, with the final root label.
+    #[inline]
     pub fn as_wire(&self) -> &[u8] {
         self.octets.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// How many labels there are, the root not counted.
+    #[inline]
     pub fn label_count(&self) -> usize {
         usize::from(self.labels)
     }
 
-    /// Label `index` counted from the left, in lower case, without its length octet.
+    /// Label `index` counted from the left, in lower case, without its length octet; empty past the last one.
+    #[inline]
     pub fn label(&self, index: usize) -> &[u8] {
-        let _ = index;
-        todo!()
+        if index >= self.label_count() {
+            return &[];
+        }
+        self.octets.get(self.start(index) + 1..self.start(index + 1)).unwrap_or_default()
     }
 
-    /// The name from label `index` on, in wire format.
+    /// The name from label `index` on, in wire format; the root from `label_count()` on.
+    #[inline]
     pub fn suffix(&self, index: usize) -> &[u8] {
-        let _ = (index, self.starts);
-        todo!()
+        self.octets.get(self.start(index)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Where label `index` begins in the wire format (its length octet); `index == label_count()` is the root.
+    /// Where label `index` begins in the wire format (its length octet); from `label_count()` on, the root's place.
+    #[inline]
     pub fn start(&self, index: usize) -> usize {
-        let _ = index;
-        todo!()
+        self.starts.get(index.min(self.label_count())).map_or(0, |&start| usize::from(start))
     }
 }
 
@@ -91,8 +106,153 @@ impl std::fmt::Debug for QName {
     }
 }
 
+const HEADER: usize = 12;
+const OPT: u16 = 41;
+
 /// Reads the question of a message. Time is linear in the octets; nothing is allocated.
+///
+/// What is answered with an error is listed in RFC 8906 and RFC 6891: an opcode other than QUERY (NOTIMP), another
+/// number of questions than one, more records than a query has use for, a name that is compressed, too long or cut
+/// off, a second or malformed OPT record (FORMERR), an EDNS version other than 0 (BADVERS). Octets behind the
+/// last counted record are ignored.
 pub fn parse(message: &[u8]) -> Parsed<'_> {
-    let _ = message;
-    todo!()
+    let Some((header, _)) = message.split_first_chunk::<HEADER>() else { return Parsed::Drop };
+    let [id0, id1, f0, f1, qd0, qd1, an0, an1, ns0, ns1, ar0, ar1] = *header;
+    let flags = u16::from_be_bytes([f0, f1]);
+    if flags & 0x8000 != 0 {
+        // A response: answering it lets two servers keep each other busy for ever (CVE-2024-2169).
+        return Parsed::Drop;
+    }
+    let counts = [[qd0, qd1], [an0, an1], [ns0, ns1], [ar0, ar1]].map(u16::from_be_bytes);
+    let id = u16::from_be_bytes([id0, id1]);
+    let opcode_is_query = flags & 0x7800 == 0;
+    let wrong = if opcode_is_query { Rcode::FORMERR } else { Rcode::NOTIMP };
+    let [questions, answers, authorities, additionals] = counts;
+    if questions != 1 {
+        return Parsed::Refuse { rcode: wrong, question: None };
+    }
+    let Some(mut question) = read_question(message, id, flags) else {
+        return Parsed::Refuse { rcode: wrong, question: None };
+    };
+    if !opcode_is_query {
+        // Only what looks like an OPT record of a query is taken as one: an UPDATE has records of many kinds.
+        if additionals <= 2 && answers <= 1 && authorities <= 1 {
+            let before = usize::from(answers) + usize::from(authorities);
+            question.edns = read_edns(message, question.end, before, usize::from(additionals)).unwrap_or(None);
+        }
+        return Parsed::Refuse { rcode: Rcode::NOTIMP, question: Some(question) };
+    }
+    // IXFR carries its SOA in the authority section (RFC 1995 section 3), TSIG and OPT make two additional records.
+    if answers > 1 || authorities > 1 || additionals > 2 {
+        return Parsed::Refuse { rcode: Rcode::FORMERR, question: Some(question) };
+    }
+    let before = usize::from(answers) + usize::from(authorities);
+    match read_edns(message, question.end, before, usize::from(additionals)) {
+        Ok(edns) => question.edns = edns,
+        Err(Malformed) => return Parsed::Refuse { rcode: Rcode::FORMERR, question: Some(question) },
+    }
+    match question.edns {
+        Some(Edns { version: 1.., .. }) => Parsed::Refuse { rcode: Rcode::BADVERS, question: Some(question) },
+        _ => Parsed::Query(question),
+    }
+}
+
+/// Reads the one question behind the header; a compression pointer has nothing to point to there.
+fn read_question(message: &[u8], id: u16, flags: u16) -> Option<Question<'_>> {
+    let name = message.get(HEADER..)?;
+    let mut starts = [0u8; 128];
+    let mut labels = 0u8;
+    let mut at = 0usize;
+    loop {
+        let len = *name.get(at)?;
+        // At most 127 labels fit below the limit of 255 octets, so there is a place for the root as well.
+        *starts.get_mut(usize::from(labels))? = at as u8;
+        match len {
+            0 => break,
+            1..=63 => at += 1 + usize::from(len),
+            _ => return None,
+        }
+        if at > 254 {
+            return None;
+        }
+        labels += 1;
+    }
+    let len = at + 1;
+    let mut octets = [0u8; 255];
+    let folded = octets.get_mut(..len)?;
+    folded.copy_from_slice(name.get(..len)?);
+    // Length octets are below `A` and stay as they are.
+    folded.make_ascii_lowercase();
+    let (&[t0, t1, c0, c1], _) = name.get(len..)?.split_first_chunk::<4>()?;
+    Some(Question {
+        message,
+        id,
+        flags,
+        qname: QName { octets, len: len as u8, starts, labels },
+        qtype: u16::from_be_bytes([t0, t1]),
+        qclass: u16::from_be_bytes([c0, c1]),
+        edns: None,
+        own: OwnEdns::DEFAULT,
+        end: HEADER + len + 4,
+    })
+}
+
+/// The records behind the question are cut off, or their OPT record is none.
+struct Malformed;
+
+/// Steps over `before` records and looks for the OPT record among the `additionals` behind them.
+fn read_edns(message: &[u8], from: usize, before: usize, additionals: usize) -> Result<Option<Edns>, Malformed> {
+    let mut rest = message.get(from..).ok_or(Malformed)?;
+    let mut edns = None;
+    for index in 0..before + additionals {
+        let owner_is_root = rest.first() == Some(&0);
+        rest = skip_name(rest)?;
+        let (&[t0, t1, c0, c1, _extended, version, z0, _z1, l0, l1], rdata) =
+            rest.split_first_chunk::<10>().ok_or(Malformed)?;
+        let rdlen = usize::from(u16::from_be_bytes([l0, l1]));
+        let (rdata, behind) = rdata.split_at_checked(rdlen).ok_or(Malformed)?;
+        rest = behind;
+        if u16::from_be_bytes([t0, t1]) != OPT || index < before {
+            continue;
+        }
+        // RFC 6891 section 6.1.1: one OPT record at most, its owner is the root.
+        if edns.is_some() || !owner_is_root {
+            return Err(Malformed);
+        }
+        edns = Some(Edns {
+            payload: u16::from_be_bytes([c0, c1]),
+            version,
+            dnssec_ok: z0 & 0x80 != 0,
+            nsid: asks_for_nsid(rdata)?,
+        });
+    }
+    Ok(edns)
+}
+
+/// Steps over the owner of a record. It may end in a pointer, which is not followed.
+fn skip_name(octets: &[u8]) -> Result<&[u8], Malformed> {
+    let mut rest = octets;
+    for _ in 0..128 {
+        let (&len, tail) = rest.split_first().ok_or(Malformed)?;
+        match len {
+            0 => return Ok(tail),
+            1..=63 => rest = tail.get(usize::from(len)..).ok_or(Malformed)?,
+            0xc0.. => return tail.get(1..).ok_or(Malformed),
+            _ => return Err(Malformed),
+        }
+    }
+    Err(Malformed)
+}
+
+/// Walks the options, which must fill the RDATA exactly; options unknown to us are ignored (RFC 6891 section 6.1.2).
+fn asks_for_nsid(rdata: &[u8]) -> Result<bool, Malformed> {
+    const NSID: u16 = 3;
+    let mut rest = rdata;
+    let mut nsid = false;
+    while !rest.is_empty() {
+        let (&[c0, c1, l0, l1], value) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
+        nsid |= u16::from_be_bytes([c0, c1]) == NSID;
+        rest = value.get(usize::from(u16::from_be_bytes([l0, l1]))..).ok_or(Malformed)?;
+    }
+    Ok(nsid)
 }
