@@ -515,3 +515,6 @@ fn common_end(name: &[u8], other: &[u8]) -> Option<(usize, usize)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,3 +256,6 @@ fn asks_for_nsid(rdata: &[u8]) -> Result<bool, Malformed> {
     }
     Ok(nsid)
 }
+
+#[cfg(test)]
+mod tests;

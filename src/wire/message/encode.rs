@@ -1,0 +1,344 @@
+//! From a message to octets: compressed, cut at whole records, in time linear in the octets.
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+
+/// How large a message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// In octets, the OPT record included.
+    pub limit: usize,
+    /// Whether additional records that are left out set TC as well: over UDP some clients read addresses from there
+    /// alone and ask again over TCP only when told to.
+    pub over_udp: bool,
+}
+
+impl Size {
+    /// The size limit over UDP.
+    pub fn udp(limit: usize) -> Self {
+        Self { limit, over_udp: true }
+    }
+
+    /// The size limit over TCP: 65,535 octets.
+    pub fn tcp() -> Self {
+        Self { limit: 65_535, over_udp: false }
+    }
+}
+
+/// Writes a message into `buffer`, which it replaces. Returns whether TC is set.
+///
+/// Owners, and the names in NS, CNAME, PTR, MX and SOA (the types of RFC 1035; RFC 3597 section 4 allows no other),
+/// are compressed, the spelling is kept. What does not fit is left out in whole records: additional records before
+/// authority before answers. Of answers that do not all fit the chain of CNAMEs stays, and of the rest a uniformly
+/// random choice; equal seeds make equal choices. The OPT record stays always. A TSIG signature is not written.
+pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) -> bool {
+    let opt = opt_record(message);
+    let limit = size.limit.min(65_535).saturating_sub(opt.len());
+    buffer.clear();
+    let mut encoder = Encoder { out: buffer, limit, suffixes: HashTable::new(), fresh: Vec::new() };
+    encoder.out.extend_from_slice(&[0; 12]);
+    let mut counts = [0u16; 4];
+    for query in &message.queries {
+        let fits = encoder.whole(|encoder| {
+            encoder.name(query.name());
+            encoder.put(&u16::from(query.query_type()).to_be_bytes());
+            encoder.put(&u16::from(query.query_class()).to_be_bytes());
+            true
+        });
+        counts[0] += u16::from(fits);
+    }
+    let mut random = Random(seed);
+    let answers = encoder.section(&message.answers, &mut random);
+    // Behind a hole nothing else is worth its place: the client asks again over TCP.
+    let mut truncated = message.metadata.truncation || answers.cut;
+    counts[1] = answers.count;
+    if !answers.cut {
+        let authorities = encoder.section(&message.authorities, &mut random);
+        counts[2] = authorities.count;
+        truncated |= authorities.cut && (size.over_udp || answers.count == 0);
+        if !authorities.cut {
+            let additionals = encoder.section(&message.additionals, &mut random);
+            counts[3] = additionals.count;
+            truncated |= additionals.cut && size.over_udp;
+        }
+    }
+    if !opt.is_empty() {
+        encoder.put(&opt);
+        counts[3] += 1;
+    }
+    put_header(message, !opt.is_empty(), truncated, counts, buffer);
+    truncated
+}
+
+/// The OPT record in octets; empty when the message has none.
+fn opt_record(message: &Message) -> Vec<u8> {
+    let Some(edns) = &message.edns else { return Vec::new() };
+    let mut out = Vec::with_capacity(32);
+    out.extend_from_slice(&[0, 0, 41]);
+    out.extend_from_slice(&edns.max_payload().to_be_bytes());
+    out.extend_from_slice(&[message.metadata.response_code.high(), edns.version()]);
+    out.extend_from_slice(&u16::from(*edns.flags()).to_be_bytes());
+    let options = plain(edns.options()).filter(|options| options.len() < 1024).unwrap_or_default();
+    out.extend_from_slice(&(options.len() as u16).to_be_bytes());
+    out.extend_from_slice(&options);
+    out
+}
+
+fn put_header(message: &Message, has_opt: bool, truncated: bool, counts: [u16; 4], buffer: &mut [u8]) {
+    let metadata = &message.metadata;
+    let rcode = match u16::from(metadata.response_code) {
+        // Without OPT the upper bits are lost, and BADVERS would read as NOERROR.
+        16.. if !has_opt => 2,
+        rcode => rcode & 0xf,
+    };
+    let bits = [
+        (metadata.message_type == MessageType::Response, 0x8000),
+        (metadata.authoritative, 0x0400),
+        (truncated, 0x0200),
+        (metadata.recursion_desired, 0x0100),
+        (metadata.recursion_available, 0x0080),
+        (metadata.authentic_data, 0x0020),
+        (metadata.checking_disabled, 0x0010),
+    ];
+    let flags = bits.iter().filter(|(set, _)| *set).fold(0u16, |flags, (_, bit)| flags | bit);
+    let flags = flags | u16::from(u8::from(metadata.op_code) & 0xf) << 11 | rcode;
+    let header = [metadata.id, flags, counts[0], counts[1], counts[2], counts[3]];
+    for (place, octet) in buffer.iter_mut().zip(header.iter().flat_map(|value| value.to_be_bytes())) {
+        *place = octet;
+    }
+}
+
+/// RDATA or options as their own encoder writes them, without compression.
+fn plain(data: &impl BinEncodable) -> Option<Vec<u8>> {
+    let mut octets = Vec::with_capacity(64);
+    let mut encoder = BinEncoder::new(&mut octets);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    data.emit(&mut encoder).ok()?;
+    Some(octets)
+}
+
+//----------- Encoder --------------------------------------------------------
+
+struct Encoder<'b> {
+    out: &'b mut Vec<u8>,
+    limit: usize,
+    /// The names written so far, as a tree of labels from the root down.
+    suffixes: HashTable<Suffix>,
+    /// The entries in the order of their places, to be taken back when a record does not fit.
+    fresh: Vec<Suffix>,
+}
+
+/// One label that stands in the message, below another that stands (or the root, place 0).
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Suffix {
+    hash: u64,
+    /// Where its length octet stands.
+    place: u16,
+    parent: u16,
+}
+
+struct Written {
+    count: u16,
+    cut: bool,
+}
+
+impl Encoder<'_> {
+    /// Writes the records of a section: all of them in their order, or what fits in a random order, CNAMEs first.
+    fn section(&mut self, records: &[Record], random: &mut Random) -> Written {
+        let start = self.out.len();
+        let Written { count, cut } = self.records(records.iter());
+        if !cut {
+            return Written { count, cut };
+        }
+        self.take_back(start);
+        let (aliases, mut others): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| matches!(record.record_type(), RecordType::CNAME));
+        for last in (1..others.len()).rev() {
+            others.swap(last, random.below(last + 1));
+        }
+        let Written { count, .. } = self.records(aliases.into_iter().chain(others));
+        Written { count, cut: true }
+    }
+
+    /// Writes records up to the first that does not fit.
+    fn records<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> Written {
+        let mut count = 0u16;
+        for record in records {
+            let start = self.out.len();
+            let fits = count < u16::MAX && self.record(record) && self.out.len() <= self.limit;
+            if !fits {
+                self.take_back(start);
+                return Written { count, cut: true };
+            }
+            count += 1;
+        }
+        Written { count, cut: false }
+    }
+
+    /// Writes what `write` writes, or nothing when it does not fit.
+    fn whole(&mut self, write: impl FnOnce(&mut Self) -> bool) -> bool {
+        let start = self.out.len();
+        let fits = write(self) && self.out.len() <= self.limit;
+        if !fits {
+            self.take_back(start);
+        }
+        fits
+    }
+
+    /// Forgets everything from an octet on, names included.
+    fn take_back(&mut self, start: usize) {
+        self.out.truncate(start);
+        while let Some(suffix) = self.fresh.pop_if(|suffix| usize::from(suffix.place) >= start) {
+            if let Ok(entry) = self.suffixes.find_entry(suffix.hash, |other| *other == suffix) {
+                entry.remove();
+            }
+        }
+    }
+
+    fn record(&mut self, record: &Record) -> bool {
+        self.name(&record.name);
+        self.put(&u16::from(record.record_type()).to_be_bytes());
+        self.put(&u16::from(record.dns_class).to_be_bytes());
+        self.put(&record.ttl.to_be_bytes());
+        self.put(&[0, 0]);
+        let start = self.out.len();
+        match &record.data {
+            RData::A(address) => self.put(&address.0.octets()),
+            RData::AAAA(address) => self.put(&address.0.octets()),
+            RData::CNAME(name) => self.name(&name.0),
+            RData::NS(name) => self.name(&name.0),
+            RData::PTR(name) => self.name(&name.0),
+            RData::MX(mx) => {
+                self.put(&mx.preference.to_be_bytes());
+                self.name(&mx.exchange);
+            }
+            RData::SOA(soa) => {
+                self.name(&soa.mname);
+                self.name(&soa.rname);
+                for number in [soa.serial, soa.refresh as u32, soa.retry as u32, soa.expire as u32, soa.minimum] {
+                    self.put(&number.to_be_bytes());
+                }
+            }
+            RData::SRV(srv) => {
+                for number in [srv.priority, srv.weight, srv.port] {
+                    self.put(&number.to_be_bytes());
+                }
+                // RFC 2782: not compressed, though owners may point here.
+                self.spelled_out(&srv.target);
+            }
+            RData::Update0(_) => {}
+            other => {
+                let Some(octets) = plain(other) else { return false };
+                self.put(&octets);
+            }
+        }
+        let Ok(len) = u16::try_from(self.out.len() - start) else { return false };
+        let Some(place) = self.out.get_mut(start - 2..start) else { return false };
+        place.copy_from_slice(&len.to_be_bytes());
+        true
+    }
+
+    fn put(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
+    }
+
+    /// Writes a name: the labels that do not stand yet, and a pointer to those that do.
+    fn name(&mut self, name: &Name) {
+        // From the root down: the longest end of the name that stands.
+        let mut standing = 0u16;
+        let mut known = 0;
+        for label in name.iter().rev() {
+            let Some(place) = self.find(label, standing) else { break };
+            standing = place;
+            known += 1;
+        }
+        let fresh = name.iter().len() - known;
+        let mut at = self.out.len();
+        for label in name.iter().take(fresh) {
+            self.put(&[label.len() as u8]);
+            self.put(label);
+        }
+        match standing {
+            0 => self.put(&[0]),
+            place => self.put(&(place | 0xc000).to_be_bytes()),
+        }
+        // The new labels, again from the root down, so that each knows the one above it.
+        let len: usize = name.iter().take(fresh).map(|label| label.len() + 1).sum();
+        at += len;
+        for label in name.iter().take(fresh).rev() {
+            at -= label.len() + 1;
+            let Some(place) = self.note(label, standing, at) else { break };
+            standing = place;
+        }
+    }
+
+    /// Writes a name without a pointer, and notes where its labels stand.
+    fn spelled_out(&mut self, name: &Name) {
+        for label in name.iter() {
+            self.put(&[label.len() as u8]);
+            self.put(label);
+        }
+        let mut at = self.out.len();
+        self.put(&[0]);
+        let mut standing = 0u16;
+        for label in name.iter().rev() {
+            at -= label.len() + 1;
+            let Some(place) = self.find(label, standing).or_else(|| self.note(label, standing, at)) else { break };
+            standing = place;
+        }
+    }
+
+    /// Where a label stands below another.
+    fn find(&self, label: &[u8], parent: u16) -> Option<u16> {
+        let out = &*self.out;
+        self.suffixes
+            .find(hash(label, parent), |suffix| suffix.parent == parent && stands(out, suffix.place, label))
+            .map(|suffix| suffix.place)
+    }
+
+    /// Notes that a label stands at an octet, when a pointer can reach it (RFC 1035 section 4.1.4: 14 bits).
+    fn note(&mut self, label: &[u8], parent: u16, at: usize) -> Option<u16> {
+        let place = u16::try_from(at).ok().filter(|&place| place < 0x4000)?;
+        let suffix = Suffix { hash: hash(label, parent), place, parent };
+        self.suffixes.insert_unique(suffix.hash, suffix, |suffix| suffix.hash);
+        self.fresh.push(suffix);
+        Some(place)
+    }
+}
+
+/// Whether this label stands at this octet.
+fn stands(out: &[u8], place: u16, label: &[u8]) -> bool {
+    let place = usize::from(place);
+    out.get(place).is_some_and(|&len| usize::from(len) == label.len())
+        && out.get(place + 1..=place + label.len()) == Some(label)
+}
+
+/// Seeded once for each process: the labels are chosen by strangers.
+fn hash(label: &[u8], parent: u16) -> u64 {
+    use std::sync::LazyLock;
+    static SEED: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);
+    SEED.hash_one((parent, label))
+}
+
+//----------- Random ---------------------------------------------------------
+
+/// SplitMix64: enough for an order, from a seed that the caller chose.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`. The bias of the multiplication is below one in 2^48 for any section of a message.
+    fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+}
