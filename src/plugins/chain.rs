@@ -1,13 +1,15 @@
 //! A query on its way through the plugins of a server block, and the reply on its way back.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
-use crate::wire::message::{Message, MessageName, RecordType};
-use crate::wire::{Failure, Rcode};
+use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, Record, RecordType, Size};
+use crate::wire::{Failure, Name, Rcode};
+use crate::zone::View;
 
 /// One directive at work in one server block.
 pub trait Plugin: Send + Sync {
@@ -19,8 +21,33 @@ pub trait Plugin: Send + Sync {
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome>;
 
     /// Why a cluster name must come through this plugin; `None` when the zone may answer without it.
-    fn needs_message(&self, cluster_zones: &[crate::wire::Name]) -> Option<String>;
+    fn needs_message(&self, cluster_zones: &[Name]) -> Option<String>;
+
+    /// The cluster's names, of the plugin that answers from them.
+    fn view(&self) -> Option<Arc<View>> {
+        None
+    }
+
+    /// Says what it knows of a query, for `log`, `template`, `rewrite` and `view`. Asked only where `metadata` is loaded.
+    fn metadata(&self, query: &Query, into: &mut Metadata) {
+        let _ = (query, into);
+    }
+
+    /// All records of a zone that it holds, for `transfer`: the SOA first and not again at the end.
+    fn transfer(&self, zone: &MessageName) -> Option<Vec<Record>> {
+        let _ = zone;
+        None
+    }
+
+    /// The search path of the client for `autopath`, when the plugin knows the client.
+    fn search_path(&self, query: &Query) -> Option<Vec<MessageName>> {
+        let _ = query;
+        None
+    }
 }
+
+/// What plugins know of a query, by label: `kubernetes/service`, `forward/upstream`.
+pub type Metadata = HashMap<String, String>;
 
 /// What a plugin does with a query.
 #[derive(Debug)]
@@ -38,14 +65,40 @@ pub enum Outcome {
 /// The plugins behind the present one.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
-    pub(crate) plugins: &'a [Arc<dyn Plugin>],
+    plugins: &'a [Arc<dyn Plugin>],
+    behind: &'static str,
 }
 
 impl<'a> Next<'a> {
-    /// Runs the rest of the chain; [`Outcome::Next`] comes back only when nobody was left.
+    /// The whole chain of a server block.
+    pub fn new(plugins: &'a [Arc<dyn Plugin>]) -> Self {
+        Self { plugins, behind: "" }
+    }
+
+    /// Runs the rest of the chain.
+    ///
+    /// [`Outcome::Next`] comes back only from a chain without any plugin. Where the last plugin hands a query on,
+    /// the operator is told that nobody is left to answer, and the client gets SERVFAIL.
     pub fn run(self, query: &'a mut Query) -> BoxFuture<'a, Outcome> {
-        let _ = (query, self.plugins);
-        todo!()
+        Box::pin(async move {
+            let (mut plugins, mut behind) = (self.plugins, self.behind);
+            while let Some((first, rest)) = plugins.split_first() {
+                behind = first.name();
+                match first.serve(&mut *query, Next { plugins: rest, behind }).await {
+                    Outcome::Next => plugins = rest,
+                    done => return done,
+                }
+            }
+            match behind {
+                "" => Outcome::Next,
+                last => Outcome::Failed(last, Failure::servfail(format!("plugin/{last}: no next plugin found"))),
+            }
+        })
+    }
+
+    /// The plugins themselves, for those that ask their neighbours.
+    pub(crate) fn plugins(&self) -> &'a [Arc<dyn Plugin>] {
+        self.plugins
     }
 }
 
@@ -57,14 +110,67 @@ pub struct Query {
     pub client: Client,
     /// When the message arrived.
     pub received: Instant,
+    /// Its length in octets, as received.
+    pub size: usize,
     /// The server's label in metrics: `dns://:53`.
     pub server: Arc<str>,
     /// The zone of the server block, with a final dot, as in metrics.
     pub zone: Arc<str>,
+    /// What plugins know of the query; filled where `metadata` is loaded.
+    pub metadata: Metadata,
     /// The way back into the whole server, for names that an answer leads to.
     pub resolver: Arc<dyn Resolve>,
     /// How many look-ups led here: [`Resolve`] refuses past 8.
     pub depth: u8,
+}
+
+impl Query {
+    /// The name asked for, as spelled; the root when there is no question.
+    pub fn name(&self) -> MessageName {
+        self.request.queries.first().map_or_else(MessageName::root, |asked| asked.name.clone())
+    }
+
+    /// The type asked for.
+    pub fn qtype(&self) -> RecordType {
+        self.request.queries.first().map_or(RecordType::ZERO, |asked| asked.query_type)
+    }
+
+    /// The class asked for.
+    pub fn qclass(&self) -> DNSClass {
+        self.request.queries.first().map_or(DNSClass::IN, |asked| asked.query_class)
+    }
+
+    /// Whether the client can take DNSSEC records (DO, RFC 3225).
+    pub fn dnssec_ok(&self) -> bool {
+        self.request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok)
+    }
+
+    /// Starts an answer: the id, the question and the flags RD and CD of the query, and an OPT record when it has one.
+    pub fn reply_message(&self) -> Message {
+        message::answer_to(&self.request)
+    }
+
+    /// The same client asks something else: a query of its own, one look-up deeper.
+    pub fn follow(&self, name: &MessageName, qtype: RecordType) -> Self {
+        let mut request = Message::query();
+        request.metadata.id = self.request.metadata.id;
+        request.metadata.op_code = OpCode::Query;
+        request.metadata.recursion_desired = self.request.metadata.recursion_desired;
+        request.metadata.checking_disabled = self.request.metadata.checking_disabled;
+        request.queries.push(Asked::query(name.clone(), qtype));
+        request.edns.clone_from(&self.request.edns);
+        Self {
+            request,
+            client: self.client,
+            received: self.received,
+            size: self.size,
+            server: self.server.clone(),
+            zone: self.zone.clone(),
+            metadata: Metadata::new(),
+            resolver: self.resolver.clone(),
+            depth: self.depth.saturating_add(1),
+        }
+    }
 }
 
 /// Who asks, and by which way.
@@ -89,6 +195,18 @@ pub enum Transport {
     Https,
     /// DNS over QUIC.
     Quic,
+}
+
+impl Transport {
+    /// Its name in logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Https => "https",
+            Self::Quic => "quic",
+        }
+    }
 }
 
 /// Asks the whole server, as a client would: block by zone, then its chain.
@@ -124,7 +242,10 @@ impl Reply {
 
     /// The response code, read without taking octets apart.
     pub fn rcode(&self) -> Rcode {
-        todo!()
+        match &self.body {
+            Body::Octets(octets) => Rcode(u16::from(octets.get(3).copied().unwrap_or(2) & 0x0f)),
+            Body::Message(message) => Rcode(message.metadata.response_code.into()),
+        }
     }
 
     /// The message, to look at or to change; octets are read once.
@@ -132,9 +253,81 @@ impl Reply {
     /// # Errors
     /// When the octets are no message.
     pub fn message(&mut self) -> Result<&mut Message, Failure> {
+        if let Body::Octets(octets) = &self.body {
+            let message = message::decode(octets).map_err(|failure| {
+                Failure::servfail(format!("plugin/{}: its answer cannot be read: {failure}", self.plugin))
+            })?;
+            self.body = Body::Message(Box::new(message));
+        }
         match &mut self.body {
             Body::Message(message) => Ok(message),
-            Body::Octets(_) => todo!(),
+            Body::Octets(_) => Err(Failure::servfail("the answer was not read")),
         }
+    }
+
+    /// The answer as octets that fit a size; what is too much is cut at whole records, `seed` decides which.
+    ///
+    /// # Errors
+    /// When octets that are too many are no message.
+    pub fn into_octets(self, size: Size, seed: u64) -> Result<Vec<u8>, Failure> {
+        let mut buffer = Vec::new();
+        match self.body {
+            Body::Octets(octets) if octets.len() <= size.limit => return Ok(octets),
+            Body::Octets(octets) => {
+                message::fit(&octets, size, seed, &mut buffer)?;
+            }
+            Body::Message(message) => {
+                message::encode(&message, size, seed, &mut buffer);
+            }
+        }
+        Ok(buffer)
+    }
+
+    /// The octets, as long as nobody has looked inside.
+    pub fn as_octets(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Octets(octets) => Some(octets),
+            Body::Message(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Answers, Hands, query, run};
+    use super::*;
+    use crate::wire::message::ResponseCode;
+
+    #[test]
+    fn a_query_passes_those_that_hand_it_on() {
+        let chain: Vec<Arc<dyn Plugin>> = vec![Arc::new(Hands), Arc::new(Answers::with("a.example. 5 IN A 192.0.2.1"))];
+        let Outcome::Reply(mut reply) = run(&chain, &mut query("a.example.", RecordType::A)) else {
+            panic!("no reply")
+        };
+        assert_eq!(reply.message().unwrap().answers.len(), 1);
+    }
+
+    #[test]
+    fn a_chain_that_nobody_answers_fails_at_its_last_plugin() {
+        let chain: Vec<Arc<dyn Plugin>> = vec![Arc::new(Hands)];
+        let Outcome::Failed("hands", failure) = run(&chain, &mut query("a.example.", RecordType::A)) else {
+            panic!("not failed")
+        };
+        assert_eq!(failure.message, "plugin/hands: no next plugin found");
+        assert_eq!(failure.rcode, Rcode::SERVFAIL);
+        assert!(matches!(run(&[], &mut query("a.example.", RecordType::A)), Outcome::Next));
+    }
+
+    #[test]
+    fn octets_are_read_when_somebody_looks() {
+        let asked = query("a.example.", RecordType::A);
+        let mut message = asked.reply_message();
+        message.metadata.response_code = ResponseCode::NXDomain;
+        let mut reply = Reply::from_octets("test", message.to_vec().unwrap());
+        assert_eq!(reply.rcode(), Rcode::NXDOMAIN);
+        assert!(reply.as_octets().is_some());
+        assert_eq!(reply.message().unwrap().queries, asked.request.queries);
+        assert!(reply.as_octets().is_none());
+        assert!(Reply::from_octets("test", vec![1, 2]).message().is_err());
     }
 }

@@ -1,6 +1,33 @@
 //! What one directive does to one query; one file for each directive, named as in the Corefile.
 //!
-//! [`chain`] carries a query from plugin to plugin, [`setup`] turns a server block into its chain, in CoreDNS's fixed order.
+//! [`chain`] carries a query from plugin to plugin, [`setup`] turns a server block into its chain, in CoreDNS's fixed order,
+//! and [`settings`] is what the rest of the server reads of a block. Files not named after a directive serve several:
+//! `names`, `words`, `record`, `metrics`, `directives`.
 
 pub mod chain;
+pub mod kubernetes;
+pub mod settings;
 pub mod setup;
+
+mod bind;
+mod debug;
+mod directives;
+mod errors;
+mod health;
+mod loadbalance;
+mod log;
+mod metrics;
+mod minimal;
+mod names;
+mod nsid;
+mod prometheus;
+mod ready;
+mod record;
+mod reload;
+mod whoami;
+mod words;
+
+#[cfg(test)]
+mod testing;
+
+pub use metrics::register;

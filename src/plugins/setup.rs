@@ -1,1 +1,264 @@
-//! From a server block to its chain, in CoreDNS's fixed order.
+//! From a server block to its chain, in CoreDNS's fixed order, and to the settings that the rest of the server reads.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::chain::{Next, Plugin};
+use super::settings::Settings;
+use super::{directives, kubernetes};
+use crate::corefile::{Corefile, Directive, Error, Key, Scheme, ServerBlock, Token};
+use crate::wire::Name;
+use crate::zone::{Reader, View};
+
+//----------- Block ----------------------------------------------------------
+
+/// A server block, ready to serve.
+pub struct Block {
+    /// What it serves.
+    pub keys: Vec<Key>,
+    /// Its plugins, in order.
+    pub chain: Vec<Arc<dyn Plugin>>,
+    /// Everything that is no plugin.
+    pub settings: Settings,
+}
+
+impl Block {
+    /// The chain, to run a query through.
+    pub fn next(&self) -> Next<'_> {
+        Next::new(&self.chain)
+    }
+
+    /// The cluster's names, where some plugin answers from them.
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.chain.iter().find_map(|plugin| plugin.view())
+    }
+
+    /// The view to answer cluster names from without the chain, or why that cannot be: one reason for each plugin in the way.
+    /// Questions that [`Settings::diverts`] names take the chain all the same.
+    ///
+    /// # Errors
+    /// The reasons, as `PLUGIN: REASON`; none when no plugin answers cluster names at all.
+    pub fn fast(&self) -> Result<Arc<View>, Vec<String>> {
+        let mut reasons = Vec::new();
+        let Some(view) = self.view() else { return Err(reasons) };
+        for plugin in self.chain.iter().take_while(|plugin| plugin.view().is_none()) {
+            if let Some(reason) = plugin.needs_message(&view.zones) {
+                reasons.push(format!("{}: {reason}", plugin.name()));
+            }
+        }
+        if reasons.is_empty() { Ok(view) } else { Err(reasons) }
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain: Vec<&str> = self.chain.iter().map(|plugin| plugin.name()).collect();
+        f.debug_struct("Block").field("keys", &self.keys).field("chain", &chain).finish_non_exhaustive()
+    }
+}
+
+//----------- Host -----------------------------------------------------------
+
+/// What the surroundings lend to the setup of all server blocks.
+pub struct Host<'h> {
+    /// The addresses of this machine, each with the name of its interface.
+    pub interfaces: &'h [(String, IpAddr)],
+    /// The host's name.
+    pub hostname: &'h str,
+    /// The port of a `dns://` key that names none.
+    pub default_port: u16,
+    /// Who mirrors clusters.
+    pub mirrors: &'h mut dyn Mirrors,
+    /// What outlives a reload.
+    pub kept: &'h Kept,
+    /// The present time.
+    pub now: Instant,
+}
+
+/// Mirrors clusters for `kubernetes` directives; equal sources share one mirror, also across reloads.
+pub trait Mirrors {
+    /// The zone of a cluster, synced or not.
+    ///
+    /// # Errors
+    /// When the way to the cluster is misconfigured; at `at`, the word that names it.
+    fn mirror(&mut self, source: &kubernetes::Source, at: &Token) -> Result<Reader, Error>;
+}
+
+/// Things that outlive a reload, such as caches and connections: found again under the same key.
+#[derive(Default)]
+pub struct Kept(Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>);
+
+impl Kept {
+    /// The thing that was kept under a key, or a new one. A key names the directive and everything the thing depends on.
+    pub fn get<T: Any + Send + Sync>(&self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept.get(key).and_then(|thing| thing.clone().downcast().ok()) {
+            return found;
+        }
+        let made = Arc::new(make());
+        kept.insert(key.to_owned(), made.clone());
+        made
+    }
+
+    /// Lets go of what no chain uses any more.
+    pub fn sweep(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, thing| Arc::strong_count(thing) > 1);
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
+}
+
+//----------- Context --------------------------------------------------------
+
+/// What the setup of one directive sees: its server block, and the surroundings.
+pub struct Context<'c, 'h> {
+    /// The zones of the block's keys.
+    pub zones: &'c [Name],
+    /// The block's keys.
+    pub keys: &'c [Key],
+    /// The surroundings.
+    pub host: &'c mut Host<'h>,
+    /// The block's settings, being filled.
+    pub settings: Settings,
+}
+
+/// Sets a directive up: gets all its lines in the block, gives its plugins in order.
+pub(crate) type Setup = fn(&[&Directive], &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error>;
+
+/// Refuses a second line of a directive that counts once per server block.
+pub(crate) fn once<'d>(lines: &[&'d Directive]) -> Result<&'d Directive, Error> {
+    match lines {
+        [line] => Ok(line),
+        [_, second, ..] => {
+            Err(second.name.error(format!("{} can be used only once per server block", second.name.text)))
+        }
+        [] => unreachable!("a directive is set up only where it is written"),
+    }
+}
+
+//----------- Blocks ---------------------------------------------------------
+
+/// Sets all server blocks of a Corefile up.
+///
+/// # Errors
+/// At the first fault, with its place.
+pub fn blocks(corefile: &Corefile, host: &mut Host<'_>) -> Result<Vec<Block>, Error> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for source in &corefile.blocks {
+        let made = block(source, host)?;
+        for (index, key) in made.keys.iter().enumerate() {
+            let others = blocks.iter().flat_map(|other| other.keys.iter().map(move |key| (key, &other.settings)));
+            let own = made.keys.iter().take(index).map(|key| (key, &made.settings));
+            for (other, settings) in others.chain(own) {
+                let same = other.zone == key.zone
+                    && other.scheme == key.scheme
+                    && port(other, host.default_port) == port(key, host.default_port);
+                if same && made.settings.shares_address(settings) {
+                    return Err(key.token.error(format!(
+                        "the zone {} is already served at port {} by {}; give one of the two another port or `bind` address",
+                        key.zone,
+                        port(key, host.default_port),
+                        other.token.position
+                    )));
+                }
+            }
+        }
+        blocks.push(made);
+    }
+    Ok(blocks)
+}
+
+/// The port of a key.
+pub fn port(key: &Key, default: u16) -> u16 {
+    key.port.unwrap_or(match key.scheme {
+        Scheme::Dns => default,
+        Scheme::Tls | Scheme::Quic => 853,
+        Scheme::Https => 443,
+    })
+}
+
+/// Sets one server block up.
+///
+/// # Errors
+/// At the first fault, with its place.
+pub fn block(source: &ServerBlock, host: &mut Host<'_>) -> Result<Block, Error> {
+    for directive in &source.directives {
+        directives::check_name(&directive.name)?;
+    }
+    let mut zones = Vec::new();
+    for key in &source.keys {
+        zones.push(key.zone.parse().map_err(|error| key.token.error(format!("`{}` is no zone: {error}", key.zone)))?);
+    }
+    let mut context = Context { zones: &zones, keys: &source.keys, host, settings: Settings::default() };
+    let mut chain = Vec::new();
+    for (name, setup) in directives::TABLE {
+        let lines: Vec<&Directive> = source.directives.iter().filter(|line| line.name.text == *name).collect();
+        if !lines.is_empty() {
+            context.settings.enabled.push(name);
+            chain.extend(setup(&lines, &mut context)?);
+        }
+    }
+    let settings = context.settings;
+    Ok(Block { keys: source.keys.clone(), chain, settings })
+}
+
+/// Something that a directive does from time to time, as long as its block serves.
+#[derive(Clone)]
+pub struct Task {
+    /// How often.
+    pub every: Duration,
+    /// What; it may read files and so may take its time.
+    pub run: Arc<dyn Fn(Instant) + Send + Sync>,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, fault};
+    use super::*;
+
+    #[test]
+    fn the_chain_has_a_fixed_order() {
+        let block = block("whoami\nerrors\nlog\nminimal").unwrap();
+        let names: Vec<&str> = block.chain.iter().map(|plugin| plugin.name()).collect();
+        assert_eq!(names, ["errors", "log", "minimal", "whoami"]);
+    }
+
+    #[test]
+    fn unknown_directives_are_refused_with_the_known_ones() {
+        let said = fault("errors\nkuberneets cluster.local");
+        assert!(said.starts_with("Corefile:3:1: unknown directive `kuberneets`"), "{said}");
+        assert!(said.contains("kubernetes"), "{said}");
+        assert!(fault("etcd example").contains("not supported"), "etcd");
+    }
+
+    #[test]
+    fn most_directives_count_once_per_server_block() {
+        assert!(fault("nsid one\nnsid two").starts_with("Corefile:3:1: nsid can be used only once per server block"));
+    }
+
+    #[test]
+    fn what_is_kept_is_found_again_until_swept() {
+        let kept = Kept::default();
+        let first = kept.get("cache .", || 1u32);
+        kept.sweep();
+        assert_eq!(*kept.get("cache .", || 2u32), 1);
+        drop(first);
+        kept.sweep();
+        assert_eq!(*kept.get("cache .", || 2u32), 2);
+    }
+}

@@ -1,0 +1,49 @@
+//! Name: `debug`
+//!
+//! Description: writes debug log lines too.
+//!
+//! Syntax:
+//!
+//! ```text
+//! debug
+//! ```
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     debug
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always.
+//!
+//! Differences: a failure that is not expected ends one query and never the process, with `debug` too.
+
+use std::sync::Arc;
+
+use super::chain::Plugin;
+use super::setup::{Context, once};
+use super::words;
+use crate::corefile::{Directive, Error};
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let directive = once(lines)?;
+    words::alone(directive)?;
+    context.settings.debug = true;
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, fault};
+
+    #[test]
+    fn it_stands_alone() {
+        assert!(block("debug").unwrap().settings.debug);
+        assert!(fault("debug on").starts_with("Corefile:2:7:"));
+    }
+}

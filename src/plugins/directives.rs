@@ -1,0 +1,74 @@
+//! The table of directives, in the order of their plugins in a chain.
+
+use super::setup::Setup;
+use super::{
+    bind, debug, errors, health, kubernetes, loadbalance, log, minimal, nsid, prometheus, ready, reload, whoami,
+};
+use crate::corefile::{Error, Token};
+
+/// Directives with their setup, in CoreDNS's order. The order in the Corefile means nothing.
+pub(crate) const TABLE: &[(&str, Setup)] = &[
+    ("reload", reload::setup),
+    ("nsid", nsid::setup),
+    ("bind", bind::setup),
+    ("debug", debug::setup),
+    ("ready", ready::setup),
+    ("health", health::setup),
+    ("prometheus", prometheus::setup),
+    ("errors", errors::setup),
+    ("log", log::setup),
+    ("loadbalance", loadbalance::setup),
+    ("minimal", minimal::setup),
+    ("kubernetes", kubernetes::setup),
+    ("whoami", whoami::setup),
+];
+
+/// Directives of CoreDNS's own build that are not supported.
+const OTHERS: [&str; 28] = [
+    "root",
+    "geoip",
+    "cancel",
+    "quic",
+    "grpc_server",
+    "https",
+    "https3",
+    "trace",
+    "shed",
+    "dnstap",
+    "tsig",
+    "dnssec",
+    "route53",
+    "azure",
+    "clouddns",
+    "auto",
+    "secondary",
+    "etcd",
+    "grpc",
+    "on",
+    "sign",
+    "nomad",
+    "doh",
+    "nodecache",
+    "federation",
+    "proxy",
+    "startup",
+    "shutdown",
+];
+
+/// Refuses a name that is no directive.
+///
+/// # Errors
+/// At the name; says whether it is unknown or not supported, and what is.
+pub(crate) fn check_name(name: &Token) -> Result<(), Error> {
+    if TABLE.iter().any(|(known, _)| *known == name.text) {
+        return Ok(());
+    }
+    let mut known: Vec<&str> = TABLE.iter().map(|(known, _)| *known).collect();
+    known.sort_unstable();
+    let what = if OTHERS.contains(&name.text.as_str()) {
+        format!("the directive `{}` is not supported", name.text)
+    } else {
+        format!("unknown directive `{}`", name.text)
+    };
+    Err(name.error(format!("{what}; supported are {}", known.join(", "))))
+}

@@ -1,0 +1,123 @@
+use std::collections::HashSet;
+
+use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, lines, message, query, run};
+use super::*;
+use crate::wire::message::RecordType;
+use crate::zone::{Changes, Service, ServiceKind, ServiceName};
+
+fn options(text: &str) -> String {
+    format!("kubernetes cluster.local in-addr.arpa ip6.arpa {{\n{text}\n}}")
+}
+
+#[test]
+fn every_option_reaches_the_view_or_the_source() {
+    let mut mirrors = OneZone::default();
+    let text = options(
+        "namespaces default prod\nlabels app=web,tier in (a, b)\npods verified\nendpoint_pod_names\nttl 30\n\
+         fallthrough in-addr.arpa ip6.arpa\nignore empty_service\nzonal\nstartup_timeout 10s\napiserver_qps 20\napiserver_burst 40",
+    );
+    let block = block_with(&text, &mut mirrors).unwrap();
+    let view = block.view().unwrap();
+    assert_eq!((view.ttl, view.pods, view.ignore_empty, view.zonal), (30, Pods::Verified, true, true));
+    let names: HashSet<Label> = [b"default".as_slice(), b"prod"].into_iter().map(|n| Label::new(n).unwrap()).collect();
+    assert_eq!(view.namespaces, Some(names));
+    let reverse = ["in-addr.arpa", "ip6.arpa"].map(|zone| zone.parse().unwrap()).to_vec();
+    assert_eq!(view.fallthrough, Fallthrough::Zones(reverse));
+    assert_eq!(view.local, ["10.244.0.5".parse::<IpAddr>().unwrap()]);
+    let source = mirrors.sources.first().unwrap();
+    assert_eq!(source.labels.as_deref(), Some("app=web,tier in (a, b)"));
+    assert!(source.pods && source.endpoint_pod_names && source.endpoints);
+    assert_eq!(source.limits, [20, 40, 0]);
+    assert_eq!(source.access, Access::InCluster);
+}
+
+#[test]
+fn zones_default_to_those_of_the_server_block_and_ttl_to_five() {
+    let view = block("kubernetes").unwrap().view().unwrap();
+    assert_eq!((view.zones.as_slice(), view.ttl), ([Name::root()].as_slice(), 5));
+}
+
+#[test]
+fn networks_alone_are_refused_and_a_zone_may_stand_twice() {
+    assert!(fault("kubernetes 10.0.0.0/8 fd00::/8").starts_with("Corefile:2:1:"));
+    assert!(block("kubernetes cluster.local  cluster.local in-addr.arpa ip6.arpa").is_ok());
+}
+
+#[test]
+fn wrong_options_are_refused_at_their_line() {
+    for (option, says) in [
+        ("ttl 3601", "no whole number from 0 to 3600"),
+        ("ttl -1", "no whole number"),
+        ("pods", "needs disabled, insecure or verified"),
+        ("pods maybe", "none of disabled"),
+        ("noendpoints yes", "takes no argument"),
+        ("upstream", "no option `upstream` any more"),
+        ("resyncperiod 5m", "any more"),
+        ("labels app=web=db", "no label selector"),
+        ("labels", "needs a label selector"),
+        ("endpoint", "needs the URL"),
+        ("tls a b", "three files"),
+        ("tls a b c", "endpoint, which is missing"),
+        ("startup_timeout soon", "no duration"),
+        ("kubeconfig /does/not/exist", "cannot be read"),
+        ("ignore everything", "only empty_service"),
+        ("multicluster example", "not supported"),
+        ("apiserver_qps many", "no number"),
+        ("nonsense", "no option `nonsense`"),
+    ] {
+        let said = fault(&options(option));
+        assert!(said.starts_with("Corefile:3:") && said.contains(says), "{option}: {said}");
+    }
+    assert!(fault(&options("namespaces default\nnamespace_labels team=core")).starts_with("Corefile:4:"));
+}
+
+#[test]
+fn an_external_name_is_followed_through_the_whole_server() {
+    let mut mirrors = OneZone::default();
+    let block = block_with("kubernetes cluster.local", &mut mirrors).unwrap();
+    let label = |text: &str| Label::new(text.as_bytes()).unwrap();
+    let name = ServiceName::new(&label("ext"), &label("default"));
+    let kind = ServiceKind::ExternalName("www.example.org".parse().unwrap());
+    let service = Service { name: name.clone(), kind, endpoints: Default::default() };
+    let publisher = mirrors.publisher.as_mut().unwrap();
+    publisher.publish(Changes {
+        services: vec![(name, Some(Arc::new(service)))],
+        namespaces: vec![(label("default"), true)],
+        ..Changes::default()
+    });
+    publisher.set_synced();
+    let mut asked = query("ext.default.svc.cluster.local.", RecordType::A);
+    asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::with("www.example.org. 60 IN A 192.0.2.1"))]));
+    let reply = message(run(&block.chain, &mut asked));
+    assert_eq!(
+        lines(&reply.answers),
+        ["ext.default.svc.cluster.local. 5 IN CNAME www.example.org.", "www.example.org. 60 IN A 192.0.2.1"]
+    );
+    asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::rcode(ResponseCode::NXDomain))]));
+    let reply = message(run(&block.chain, &mut asked));
+    assert_eq!((reply.answers.len(), reply.metadata.response_code), (1, ResponseCode::NXDomain));
+    asked.resolver = Arc::new(super::super::testing::Nowhere);
+    let reply = message(run(&block.chain, &mut asked));
+    assert_eq!((reply.answers.len(), reply.metadata.response_code), (1, ResponseCode::ServFail));
+}
+
+#[test]
+fn metadata_names_the_parts_of_a_cluster_name() {
+    let block = block("kubernetes cluster.local").unwrap();
+    let mut found = Metadata::new();
+    let plugin = block.chain.first().unwrap();
+    plugin.metadata(&query("_http._tcp.web.prod.svc.cluster.local.", RecordType::SRV), &mut found);
+    for (label, value) in
+        [("kind", "svc"), ("namespace", "prod"), ("service", "web"), ("port-name", "http"), ("protocol", "tcp")]
+    {
+        assert_eq!(found.get(&format!("kubernetes/{label}")).map(String::as_str), Some(value));
+    }
+}
+
+#[test]
+fn other_classes_are_for_the_next_plugin() {
+    let block = block("kubernetes cluster.local").unwrap();
+    let mut asked = query("web.default.svc.cluster.local.", RecordType::A);
+    asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
+    assert!(matches!(run(&block.chain, &mut asked), Outcome::Failed("kubernetes", _)));
+}

@@ -1,0 +1,89 @@
+//! Name: `minimal`
+//!
+//! Description: takes the authority and additional sections off positive answers.
+//!
+//! Syntax:
+//!
+//! ```text
+//! minimal
+//! ```
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     minimal
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always.
+//!
+//! Differences: none.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::chain::{Next, Outcome, Plugin, Query};
+use super::setup::{Context, once};
+use super::words;
+use crate::corefile::{Directive, Error};
+use crate::wire::Name;
+use crate::wire::message::ResponseCode;
+
+/// The plugin.
+pub(crate) struct Minimal;
+
+impl Plugin for Minimal {
+    fn name(&self) -> &'static str {
+        "minimal"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let mut outcome = next.run(query).await;
+            if let Outcome::Reply(reply) = &mut outcome
+                && let Ok(message) = reply.message()
+                && message.metadata.response_code == ResponseCode::NoError
+                && !message.answers.is_empty()
+            {
+                message.authorities.clear();
+                message.additionals.clear();
+            }
+            outcome
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        Some("records beside the answer are taken off".into())
+    }
+}
+
+pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    words::alone(once(lines)?)?;
+    Ok(vec![Arc::new(Minimal)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Answers, message, query, run};
+    use super::*;
+    use crate::plugins::record::parse_line;
+    use crate::wire::message::RecordType;
+
+    #[test]
+    fn positive_answers_lose_what_is_beside_them_and_denials_keep_their_soa() {
+        let soa = parse_line("example. 5 IN SOA ns.example. host.example. 1 2 3 4 5", None, 5).unwrap();
+        let mut positive = Answers::with("a.example. 5 IN A 192.0.2.1");
+        positive.authority = vec![soa.clone()];
+        positive.additional = vec![soa.clone()];
+        let reply = message(run(&[Arc::new(Minimal), Arc::new(positive)], &mut query("a.example.", RecordType::A)));
+        assert_eq!((reply.answers.len(), reply.authorities.len(), reply.additionals.len()), (1, 0, 0));
+        let denial = Answers { authority: vec![soa], ..Answers::rcode(ResponseCode::NXDomain) };
+        let reply = message(run(&[Arc::new(Minimal), Arc::new(denial)], &mut query("a.example.", RecordType::A)));
+        assert_eq!(reply.authorities.len(), 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! Names and zones as plugins use them: between text, `wire` names and the names of messages.
+
+use crate::corefile::{Error, Token};
+use crate::wire::Name;
+use crate::wire::message::MessageName;
+
+/// A name of a message in wire format, lower case.
+pub(crate) fn to_wire(name: &MessageName) -> Name {
+    Name::from(name)
+}
+
+/// A name in wire format as a name of a message.
+pub(crate) fn to_message(name: &Name) -> MessageName {
+    MessageName::from(name)
+}
+
+/// A name in lower case as people write it, with its final dot.
+pub(crate) fn text(name: &MessageName) -> String {
+    to_wire(name).to_string()
+}
+
+/// Reads a name as people write it, keeping its spelling; the final dot may be left out.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn parse(text: &str) -> Result<MessageName, String> {
+    let folded: Name = text.parse().map_err(|error| format!("`{text}` is no domain name: {error}"))?;
+    let mut name = to_message(&folded);
+    // Labels without escapes keep their upper case: answers show the spelling of the file.
+    if !text.contains('\\') && text != "." {
+        let labels = text.trim_end_matches('.').split('.').map(str::as_bytes);
+        name = MessageName::from_labels(labels).map_err(|error| format!("`{text}` is no domain name: {error}"))?;
+    }
+    Ok(name)
+}
+
+/// A set of zones; the longest that holds a name counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Zones(pub(crate) Vec<Name>);
+
+impl Zones {
+    /// Reads zones from words: names and networks such as `10.0.0.0/8`; without any, those of the server block.
+    pub(crate) fn read(words: &[Token], block: &[Name]) -> Result<Self, Error> {
+        if words.is_empty() {
+            return Ok(Self(block.to_vec()));
+        }
+        let mut zones = Vec::new();
+        for word in words {
+            zones.extend(read_zone(word)?);
+        }
+        zones.dedup();
+        Ok(Self(zones))
+    }
+
+    /// The longest zone that holds a name.
+    pub(crate) fn matching(&self, name: &Name) -> Option<&Name> {
+        self.0.iter().filter(|zone| name.is_within(zone)).max_by_key(|zone| zone.as_wire().len())
+    }
+
+    /// Whether some name can lie both in these zones and in the others.
+    pub(crate) fn meet(&self, others: &[Name]) -> bool {
+        self.0.iter().any(|zone| others.iter().any(|other| zone.is_within(other) || other.is_within(zone)))
+    }
+}
+
+/// Reads one zone, or the reverse zones of a network.
+pub(crate) fn read_zone(word: &Token) -> Result<Vec<Name>, Error> {
+    if let Some((address, length)) = word.text.split_once('/')
+        && let Ok(address) = address.parse::<std::net::IpAddr>()
+    {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let length: u8 = length.parse().map_err(|_| word.error(format!("`{}` is no network", word.text)))?;
+        // CoreDNS takes such a word as a name; it can then match nothing.
+        if length <= bits {
+            return reverse_zones(address, length).ok_or_else(|| word.error(format!("`{}` is no network", word.text)));
+        }
+    }
+    let text = word.text.strip_prefix("dns://").unwrap_or(&word.text);
+    let text = match text.rsplit_once(':') {
+        Some((zone, port)) if port.parse::<u16>().is_ok() => zone,
+        _ => text,
+    };
+    let name = text.parse().map_err(|error| word.error(format!("`{}` is no zone: {error}", word.text)))?;
+    Ok(vec![name])
+}
+
+/// The reverse zones that a network covers: one on a label boundary, several between two (RFC 1035 3.5, RFC 3596 2.5).
+pub(crate) fn reverse_zones(address: std::net::IpAddr, length: u8) -> Option<Vec<Name>> {
+    let (digits, per_label, suffix): (Vec<u8>, u8, [&[u8]; 2]) = match address {
+        std::net::IpAddr::V4(v4) => (v4.octets().to_vec(), 8, [b"in-addr", b"arpa"]),
+        std::net::IpAddr::V6(v6) => (v6.octets().iter().flat_map(|o| [o >> 4, o & 15]).collect(), 4, [b"ip6", b"arpa"]),
+    };
+    let whole = usize::from(length / per_label);
+    let rest = length % per_label;
+    let fixed = digits.get(..whole)?;
+    let label = |digit: u8| if per_label == 8 { digit.to_string() } else { format!("{digit:x}") };
+    let zone = |first: Option<u8>| {
+        let labels: Vec<String> = first.into_iter().chain(fixed.iter().rev().copied()).map(label).collect();
+        Name::from_labels(labels.iter().map(String::as_bytes).chain(suffix)).ok()
+    };
+    if rest == 0 {
+        return Some(vec![zone(None)?]);
+    }
+    let free = per_label - rest;
+    let base = (digits.get(whole)? >> free) << free;
+    (0..1u16 << free).map(|step| zone(Some(base.wrapping_add(step as u8)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zones(network: &str) -> Vec<String> {
+        let (address, length) = network.split_once('/').unwrap();
+        let zones = reverse_zones(address.parse().unwrap(), length.parse().unwrap()).unwrap();
+        zones.iter().map(Name::to_string).collect()
+    }
+
+    #[test]
+    fn networks_become_reverse_zones_at_label_boundaries() {
+        assert_eq!(zones("10.0.0.0/8"), ["10.in-addr.arpa."]);
+        assert_eq!(zones("10.31.8.0/23"), ["8.31.10.in-addr.arpa.", "9.31.10.in-addr.arpa."]);
+        assert_eq!(zones("10.1.2.3/32"), ["3.2.1.10.in-addr.arpa."]);
+        assert_eq!(zones("fd00::/8"), ["d.f.ip6.arpa."]);
+        assert_eq!(zones("fd00::/7"), ["c.f.ip6.arpa.", "d.f.ip6.arpa."]);
+        assert_eq!(zones("0.0.0.0/0"), ["in-addr.arpa."]);
+    }
+
+    #[test]
+    fn names_keep_their_spelling_and_are_refused_when_malformed() {
+        assert_eq!(parse("Web.Example").unwrap().to_ascii(), "Web.Example.");
+        assert_eq!(text(&parse("Web.Example.").unwrap()), "web.example.");
+        assert!(parse("a..b").is_err());
+        assert!(parse(".").unwrap().is_root());
+    }
+
+    #[test]
+    fn the_longest_zone_counts() {
+        let zones = Zones(vec!["example.".parse().unwrap(), "a.example.".parse().unwrap()]);
+        assert_eq!(zones.matching(&"x.a.example.".parse().unwrap()), Some(&"a.example.".parse().unwrap()));
+        assert_eq!(zones.matching(&"org.".parse().unwrap()), None);
+        assert!(zones.meet(&["b.a.example.".parse().unwrap()]) && !zones.meet(&["cluster.local.".parse().unwrap()]));
+    }
+}

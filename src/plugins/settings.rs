@@ -1,0 +1,188 @@
+//! The settings of a server block: what its directives say to the listeners, to admin and to reload.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::setup::Task;
+use crate::corefile::Error;
+use crate::wire::{Name, Question};
+
+/// Everything of a server block that is no plugin.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The directives in use, for `coredns_plugin_enabled`.
+    pub enabled: Vec<&'static str>,
+    /// `bind`: the addresses to listen on; empty for all.
+    pub bind: Vec<IpAddr>,
+    /// `bufsize`: no UDP answer is larger.
+    pub bufsize: Option<u16>,
+    /// `health`.
+    pub health: Option<Health>,
+    /// `ready`.
+    pub ready: Option<Ready>,
+    /// `prometheus`: the address of `/metrics`.
+    pub prometheus: Option<String>,
+    /// `reload`.
+    pub reload: Option<Reload>,
+    /// `timeouts`.
+    pub timeouts: Timeouts,
+    /// `multisocket`: how many sockets; `None` for the server's own choice.
+    pub sockets: Option<NonZeroUsize>,
+    /// `nsid`: the server's identifier (RFC 5001).
+    pub nsid: Option<Vec<u8>>,
+    /// `chaos`: classes other than IN are for the chain.
+    pub any_class: bool,
+    /// `debug`.
+    pub debug: bool,
+    /// `tls`: the certificate of encrypted listeners.
+    pub tls: Option<Tls>,
+    /// Questions that take the chain though the zone could answer them.
+    pub diverts: Vec<Divert>,
+    /// Whether each of its plugins is ready, by the plugin's name.
+    pub ready_checks: Vec<ReadyCheck>,
+    /// What its directives do from time to time.
+    pub tasks: Vec<Task>,
+    /// What the operator should know, with its place: accepted without effect, doubtful.
+    pub notes: Vec<Error>,
+}
+
+impl Settings {
+    /// Whether two blocks listen on some same address.
+    pub(crate) fn shares_address(&self, other: &Self) -> bool {
+        match (self.bind.is_empty(), other.bind.is_empty()) {
+            (true, true) => true,
+            (false, false) => self.bind.iter().any(|address| other.bind.contains(address)),
+            // The narrower address counts first, as the system's own sockets do it.
+            _ => false,
+        }
+    }
+}
+
+/// `health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Where `/health` listens.
+    pub address: String,
+    /// How long answers go on after the order to stop.
+    pub lameduck: Duration,
+}
+
+/// `ready`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Where `/ready` listens.
+    pub address: String,
+    /// `monitor continuously`: a plugin that was ready is asked again.
+    pub continuously: bool,
+}
+
+/// `reload`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// How often the files are looked at.
+    pub interval: Duration,
+    /// By how much that varies.
+    pub jitter: Duration,
+}
+
+/// `timeouts`: of TCP and encrypted connections; `None` for the server's defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To read one message.
+    pub read: Option<Duration>,
+    /// To write one answer.
+    pub write: Option<Duration>,
+    /// Between two messages.
+    pub idle: Option<Duration>,
+    /// How many queries one connection may bring.
+    pub max_tcp_queries: Option<u32>,
+}
+
+/// `tls CERT KEY [CA]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+    /// The authorities of client certificates, PEM.
+    pub authorities: Option<PathBuf>,
+    /// What is asked of clients.
+    pub client_auth: ClientAuth,
+}
+
+/// `client_auth`: what is asked of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Nothing.
+    #[default]
+    None,
+    /// A certificate, if they have one.
+    Request,
+    /// Some certificate.
+    Require,
+    /// A certificate that verifies, if they have one.
+    VerifyIfGiven,
+    /// A certificate that verifies.
+    RequireAndVerify,
+}
+
+/// Whether a plugin is ready.
+#[derive(Clone)]
+pub struct ReadyCheck {
+    /// The plugin.
+    pub plugin: &'static str,
+    /// Asks it.
+    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for ReadyCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadyCheck").field("plugin", &self.plugin).finish_non_exhaustive()
+    }
+}
+
+/// A kind of question that takes the chain though the zone could answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Divert {
+    /// Of this type.
+    Type(u16),
+    /// With the NSID option.
+    Nsid,
+    /// Whose first label is this, in lower case.
+    FirstLabel(Box<[u8]>),
+    /// For this name.
+    Name(Name),
+    /// For names in this zone, of this type where one is given.
+    Zone(Name, Option<u16>),
+}
+
+impl Divert {
+    /// Whether a question is of this kind.
+    pub fn holds(&self, question: &Question<'_>) -> bool {
+        match self {
+            Self::Type(qtype) => question.qtype == *qtype,
+            Self::Nsid => question.edns.is_some_and(|edns| edns.nsid),
+            Self::FirstLabel(label) => {
+                let (first, rest) = question.qname.as_wire().split_first().unwrap_or((&0, &[]));
+                rest.get(..usize::from(*first)) == Some(label)
+            }
+            Self::Name(name) => question.qname.as_wire() == name.as_wire(),
+            Self::Zone(zone, qtype) => {
+                qtype.is_none_or(|qtype| qtype == question.qtype) && ends_in(question.qname.as_wire(), zone.as_wire())
+            }
+        }
+    }
+}
+
+fn ends_in(mut name: &[u8], zone: &[u8]) -> bool {
+    while name.len() > zone.len() {
+        let skip = name.first().map_or(0, |&len| usize::from(len));
+        name = name.get(skip + 1..).unwrap_or_default();
+    }
+    name == zone
+}

@@ -1,0 +1,218 @@
+//! What the tests of plugins share: words, queries, a fake next plugin, a block from text.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+
+use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Reply, Resolve, Transport};
+use super::setup::{Block, Host, Kept, Mirrors};
+use super::{kubernetes, names, record, setup};
+use crate::corefile::{Error, Key, Position, ServerBlock, Token};
+use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode};
+use crate::wire::{Failure, Name};
+use crate::zone::{Publisher, Reader};
+
+/// A word at line 1.
+pub(crate) fn token(text: &str) -> Token {
+    Token { text: text.into(), position: Position { file: "Corefile".into(), line: 1, column: 1 } }
+}
+
+/// A query over UDP from 127.0.0.1.
+pub(crate) fn query(name: &str, qtype: RecordType) -> Query {
+    let mut request = Message::query();
+    request.metadata.id = 4711;
+    request.metadata.recursion_desired = true;
+    request.queries.push(Asked::query(names::parse(name).unwrap(), qtype));
+    let size = request.to_vec().unwrap().len();
+    Query {
+        request,
+        client: Client {
+            peer: "127.0.0.1:40212".parse().unwrap(),
+            local: "127.0.0.2:53".parse().unwrap(),
+            transport: Transport::Udp,
+        },
+        received: Instant::now(),
+        size,
+        server: "dns://:53".into(),
+        zone: ".".into(),
+        metadata: Metadata::new(),
+        resolver: Arc::new(Nowhere),
+        depth: 0,
+    }
+}
+
+/// The same with EDNS.
+pub(crate) fn query_edns(name: &str, qtype: RecordType, payload: u16, dnssec_ok: bool) -> Query {
+    let mut query = query(name, qtype);
+    let mut edns = MessageEdns::new();
+    edns.set_max_payload(payload).set_dnssec_ok(dnssec_ok);
+    query.request.set_edns(edns);
+    query
+}
+
+/// Runs a future that never waits for anything outside.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a plugin waits for something"),
+    }
+}
+
+/// Runs a chain.
+pub(crate) fn run(chain: &[Arc<dyn Plugin>], query: &mut Query) -> Outcome {
+    now(Next::new(chain).run(query))
+}
+
+/// The message of an outcome that must be a reply.
+pub(crate) fn message(outcome: Outcome) -> Message {
+    match outcome {
+        Outcome::Reply(mut reply) => reply.message().unwrap().clone(),
+        other => panic!("no reply but {other:?}"),
+    }
+}
+
+/// Records as zone-file lines, for comparison.
+pub(crate) fn lines(records: &[Record]) -> Vec<String> {
+    records.iter().map(record::text).collect()
+}
+
+/// A plugin that hands everything on.
+pub(crate) struct Hands;
+
+impl Plugin for Hands {
+    fn name(&self) -> &'static str {
+        "hands"
+    }
+
+    fn serve<'a>(&'a self, _: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async { Outcome::Next })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+/// A plugin that answers whatever is asked with the records it has, or with an rcode alone.
+#[derive(Default)]
+pub(crate) struct Answers {
+    pub(crate) answers: Vec<Record>,
+    pub(crate) authority: Vec<Record>,
+    pub(crate) additional: Vec<Record>,
+    pub(crate) rcode: Option<ResponseCode>,
+    /// The records of the asked name and type only.
+    pub(crate) exact: bool,
+    pub(crate) asked: AtomicUsize,
+}
+
+impl Answers {
+    pub(crate) fn with(lines: &str) -> Self {
+        let records = lines.lines().map(|line| record::parse_line(line, None, 3600).unwrap()).collect();
+        Self { answers: records, ..Self::default() }
+    }
+
+    pub(crate) fn rcode(rcode: ResponseCode) -> Self {
+        Self { rcode: Some(rcode), ..Self::default() }
+    }
+}
+
+impl Plugin for Answers {
+    fn name(&self) -> &'static str {
+        "answers"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let mut message = query.reply_message();
+            message.answers = self.answers.clone();
+            if self.exact {
+                let (name, qtype) = (query.name(), query.qtype());
+                message.answers.retain(|record| record.name == name && record.record_type() == qtype);
+            }
+            message.authorities = self.authority.clone();
+            message.additionals = self.additional.clone();
+            message.metadata.response_code = self.rcode.unwrap_or(ResponseCode::NoError);
+            Outcome::Reply(Reply::from_message("answers", message))
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+/// A resolver that finds nothing.
+pub(crate) struct Nowhere;
+
+impl Resolve for Nowhere {
+    fn lookup<'a>(&'a self, _: &'a Query, _: &'a MessageName, _: RecordType) -> BoxFuture<'a, Outcome> {
+        Box::pin(async { Outcome::Failed("nowhere", Failure::servfail("nobody is asked in this test")) })
+    }
+}
+
+/// A resolver that asks a chain.
+pub(crate) struct Asks(pub(crate) Vec<Arc<dyn Plugin>>);
+
+impl Resolve for Asks {
+    fn lookup<'a>(&'a self, query: &'a Query, name: &'a MessageName, qtype: RecordType) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move { Next::new(&self.0).run(&mut query.follow(name, qtype)).await })
+    }
+}
+
+/// Mirrors that hand out one zone, which the test writes.
+#[derive(Default)]
+pub(crate) struct OneZone {
+    pub(crate) publisher: Option<Publisher>,
+    pub(crate) sources: Vec<kubernetes::Source>,
+}
+
+impl Mirrors for OneZone {
+    fn mirror(&mut self, source: &kubernetes::Source, _: &Token) -> Result<Reader, Error> {
+        self.sources.push(source.clone());
+        Ok(self.publisher.get_or_insert_with(|| crate::zone::pair().0).reader())
+    }
+}
+
+/// A server block from the text between its braces; directives only, keys `.`.
+pub(crate) fn block(text: &str) -> Result<Block, Error> {
+    block_with(text, &mut OneZone::default())
+}
+
+/// A server block from text, with mirrors of the test's own.
+pub(crate) fn block_with(text: &str, mirrors: &mut dyn Mirrors) -> Result<Block, Error> {
+    let source = crate::corefile::Source::Text { name: "Corefile".into(), text: format!(". {{\n{text}\n}}\n") };
+    let file = crate::corefile::parse(&source, &|_| None)?;
+    let interfaces = [
+        ("lo".to_owned(), "127.0.0.1".parse().unwrap()),
+        ("lo".to_owned(), "::1".parse().unwrap()),
+        ("eth0".to_owned(), "10.244.0.5".parse().unwrap()),
+    ];
+    let kept = Kept::default();
+    let mut host = Host {
+        interfaces: &interfaces,
+        hostname: "server-1",
+        default_port: 53,
+        mirrors,
+        kept: &kept,
+        now: Instant::now(),
+    };
+    setup::block(file.blocks.first().unwrap(), &mut host)
+}
+
+/// The error that a block must give.
+pub(crate) fn fault(text: &str) -> String {
+    match block(text) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A block with these keys and nothing else.
+pub(crate) fn empty_block(keys: Vec<Key>) -> ServerBlock {
+    ServerBlock { keys, directives: Vec::new() }
+}
