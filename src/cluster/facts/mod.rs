@@ -1,9 +1,31 @@
 //! What an answer depends on, of each kind of object; read from JSON or from protobuf.
+//!
+//! Not for keeping whole objects: both decoders hand lean, borrowed shapes to the rules of one file per kind
+//! ([`service`], [`endpoint_slice`], [`namespace`], [`pod`]), and what those do not need is never decoded.
+//! One bad object is reported by name and skipped; the rest of its page is kept.
 
+mod decoded;
+mod endpoint_slice;
+pub mod json;
+mod namespace;
+mod pod;
+mod port;
+pub mod protobuf;
+mod raw;
+mod service;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::wire::{Label, Name};
 use crate::zone::Port;
+
+pub use decoded::{BadObject, DecodeError, Event, Frame, Object, Page, Status};
 
 /// Namespace and name of an object, as the API spells them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +34,22 @@ pub struct ObjectKey {
     pub namespace: Box<str>,
     /// The name.
     pub name: Box<str>,
+}
+
+impl ObjectKey {
+    /// Joins namespace and name.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
 }
 
 /// The facts of one object.
@@ -27,6 +65,28 @@ pub enum Fact {
     Pod(PodFact),
 }
 
+impl Fact {
+    /// The kind of the object.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Service(_) => Kind::Service,
+            Self::Slice(_) => Kind::EndpointSlice,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::Pod(_) => Kind::Pod,
+        }
+    }
+
+    /// Namespace and name of the object.
+    pub fn key(&self) -> ObjectKey {
+        match self {
+            Self::Service(service) => service.key.clone(),
+            Self::Slice(slice) => slice.key.clone(),
+            Self::Namespace(namespace) => ObjectKey::new("", &namespace.name),
+            Self::Pod(pod) => pod.key.clone(),
+        }
+    }
+}
+
 /// The kinds of objects that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -40,13 +100,36 @@ pub enum Kind {
     Pod,
 }
 
+impl Kind {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Service, Self::EndpointSlice, Self::Namespace, Self::Pod];
+
+    /// The kind as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Namespace => "Namespace",
+            Self::Pod => "Pod",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What is kept of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFact {
-    /// Namespace and name.
+    /// Namespace and name; both fit a label.
     pub key: ObjectKey,
-    /// Its resourceVersion, for explanations.
+    /// Its resourceVersion, for explanations; 0 when it is no number.
     pub version: u64,
+    /// It has a selector, so that its slices are the control plane's.
+    pub selector: bool,
     /// What its name stands for.
     pub spec: ServiceSpec,
 }
@@ -58,15 +141,15 @@ pub enum ServiceSpec {
     ClusterIp {
         /// One or two.
         addresses: Vec<IpAddr>,
-        /// As listed.
+        /// As listed, each once.
         ports: Vec<Port>,
     },
     /// `clusterIP: None`.
     Headless {
-        /// As listed.
+        /// As listed, each once.
         ports: Vec<Port>,
     },
-    /// `type: ExternalName`; `None` for what is no name, an IP address among them.
+    /// `type: ExternalName`; `None` for what is no host name, an IP address among them.
     ExternalName(Option<Name>),
 }
 
@@ -75,22 +158,37 @@ pub enum ServiceSpec {
 pub struct SliceFact {
     /// Namespace and name.
     pub key: ObjectKey,
-    /// Its resourceVersion, for explanations.
+    /// Its resourceVersion, for explanations; 0 when it is no number.
     pub version: u64,
-    /// The label `kubernetes.io/service-name`.
+    /// The label `kubernetes.io/service-name`; it fits a label of a name, in lower case.
     pub service: Box<str>,
-    /// Its ports.
+    /// What its endpoints' addresses are.
+    pub family: Family,
+    /// Its ports, sorted, each once.
     pub ports: Vec<Port>,
     /// Its endpoints, ready or not.
     pub endpoints: Vec<EndpointFact>,
+    /// The names of its ready endpoints, where `addressType` is `FQDN`; sorted, each once.
+    pub aliases: Vec<Name>,
     /// `endpoints.kubernetes.io/last-change-trigger-time` in milliseconds since 1970, for the programming latency.
     pub triggered: Option<u64>,
+}
+
+/// The `addressType` of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// `IPv4`.
+    V4,
+    /// `IPv6`.
+    V6,
+    /// `FQDN`.
+    Fqdn,
 }
 
 /// What is kept of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointFact {
-    /// Its addresses; the API asks clients to take them as one endpoint.
+    /// Its addresses, each once; the API asks clients to take them as one endpoint.
     pub addresses: Vec<IpAddr>,
     /// `hostname`, where set.
     pub hostname: Option<Label>,
@@ -99,13 +197,13 @@ pub struct EndpointFact {
     /// `conditions.ready`; absent counts as ready.
     pub ready: bool,
     /// Its topology zone.
-    pub zone: Option<Box<str>>,
+    pub zone: Option<Arc<str>>,
 }
 
 /// What is kept of a Namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceFact {
-    /// Its name.
+    /// Its name; it fits a label.
     pub name: Box<str>,
 }
 

@@ -1,0 +1,143 @@
+//! What a decoder hands out: an object, a page of a list, a frame of a watch, and what was wrong with them.
+
+use std::fmt;
+
+use super::{Fact, Kind, ObjectKey};
+
+/// What became of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// Its facts, and what was left out of them because it was wrong.
+    Keep(Fact, Option<BadObject>),
+    /// Nothing can depend on it in its present state (a finished pod, a slice of no Service): as good as deleted.
+    Drop(ObjectKey),
+    /// It cannot be understood; what was known of it stays as it was.
+    Bad(BadObject),
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The facts of its objects.
+    pub facts: Vec<Fact>,
+    /// Objects that were skipped, and kept ones of which a part was skipped.
+    pub bad: Vec<BadObject>,
+    /// The resourceVersion of the list.
+    pub resource_version: String,
+    /// Where the next page starts; `None` on the last page.
+    pub continue_token: Option<String>,
+}
+
+impl Page {
+    pub(super) fn push(&mut self, object: Object) {
+        match object {
+            Object::Keep(fact, flaw) => {
+                self.facts.push(fact);
+                self.bad.extend(flaw);
+            }
+            Object::Drop(_) => {}
+            Object::Bad(bad) => self.bad.push(bad),
+        }
+    }
+}
+
+/// One frame of a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The resourceVersion of the object or bookmark; empty where there is none.
+    pub resource_version: String,
+    /// What was left out of the object because it was wrong.
+    pub flaw: Option<BadObject>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a frame of a watch says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An object is as follows from now on (ADDED, MODIFIED).
+    Applied(Fact),
+    /// An object is gone, or in a state in which nothing depends on it.
+    Deleted(Kind, ObjectKey),
+    /// The watch has come as far as this resourceVersion.
+    Bookmark {
+        /// The resourceVersion.
+        resource_version: String,
+        /// It ends the initial events of a WatchList (`k8s.io/initial-events-end`).
+        initial_end: bool,
+    },
+    /// The server ends the watch.
+    Error(Status),
+    /// The object is skipped; what was known of it stays as it was.
+    Bad(BadObject),
+}
+
+impl Frame {
+    /// The frame of an ADDED or MODIFIED object.
+    pub(super) fn applied(kind: Kind, object: Object, resource_version: String) -> Self {
+        let (event, flaw) = match object {
+            Object::Keep(fact, flaw) => (Event::Applied(fact), flaw),
+            Object::Drop(key) => (Event::Deleted(kind, key), None),
+            Object::Bad(bad) => (Event::Bad(bad), None),
+        };
+        Self { resource_version, flaw, event }
+    }
+
+    pub(super) fn plain(event: Event, resource_version: String) -> Self {
+        Self { resource_version, flaw: None, event }
+    }
+}
+
+/// A `Status` object: why the server refuses a request or ends a watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The machine's word, as `Expired`.
+    pub reason: String,
+    /// The words for people.
+    pub message: String,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.code, self.reason, self.message)
+    }
+}
+
+/// An object that could not be understood, in whole or in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadObject {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace, as far as it could be read.
+    pub namespace: String,
+    /// Its name, as far as it could be read.
+    pub name: String,
+    /// What is wrong with it, and whether it was skipped or only a part of it.
+    pub why: String,
+}
+
+impl fmt::Display for BadObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}: {}", self.kind, self.namespace, self.name, self.why)
+    }
+}
+
+/// A body or frame that is not what the API sends: nothing in it can be trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError(String);
+
+impl DecodeError {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DecodeError {}

@@ -1,0 +1,174 @@
+//! From an EndpointSlice to its facts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::port::{RawPort, ports};
+use super::raw::{Flaws, Meta, Text, dns_label};
+use super::service::host_name;
+use super::{EndpointFact, Fact, Family, Kind, Object, SliceFact, time};
+
+/// More addresses than this on one endpoint are not read: the API allows 100 and uses one.
+const MAX_ADDRESSES: usize = 100;
+
+/// A slice as JSON has it; protobuf hands its endpoints over one by one.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawSlice<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Meta<'a>,
+    pub(super) address_type: Text<'a>,
+    pub(super) ports: Option<Vec<RawPort<'a>>>,
+    pub(super) endpoints: Option<Vec<RawEndpoint<'a>>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawEndpoint<'a> {
+    #[serde(borrow)]
+    pub(super) addresses: Option<Vec<Text<'a>>>,
+    pub(super) conditions: Option<Conditions>,
+    pub(super) hostname: Text<'a>,
+    pub(super) target_ref: Option<TargetRef<'a>>,
+    pub(super) zone: Text<'a>,
+}
+
+/// Only `ready` is read: `publishNotReadyAddresses` is already in it, and a terminating endpoint is not ready.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Conditions {
+    pub(super) ready: Option<bool>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct TargetRef<'a> {
+    #[serde(borrow)]
+    pub(super) kind: Text<'a>,
+    pub(super) name: Text<'a>,
+}
+
+pub(super) fn object(raw: &RawSlice<'_>) -> Object {
+    let mut slice = match Builder::new(&raw.metadata, &raw.address_type, raw.ports.iter().flatten()) {
+        Ok(slice) => slice,
+        Err(object) => return object,
+    };
+    for endpoint in raw.endpoints.iter().flatten() {
+        slice.push(endpoint);
+    }
+    slice.finish()
+}
+
+/// Takes the endpoints of a slice one by one.
+#[derive(Debug)]
+pub(super) struct Builder<'m> {
+    meta: &'m Meta<'m>,
+    fact: SliceFact,
+    flaws: Flaws,
+}
+
+impl<'m> Builder<'m> {
+    /// Starts a slice, or says at once what becomes of it.
+    pub(super) fn new<'r>(
+        meta: &'m Meta<'m>,
+        address_type: &str,
+        raw_ports: impl IntoIterator<Item = &'r RawPort<'r>>,
+    ) -> Result<Self, Object> {
+        meta.check(Kind::EndpointSlice).map_err(Object::Bad)?;
+        let family = match address_type {
+            "IPv4" => Family::V4,
+            "IPv6" => Family::V6,
+            "FQDN" => Family::Fqdn,
+            _ => return Err(Object::Bad(meta.bad(Kind::EndpointSlice, "skipped: unknown addressType"))),
+        };
+        let service = meta.labels.as_ref().map_or("", |labels| &labels.service);
+        if service.is_empty() {
+            return Err(Object::Drop(meta.key()));
+        }
+        let Some(service) = dns_label(service) else {
+            let why = "skipped: the label kubernetes.io/service-name is no DNS label";
+            return Err(Object::Bad(meta.bad(Kind::EndpointSlice, why)));
+        };
+        let mut flaws = Flaws::default();
+        let mut ports = ports(raw_ports, &mut flaws);
+        ports.sort_unstable();
+        let triggered = meta.annotations.as_ref().and_then(|annotations| time::milliseconds(&annotations.triggered));
+        let fact = SliceFact {
+            key: meta.key(),
+            version: meta.version(),
+            service: String::from_utf8_lossy(service.as_bytes()).into(),
+            family,
+            ports,
+            endpoints: Vec::new(),
+            aliases: Vec::new(),
+            triggered,
+        };
+        Ok(Self { meta, fact, flaws })
+    }
+
+    pub(super) fn push(&mut self, raw: &RawEndpoint<'_>) {
+        let ready = raw.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
+        let texts = raw.addresses.as_deref().unwrap_or_default();
+        if self.fact.family == Family::Fqdn {
+            for text in texts.iter().take(MAX_ADDRESSES) {
+                match host_name(text) {
+                    Some(name) if ready => self.fact.aliases.push(name),
+                    Some(_) => {}
+                    None => self.flaws.note("endpoint address is no host name", text),
+                }
+            }
+            return;
+        }
+        if texts.len() > MAX_ADDRESSES {
+            self.flaws.note("endpoint has more than 100 addresses", &texts.len().to_string());
+        }
+        let mut addresses: Vec<IpAddr> = Vec::with_capacity(1);
+        for text in texts.iter().take(MAX_ADDRESSES) {
+            match text.parse::<IpAddr>() {
+                Ok(address) if address.is_ipv4() != (self.fact.family == Family::V4) => {
+                    self.flaws.note("endpoint address is not of the slice's addressType", text);
+                }
+                Ok(address) if addresses.contains(&address) => {}
+                Ok(address) => addresses.push(address),
+                Err(_) => self.flaws.note("endpoint address is no address", text),
+            }
+        }
+        if addresses.is_empty() {
+            return;
+        }
+        let hostname = match &*raw.hostname {
+            "" => None,
+            text => {
+                let label = dns_label(text);
+                if label.is_none() {
+                    self.flaws.note("hostname is no DNS label", text);
+                }
+                label
+            }
+        };
+        // A pod's name with a dot is no label and no mistake: the endpoint is then named after its address.
+        let pod = raw
+            .target_ref
+            .as_ref()
+            .filter(|target| matches!(&*target.kind, "Pod" | ""))
+            .and_then(|target| dns_label(&target.name));
+        let zone = self.zone(&raw.zone);
+        self.fact.endpoints.push(EndpointFact { addresses, hostname, pod, ready, zone });
+    }
+
+    /// The zone's name, shared with the endpoint before, which mostly lies in the same or one of few.
+    fn zone(&self, text: &str) -> Option<Arc<str>> {
+        if text.is_empty() || text.len() > 253 {
+            return None;
+        }
+        let known = self.fact.endpoints.iter().rev().take(8).filter_map(|endpoint| endpoint.zone.as_ref());
+        Some(known.into_iter().find(|zone| ***zone == *text).map_or_else(|| text.into(), Arc::clone))
+    }
+
+    pub(super) fn finish(mut self) -> Object {
+        self.fact.aliases.sort_unstable_by(|one, other| one.as_wire().cmp(other.as_wire()));
+        self.fact.aliases.dedup();
+        let flaw = self.flaws.into_bad(Kind::EndpointSlice, self.meta);
+        Object::Keep(Fact::Slice(self.fact), flaw)
+    }
+}

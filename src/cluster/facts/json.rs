@@ -1,0 +1,132 @@
+//! Objects in JSON: lists, watch lines and single objects.
+//!
+//! Items are cut out of their list first and decoded one by one, so that one that does not fit spoils no other.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::raw::{Meta, Text, excerpt};
+use super::{DecodeError, Event, Frame, Kind, Object, Page, Status};
+use super::{endpoint_slice, namespace, pod, service};
+
+/// Decodes the body of a list.
+///
+/// # Errors
+/// When the body is no list in JSON.
+pub fn page(kind: Kind, body: &[u8]) -> Result<Page, DecodeError> {
+    let list: List<'_> = serde_json::from_slice(body)
+        .map_err(|error| DecodeError::new(format!("list of kind {kind} in JSON: {error}")))?;
+    let mut page = Page {
+        resource_version: list.metadata.resource_version.to_string(),
+        continue_token: Some(list.metadata.token.to_string()).filter(|token| !token.is_empty()),
+        ..Page::default()
+    };
+    for item in list.items.into_iter().flatten() {
+        page.push(object(kind, item.get()));
+    }
+    Ok(page)
+}
+
+/// Decodes one line of a watch.
+///
+/// # Errors
+/// When the line is no watch event in JSON.
+pub fn frame(kind: Kind, line: &[u8]) -> Result<Frame, DecodeError> {
+    let event: WatchEvent<'_> = serde_json::from_slice(line)
+        .map_err(|error| DecodeError::new(format!("watch event of kind {kind} in JSON: {error}")))?;
+    let text = event.object.map_or("null", RawValue::get);
+    let meta = || serde_json::from_str::<Bare<'_>>(text).map(|bare| bare.metadata).unwrap_or_default();
+    Ok(match &*event.kind {
+        "ADDED" | "MODIFIED" => {
+            let resource_version = meta().resource_version.to_string();
+            Frame::applied(kind, object(kind, text), resource_version)
+        }
+        "DELETED" => {
+            let meta = meta();
+            Frame::plain(Event::Deleted(kind, meta.key()), meta.resource_version.to_string())
+        }
+        "BOOKMARK" => {
+            let meta = meta();
+            let resource_version = meta.resource_version.to_string();
+            let initial_end = meta.is_initial_end();
+            Frame::plain(Event::Bookmark { resource_version: resource_version.clone(), initial_end }, resource_version)
+        }
+        "ERROR" => Frame::plain(Event::Error(status(text.as_bytes()).unwrap_or_default()), String::new()),
+        other => return Err(DecodeError::new(format!("unknown type of watch event \"{}\"", excerpt(other)))),
+    })
+}
+
+/// Decodes the `Status` in the body of a refused request; `None` when it is something else, as from a proxy.
+pub fn status(body: &[u8]) -> Option<Status> {
+    let raw: RawStatus<'_> = serde_json::from_slice(body).ok()?;
+    (*raw.kind == *"Status").then(|| Status {
+        code: raw.code.unwrap_or(0),
+        reason: raw.reason.to_string(),
+        message: raw.message.to_string(),
+    })
+}
+
+/// Decodes one object.
+pub fn object(kind: Kind, text: &str) -> Object {
+    read(kind, &mut serde_json::Deserializer::from_str(text)).unwrap_or_else(|error| {
+        let meta = serde_json::from_str::<Bare<'_>>(text).map(|bare| bare.metadata).unwrap_or_default();
+        Object::Bad(meta.bad(kind, format!("skipped: {error}")))
+    })
+}
+
+/// Decodes one object that was parsed already, as from a manifest.
+pub fn value(kind: Kind, value: &serde_json::Value) -> Object {
+    read(kind, value).unwrap_or_else(|error| {
+        let meta = value.get("metadata").and_then(|meta| Meta::deserialize(meta).ok()).unwrap_or_default();
+        Object::Bad(meta.bad(kind, format!("skipped: {error}")))
+    })
+}
+
+fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<Object, D::Error> {
+    Ok(match kind {
+        Kind::Service => service::object(&Deserialize::deserialize(deserializer)?),
+        Kind::EndpointSlice => endpoint_slice::object(&Deserialize::deserialize(deserializer)?),
+        Kind::Namespace => namespace::object(&Deserialize::deserialize(deserializer)?),
+        Kind::Pod => pod::object(&Deserialize::deserialize(deserializer)?),
+    })
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(borrow, default)]
+    metadata: ListMeta<'a>,
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ListMeta<'a> {
+    #[serde(borrow)]
+    resource_version: Text<'a>,
+    #[serde(rename = "continue")]
+    token: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct WatchEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    object: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Bare<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawStatus<'a> {
+    #[serde(borrow)]
+    kind: Text<'a>,
+    code: Option<u16>,
+    reason: Text<'a>,
+    message: Text<'a>,
+}

@@ -1,0 +1,21 @@
+//! From a Namespace to its facts.
+
+use super::raw::{Meta, dns_label};
+use super::{Fact, Kind, NamespaceFact, Object};
+
+/// A Namespace as both encodings have it.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct RawNamespace<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Meta<'a>,
+}
+
+/// A terminating namespace still exists: it goes when its object goes.
+pub(super) fn object(raw: &RawNamespace<'_>) -> Object {
+    let meta = &raw.metadata;
+    match dns_label(&meta.name) {
+        Some(_) => Object::Keep(Fact::Namespace(NamespaceFact { name: (*meta.name).into() }), None),
+        None => Object::Bad(meta.bad(Kind::Namespace, "skipped: metadata.name is no DNS label")),
+    }
+}

@@ -1,0 +1,138 @@
+//! Objects in the API's protobuf encoding: lists, watch frames and single objects.
+//!
+//! Written by hand over borrowed fields, because a generated type would keep every field of every object. A list is the
+//! four bytes `k8s\0` and an `Unknown` message whose `raw` is the list; a watch frame is a bare `WatchEvent` whose
+//! object is such an envelope again.
+
+mod fields;
+mod objects;
+
+use super::raw::excerpt;
+use super::{DecodeError, Event, Frame, Kind, Page, Status};
+use fields::{Fields, Malformed};
+
+/// What a body in this encoding starts with.
+const MAGIC: &[u8] = b"k8s\0";
+
+/// Decodes the body of a list.
+///
+/// # Errors
+/// When the body is no list in protobuf.
+pub fn page(kind: Kind, body: &[u8]) -> Result<Page, DecodeError> {
+    list(kind, body).map_err(|error| DecodeError::new(format!("list of kind {kind} in protobuf: {error}")))
+}
+
+fn list(kind: Kind, body: &[u8]) -> Result<Page, Malformed> {
+    let mut page = Page::default();
+    for field in Fields::new(unwrap(body)?.raw) {
+        match field? {
+            (1, value) => {
+                for field in Fields::new(value.bytes()?) {
+                    match field? {
+                        (2, value) => page.resource_version = value.text()?.to_owned(),
+                        (3, value) => page.continue_token = Some(value.text()?.to_owned()),
+                        _ => {}
+                    }
+                }
+            }
+            (2, value) => page.push(objects::object(kind, value.bytes()?)),
+            _ => {}
+        }
+    }
+    page.continue_token = page.continue_token.filter(|token| !token.is_empty());
+    Ok(page)
+}
+
+/// Decodes one frame of a watch, without its four octets of length.
+///
+/// # Errors
+/// When the frame is no watch event in protobuf.
+pub fn frame(kind: Kind, frame: &[u8]) -> Result<Frame, DecodeError> {
+    watch_event(kind, frame)
+        .map_err(|error| DecodeError::new(format!("watch event of kind {kind} in protobuf: {error}")))
+}
+
+fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, Malformed> {
+    let (mut event, mut envelope): (_, &[u8]) = ("", &[]);
+    for field in Fields::new(frame) {
+        match field? {
+            (1, value) => event = value.text()?,
+            (2, value) => {
+                for field in Fields::new(value.bytes()?) {
+                    if let (1, value) = field? {
+                        envelope = value.bytes()?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let envelope = unwrap(envelope)?;
+    let meta = || objects::bare(envelope.raw);
+    Ok(match event {
+        "ADDED" | "MODIFIED" => {
+            let resource_version = meta().resource_version.to_string();
+            Frame::applied(kind, objects::object(kind, envelope.raw), resource_version)
+        }
+        "DELETED" => {
+            let meta = meta();
+            Frame::plain(Event::Deleted(kind, meta.key()), meta.resource_version.to_string())
+        }
+        "BOOKMARK" => {
+            let meta = meta();
+            let resource_version = meta.resource_version.to_string();
+            let initial_end = meta.is_initial_end();
+            Frame::plain(Event::Bookmark { resource_version: resource_version.clone(), initial_end }, resource_version)
+        }
+        "ERROR" => Frame::plain(Event::Error(raw_status(envelope.raw)?), String::new()),
+        other => return Err(Malformed::new(format!("unknown type of watch event \"{}\"", excerpt(other)))),
+    })
+}
+
+/// Decodes the `Status` in the body of a refused request; `None` when it is something else, as from a proxy.
+pub fn status(body: &[u8]) -> Option<Status> {
+    let envelope = unwrap(body).ok()?;
+    if envelope.kind != "Status" {
+        return None;
+    }
+    raw_status(envelope.raw).ok()
+}
+
+fn raw_status(raw: &[u8]) -> Result<Status, Malformed> {
+    let mut status = Status::default();
+    for field in Fields::new(raw) {
+        match field? {
+            (3, value) => status.message = value.text()?.to_owned(),
+            (4, value) => status.reason = value.text()?.to_owned(),
+            (6, value) => status.code = u16::try_from(value.int()?).unwrap_or(0),
+            _ => {}
+        }
+    }
+    Ok(status)
+}
+
+/// The envelope of an object or list.
+struct Envelope<'a> {
+    kind: &'a str,
+    raw: &'a [u8],
+}
+
+fn unwrap(body: &[u8]) -> Result<Envelope<'_>, Malformed> {
+    let unknown = body.strip_prefix(MAGIC).ok_or_else(|| Malformed::new("it does not start with \"k8s\\0\""))?;
+    let mut envelope = Envelope { kind: "", raw: &[] };
+    for field in Fields::new(unknown) {
+        match field? {
+            (1, value) => {
+                for field in Fields::new(value.bytes()?) {
+                    if let (2, value) = field? {
+                        envelope.kind = value.text()?;
+                    }
+                }
+            }
+            (2, value) => envelope.raw = value.bytes()?,
+            (3, value) if !value.bytes()?.is_empty() => return Err(Malformed::new("its object is compressed")),
+            _ => {}
+        }
+    }
+    Ok(envelope)
+}

@@ -1,0 +1,199 @@
+//! The messages of the watched kinds, field by field.
+
+use super::fields::{Fields, Malformed};
+use crate::cluster::facts::endpoint_slice::{Builder, Conditions, RawEndpoint, TargetRef};
+use crate::cluster::facts::namespace::{self, RawNamespace};
+use crate::cluster::facts::pod::{self, RawPod, RawStatus};
+use crate::cluster::facts::port::RawPort;
+use crate::cluster::facts::raw::{Annotations, Labels, Meta};
+use crate::cluster::facts::service::{self, RawService, RawSpec, Selector};
+use crate::cluster::facts::{Kind, Object};
+
+/// Decodes one object; a malformed one is bad, and named as far as its metadata can be read.
+pub(super) fn object(kind: Kind, message: &[u8]) -> Object {
+    let read = match kind {
+        Kind::Service => service(message),
+        Kind::EndpointSlice => slice(message),
+        Kind::Namespace => namespace(message),
+        Kind::Pod => pod(message),
+    };
+    read.unwrap_or_else(|error| Object::Bad(bare(message).bad(kind, format!("skipped: {error}"))))
+}
+
+/// The metadata of any object, as far as it can be read.
+pub(super) fn bare(message: &[u8]) -> Meta<'_> {
+    let mut meta = Meta::default();
+    for (number, value) in Fields::new(message).flatten() {
+        if let (1, Ok(bytes)) = (number, value.bytes()) {
+            // What was read before a malformed field still names the object.
+            let _ = read_meta(bytes, &mut meta);
+        }
+    }
+    meta
+}
+
+fn read_meta<'a>(message: &'a [u8], meta: &mut Meta<'a>) -> Result<(), Malformed> {
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => meta.name = value.text()?.into(),
+            (3, value) => meta.namespace = value.text()?.into(),
+            (6, value) => meta.resource_version = value.text()?.into(),
+            (9, _) => meta.deletion_timestamp = "set".into(),
+            (11, value) => {
+                if let ("kubernetes.io/service-name", value) = entry(value.bytes()?)? {
+                    meta.labels.get_or_insert_with(Labels::default).service = value.into();
+                }
+            }
+            (12, value) => match entry(value.bytes()?)? {
+                ("endpoints.kubernetes.io/last-change-trigger-time", value) => {
+                    meta.annotations.get_or_insert_with(Annotations::default).triggered = value.into();
+                }
+                ("k8s.io/initial-events-end", value) => {
+                    meta.annotations.get_or_insert_with(Annotations::default).initial_end = value.into();
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An entry of a map of text to text.
+fn entry(message: &[u8]) -> Result<(&str, &str), Malformed> {
+    let (mut key, mut text) = ("", "");
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => key = value.text()?,
+            (2, value) => text = value.text()?,
+            _ => {}
+        }
+    }
+    Ok((key, text))
+}
+
+fn service(message: &[u8]) -> Result<Object, Malformed> {
+    let mut raw = RawService::default();
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => read_meta(value.bytes()?, &mut raw.metadata)?,
+            (2, value) => read_spec(value.bytes()?, raw.spec.get_or_insert_default())?,
+            _ => {}
+        }
+    }
+    Ok(service::object(&raw))
+}
+
+fn read_spec<'a>(message: &'a [u8], spec: &mut RawSpec<'a>) -> Result<(), Malformed> {
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => spec.ports.get_or_insert_default().push(port(value.bytes()?)?),
+            (2, _) => spec.selector = Some(Selector(true)),
+            (3, value) => spec.cluster_ip = value.text()?.into(),
+            (4, value) => spec.kind = value.text()?.into(),
+            (10, value) => spec.external_name = value.text()?.into(),
+            (18, value) => spec.cluster_ips.get_or_insert_default().push(value.text()?.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// ServicePort and EndpointPort have the same numbers for what is read.
+fn port(message: &[u8]) -> Result<RawPort<'_>, Malformed> {
+    let mut port = RawPort::default();
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => port.name = value.text()?.into(),
+            (2, value) => port.protocol = value.text()?.into(),
+            (3, value) => port.port = Some(value.int()?),
+            _ => {}
+        }
+    }
+    Ok(port)
+}
+
+/// Two passes: the address type comes after the endpoints, which are handed on one by one.
+fn slice(message: &[u8]) -> Result<Object, Malformed> {
+    let (mut meta, mut ports, mut address_type) = (Meta::default(), Vec::new(), "");
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => read_meta(value.bytes()?, &mut meta)?,
+            (3, value) => ports.push(port(value.bytes()?)?),
+            (4, value) => address_type = value.text()?,
+            _ => {}
+        }
+    }
+    let mut slice = match Builder::new(&meta, address_type, &ports) {
+        Ok(slice) => slice,
+        Err(object) => return Ok(object),
+    };
+    for field in Fields::new(message) {
+        if let (2, value) = field? {
+            slice.push(&endpoint(value.bytes()?)?);
+        }
+    }
+    Ok(slice.finish())
+}
+
+fn endpoint(message: &[u8]) -> Result<RawEndpoint<'_>, Malformed> {
+    let mut endpoint = RawEndpoint::default();
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => endpoint.addresses.get_or_insert_default().push(value.text()?.into()),
+            (2, value) => {
+                let conditions = endpoint.conditions.get_or_insert_with(Conditions::default);
+                for field in Fields::new(value.bytes()?) {
+                    if let (1, value) = field? {
+                        conditions.ready = Some(value.bool()?);
+                    }
+                }
+            }
+            (3, value) => endpoint.hostname = value.text()?.into(),
+            (4, value) => {
+                let target = endpoint.target_ref.get_or_insert_with(TargetRef::default);
+                for field in Fields::new(value.bytes()?) {
+                    match field? {
+                        (1, value) => target.kind = value.text()?.into(),
+                        (3, value) => target.name = value.text()?.into(),
+                        _ => {}
+                    }
+                }
+            }
+            (7, value) => endpoint.zone = value.text()?.into(),
+            _ => {}
+        }
+    }
+    Ok(endpoint)
+}
+
+fn namespace(message: &[u8]) -> Result<Object, Malformed> {
+    let mut raw = RawNamespace::default();
+    for field in Fields::new(message) {
+        if let (1, value) = field? {
+            read_meta(value.bytes()?, &mut raw.metadata)?;
+        }
+    }
+    Ok(namespace::object(&raw))
+}
+
+fn pod(message: &[u8]) -> Result<Object, Malformed> {
+    let mut raw = RawPod::default();
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => read_meta(value.bytes()?, &mut raw.metadata)?,
+            (3, value) => {
+                let status = raw.status.get_or_insert_with(RawStatus::default);
+                for field in Fields::new(value.bytes()?) {
+                    match field? {
+                        (1, value) => status.phase = value.text()?.into(),
+                        (6, value) => status.pod_ip = value.text()?.into(),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(pod::object(&raw))
+}
