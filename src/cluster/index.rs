@@ -60,4 +60,9 @@ impl Index {
         let _ = (now, unix);
         todo!()
     }
+
+    /// Says that the first complete list of every watched kind is in.
+    pub fn set_synced(&mut self) {
+        todo!()
+    }
 }
