@@ -4,5 +4,7 @@
 
 pub mod facts;
 mod index;
+mod watch;
 
 pub use index::{Index, Settings};
+pub use watch::{ConnectError, Connection, KindStatus, Mirror, Options, Timing, TlsFiles, register};

@@ -1,0 +1,83 @@
+//! What the watch tells Prometheus. The names that begin with `coredns_` are those that dashboards of CoreDNS read.
+
+use std::sync::LazyLock;
+
+use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
+
+use crate::cluster::facts::Kind;
+
+/// Time from a request to the head of its response.
+pub(super) static REQUEST_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    histogram(
+        "coredns_kubernetes_rest_client_request_duration_seconds",
+        "Request latency in seconds, by verb and host.",
+    )
+});
+
+/// Time that a request waited for `apiserver_qps`.
+pub(super) static LIMITER_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    histogram(
+        "coredns_kubernetes_rest_client_rate_limiter_duration_seconds",
+        "Client side rate limiter latency in seconds, by verb and host.",
+    )
+});
+
+/// Requests by status code; `<error>` where none came.
+pub(super) static REQUESTS: LazyLock<CounterVec> = LazyLock::new(|| {
+    counter(
+        "coredns_kubernetes_rest_client_requests_total",
+        "HTTP requests to the API server, by status code, method and host.",
+        &["code", "method", "host"],
+    )
+});
+
+/// When a watch last brought an event, a bookmark among them.
+pub(super) static LAST_EVENT: LazyLock<GaugeVec> = LazyLock::new(|| {
+    let options = Opts::new(
+        "rollcall_watch_last_event_timestamp_seconds",
+        "When the API server last said something about a kind of object, in seconds since 1970: time() minus this is \
+         the age of the knowledge.",
+    );
+    GaugeVec::new(options, &["kind"]).expect("a constant and valid description")
+});
+
+/// Watches that ended and were started again.
+pub(super) static RESTARTS: LazyLock<CounterVec> = LazyLock::new(|| {
+    counter("rollcall_watch_restarts_total", "Watches started again, by kind and reason.", &["kind", "reason"])
+});
+
+/// Complete lists after the first.
+pub(super) static RELISTS: LazyLock<CounterVec> =
+    LazyLock::new(|| counter("rollcall_relists_total", "Complete lists after the first one, by kind.", &["kind"]));
+
+/// Hands the metrics of the watch to a registry.
+///
+/// # Errors
+/// When the registry has one of the names already.
+pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(REQUEST_DURATION.clone()))?;
+    registry.register(Box::new(LIMITER_DURATION.clone()))?;
+    registry.register(Box::new(REQUESTS.clone()))?;
+    registry.register(Box::new(LAST_EVENT.clone()))?;
+    registry.register(Box::new(RESTARTS.clone()))?;
+    registry.register(Box::new(RELISTS.clone()))
+}
+
+/// The name of a kind in metrics and logs: the plural that the API and RBAC use.
+pub(super) fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Service => "services",
+        Kind::EndpointSlice => "endpointslices",
+        Kind::Namespace => "namespaces",
+        Kind::Pod => "pods",
+    }
+}
+
+fn histogram(name: &str, help: &str) -> HistogramVec {
+    // The default buckets of Prometheus, which client-go's collectors use as well.
+    HistogramVec::new(HistogramOpts::new(name, help), &["verb", "host"]).expect("a constant and valid description")
+}
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> CounterVec {
+    CounterVec::new(Opts::new(name, help), labels).expect("a constant and valid description")
+}

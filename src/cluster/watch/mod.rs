@@ -1,0 +1,121 @@
+//! Lists and watches the API server and feeds the index: the only async part of this room.
+//!
+//! One loop for each kind ([`supervisor`]), each over a client of its own ([`client`], [`connection`]); the body of a
+//! watch is cut into events ([`frames`]) and applied under one short lock ([`shared`]). Not kube's own watcher: that one
+//! speaks JSON only, and would need the same supervision on top.
+//! Nothing here ever empties the index. A list is applied as a difference, and an outage changes nothing at all.
+
+mod backoff;
+mod client;
+mod connection;
+mod decode;
+mod failure;
+mod frames;
+mod metrics;
+mod options;
+mod request;
+mod shared;
+mod supervisor;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::facts::Kind;
+use super::index::{Index, Settings};
+use crate::zone::{self, Reader};
+use client::{Api, Limiter};
+use request::Request;
+use shared::Shared;
+use supervisor::Supervisor;
+
+pub use connection::{ConnectError, Connection, TlsFiles};
+pub use metrics::register;
+pub use options::{Options, Timing};
+pub use shared::KindStatus;
+
+/// A live mirror of one cluster. Dropping it ends its watches; the zone then stays as it is.
+#[derive(Debug)]
+pub struct Mirror {
+    shared: Arc<Shared>,
+    reader: Reader,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Mirror {
+    /// Starts to list and watch on this runtime, and goes on for as long as the mirror lives.
+    ///
+    /// # Errors
+    /// When the credentials cannot be used. An API server that does not answer is no error: it is asked until it does.
+    pub fn start(options: &Options, settings: Settings, runtime: &Handle) -> Result<Self, ConnectError> {
+        let _guard = runtime.enter();
+        let mut kinds = vec![Kind::Service, Kind::Namespace];
+        if !options.no_endpoints {
+            kinds.push(Kind::EndpointSlice);
+        }
+        if options.pods {
+            kinds.push(Kind::Pod);
+        }
+        let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps, options.burst.unwrap_or(10))));
+        let apis = kinds
+            .iter()
+            .map(|kind| {
+                let api = Api::new(options.connection.clone(), options.timing.connect, limiter.clone())?;
+                Ok((*kind, api))
+            })
+            .collect::<Result<Vec<_>, ConnectError>>()?;
+        let (publisher, reader) = zone::pair();
+        let shared = Arc::new(Shared::new(Index::new(publisher, settings), &kinds));
+        let mut tasks = Vec::new();
+        for (kind, api) in apis {
+            let selector = match kind {
+                Kind::Namespace => options.namespace_labels.as_deref(),
+                Kind::Service | Kind::EndpointSlice | Kind::Pod => options.labels.as_deref(),
+            };
+            let request = Request::new(kind, selector);
+            let supervisor = Supervisor::new(kind, request, api, shared.clone(), options.timing);
+            tasks.push(runtime.spawn(supervisor.run()).abort_handle());
+        }
+        let timekeeper = shared.clone();
+        tasks.push(runtime.spawn(async move { timekeeper.keep_time().await }).abort_handle());
+        Ok(Self { shared, reader, tasks })
+    }
+
+    /// The zone that it keeps.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Whether the first complete list of each kind is in.
+    pub fn is_synced(&self) -> bool {
+        *self.shared.synced().borrow()
+    }
+
+    /// Waits until the first complete list of each kind is in. The future does not borrow the mirror.
+    pub fn synced(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut synced = self.shared.synced();
+        let shared = self.shared.clone();
+        async move {
+            // The sender lives in `shared`, so the wait can only end with the truth.
+            let _ = synced.wait_for(|synced| *synced).await;
+            drop(shared);
+        }
+    }
+
+    /// The state of each watch.
+    pub fn status(&self) -> Vec<KindStatus> {
+        self.shared.status()
+    }
+
+    /// Ends the watches. The zone stays as it is.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}

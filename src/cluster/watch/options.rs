@@ -1,0 +1,71 @@
+//! What a mirror is made of: where the API server is, what is asked of it, and how patient it is.
+
+use std::time::Duration;
+
+use super::connection::Connection;
+
+/// Settings of a mirror: the options of one `kubernetes` directive that concern the API server.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the API server is, and who we are.
+    pub connection: Connection,
+    /// `labels`: a label selector for Services, EndpointSlices and Pods.
+    pub labels: Option<String>,
+    /// `namespace_labels`: a label selector for Namespaces.
+    pub namespace_labels: Option<String>,
+    /// Whether Pods are watched (`pods verified`).
+    pub pods: bool,
+    /// `noendpoints`: EndpointSlices are not watched.
+    pub no_endpoints: bool,
+    /// `apiserver_qps`: requests in a second; no limit where absent, because a mirror makes three or four in a minute.
+    pub qps: Option<f64>,
+    /// `apiserver_burst`: requests that may come at once before `qps` counts; 10 where absent.
+    pub burst: Option<u32>,
+    /// How patient it is. The defaults are for all but tests.
+    pub timing: Timing,
+}
+
+/// How long a mirror waits for what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// For a connection, and for a write to it.
+    pub connect: Duration,
+    /// For the next sign of a list: its head, or more of its body.
+    pub list_idle: Duration,
+    /// A watch is asked to last between this and `watch_max`, so that many do not end together.
+    pub watch_min: Duration,
+    /// See `watch_min`. With `watch_grace`, the time in which a half-open connection is noticed: 60 seconds.
+    pub watch_max: Duration,
+    /// How much longer than it was asked to a watch may last.
+    pub watch_grace: Duration,
+    /// What a streamed list and the watch that follows are asked to last; we leave earlier.
+    pub stream: Duration,
+    /// The least time between two starts of a watch.
+    pub watch_interval: Duration,
+    /// The longest first wait after a failure.
+    pub backoff_min: Duration,
+    /// The longest wait after many failures.
+    pub backoff_max: Duration,
+    /// After this time without a failure the waits start small again.
+    pub healthy: Duration,
+    /// Lists are asked for as a stream first.
+    pub stream_lists: bool,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            list_idle: Duration::from_secs(20),
+            watch_min: Duration::from_secs(30),
+            watch_max: Duration::from_secs(50),
+            watch_grace: Duration::from_secs(10),
+            stream: Duration::from_secs(600),
+            watch_interval: Duration::from_secs(1),
+            backoff_min: Duration::from_millis(800),
+            backoff_max: Duration::from_secs(30),
+            healthy: Duration::from_secs(30),
+            stream_lists: true,
+        }
+    }
+}

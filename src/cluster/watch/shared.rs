@@ -1,0 +1,236 @@
+//! What the loops share: the index that they feed, and what an operator may ask about them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{Notify, watch};
+
+use super::metrics::{LAST_EVENT, RELISTS, RESTARTS, plural};
+use crate::cluster::facts::{Event, Fact, Kind};
+use crate::cluster::index::Index;
+
+/// The index and the state of each loop. The lock is held for one batch, and never by a reader of the zone.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    synced: watch::Sender<bool>,
+    /// A grace period ends sooner than was known.
+    sooner: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    index: Index,
+    kinds: Vec<KindState>,
+    expires: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct KindState {
+    kind: Kind,
+    listed: bool,
+    version: String,
+    last_event: Option<Instant>,
+    restarts: u64,
+    relists: u64,
+    trouble: Option<String>,
+}
+
+/// The state of one loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindStatus {
+    /// What is watched.
+    pub kind: Kind,
+    /// The first complete list is in.
+    pub synced: bool,
+    /// The resourceVersion up to which changes are known; empty before the first list.
+    pub version: String,
+    /// How long ago the API server last said something, a bookmark among it.
+    pub age: Option<Duration>,
+    /// How often the watch was started again.
+    pub restarts: u64,
+    /// How many complete lists there were after the first.
+    pub relists: u64,
+    /// What keeps the loop from going on, while it tries.
+    pub trouble: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn new(index: Index, kinds: &[Kind]) -> Self {
+        let kinds = kinds
+            .iter()
+            .map(|kind| KindState {
+                kind: *kind,
+                listed: false,
+                version: String::new(),
+                last_event: None,
+                restarts: 0,
+                relists: 0,
+                trouble: None,
+            })
+            .collect();
+        Self {
+            state: Mutex::new(State { index, kinds, expires: None }),
+            synced: watch::Sender::new(false),
+            sooner: Notify::new(),
+        }
+    }
+
+    /// Turns true when all kinds have their first complete list, and stays so.
+    pub(super) fn synced(&self) -> watch::Receiver<bool> {
+        self.synced.subscribe()
+    }
+
+    pub(super) fn status(&self) -> Vec<KindStatus> {
+        let state = self.lock();
+        state
+            .kinds
+            .iter()
+            .map(|kind| KindStatus {
+                kind: kind.kind,
+                synced: kind.listed,
+                version: kind.version.clone(),
+                age: kind.last_event.map(|at| at.elapsed()),
+                restarts: kind.restarts,
+                relists: kind.relists,
+                trouble: kind.trouble.clone(),
+            })
+            .collect()
+    }
+
+    pub(super) fn begin_list(&self, kind: Kind) {
+        self.lock().index.begin_list(kind);
+    }
+
+    /// Objects of a list that is under way.
+    pub(super) fn page(&self, kind: Kind, facts: Vec<Fact>) {
+        let (now, unix) = clock();
+        let mut state = self.lock();
+        state.heard(kind, now, None);
+        state.index.apply_page(facts, now, unix);
+        self.reckon(&mut state, now, unix);
+    }
+
+    /// The list is complete at this version.
+    pub(super) fn end_list(&self, kind: Kind, version: &str) {
+        let (now, unix) = clock();
+        let mut state = self.lock();
+        state.index.end_list(kind, now, unix);
+        state.heard(kind, now, Some(version));
+        if let Some(entry) = state.entry(kind) {
+            if entry.listed {
+                entry.relists += 1;
+                RELISTS.with_label_values(&[plural(kind)]).inc();
+            }
+            entry.listed = true;
+        }
+        if state.kinds.iter().all(|kind| kind.listed) && !*self.synced.borrow() {
+            state.index.set_synced();
+            self.synced.send_replace(true);
+        }
+        self.reckon(&mut state, now, unix);
+    }
+
+    /// Events that arrived together, in their order.
+    pub(super) fn events(&self, kind: Kind, events: Vec<Event>, version: Option<&str>) {
+        let (now, unix) = clock();
+        let mut state = self.lock();
+        state.heard(kind, now, version);
+        let mut batch = Vec::new();
+        for event in events {
+            match event {
+                Event::Applied(fact) => batch.push(fact),
+                Event::Deleted(_, key) => {
+                    if !batch.is_empty() {
+                        state.index.apply_page(std::mem::take(&mut batch), now, unix);
+                    }
+                    state.index.delete(kind, &key, now, unix);
+                }
+                // Handled by the loop, which knows what to do about them.
+                Event::Bookmark { .. } | Event::Error(_) | Event::Bad(_) => {}
+            }
+        }
+        if !batch.is_empty() {
+            state.index.apply_page(batch, now, unix);
+        }
+        self.reckon(&mut state, now, unix);
+    }
+
+    /// The watch of a kind is to be started again, for this reason.
+    pub(super) fn restarted(&self, kind: Kind, reason: &str) {
+        RESTARTS.with_label_values(&[plural(kind), reason]).inc();
+        if let Some(entry) = self.lock().entry(kind) {
+            entry.restarts += 1;
+        }
+    }
+
+    /// What keeps a loop from going on; `None` once it goes on.
+    pub(super) fn trouble(&self, kind: Kind, trouble: Option<String>) {
+        if let Some(entry) = self.lock().entry(kind) {
+            entry.trouble = trouble;
+        }
+    }
+
+    /// Ends grace periods when their time has come.
+    pub(super) async fn keep_time(&self) {
+        loop {
+            let next = {
+                let (now, unix) = clock();
+                let mut state = self.lock();
+                self.reckon(&mut state, now, unix);
+                state.expires
+            };
+            match next {
+                None => self.sooner.notified().await,
+                Some(at) => {
+                    // A permit that reckon left behind only makes one more round.
+                    let _ = tokio::time::timeout_at(at.into(), self.sooner.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// Ends what is over, and wakes the timekeeper when the next end is sooner than it knows.
+    fn reckon(&self, state: &mut State, now: Instant, unix: u32) {
+        let next = state.index.expire(now, unix);
+        let sooner = match (next, state.expires) {
+            (Some(next), Some(known)) => next < known,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        state.expires = next;
+        if sooner {
+            self.sooner.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // After a panic the next list puts right what was left half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn entry(&mut self, kind: Kind) -> Option<&mut KindState> {
+        self.kinds.iter_mut().find(|entry| entry.kind == kind)
+    }
+
+    fn heard(&mut self, kind: Kind, now: Instant, version: Option<&str>) {
+        if let Some(entry) = self.entry(kind) {
+            entry.last_event = Some(now);
+            if let Some(version) = version {
+                entry.version.clear();
+                entry.version.push_str(version);
+            }
+        }
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        LAST_EVENT.with_label_values(&[plural(kind)]).set(seconds);
+    }
+}
+
+fn clock() -> (Instant, u32) {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // A serial is counted modulo 2^32 (RFC 1982).
+    #[expect(clippy::cast_possible_truncation, reason = "the serial of an SOA wraps")]
+    (Instant::now(), unix as u32)
+}

@@ -1,0 +1,405 @@
+//! One loop for each kind: lists, watches, and gets up again whatever happens, while the index keeps what it knows.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use rand::RngExt;
+
+use super::backoff::Backoff;
+use super::client::{Api, Response};
+use super::decode;
+use super::failure::{Failure, Remedy};
+use super::frames::Frames;
+use super::metrics::plural;
+use super::options::Timing;
+use super::request::Request;
+use super::shared::Shared;
+use crate::cluster::facts::{BadObject, Event, Frame, Kind};
+
+/// The state of one loop between its requests.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    kind: Kind,
+    request: Request,
+    api: Api,
+    shared: Arc<Shared>,
+    timing: Timing,
+    backoff: Backoff,
+    /// Up to where changes are known; `None` when a complete list is due.
+    version: Option<String>,
+    /// Lists are asked for as a stream (WatchList), which holds one object at a time, not a page.
+    streaming: bool,
+    listed: bool,
+    trouble: Option<Trouble>,
+}
+
+/// What keeps the loop from going on, since when, and when that was last said.
+#[derive(Debug)]
+struct Trouble {
+    word: &'static str,
+    since: Instant,
+    said: Instant,
+    attempts: u32,
+}
+
+/// How one round ended.
+#[derive(Debug)]
+struct Ended {
+    phase: Phase,
+    /// Events that were taken in, bookmarks among them.
+    events: u64,
+    /// `None` when the stream ended as it should.
+    failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Listing in pages.
+    List,
+    /// Listing as a stream.
+    Stream,
+    /// Watching.
+    Watch,
+}
+
+impl Supervisor {
+    pub(super) fn new(kind: Kind, request: Request, api: Api, shared: Arc<Shared>, timing: Timing) -> Self {
+        let backoff = Backoff::new(timing.backoff_min, timing.backoff_max, timing.healthy);
+        Self {
+            kind,
+            request,
+            api,
+            shared,
+            timing,
+            backoff,
+            version: None,
+            streaming: timing.stream_lists,
+            listed: false,
+            trouble: None,
+        }
+    }
+
+    /// Never returns. A defect of ours that panics costs a new list, not the loop.
+    pub(super) async fn run(mut self) {
+        loop {
+            if AssertUnwindSafe(self.rounds()).catch_unwind().await.is_err() {
+                tracing::error!(kind = plural(self.kind), "the watch panicked and is started again with a new list");
+                self.shared.restarted(self.kind, "panic");
+                self.version = None;
+                tokio::time::sleep(self.timing.backoff_max).await;
+            }
+        }
+    }
+
+    async fn rounds(&mut self) {
+        loop {
+            let started = Instant::now();
+            let ended = self.round(started).await;
+            let wait = self.judge(ended, started.elapsed());
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    //------- One round -------------------------------------------------------
+
+    async fn round(&mut self, started: Instant) -> Ended {
+        if let Some(version) = self.version.clone() {
+            return self.watch(&version, started).await;
+        }
+        if self.streaming {
+            return self.stream().await;
+        }
+        match self.list().await {
+            // The clock of the watch starts with the watch: a list may take long.
+            Ok(version) => self.watch(&version, Instant::now()).await,
+            Err(failure) => Ended { phase: Phase::List, events: 0, failure: Some(failure) },
+        }
+    }
+
+    /// Lists page by page. An expired continue token starts it again, as any failure does.
+    async fn list(&mut self) -> Result<String, Failure> {
+        let started = Instant::now();
+        self.shared.begin_list(self.kind);
+        let mut token: Option<String> = None;
+        let mut objects = 0;
+        loop {
+            let response = self.api.list(&self.request.page(token.as_deref()), self.timing.list_idle).await?;
+            let encoding = response.encoding();
+            let body = response.collect(self.timing.list_idle).await?;
+            let page = decode::page(self.kind, encoding, &body)?;
+            drop(body);
+            page.bad.iter().for_each(report);
+            objects += page.facts.len();
+            self.shared.page(self.kind, page.facts);
+            match page.continue_token {
+                Some(next) => token = Some(next),
+                None => {
+                    self.complete(&page.resource_version, objects, started, "pages");
+                    return Ok(page.resource_version);
+                }
+            }
+        }
+    }
+
+    /// Lists as a stream that goes on as a watch.
+    async fn stream(&mut self) -> Ended {
+        let ended = |failure| Ended { phase: Phase::Stream, events: 0, failure: Some(failure) };
+        let seconds = self.timing.stream.as_secs().max(1);
+        match self.api.watch(&self.request.stream(seconds), self.timing.list_idle).await {
+            Ok(response) => {
+                self.shared.begin_list(self.kind);
+                self.follow(response, None).await
+            }
+            Err(failure) => ended(failure),
+        }
+    }
+
+    /// Watches from a version on.
+    async fn watch(&mut self, version: &str, started: Instant) -> Ended {
+        let lasts = self.watch_time();
+        // Whole seconds are all that the API takes.
+        let deadline = started + lasts + self.timing.watch_grace;
+        let seconds = lasts.as_secs().max(1);
+        let limit = self.timing.list_idle.min(deadline.saturating_duration_since(Instant::now()));
+        match self.api.watch(&self.request.watch(version, seconds), limit).await {
+            Ok(response) => {
+                if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response()) {
+                    self.recovered();
+                }
+                self.follow(response, Some(deadline)).await
+            }
+            Err(failure) => Ended { phase: Phase::Watch, events: 0, failure: Some(failure) },
+        }
+    }
+
+    fn watch_time(&self) -> Duration {
+        let (min, max) = (self.timing.watch_min, self.timing.watch_max);
+        if min >= max { min } else { rand::rng().random_range(min..max) }
+    }
+
+    /// Takes events in until the stream ends. Without a deadline it starts with a complete list.
+    async fn follow(&mut self, mut response: Response, deadline: Option<Instant>) -> Ended {
+        let mut list = deadline.is_none().then(|| (Instant::now(), 0_usize));
+        let mut deadline = deadline.unwrap_or_else(Instant::now);
+        // A watch that began as a list asked for more time than it is given from then on, and is left, not closed.
+        let left_by_us = list.is_some();
+        let mut frames = Frames::new(response.encoding());
+        let mut events = 0;
+        let failure = loop {
+            let until = if list.is_some() { Instant::now() + self.timing.list_idle } else { deadline };
+            let chunk = match tokio::time::timeout_at(until.into(), response.chunk()).await {
+                Err(_) if list.is_some() => break Some(Failure::Timeout(self.timing.list_idle)),
+                Err(_) if left_by_us => break None,
+                Err(_) => break Some(Failure::Timeout(self.timing.watch_min + self.timing.watch_grace)),
+                Ok(Err(failure)) => break Some(failure),
+                Ok(Ok(None)) if frames.is_cut() => {
+                    break Some(Failure::Transport("the watch ended in the middle of an event".to_owned()));
+                }
+                Ok(Ok(None)) if list.is_some() => {
+                    break Some(Failure::Transport("the stream ended before its list was complete".to_owned()));
+                }
+                Ok(Ok(None)) => break None,
+                Ok(Ok(Some(chunk))) => chunk,
+            };
+            frames.push(&chunk);
+            let listing = list.is_some();
+            let (taken, failure) = self.take(&mut frames, response.encoding(), &mut list);
+            events += taken;
+            if failure.is_some() {
+                break failure;
+            }
+            if listing && list.is_none() {
+                deadline = Instant::now() + self.watch_time();
+            }
+            if taken > 0 && list.is_none() && self.trouble.is_some() {
+                self.recovered();
+            }
+        };
+        let phase = if list.is_some() { Phase::Stream } else { Phase::Watch };
+        Ended { phase, events, failure }
+    }
+
+    /// Takes in what came together: one batch, one lock.
+    fn take(
+        &mut self,
+        frames: &mut Frames,
+        encoding: decode::Encoding,
+        list: &mut Option<(Instant, usize)>,
+    ) -> (u64, Option<Failure>) {
+        let mut batch = Vec::new();
+        let mut taken = 0;
+        let mut failure = None;
+        loop {
+            let frame = match frames.next() {
+                Ok(None) => break,
+                Ok(Some(octets)) => decode::frame(self.kind, encoding, octets),
+                Err(too_long) => Err(too_long.into()),
+            };
+            let Frame { resource_version, flaw, event } = match frame {
+                Ok(frame) => frame,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            flaw.iter().for_each(report);
+            match event {
+                Event::Error(status) => {
+                    failure = Some(Failure::Status(status.into()));
+                    break;
+                }
+                Event::Bad(bad) => report(&bad),
+                Event::Bookmark { initial_end, .. } => match list.take() {
+                    Some((started, objects)) if initial_end => {
+                        self.shared.events(self.kind, std::mem::take(&mut batch), None);
+                        self.complete(&resource_version, objects, started, "stream");
+                    }
+                    Some(_) => {
+                        // An old server takes the request for a plain watch, and would never say that the list ends.
+                        failure = Some(Failure::Malformed(
+                            "a bookmark in the middle of the initial list: the server does not know WatchList"
+                                .to_owned(),
+                        ));
+                        self.streaming = false;
+                        break;
+                    }
+                    None => {}
+                },
+                event => batch.push(event),
+            }
+            taken += 1;
+            if let Some((_, objects)) = list {
+                *objects += 1;
+            } else if !resource_version.is_empty() {
+                self.version = Some(resource_version);
+            }
+        }
+        if taken > 0 {
+            let version = if list.is_none() { self.version.as_deref() } else { None };
+            self.shared.events(self.kind, batch, version);
+        }
+        (taken, failure)
+    }
+
+    /// A complete list is in.
+    fn complete(&mut self, version: &str, objects: usize, started: Instant, how: &'static str) {
+        self.shared.end_list(self.kind, version);
+        self.version = Some(version.to_owned());
+        let (kind, took) = (plural(self.kind), started.elapsed());
+        if self.listed {
+            tracing::info!(
+                kind,
+                objects,
+                ?took,
+                how,
+                resource_version = version,
+                "listed again, applied as a difference"
+            );
+        } else {
+            tracing::info!(kind, objects, ?took, how, resource_version = version, "listed");
+        }
+        self.listed = true;
+        if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response()) {
+            self.recovered();
+        }
+    }
+
+    //------- Between two rounds ----------------------------------------------
+
+    /// Decides what the next round does, and how long it waits.
+    fn judge(&mut self, ended: Ended, lived: Duration) -> Duration {
+        let interval = self.timing.watch_interval.saturating_sub(lived);
+        let useful = ended.phase == Phase::Watch && (ended.events > 0 || lived >= self.timing.watch_interval);
+        let Some(failure) = ended.failure else {
+            self.shared.restarted(self.kind, "closed");
+            if useful {
+                if self.trouble.is_some() {
+                    self.recovered();
+                }
+                return interval;
+            }
+            let wait = self.backoff.after_failure(Instant::now()).max(interval);
+            self.say("closed_early", &"the watch is closed as soon as it is opened", ended.phase, wait);
+            return wait;
+        };
+        self.shared.restarted(self.kind, failure.word());
+        match (ended.phase, &failure) {
+            (Phase::Stream, failure) if failure.is_refusal() => {
+                tracing::info!(kind = plural(self.kind), reason = %failure, "no streamed lists here, listing in pages");
+                self.streaming = false;
+                return Duration::ZERO;
+            }
+            // A server or proxy may swallow the one and not the other.
+            (Phase::Stream, Failure::Timeout(_)) => self.streaming = false,
+            (Phase::List, Failure::Timeout(_)) => self.streaming = self.timing.stream_lists,
+            _ => {}
+        }
+        match failure.remedy() {
+            Remedy::Retry => {}
+            Remedy::Reconnect => self.api.reconnect(),
+            Remedy::Relist => self.version = None,
+        }
+        if useful && failure.remedy() == Remedy::Reconnect {
+            // A connection that broke after it had worked is replaced at once; the backoff is for the next failure.
+            tracing::debug!(kind = plural(self.kind), reason = %failure, "watch interrupted");
+            return interval;
+        }
+        let wait = self.backoff.after_failure(Instant::now()).max(interval);
+        let wait = failure.retry_after().map_or(wait, |asked| asked.max(wait));
+        self.say(failure.word(), &failure, ended.phase, wait);
+        wait
+    }
+
+    /// Says what keeps the loop from going on: when it begins or changes, and once a minute while it lasts.
+    fn say(&mut self, word: &'static str, reason: &dyn std::fmt::Display, phase: Phase, wait: Duration) {
+        let now = Instant::now();
+        let trouble = self.trouble.get_or_insert(Trouble { word: "", since: now, said: now, attempts: 0 });
+        trouble.attempts = trouble.attempts.saturating_add(1);
+        let due = trouble.word != word || now.duration_since(trouble.said) >= Duration::from_secs(60);
+        let (kind, verb) = (plural(self.kind), if phase == Phase::List { "list" } else { "watch" });
+        let (attempts, lasting) = (trouble.attempts, trouble.since.elapsed());
+        let serving = if self.listed { "the last known names" } else { "nothing yet of this kind" };
+        if due {
+            (trouble.word, trouble.said) = (word, now);
+            let group = if self.kind == Kind::EndpointSlice { "discovery.k8s.io" } else { "" };
+            match word {
+                "forbidden" => tracing::warn!(
+                    kind, verb, attempts, retry_in = ?wait, serving, reason = %reason,
+                    "the API server forbids this: grant the verbs list and watch on resource \"{kind}\" of API group \"{group}\""
+                ),
+                "unauthorized" => tracing::warn!(
+                    kind, verb, attempts, retry_in = ?wait, serving, reason = %reason,
+                    "the API server does not accept our credentials: check the token or client certificate"
+                ),
+                _ => tracing::warn!(
+                    kind, verb, attempts, ?lasting, retry_in = ?wait, serving, reason = %reason,
+                    "no news from the API server"
+                ),
+            }
+        } else {
+            tracing::debug!(kind, verb, attempts, retry_in = ?wait, reason = %reason, "no news from the API server");
+        }
+        self.shared.trouble(self.kind, Some(format!("{verb}: {reason}")));
+    }
+
+    fn recovered(&mut self) {
+        let Some(trouble) = self.trouble.take() else { return };
+        let (kind, attempts, after) = (plural(self.kind), trouble.attempts, trouble.since.elapsed());
+        tracing::info!(kind, attempts, ?after, "the watch goes on");
+        self.shared.trouble(self.kind, None);
+    }
+}
+
+impl Trouble {
+    /// Whether the first good response ends it. Streams that break once they are open have to prove themselves.
+    fn ends_with_a_response(&self) -> bool {
+        !matches!(self.word, "expired" | "malformed" | "closed_early" | "refused")
+    }
+}
+
+/// One bad object never spoils the rest.
+fn report(bad: &BadObject) {
+    tracing::warn!(kind = %bad.kind, namespace = bad.namespace, name = bad.name, why = bad.why, "bad object from the API server");
+}
