@@ -10,9 +10,11 @@ mod error;
 pub mod message;
 mod name;
 mod question;
+mod records;
 
 pub use answer::{Answer, Full, Owner, Place, Section, Target, error_reply, failure_reply};
 pub use edns::{Edns, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
 pub use name::{Label, Labels, Name, NameError};
 pub use question::{Parsed, QName, Question, parse};
+pub use records::{Found, Malformed, Records, name_at};

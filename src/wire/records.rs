@@ -1,0 +1,199 @@
+//! The records of a message, walked in place: where they stand and how long they live, not what they say.
+//!
+//! For rooms that carry other servers' answers as octets. Everything is checked against the end of the message; names are
+//! followed through compression pointers that lead backwards (RFC 1035 section 4.1.4).
+
+use super::name::{Name, NameError};
+
+/// Walks the records of a message from the answer section to the last.
+#[derive(Clone, Debug)]
+pub struct Records<'m> {
+    message: &'m [u8],
+    at: usize,
+    left: [u16; 3],
+    section: u8,
+}
+
+/// One record and its place in the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// 0 the answer, 1 the authority, 2 the additional section.
+    pub section: u8,
+    /// Where the owner begins.
+    pub owner: usize,
+    /// The type.
+    pub rtype: u16,
+    /// The class; the payload size of an OPT record.
+    pub class: u16,
+    /// The TTL; extended response code, version and flags of an OPT record.
+    pub ttl: u32,
+    /// Where the four octets of the TTL begin.
+    pub ttl_at: usize,
+    /// Where the data begin.
+    pub rdata: usize,
+    /// Where the data end.
+    pub end: usize,
+}
+
+/// The octets are no message: a count, a length or a name leads out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl<'m> Records<'m> {
+    /// Starts behind the question section.
+    ///
+    /// # Errors
+    /// When the header or the questions are cut short.
+    pub fn new(message: &'m [u8]) -> Result<Self, Malformed> {
+        let mut at = 12;
+        for _ in 0..count(message, 4)? {
+            at = skip_name(message, at)? + 4;
+        }
+        if at > message.len() {
+            return Err(Malformed);
+        }
+        let left = [count(message, 6)?, count(message, 8)?, count(message, 10)?];
+        Ok(Self { message, at, left, section: 0 })
+    }
+
+    /// Where the next record begins; after the last, where the message ends.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    fn step(&mut self) -> Result<Option<Found>, Malformed> {
+        while let Some(left) = self.left.get_mut(usize::from(self.section)) {
+            let Some(fewer) = left.checked_sub(1) else {
+                self.section += 1;
+                continue;
+            };
+            *left = fewer;
+            let owner = self.at;
+            let fixed = skip_name(self.message, owner)?;
+            let rdata = fixed + 10;
+            let end = rdata + usize::from(count(self.message, fixed + 8)?);
+            if end > self.message.len() {
+                return Err(Malformed);
+            }
+            self.at = end;
+            let ttl = u32::from(count(self.message, fixed + 4)?) << 16 | u32::from(count(self.message, fixed + 6)?);
+            return Ok(Some(Found {
+                section: self.section,
+                owner,
+                rtype: count(self.message, fixed)?,
+                class: count(self.message, fixed + 2)?,
+                ttl,
+                ttl_at: fixed + 4,
+                rdata,
+                end,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Found, Malformed>;
+
+    /// The next record; after an error, nothing.
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.step();
+        if step.is_err() {
+            self.left = [0; 3];
+        }
+        step.transpose()
+    }
+}
+
+/// Reads a name of a message, wherever it stands, through its compression pointers; in lower case.
+///
+/// # Errors
+/// When it leads out of the message, in circles, or over 255 octets.
+pub fn name_at(message: &[u8], mut at: usize) -> Result<Name, NameError> {
+    let mut wire = [0_u8; 255];
+    let mut len = 0;
+    // Each pointer must lead before the place where the present run of labels began: no circle is possible.
+    let mut run = at;
+    loop {
+        let octet = *message.get(at).ok_or(NameError::Cut)?;
+        match octet >> 6 {
+            0 => {
+                let next = at + 1 + usize::from(octet);
+                let label = message.get(at..next).ok_or(NameError::Cut)?;
+                let into = wire.get_mut(len..len + label.len()).ok_or(NameError::LongName)?;
+                into.copy_from_slice(label);
+                len += label.len();
+                at = next;
+                if octet == 0 {
+                    return Name::from_wire(wire.get(..len).unwrap_or_default());
+                }
+            }
+            3 => {
+                let low = *message.get(at + 1).ok_or(NameError::Cut)?;
+                let target = usize::from(octet & 0x3f) << 8 | usize::from(low);
+                if target >= run || target < 12 {
+                    return Err(NameError::Cut);
+                }
+                run = target;
+                at = target;
+            }
+            _ => return Err(NameError::LongLabel),
+        }
+    }
+}
+
+/// Where a name ends in place: behind its root label or its first pointer.
+fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
+    loop {
+        let octet = *message.get(at).ok_or(Malformed)?;
+        match octet >> 6 {
+            0 if octet == 0 => return Ok(at + 1),
+            0 => at += 1 + usize::from(octet),
+            3 => return Ok(at + 2),
+            _ => return Err(Malformed),
+        }
+    }
+}
+
+fn count(message: &[u8], at: usize) -> Result<u16, Malformed> {
+    match message.get(at..at + 2) {
+        Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
+        _ => Err(Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &[u8] = b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\x01\x03WwW\x07example\x03org\0\0\x01\0\x01\
+        \xc0\x0c\0\x01\0\x01\0\0\x01\x2c\0\x04\xc0\0\x02\x50\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+
+    #[test]
+    fn records_are_found_with_section_type_and_ttl() {
+        let found: Vec<Found> = Records::new(ANSWER).unwrap().map(Result::unwrap).collect();
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].section, found[0].rtype, found[0].ttl), (0, 1, 300));
+        assert_eq!(&ANSWER[found[0].rdata..found[0].end], [192, 0, 2, 80]);
+        assert_eq!((found[1].section, found[1].rtype, found[1].class, found[1].end), (2, 41, 1232, ANSWER.len()));
+        assert_eq!(name_at(ANSWER, found[0].owner).unwrap().to_string(), "www.example.org.");
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_is_malformed_or_has_fewer_records() {
+        for len in 0..ANSWER.len() {
+            let whole = Records::new(&ANSWER[..len]).is_ok_and(|records| records.into_iter().all(|one| one.is_ok()));
+            assert!(!whole, "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn a_pointer_that_leads_forwards_or_to_itself_is_refused() {
+        let mut message = ANSWER.to_vec();
+        let owner = Records::new(ANSWER).unwrap().at();
+        message[owner + 1] = owner as u8;
+        assert!(name_at(&message, owner).is_err());
+        message[owner + 1] = owner as u8 + 4;
+        assert!(name_at(&message, owner).is_err());
+    }
+}
