@@ -1,0 +1,111 @@
+//! What a client asks, as far as the cache looks.
+
+use std::hash::BuildHasher;
+
+use crate::wire::{Edns, OwnEdns, Question};
+
+/// A question and what its answer copies from it, borrowed from wherever the query stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The id.
+    pub id: u16,
+    /// The second 16 bits of the header.
+    pub flags: u16,
+    /// The qname in wire format, in lower case.
+    pub qname: &'a [u8],
+    /// The qname in wire format, as the client spelled it.
+    pub spelling: &'a [u8],
+    /// The type.
+    pub qtype: u16,
+    /// The class.
+    pub qclass: u16,
+    /// The OPT record of the query, where it has one.
+    pub edns: Option<Edns>,
+    /// What the server says of itself to those who send an OPT record.
+    pub own: &'a OwnEdns,
+}
+
+pub(super) const RD: u16 = 0x0100;
+pub(super) const AD: u16 = 0x0020;
+pub(super) const CD: u16 = 0x0010;
+
+impl<'a> From<&'a Question<'_>> for Ask<'a> {
+    fn from(question: &'a Question<'_>) -> Self {
+        Self {
+            id: question.id,
+            flags: question.flags,
+            qname: question.qname.as_wire(),
+            spelling: question.spelling(),
+            qtype: question.qtype,
+            qclass: question.qclass,
+            edns: question.edns,
+            own: question.own,
+        }
+    }
+}
+
+impl Ask<'_> {
+    /// Whether the client wants DNSSEC records (DO).
+    pub fn dnssec_ok(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+
+    /// Whether the client checks signatures itself (CD).
+    pub fn checking_disabled(&self) -> bool {
+        self.flags & CD != 0
+    }
+
+    /// Whether the client wants to hear that data are authentic (RFC 6840 section 5.7).
+    pub fn wants_authentic(&self) -> bool {
+        self.dnssec_ok() || self.flags & AD != 0
+    }
+
+    /// Whether the qname is the zone (wire format, lower case) or lies below it.
+    pub fn is_within(&self, zone: &[u8]) -> bool {
+        let mut rest = self.qname;
+        loop {
+            if rest == zone {
+                return true;
+            }
+            let Some((&length, after)) = rest.split_first() else { return false };
+            let Some(next) = after.get(usize::from(length)..).filter(|_| length != 0) else { return false };
+            rest = next;
+        }
+    }
+
+    /// The DO and CD bits in one octet: part of what an answer is found by.
+    pub(super) fn variant(&self) -> u8 {
+        u8::from(self.dnssec_ok()) | u8::from(self.checking_disabled()) << 1
+    }
+
+    pub(super) fn hash(&self, state: &impl BuildHasher) -> u64 {
+        state.hash_one((
+            self.qname,
+            u64::from(self.qtype) << 24 | u64::from(self.qclass) << 8 | u64::from(self.variant()),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_within_its_zone_and_not_within_one_that_only_ends_alike() {
+        let ask = |qname| Ask {
+            id: 0,
+            flags: 0,
+            qname,
+            spelling: qname,
+            qtype: 1,
+            qclass: 1,
+            edns: None,
+            own: OwnEdns::DEFAULT,
+        };
+        assert!(ask(b"\x01a\x07cluster\x05local\0").is_within(b"\x07cluster\x05local\0"));
+        assert!(ask(b"\x07cluster\x05local\0").is_within(b"\x07cluster\x05local\0"));
+        assert!(ask(b"\x07cluster\x05local\0").is_within(b"\0"));
+        assert!(!ask(b"\x08xcluster\x05local\0").is_within(b"\x07cluster\x05local\0"));
+        assert!(!ask(b"\0").is_within(b"\x05local\0"));
+    }
+}

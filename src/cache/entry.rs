@@ -1,0 +1,185 @@
+//! One remembered answer.
+
+use std::time::{Duration, Instant};
+
+use super::ask::{AD, CD, RD};
+use super::shape::{Shape, Sort};
+use super::{Ask, Settings};
+
+/// The half of the memory that an answer lies in; what the label `type` says in metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Data.
+    Success,
+    /// NXDOMAIN, NODATA and SERVFAIL.
+    Denial,
+}
+
+impl Kind {
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Denial => "denial",
+        }
+    }
+}
+
+/// An answer that was found and stands in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// How many octets it has.
+    pub len: usize,
+    /// Which half it came from.
+    pub kind: Kind,
+    /// It is past its end (RFC 8767).
+    pub stale: bool,
+    /// The caller is to refresh it, and nobody else is until [`Cache::store`](super::Cache::store) or
+    /// [`Cache::release`](super::Cache::release).
+    pub refresh: bool,
+}
+
+/// An answer in memory: its question in lower case, its records without OPT, the places of its TTLs.
+#[derive(Debug)]
+pub(super) struct Entry {
+    octets: Box<[u8]>,
+    places: Box<[u16]>,
+    variant: u8,
+    pub(super) failure: bool,
+    stored: Instant,
+    lifetime: Duration,
+    hits: u32,
+    last_hit: Instant,
+    refreshing: bool,
+    retry_after: Option<Instant>,
+}
+
+/// Where an entry stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    Fresh,
+    Stale,
+    Over,
+}
+
+impl Entry {
+    pub(super) fn new(ask: &Ask<'_>, reply: &[u8], shape: Shape, lifetime: Duration, now: Instant) -> Option<Self> {
+        let mut octets: Box<[u8]> = reply.get(..shape.end)?.into();
+        octets.get_mut(..2)?.fill(0);
+        octets.get_mut(10..12)?.copy_from_slice(&shape.additional.to_be_bytes());
+        octets.get_mut(12..12 + ask.qname.len())?.copy_from_slice(ask.qname);
+        Some(Self {
+            octets,
+            places: shape.places.into(),
+            variant: ask.variant(),
+            failure: shape.sort == Sort::Failure,
+            stored: now,
+            lifetime,
+            hits: 0,
+            last_hit: now,
+            refreshing: false,
+            retry_after: None,
+        })
+    }
+
+    /// Whether this is the answer to the question.
+    pub(super) fn is_for(&self, ask: &Ask<'_>) -> bool {
+        let (t, c) = (ask.qtype.to_be_bytes(), ask.qclass.to_be_bytes());
+        self.variant == ask.variant()
+            && self.octets.get(12..).is_some_and(|rest| {
+                rest.strip_prefix(ask.qname).is_some_and(|rest| rest.starts_with(&[t[0], t[1], c[0], c[1]]))
+            })
+    }
+
+    /// What it costs in octets, what is around it included.
+    pub(super) fn bytes(&self) -> usize {
+        self.octets.len() + 2 * self.places.len() + size_of::<Self>() + 16
+    }
+
+    /// When it ends.
+    pub(super) fn ends(&self) -> Instant {
+        self.stored + self.lifetime
+    }
+
+    pub(super) fn age(&self, settings: &Settings, now: Instant) -> Age {
+        let elapsed = now.saturating_duration_since(self.stored);
+        match &settings.stale {
+            _ if elapsed < self.lifetime => Age::Fresh,
+            Some(stale) if elapsed - self.lifetime < stale.up_to => Age::Stale,
+            _ => Age::Over,
+        }
+    }
+
+    /// Counts a hit and says whether the caller is to refresh the entry.
+    pub(super) fn touch(&mut self, settings: &Settings, now: Instant) -> bool {
+        let wanted = if now < self.ends() {
+            let Some(prefetch) = settings.prefetch else { return false };
+            let paused = now.saturating_duration_since(self.last_hit) > prefetch.duration;
+            self.hits = if paused { 1 } else { self.hits.saturating_add(1) };
+            self.last_hit = now;
+            let left = self.ends() - now;
+            self.hits >= prefetch.amount && left <= self.lifetime * prefetch.percentage / 100
+        } else {
+            self.retry_after.is_none_or(|after| now >= after)
+        };
+        wanted && !std::mem::replace(&mut self.refreshing, true)
+    }
+
+    /// A refresh came to nothing: the next may be tried after the recheck time.
+    pub(super) fn release(&mut self, settings: &Settings, now: Instant) {
+        self.refreshing = false;
+        let recheck = settings.stale.map_or(Duration::ZERO, |stale| stale.recheck);
+        self.retry_after = (!recheck.is_zero()).then(|| now + recheck);
+    }
+
+    /// How often it was asked for goes on to the answer that takes its place.
+    pub(super) fn succeed(&mut self, previous: &Self) {
+        self.hits = previous.hits;
+        self.last_hit = previous.last_hit;
+    }
+
+    /// The TTL shown: what is left, rounded up, so that it is 0 only for a stale answer.
+    fn shown_ttl(&self, settings: &Settings, now: Instant) -> u32 {
+        let left = match now.checked_duration_since(self.ends()) {
+            Some(_) => return settings.stale.map_or(0, |stale| stale.ttl),
+            None if settings.keep_ttl => self.lifetime,
+            None => self.ends() - now,
+        };
+        u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+    }
+
+    /// Writes the answer to the question. `None` when the buffer is too small.
+    pub(super) fn write(&self, ask: &Ask<'_>, settings: &Settings, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        let plain = self.octets.len();
+        let len = plain + ask.own.len(ask.edns);
+        let out = buffer.get_mut(..len)?;
+        let (message, opt) = out.split_at_mut_checked(plain)?;
+        message.copy_from_slice(&self.octets);
+        let ttl = self.shown_ttl(settings, now).to_be_bytes();
+        for &at in &self.places {
+            message.get_mut(usize::from(at)..)?.first_chunk_mut::<4>()?.copy_from_slice(&ttl);
+        }
+        message.get_mut(12..12 + ask.spelling.len())?.copy_from_slice(ask.spelling);
+        let header = message.first_chunk_mut::<12>()?;
+        let mut flags = u16::from_be_bytes([header[2], header[3]]) & !(RD | CD) | ask.flags & (RD | CD);
+        if !ask.wants_authentic() {
+            flags &= !AD;
+        }
+        [header[0], header[1]] = ask.id.to_be_bytes();
+        [header[2], header[3]] = flags.to_be_bytes();
+        if let Some(edns) = ask.edns {
+            let additional = u16::from_be_bytes([header[10], header[11]]).checked_add(1)?;
+            [header[10], header[11]] = additional.to_be_bytes();
+            let (fixed, options) = opt.split_first_chunk_mut::<11>()?;
+            let [p0, p1] = ask.own.payload.to_be_bytes();
+            let [l0, l1] = u16::try_from(options.len()).ok()?.to_be_bytes();
+            *fixed = [0, 0, 41, p0, p1, 0, 0, if edns.dnssec_ok { 0x80 } else { 0 }, 0, l0, l1];
+            if let (Some(nsid), Some((head, value))) = (&ask.own.nsid, options.split_first_chunk_mut::<4>()) {
+                let [n0, n1] = u16::try_from(value.len()).ok()?.to_be_bytes();
+                *head = [0, 3, n0, n1];
+                value.copy_from_slice(nsid.get(..value.len())?);
+            }
+        }
+        Some(len)
+    }
+}

@@ -1,0 +1,84 @@
+//! How much is remembered, and for how long.
+
+use std::time::Duration;
+
+use crate::wire::Name;
+
+/// Everything a `cache` directive can say about the memory itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// For answers.
+    pub success: Capacity,
+    /// For denials: NXDOMAIN, NODATA and SERVFAIL.
+    pub denial: Capacity,
+    /// How long a SERVFAIL is remembered; at most five minutes (RFC 2308 section 7.1).
+    pub servfail: Duration,
+    /// Early refresh of what is asked for often.
+    pub prefetch: Option<Prefetch>,
+    /// Answers past their end, while nobody can tell newer ones (RFC 8767).
+    pub stale: Option<Stale>,
+    /// Shows the TTL as it was stored instead of what is left of it.
+    pub keep_ttl: bool,
+    /// Zones whose answers are not remembered.
+    pub no_success: Vec<Name>,
+    /// Zones whose denials are not remembered.
+    pub no_denial: Vec<Name>,
+}
+
+/// The bounds of one half of the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The most entries.
+    pub entries: usize,
+    /// The longest lifetime in seconds.
+    pub max_ttl: u32,
+    /// The shortest lifetime in seconds; a TTL of 0 stays 0 and is not remembered (RFC 1035 section 3.2.1).
+    pub min_ttl: u32,
+}
+
+/// When an answer is refreshed before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefetch {
+    /// How often it must have been asked for …
+    pub amount: u32,
+    /// … with no pause longer than this.
+    pub duration: Duration,
+    /// How much of the lifetime is left then, in percent.
+    pub percentage: u32,
+}
+
+/// What becomes of answers past their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// How long after their end they may still be given.
+    pub up_to: Duration,
+    /// The TTL they are given with.
+    pub ttl: u32,
+    /// How long nobody is asked again after a refresh that failed.
+    pub recheck: Duration,
+    /// Keeps an answer in use when a denial follows it.
+    pub prefer_positive: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            success: Capacity { entries: 9984, max_ttl: 3600, min_ttl: 5 },
+            denial: Capacity { entries: 9984, max_ttl: 1800, min_ttl: 5 },
+            servfail: Duration::from_secs(5),
+            prefetch: None,
+            stale: None,
+            keep_ttl: false,
+            no_success: Vec::new(),
+            no_denial: Vec::new(),
+        }
+    }
+}
+
+impl Capacity {
+    /// The most octets: one KiB for each entry and not under 16 MiB, far above what common answers need; 64 KiB
+    /// answers cannot fill the memory of the pod.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.saturating_mul(1024).max(16 << 20)
+    }
+}

@@ -1,0 +1,169 @@
+//! What an answer is, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
+
+use super::Ask;
+use crate::wire::{Malformed, Name, Records, name_at};
+
+const OPT: u16 = 41;
+const CNAME: u16 = 5;
+const SOA: u16 = 6;
+const ANY: u16 = 255;
+
+/// What the octets of an answer come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Data that answer the question.
+    Answer,
+    /// NXDOMAIN or NODATA with the SOA that says how long (RFC 2308 section 5).
+    Denial,
+    /// SERVFAIL (RFC 2308 section 7.1).
+    Failure,
+}
+
+/// An answer that may be remembered.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) sort: Sort,
+    /// The smallest TTL of all records, for a denial also the SOA's MINIMUM; `None` without records.
+    pub(super) ttl: Option<u32>,
+    /// Where the TTLs stand.
+    pub(super) places: Vec<u16>,
+    /// Where the answer ends without its OPT record.
+    pub(super) end: usize,
+    /// How many records the additional section has without the OPT record.
+    pub(super) additional: u16,
+}
+
+/// Why an answer is not remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It answers another question.
+    Mismatch,
+    /// Truncated, an error of another kind, a denial without SOA, malformed.
+    NotForKeeping,
+}
+
+impl From<Malformed> for Unfit {
+    fn from(_: Malformed) -> Self {
+        Self::NotForKeeping
+    }
+}
+
+impl Shape {
+    /// Reads an answer to a question.
+    pub(super) fn read(ask: &Ask<'_>, reply: &[u8]) -> Result<Self, Unfit> {
+        let Some((&[_, _, high, low, q0, q1, ..], rest)) = reply.split_first_chunk::<12>() else {
+            return Err(Unfit::NotForKeeping);
+        };
+        let (opcode_and_tc, rcode) = (high & 0b0111_1010, low & 0xf);
+        let question = rest.split_at_checked(ask.qname.len()).and_then(|(name, rest)| {
+            let fixed = rest.first_chunk::<4>()?;
+            Some((name, *fixed))
+        });
+        let (t, c) = (ask.qtype.to_be_bytes(), ask.qclass.to_be_bytes());
+        let same = question
+            .is_some_and(|(name, fixed)| name.eq_ignore_ascii_case(ask.qname) && fixed == [t[0], t[1], c[0], c[1]]);
+        if [q0, q1] != [0, 1] || high & 0x80 == 0 || !same {
+            return Err(Unfit::Mismatch);
+        }
+        // AXFR, IXFR and the meta-types around them are never answers to keep.
+        if opcode_and_tc != 0 || !matches!(rcode, 0 | 2 | 3) || (249..=252).contains(&ask.qtype) {
+            return Err(Unfit::NotForKeeping);
+        }
+
+        let mut shape = Self { sort: Sort::Failure, ttl: None, places: Vec::new(), end: 0, additional: 0 };
+        let (mut soa, mut answers, mut direct, mut aliases) = (None, 0_u32, false, Vec::new());
+        let mut records = Records::new(reply)?;
+        let mut opt_seen = false;
+        shape.end = records.at();
+        while let Some(record) = records.next() {
+            let record = record?;
+            if opt_seen {
+                // Cutting the OPT record out of the middle would move what compression pointers name.
+                return Err(Unfit::NotForKeeping);
+            }
+            if record.rtype == OPT {
+                opt_seen = true;
+                if record.ttl >> 24 != 0 {
+                    return Err(Unfit::NotForKeeping);
+                }
+                continue;
+            }
+            shape.end = record.end;
+            shape.additional += u16::from(record.section == 2);
+            shape.places.push(u16::try_from(record.ttl_at).map_err(|_| Unfit::NotForKeeping)?);
+            // RFC 2181 section 8: a TTL with its highest bit set counts as 0.
+            let mut ttl = if record.ttl > i32::MAX.unsigned_abs() { 0 } else { record.ttl };
+            if record.section == 1 && record.rtype == SOA {
+                let minimum = record.end.checked_sub(4).filter(|&at| at >= record.rdata);
+                let minimum = minimum.and_then(|at| reply.get(at..)?.first_chunk::<4>());
+                let minimum = minimum.ok_or(Unfit::NotForKeeping)?;
+                ttl = ttl.min(u32::from_be_bytes(*minimum));
+                soa = Some(ttl);
+            }
+            if record.section == 0 {
+                answers += 1;
+                if record.rtype == ask.qtype || ask.qtype == ANY {
+                    direct = direct || owner_is(reply, record.owner, ask.qname);
+                }
+                if (record.rtype == CNAME || record.rtype == ask.qtype) && !direct {
+                    aliases.push(record);
+                }
+            }
+            shape.ttl = Some(shape.ttl.map_or(ttl, |least| least.min(ttl)));
+        }
+
+        let answered = direct || answers > 0 && chain_reaches(ask, reply, &aliases);
+        shape.sort = match rcode {
+            2 => Sort::Failure,
+            0 if answered => Sort::Answer,
+            _ if soa.is_some() => Sort::Denial,
+            _ => return Err(Unfit::NotForKeeping),
+        };
+        Ok(shape)
+    }
+}
+
+/// Whether the aliases lead from the qname to a record of the type asked for (RFC 1034 section 3.6.2).
+fn chain_reaches(ask: &Ask<'_>, reply: &[u8], aliases: &[crate::wire::Found]) -> bool {
+    // No honest chain is longer; each step reads the owners once.
+    const LONGEST: usize = 16;
+    let owners: Vec<Option<Name>> = aliases.iter().map(|one| name_at(reply, one.owner).ok()).collect();
+    let Ok(mut name) = Name::from_wire(ask.qname) else { return false };
+    for _ in 0..LONGEST {
+        let mut here =
+            aliases.iter().zip(&owners).filter(|(_, owner)| owner.as_ref() == Some(&name)).map(|(one, _)| one);
+        let Some(first) = here.clone().find(|one| one.rtype == ask.qtype).or_else(|| here.next()) else { return false };
+        if first.rtype == ask.qtype {
+            return true;
+        }
+        let Ok(target) = name_at(reply, first.rdata) else { return false };
+        name = target;
+    }
+    false
+}
+
+/// Whether the owner at a place is the qname: nearly always a pointer to the question.
+fn owner_is(reply: &[u8], at: usize, qname: &[u8]) -> bool {
+    reply.get(at..).is_some_and(|owner| owner.starts_with(&[0xc0, 12]))
+        || name_at(reply, at).is_ok_and(|name| name.as_wire() == qname)
+}
+
+/// Sets the TTL of every record but OPT.
+pub fn cap_ttls(reply: &mut [u8], ttl: u32) {
+    let places: Vec<usize> = match Records::new(reply) {
+        Ok(records) => records.flatten().filter(|record| record.rtype != OPT).map(|record| record.ttl_at).collect(),
+        Err(Malformed) => return,
+    };
+    for at in places {
+        if let Some(octets) = reply.get_mut(at..at + 4) {
+            octets.copy_from_slice(&ttl.to_be_bytes());
+        }
+    }
+}
+
+/// Takes the AD bit away: the client did not ask for it (RFC 6840 section 5.8).
+pub fn clear_authentic(reply: &mut [u8]) {
+    if let Some(octet) = reply.get_mut(3) {
+        *octet &= !0x20;
+    }
+}

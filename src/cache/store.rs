@@ -1,0 +1,186 @@
+//! The memory: two halves of many shards.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+
+use super::entry::{Age, Entry};
+use super::shape::{Shape, Sort, Unfit};
+use super::shard::Shard;
+use super::{Ask, Capacity, Hit, Kind, Settings};
+
+/// A bounded memory of answers. Shared between threads; a lock is held for one look-up or one insertion.
+#[derive(Debug)]
+pub struct Cache {
+    settings: Settings,
+    // Clients choose the names: the seed keeps them from choosing the shard and the bucket too.
+    hasher: RandomState,
+    success: Half,
+    denial: Half,
+}
+
+/// What [`Cache::store`] made of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which half it belongs to; `None` for what is never remembered.
+    pub kind: Option<Kind>,
+    /// The TTL that its records are to carry from now on; `None` leaves them as they are.
+    pub ttl: Option<u32>,
+    /// It is in memory now.
+    pub kept: bool,
+    /// It answers another question than the one asked, and was dropped.
+    pub mismatch: bool,
+    /// How many entries made room for it.
+    pub evicted: usize,
+}
+
+#[derive(Debug)]
+struct Half {
+    shards: Box<[Mutex<Shard>]>,
+    entries: usize,
+    bytes: usize,
+}
+
+const SHARDS: usize = 64;
+
+impl Cache {
+    /// An empty memory.
+    pub fn new(settings: Settings) -> Self {
+        let (success, denial) = (Half::new(&settings.success), Half::new(&settings.denial));
+        Self { settings, hasher: RandomState::default(), success, denial }
+    }
+
+    /// What it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Writes the remembered answer to a question into the buffer: id, flags, spelling and OPT as the client's query wants
+    /// them, TTLs counted down. `None` when there is none, or the buffer is too small for it.
+    pub fn lookup(&self, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {
+        let hash = ask.hash(&self.hasher);
+        let prefer_positive = self.settings.stale.is_some_and(|stale| stale.prefer_positive);
+        {
+            let mut denials = self.denial.shard(hash);
+            let denial = denials.get(hash, ask).filter(|entry| entry.age(&self.settings, now) != Age::Over);
+            if let Some(entry) = denial {
+                // A SERVFAIL passes: it does not hide an answer that can still be given.
+                if entry.failure || prefer_positive {
+                    if let Some(hit) = self.take(Kind::Success, hash, ask, now, buffer) {
+                        return Some(hit);
+                    }
+                }
+                return self.give(Kind::Denial, entry, ask, now, buffer);
+            }
+        }
+        self.take(Kind::Success, hash, ask, now, buffer)
+    }
+
+    /// Remembers an answer, if it may be; says what the client is to be told.
+    pub fn store(&self, ask: &Ask<'_>, reply: &[u8], now: Instant) -> Verdict {
+        let unkept = Verdict { kind: None, ttl: None, kept: false, mismatch: false, evicted: 0 };
+        let shape = match Shape::read(ask, reply) {
+            Ok(shape) => shape,
+            Err(unfit) => return Verdict { mismatch: unfit == Unfit::Mismatch, ..unkept },
+        };
+        let (kind, half, capacity, excepted) = match shape.sort {
+            Sort::Answer => (Kind::Success, &self.success, &self.settings.success, &self.settings.no_success),
+            Sort::Denial | Sort::Failure => {
+                (Kind::Denial, &self.denial, &self.settings.denial, &self.settings.no_denial)
+            }
+        };
+        let unkept = Verdict { kind: Some(kind), ..unkept };
+        let lifetime = match shape.sort {
+            Sort::Failure => self.settings.servfail,
+            Sort::Answer | Sort::Denial => {
+                // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
+                let Some(ttl) = shape.ttl.filter(|&ttl| ttl > 0) else { return unkept };
+                Duration::from_secs(u64::from(ttl.max(capacity.min_ttl).min(capacity.max_ttl)))
+            }
+        };
+        let shown = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+        let unkept = Verdict { ttl: Some(shown), ..unkept };
+        if lifetime.is_zero() || excepted.iter().any(|zone| ask.is_within(zone.as_wire())) {
+            return unkept;
+        }
+        let sort = shape.sort;
+        let Some(entry) = Entry::new(ask, reply, shape, lifetime, now) else { return unkept };
+        let hash = ask.hash(&self.hasher);
+        let evicted = half.shard(hash).insert(hash, ask, entry, half.entries, half.bytes);
+        let prefer_positive = self.settings.stale.is_some_and(|stale| stale.prefer_positive);
+        match sort {
+            Sort::Answer => self.denial.shard(hash).remove(hash, ask),
+            // The newest truth, unless an answer is to be kept in use past it.
+            Sort::Denial if !prefer_positive => self.success.shard(hash).remove(hash, ask),
+            Sort::Denial | Sort::Failure => false,
+        };
+        Verdict { kept: true, evicted, ..unkept }
+    }
+
+    /// Gives back the right to refresh an answer, after a refresh that brought nothing to store.
+    pub fn release(&self, ask: &Ask<'_>, now: Instant) {
+        let hash = ask.hash(&self.hasher);
+        for half in [&self.success, &self.denial] {
+            if let Some(entry) = half.shard(hash).get(hash, ask) {
+                entry.release(&self.settings, now);
+            }
+        }
+    }
+
+    /// How many answers there are.
+    pub fn len(&self, kind: Kind) -> usize {
+        let half = match kind {
+            Kind::Success => &self.success,
+            Kind::Denial => &self.denial,
+        };
+        half.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len(Kind::Success) == 0 && self.len(Kind::Denial) == 0
+    }
+
+    fn take(&self, kind: Kind, hash: u64, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {
+        let mut shard = self.success.shard(hash);
+        self.give(kind, shard.get(hash, ask)?, ask, now, buffer)
+    }
+
+    fn give(&self, kind: Kind, entry: &mut Entry, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {
+        let stale = match entry.age(&self.settings, now) {
+            Age::Fresh => false,
+            Age::Stale => true,
+            Age::Over => return None,
+        };
+        let len = entry.write(ask, &self.settings, now, buffer)?;
+        let refresh = entry.touch(&self.settings, now);
+        Some(Hit { len, kind, stale, refresh })
+    }
+}
+
+impl Half {
+    fn new(capacity: &Capacity) -> Self {
+        let shards = if capacity.entries < 16 * SHARDS { 1 } else { SHARDS };
+        Self {
+            shards: (0..shards).map(|_| Mutex::new(Shard::new(rand::random()))).collect(),
+            entries: capacity.entries.div_ceil(shards).max(1),
+            bytes: capacity.bytes() / shards,
+        }
+    }
+
+    /// The shard of a hash. Bits from the middle: the table uses those at both ends.
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        let at = usize::try_from(hash >> 24 & 0xffff).unwrap_or_default() % self.shards.len();
+        // The index is below the length, which is never 0.
+        lock(self.shards.get(at).unwrap_or_else(|| unreachable!("the remainder of a division is below the divisor")))
+    }
+}
+
+/// A thread that panicked in here left at worst one entry missing.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
