@@ -1,1 +1,14 @@
 //! Tells an operator the state: health, ready, metrics. It is handed handles and imports no other room.
+//!
+//! [`Admin`] keeps one listener for each address and lets a reload change what stands behind it, so that a probe never
+//! meets a closed port. [`pages`] says what an operator reads there, [`probe`] asks our own `/health` as a kubelet would.
+
+mod http;
+mod listen;
+mod pages;
+mod probe;
+
+pub use http::Response;
+pub use listen::{Admin, BindError, Prepared, Sites};
+pub use pages::{Page, Readiness, health, metrics, ready};
+pub use probe::{Probe, register};

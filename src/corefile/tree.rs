@@ -94,7 +94,7 @@ pub struct Directive {
     /// The words after it on its line.
     pub arguments: Vec<Token>,
     /// The lines of its block; `None` without a block.
-    pub body: Option<Vec<Directive>>,
+    pub body: Option<Vec<Self>>,
 }
 
 impl Directive {
@@ -133,7 +133,7 @@ impl Directive {
     }
 
     /// The lines of the block; none without a block.
-    pub fn lines(&self) -> &[Directive] {
+    pub fn lines(&self) -> &[Self] {
         self.body.as_deref().unwrap_or_default()
     }
 }

@@ -1,0 +1,79 @@
+//! HTTP/1.1 for small pages that are made anew for each request, with limits on what a client can hold on to.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::Page;
+
+/// For the head of a request, and for the next request of a connection.
+const HEAD: Duration = Duration::from_secs(30);
+/// For everything on one connection, so that a client that never reads its answer is let go.
+const CONNECTION: Duration = Duration::from_secs(600);
+/// Octets of a request's head.
+const BUFFER: usize = 16 << 10;
+
+/// What stands at one address: pages by path.
+pub(super) type Pages = BTreeMap<&'static str, Page>;
+
+/// An answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// Plain text.
+    pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.into() }
+    }
+}
+
+/// Serves one connection until it ends; `pages` gives what stands there at the time of each request.
+pub(super) async fn serve(stream: TcpStream, pages: impl Fn() -> Arc<Pages> + Send) {
+    let service = service_fn(|request| {
+        let response = respond(&request, &pages());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    // Faults of a connection are the client's affair: nobody could act on a log line about them.
+    let _ = tokio::time::timeout(CONNECTION, connection).await;
+}
+
+fn respond(request: &Request<Incoming>, pages: &Pages) -> http::Response<Full<Bytes>> {
+    let made = match pages.get(request.uri().path()) {
+        None => Response::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+            Response::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n")
+        }
+        Some(page) => page(),
+    };
+    let mut response = http::Response::new(Full::new(made.body));
+    *response.status_mut() = made.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(made.content_type));
+    if made.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}

@@ -1,0 +1,71 @@
+//! What an operator reads: `/health`, `/ready` and `/metrics`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::StatusCode;
+use prometheus::{Registry, TextEncoder};
+
+use super::Response;
+
+/// A page, made anew for each request.
+pub type Page = Arc<dyn Fn() -> Response + Send + Sync>;
+
+/// `/health`: "OK" for as long as the process can say so.
+pub fn health() -> Page {
+    Arc::new(|| Response::text(StatusCode::OK, "OK"))
+}
+
+/// `/ready`: "OK", or 503 with the names of the plugins that are not ready.
+pub fn ready(readiness: Arc<Readiness>) -> Page {
+    Arc::new(move || readiness.respond())
+}
+
+/// `/metrics`: everything in the registry, in version 0.0.4 of the text format.
+pub fn metrics(registry: Registry) -> Page {
+    Arc::new(move || {
+        let mut text = String::new();
+        match TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
+            Ok(()) => Response {
+                status: StatusCode::OK,
+                content_type: "text/plain; version=0.0.4; charset=utf-8",
+                body: text.into(),
+            },
+            Err(error) => {
+                Response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the metrics: {error}\n"))
+            }
+        }
+    })
+}
+
+/// Whether the server is ready: asked for at each request, so that it cannot tell an old truth.
+pub struct Readiness {
+    waiting: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Readiness {
+    /// `waiting` names what is not ready yet; once `stopping` is set, nothing is ready any more.
+    pub fn new(waiting: impl Fn() -> Vec<String> + Send + Sync + 'static, stopping: Arc<AtomicBool>) -> Self {
+        Self { waiting: Box::new(waiting), stopping }
+    }
+
+    fn respond(&self) -> Response {
+        if self.stopping.load(Ordering::Acquire) {
+            return Response::text(StatusCode::SERVICE_UNAVAILABLE, "Shutting down");
+        }
+        let waiting: BTreeSet<String> = (self.waiting)().into_iter().collect();
+        if waiting.is_empty() {
+            return Response::text(StatusCode::OK, "OK");
+        }
+        Response::text(StatusCode::SERVICE_UNAVAILABLE, waiting.into_iter().collect::<Vec<_>>().join(","))
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness").field("stopping", &self.stopping).finish_non_exhaustive()
+    }
+}

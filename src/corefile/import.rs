@@ -1,0 +1,278 @@
+//! Where words come from: the Corefile, the snippets it defines and the files it imports, put in where `import` stands.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::lex::{self, Word};
+use super::{Error, Position};
+
+/// No file is longer: a ConfigMap holds 1 MiB.
+const FILE_OCTETS: u64 = 4 << 20;
+/// All imported files together.
+const FILES_OCTETS: usize = 32 << 20;
+/// Snippets and files that `import` puts in, all told.
+const IMPORTS: usize = 10_000;
+/// Words in all, imported ones counted each time.
+const WORDS: usize = 100_000;
+
+/// The words of a Corefile with its imports put in, one after the other.
+pub(super) struct Words {
+    frames: Vec<Frame>,
+    snippets: HashMap<String, Arc<[Word]>>,
+    files: HashMap<PathBuf, Arc<[Word]>>,
+    imports: usize,
+    taken: usize,
+    read: usize,
+    /// Import patterns that match no file.
+    pub(super) warnings: Vec<Error>,
+}
+
+struct Frame {
+    words: Arc<[Word]>,
+    next: usize,
+}
+
+impl Words {
+    /// The words of a text.
+    pub(super) fn new(words: Vec<Word>) -> Self {
+        Self {
+            frames: vec![Frame { words: words.into(), next: 0 }],
+            snippets: HashMap::new(),
+            files: HashMap::new(),
+            imports: 0,
+            taken: 0,
+            read: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The next word, left where it is.
+    pub(super) fn peek(&mut self) -> Option<&Word> {
+        while self.frames.last()?.is_empty() {
+            self.frames.pop();
+        }
+        let frame = self.frames.last()?;
+        frame.words.get(frame.next)
+    }
+
+    /// The next word; words that come out of an import start a line.
+    ///
+    /// # Errors
+    /// When imports have multiplied the words past all reason.
+    pub(super) fn take(&mut self) -> Result<Option<Word>, Error> {
+        let starts = self.starts_line();
+        let Some(mut word) = self.peek().cloned() else { return Ok(None) };
+        word.starts_line = starts;
+        self.taken += 1;
+        if self.taken > WORDS {
+            let message =
+                format!("imports make the Corefile longer than {WORDS} words: look for one that imports itself");
+            return Err(Error::new(&word.position, message));
+        }
+        if let Some(frame) = self.frames.last_mut() {
+            frame.next += 1;
+        }
+        Ok(Some(word))
+    }
+
+    /// Whether the next word begins a line; so does the end of everything.
+    pub(super) fn starts_line(&mut self) -> bool {
+        let begins = self.peek().is_none_or(|word| word.starts_line);
+        begins || self.frames.last().is_some_and(|frame| frame.next == 0)
+    }
+
+    /// Whether the next word is this brace or keyword.
+    pub(super) fn is_next(&mut self, text: &str) -> bool {
+        self.peek().is_some_and(|word| word.is(text))
+    }
+
+    /// Keeps the words of a snippet for later.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub(super) fn define(&mut self, at: &Position, name: &str, words: Vec<Word>) -> Result<(), Error> {
+        match self.snippets.insert(name.to_owned(), words.into()) {
+            None => Ok(()),
+            Some(_) => Err(Error::new(at, format!("snippet `({name})` is defined twice"))),
+        }
+    }
+
+    /// Carries out an `import`, whose keyword has been taken: what it names is read next.
+    ///
+    /// # Errors
+    /// When the argument is missing or not the only one, when the file is missing or no text, when there are too many imports.
+    pub(super) fn import(&mut self, keyword: &Word, variable: &dyn Fn(&str) -> Option<String>) -> Result<(), Error> {
+        let what = "a snippet, a file or a pattern with one `*`";
+        let argument = match self.starts_line() {
+            false => self.take()?,
+            true => None,
+        };
+        let Some(argument) = argument.filter(|word| !word.is("{") && !word.is("}")) else {
+            return Err(Error::new(&keyword.position, format!("import needs {what}")));
+        };
+        if !self.starts_line()
+            && let Some(more) = self.peek()
+        {
+            let message = format!("import takes {what} and nothing after it, found `{}`", more.text);
+            return Err(Error::new(&more.position, message));
+        }
+        let name = lex::substitute(&argument.text, variable);
+        if name.is_empty() {
+            return Err(Error::new(&argument.position, format!("import needs {what}, found an empty word")));
+        }
+        if let Some(snippet) = self.snippets.get(&name).cloned() {
+            return self.put_in(&argument.position, snippet);
+        }
+        // What comes first in the alphabet is read first, so it is put in last.
+        for path in self.paths(&argument.position, &name)?.into_iter().rev() {
+            let words = self.file(&argument.position, &path)?;
+            self.put_in(&argument.position, words)?;
+        }
+        Ok(())
+    }
+
+    fn put_in(&mut self, at: &Position, words: Arc<[Word]>) -> Result<(), Error> {
+        self.imports += 1;
+        if self.imports > IMPORTS {
+            return Err(Error::new(at, format!("more than {IMPORTS} imports: look for one that imports itself")));
+        }
+        // Ended frames go first, so that a chain of imports at the end of each other does not pile up.
+        self.peek();
+        self.frames.push(Frame { words, next: 0 });
+        Ok(())
+    }
+
+    /// The files that an argument names, relative to the file that it stands in.
+    fn paths(&mut self, at: &Position, name: &str) -> Result<Vec<PathBuf>, Error> {
+        let folder = Path::new(&*at.file).parent().unwrap_or_else(|| Path::new(""));
+        let pattern = folder.join(name);
+        if !name.contains(['*', '?', '[']) {
+            return Ok(vec![pattern]);
+        }
+        if name.matches('*').count() + name.matches('?').count() != 1 || name.contains(['[', ']']) {
+            return Err(Error::new(
+                at,
+                format!("an import pattern takes one `*` and no other wildcard, found `{name}`"),
+            ));
+        }
+        let paths = glob(&pattern);
+        if paths.is_empty() {
+            self.warnings.push(Error::new(at, format!("no file matches the import pattern `{name}`")));
+        }
+        Ok(paths)
+    }
+
+    fn file(&mut self, at: &Position, path: &Path) -> Result<Arc<[Word]>, Error> {
+        if let Some(words) = self.files.get(path) {
+            return Ok(words.clone());
+        }
+        let text =
+            read(path).map_err(|fault| Error::new(at, format!("cannot import `{}`: {fault}", path.display())))?;
+        self.read += text.len();
+        if self.read > FILES_OCTETS {
+            let message = format!("imported files are longer than {} MiB together", FILES_OCTETS >> 20);
+            return Err(Error::new(at, message));
+        }
+        let words: Arc<[Word]> = lex::words(&path.to_string_lossy().into(), &text)?.into();
+        self.files.insert(path.to_owned(), words.clone());
+        Ok(words)
+    }
+}
+
+impl Frame {
+    fn is_empty(&self) -> bool {
+        self.next >= self.words.len()
+    }
+}
+
+/// Reads a file that is a file, is text, and is not endless.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    // A pipe or a device would keep the reader waiting, so the kind is looked at before the file is opened.
+    let kind = fs::metadata(path).map_err(|error| error.to_string())?;
+    if kind.is_dir() {
+        return Err("it is a folder; name its files, as in `FOLDER/*.conf`".to_owned());
+    }
+    let mut octets = Vec::new();
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_OCTETS + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
+    if octets.len() as u64 > FILE_OCTETS {
+        return Err(format!("it is longer than {} MiB", FILE_OCTETS >> 20));
+    }
+    String::from_utf8(octets).map_err(|error| {
+        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = 1 + good.filter(|&&octet| octet == b'\n').count();
+        format!("it is not UTF-8 text: look at line {line}")
+    })
+}
+
+/// The existing paths that match a pattern with one wildcard, in the order of the alphabet; a folder that is not there matches nothing.
+fn glob(pattern: &Path) -> Vec<PathBuf> {
+    let is_wild = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?']);
+    let parts: Vec<_> = pattern.components().collect();
+    let (before, wild_and_after) = parts.split_at(parts.iter().position(is_wild).unwrap_or(parts.len()));
+    let Some((wild, after)) = wild_and_after.split_first() else { return Vec::new() };
+    let wild = wild.as_os_str().to_string_lossy();
+    let folder: PathBuf = before.iter().collect();
+    let rest: PathBuf = after.iter().collect();
+    let listing = if folder.as_os_str().is_empty() { fs::read_dir(".") } else { fs::read_dir(&folder) };
+    let mut found: Vec<PathBuf> = listing
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name()))
+        .filter(|name| matches(&wild, &name.to_string_lossy()))
+        .take(IMPORTS + 1)
+        .map(|name| if after.is_empty() { folder.join(name) } else { folder.join(name).join(&rest) })
+        .filter(|path| path.exists())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Whether a file name matches a pattern with one `*` (any characters) or one `?` (one character).
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((before, after)) = pattern.split_once(['*', '?']) else { return pattern == name };
+    let middle = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    middle.is_some_and(|middle| pattern.contains('*') || middle.chars().count() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wildcard_stands_for_any_characters_or_for_one() {
+        assert!(matches("*.conf", "a.conf") && matches("*", ".hidden") && matches("a*b", "ab"));
+        assert!(!matches("*.conf", "a.config") && !matches("aba*ba", "aba"));
+        assert!(matches("?.conf", "a.conf") && !matches("?.conf", "ab.conf"));
+    }
+
+    #[test]
+    fn a_pattern_finds_files_in_the_order_of_the_alphabet_also_below_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["b.conf", "a.conf", "c.txt"] {
+            fs::write(at(name), "").unwrap();
+        }
+        fs::create_dir(at("team")).unwrap();
+        fs::write(at("team/Corefile"), "").unwrap();
+        assert_eq!(glob(&at("*.conf")), [at("a.conf"), at("b.conf")]);
+        assert_eq!(glob(&at("*/Corefile")), [at("team/Corefile")]);
+        assert_eq!(glob(&at("nothere/*")), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_is_no_text_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(folder.path()).unwrap_err().contains("folder"));
+        assert!(read(&folder.path().join("nothere")).unwrap_err().contains("No such file"));
+        let path = folder.path().join("latin1");
+        fs::write(&path, b"a\nb\xe4").unwrap();
+        assert_eq!(read(&path).unwrap_err(), "it is not UTF-8 text: look at line 2");
+        if Path::new("/dev/zero").exists() {
+            assert!(read(Path::new("/dev/zero")).unwrap_err().contains("longer than 4 MiB"));
+        }
+    }
+}
