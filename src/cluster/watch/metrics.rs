@@ -31,7 +31,7 @@ pub(super) static REQUESTS: LazyLock<CounterVec> = LazyLock::new(|| {
     )
 });
 
-/// When a watch last brought an event, a bookmark among them.
+/// When the API server last gave a sign: an event, a bookmark, the start of a watch.
 pub(super) static LAST_EVENT: LazyLock<GaugeVec> = LazyLock::new(|| {
     let options = Opts::new(
         "rollcall_watch_last_event_timestamp_seconds",

@@ -40,6 +40,11 @@ impl Request {
         uri
     }
 
+    /// The least that tells the present version.
+    pub(super) fn probe(&self) -> String {
+        format!("{}limit=1", self.base)
+    }
+
     /// What changes from a version on.
     pub(super) fn watch(&self, version: &str, seconds: u64) -> String {
         let mut uri =

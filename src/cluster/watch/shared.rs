@@ -156,6 +156,11 @@ impl Shared {
         self.reckon(&mut state, now, unix);
     }
 
+    /// The API server took a watch up where the last one ended: what is known is still the truth.
+    pub(super) fn confirmed(&self, kind: Kind) {
+        self.lock().heard(kind, Instant::now(), None);
+    }
+
     /// The watch of a kind is to be started again, for this reason.
     pub(super) fn restarted(&self, kind: Kind, reason: &str) {
         RESTARTS.with_label_values(&[plural(kind), reason]).inc();

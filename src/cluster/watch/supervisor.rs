@@ -32,6 +32,8 @@ pub(super) struct Supervisor {
     /// Lists are asked for as a stream (WatchList), which holds one object at a time, not a page.
     streaming: bool,
     listed: bool,
+    /// The last watch was interrupted: the server may not be what it was, and its past another one.
+    doubt: bool,
     trouble: Option<Trouble>,
 }
 
@@ -48,6 +50,8 @@ struct Trouble {
 #[derive(Debug)]
 struct Ended {
     phase: Phase,
+    /// The server had begun to answer.
+    opened: bool,
     /// Events that were taken in, bookmarks among them.
     events: u64,
     /// `None` when the stream ended as it should.
@@ -77,6 +81,7 @@ impl Supervisor {
             version: None,
             streaming: timing.stream_lists,
             listed: false,
+            doubt: false,
             trouble: None,
         }
     }
@@ -106,7 +111,11 @@ impl Supervisor {
 
     async fn round(&mut self, started: Instant) -> Ended {
         if let Some(version) = self.version.clone() {
-            return self.watch(&version, started).await;
+            match self.is_in_the_past(&version).await {
+                Ok(true) => return self.watch(&version, started).await,
+                Ok(false) => self.version = None,
+                Err(failure) => return Ended::refused(Phase::Watch, failure),
+            }
         }
         if self.streaming {
             return self.stream().await;
@@ -114,8 +123,32 @@ impl Supervisor {
         match self.list().await {
             // The clock of the watch starts with the watch: a list may take long.
             Ok(version) => self.watch(&version, Instant::now()).await,
-            Err(failure) => Ended { phase: Phase::List, events: 0, failure: Some(failure) },
+            Err(failure) => Ended::refused(Phase::List, failure),
         }
+    }
+
+    /// Whether our place in the stream of changes is one that the server has passed. A server whose etcd was restored from
+    /// a backup takes a watch from a version that it has not reached, and is silent until it reaches it.
+    async fn is_in_the_past(&mut self, version: &str) -> Result<bool, Failure> {
+        if !self.doubt {
+            return Ok(true);
+        }
+        let response = self.api.list(&self.request.probe(), self.timing.list_idle).await?;
+        let encoding = response.encoding();
+        let body = response.collect(self.timing.list_idle).await?;
+        let present = decode::page(self.kind, encoding, &body)?.resource_version;
+        self.doubt = false;
+        // Versions are numbers in practice; where they are not, nothing can be said.
+        let past = match (version.parse::<u64>(), present.parse::<u64>()) {
+            (Ok(ours), Ok(present)) => ours <= present,
+            _ => true,
+        };
+        if !past {
+            let kind = plural(self.kind);
+            tracing::warn!(kind, known = version, present, "the API server went back in time, listing again");
+            self.shared.restarted(self.kind, "went_back");
+        }
+        Ok(past)
     }
 
     /// Lists page by page. An expired continue token starts it again, as any failure does.
@@ -145,14 +178,13 @@ impl Supervisor {
 
     /// Lists as a stream that goes on as a watch.
     async fn stream(&mut self) -> Ended {
-        let ended = |failure| Ended { phase: Phase::Stream, events: 0, failure: Some(failure) };
         let seconds = self.timing.stream.as_secs().max(1);
         match self.api.watch(&self.request.stream(seconds), self.timing.list_idle).await {
             Ok(response) => {
                 self.shared.begin_list(self.kind);
                 self.follow(response, None).await
             }
-            Err(failure) => ended(failure),
+            Err(failure) => Ended::refused(Phase::Stream, failure),
         }
     }
 
@@ -165,12 +197,13 @@ impl Supervisor {
         let limit = self.timing.list_idle.min(deadline.saturating_duration_since(Instant::now()));
         match self.api.watch(&self.request.watch(version, seconds), limit).await {
             Ok(response) => {
+                self.shared.confirmed(self.kind);
                 if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response()) {
                     self.recovered();
                 }
                 self.follow(response, Some(deadline)).await
             }
-            Err(failure) => Ended { phase: Phase::Watch, events: 0, failure: Some(failure) },
+            Err(failure) => Ended::refused(Phase::Watch, failure),
         }
     }
 
@@ -218,7 +251,7 @@ impl Supervisor {
             }
         };
         let phase = if list.is_some() { Phase::Stream } else { Phase::Watch };
-        Ended { phase, events, failure }
+        Ended { phase, opened: true, events, failure }
     }
 
     /// Takes in what came together: one batch, one lock.
@@ -287,6 +320,7 @@ impl Supervisor {
     fn complete(&mut self, version: &str, objects: usize, started: Instant, how: &'static str) {
         self.shared.end_list(self.kind, version);
         self.version = Some(version.to_owned());
+        self.doubt = false;
         let (kind, took) = (plural(self.kind), started.elapsed());
         if self.listed {
             tracing::info!(
@@ -311,7 +345,10 @@ impl Supervisor {
     /// Decides what the next round does, and how long it waits.
     fn judge(&mut self, ended: Ended, lived: Duration) -> Duration {
         let interval = self.timing.watch_interval.saturating_sub(lived);
-        let useful = ended.phase == Phase::Watch && (ended.events > 0 || lived >= self.timing.watch_interval);
+        let useful =
+            ended.phase == Phase::Watch && ended.opened && (ended.events > 0 || lived >= self.timing.watch_interval);
+        // A watch that lasts as long as it was asked to ends in whole seconds, or a little later.
+        self.doubt |= ended.failure.is_some() || lived + Duration::from_secs(1) < self.timing.watch_min;
         let Some(failure) = ended.failure else {
             self.shared.restarted(self.kind, "closed");
             if useful {
@@ -332,8 +369,8 @@ impl Supervisor {
                 return Duration::ZERO;
             }
             // A server or proxy may swallow the one and not the other.
-            (Phase::Stream, Failure::Timeout(_)) => self.streaming = false,
-            (Phase::List, Failure::Timeout(_)) => self.streaming = self.timing.stream_lists,
+            (Phase::Stream, Failure::Timeout(_) | Failure::Malformed(_)) => self.streaming = false,
+            (Phase::List, Failure::Timeout(_) | Failure::Malformed(_)) => self.streaming = self.timing.stream_lists,
             _ => {}
         }
         match failure.remedy() {
@@ -389,6 +426,13 @@ impl Supervisor {
         let (kind, attempts, after) = (plural(self.kind), trouble.attempts, trouble.since.elapsed());
         tracing::info!(kind, attempts, ?after, "the watch goes on");
         self.shared.trouble(self.kind, None);
+    }
+}
+
+impl Ended {
+    /// A round that did not even begin.
+    fn refused(phase: Phase, failure: Failure) -> Self {
+        Self { phase, opened: false, events: 0, failure: Some(failure) }
     }
 }
 
