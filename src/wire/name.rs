@@ -2,7 +2,9 @@
 //!
 //! Parsing is the only door: a [`Label`] over 63 octets and a [`Name`] over 255 cannot exist.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 //----------- Label ----------------------------------------------------------
@@ -10,10 +12,10 @@ use std::sync::Arc;
 /// One label in lower case, 1 to 63 octets.
 ///
 /// Sixteen bytes; labels of up to 14 octets, which almost all pod names are, need no heap.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Label(Repr);
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Inline { len: u8, octets: [u8; INLINE] },
     // Two boxes keep the whole at 16 bytes; such labels are rare.
@@ -51,6 +53,19 @@ impl Label {
             Repr::Inline { len, octets } => octets.get(..usize::from(*len)).unwrap_or_default(),
             Repr::Heap(octets) => octets,
         }
+    }
+}
+
+// A label hashes and compares as its octets do, so that sets of labels are searched with the octets of a query.
+impl Borrow<[u8]> for Label {
+    fn borrow(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -280,6 +295,14 @@ mod tests {
     #[test]
     fn a_label_takes_sixteen_bytes() {
         assert_eq!(size_of::<Label>(), 16);
+    }
+
+    #[test]
+    fn a_set_of_labels_is_searched_with_octets() {
+        let long = [b'x'; 40];
+        let labels = std::collections::HashSet::from([Label::new(b"Kubia").unwrap(), Label::new(&long).unwrap()]);
+        assert!(labels.contains(b"kubia".as_slice()) && labels.contains(long.as_slice()));
+        assert!(!labels.contains(b"Kubia".as_slice()));
     }
 
     #[test]
