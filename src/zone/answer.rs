@@ -14,6 +14,8 @@ pub enum Answered {
         rcode: Rcode,
         /// TC is set.
         truncated: bool,
+        /// The records of the answer section do not even fit into the largest DNS message.
+        oversized: bool,
     },
     /// The name does not exist, and such names are for the next plugin (`fallthrough`).
     Fallthrough,

@@ -1,16 +1,25 @@
 //! The ready endpoints of one Service: found by label, counted, picked at random, changed at the cost of what changed.
 //!
-//! Endpoints are merged by label over all slices before they come here, so that nothing is listed twice.
+//! Endpoints are merged by label over all slices before they come here, so that nothing is listed twice. They are
+//! grouped by what they have in common, their ports and their topology zone; almost every Service has one group.
+//! Beside its endpoints each group has the set of their addresses, for A and AAAA; where there are several groups,
+//! the Service has the set of all as well.
 
-use std::net::IpAddr;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 use super::Port;
+use super::buckets::{Buckets, Edit, Keyed};
 use crate::wire::Label;
+
+//----------- Endpoints ------------------------------------------------------
 
 /// The ready endpoints of one Service, in one version.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoints {}
+pub struct Endpoints(Option<Arc<Grouped>>);
 
 /// What becomes of one label.
 #[derive(Clone, Debug)]
@@ -32,22 +41,322 @@ pub struct State {
     pub zone: Option<Arc<str>>,
 }
 
+#[derive(Clone, Debug)]
+pub(super) struct Grouped {
+    groups: Box<[Group]>,
+    /// The addresses of all groups; `None` when there is one group, whose addresses they are.
+    union: Option<Addresses>,
+}
+
 impl Endpoints {
     /// The next version: only the chunks that hold a changed label or address are written anew.
+    ///
+    /// Of several changes of one label the last counts. A state without an address counts as gone.
     #[must_use]
     pub fn apply(&self, changes: &[Change]) -> Self {
-        let _ = changes;
-        todo!()
+        let mut drafts: Vec<Draft<'_>> = self.groups().iter().map(Draft::of).collect();
+        let mut sorted: Vec<&Change> = changes.iter().collect();
+        sorted.sort_by(|a, b| a.label.cmp(&b.label));
+        for (at, change) in sorted.iter().enumerate() {
+            if sorted.get(at + 1).is_some_and(|next| next.label == change.label) {
+                continue;
+            }
+            let old =
+                self.groups().iter().enumerate().find_map(|(group, all)| {
+                    all.endpoints.get(change.label.as_bytes()).map(|endpoint| (group, endpoint))
+                });
+            let new = change.state.as_ref().filter(|state| !state.addresses.is_empty()).map(|state| {
+                let group = drafts.iter().position(|draft| draft.fits(state)).unwrap_or_else(|| {
+                    drafts.push(Draft::new(Arc::clone(&state.ports), state.zone.clone()));
+                    drafts.len() - 1
+                });
+                (group, Endpoint::new(change.label.clone(), &state.addresses))
+            });
+            if let (Some((from, old)), Some((into, new))) = (&old, &new)
+                && from == into
+                && *old == new
+            {
+                continue;
+            }
+            if let Some((group, old)) = old {
+                drafts[group].count(old, -1);
+                if new.as_ref().is_none_or(|&(into, _)| into != group) {
+                    drafts[group].edits.push(Edit { item: old.clone(), keep: false });
+                }
+            }
+            if let Some((group, new)) = new {
+                drafts[group].count(&new, 1);
+                drafts[group].edits.push(Edit { item: new, keep: true });
+            }
+        }
+        self.finish(drafts)
+    }
+
+    fn finish(&self, drafts: Vec<Draft<'_>>) -> Self {
+        if drafts.iter().all(|draft| draft.edits.is_empty()) {
+            return self.clone();
+        }
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let several = drafts.len() > 1;
+        let mut groups: Vec<Group> = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            if several {
+                v4.extend_from_slice(&draft.v4);
+                v6.extend_from_slice(&draft.v6);
+            }
+            groups.extend(draft.finish());
+        }
+        if groups.is_empty() {
+            return Self(None);
+        }
+        let union = (groups.len() > 1).then(|| self.addresses().cloned().unwrap_or_default().apply(v4, v6));
+        Self(Some(Arc::new(Grouped { groups: groups.into(), union })))
     }
 
     /// Whether no endpoint is ready.
     pub fn is_empty(&self) -> bool {
-        todo!()
+        self.0.is_none()
+    }
+
+    /// How many endpoints are ready.
+    pub fn len(&self) -> usize {
+        self.groups().iter().map(|group| group.endpoints.len()).sum()
     }
 
     /// The present state of a label (lower case).
     pub fn get(&self, label: &[u8]) -> Option<State> {
-        let _ = label;
-        todo!()
+        self.find(label).map(|(group, endpoint)| group.state(endpoint))
+    }
+
+    /// Every endpoint, in no order: for zone transfers and tests.
+    pub fn iter(&self) -> impl Iterator<Item = (&Label, State)> {
+        let all = |group| Group::all(group).map(move |endpoint| (&endpoint.label, group.state(endpoint)));
+        self.groups().iter().flat_map(all)
+    }
+
+    /// An endpoint by its label (lower case), with its group. The work grows with the number of groups.
+    #[inline]
+    pub(super) fn find(&self, label: &[u8]) -> Option<(&Group, &Endpoint)> {
+        self.groups().iter().find_map(|group| group.endpoints.get(label).map(|endpoint| (group, endpoint)))
+    }
+
+    pub(super) fn groups(&self) -> &[Group] {
+        self.0.as_ref().map_or(&[], |grouped| &grouped.groups)
+    }
+
+    /// The addresses of all endpoints, each once; `None` when there is no endpoint.
+    pub(super) fn addresses(&self) -> Option<&Addresses> {
+        let grouped = self.0.as_ref()?;
+        grouped.union.as_ref().or_else(|| grouped.groups.first().map(|group| &group.addresses))
     }
 }
+
+//----------- Group ----------------------------------------------------------
+
+/// Endpoints that have the same ports and the same topology zone.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) ports: Arc<[Port]>,
+    pub(super) zone: Option<Arc<str>>,
+    pub(super) endpoints: Buckets<Endpoint>,
+    pub(super) addresses: Addresses,
+    /// How many pairs of an endpoint and one of its addresses there are.
+    pub(super) pairs: u32,
+    /// The distinct port numbers, when there are fewer of them than ports (53 over UDP and over TCP); else empty.
+    numbers: Box<[u16]>,
+}
+
+impl Group {
+    /// How many different port numbers there are.
+    pub(super) fn number_count(&self) -> usize {
+        if self.numbers.is_empty() { self.ports.len() } else { self.numbers.len() }
+    }
+
+    /// One of the different port numbers.
+    pub(super) fn number(&self, at: usize) -> Option<u16> {
+        if self.numbers.is_empty() { self.ports.get(at).map(|port| port.number) } else { self.numbers.get(at).copied() }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter()
+    }
+
+    fn state(&self, endpoint: &Endpoint) -> State {
+        State { addresses: endpoint.addresses().collect(), ports: Arc::clone(&self.ports), zone: self.zone.clone() }
+    }
+}
+
+/// A group on its way to the next version.
+struct Draft<'g> {
+    base: Option<&'g Group>,
+    ports: Arc<[Port]>,
+    zone: Option<Arc<str>>,
+    edits: Vec<Edit<Endpoint>>,
+    v4: Vec<(Ipv4Addr, i32)>,
+    v6: Vec<(Ipv6Addr, i32)>,
+    pairs: i64,
+}
+
+impl<'g> Draft<'g> {
+    fn new(ports: Arc<[Port]>, zone: Option<Arc<str>>) -> Self {
+        Self { base: None, ports, zone, edits: Vec::new(), v4: Vec::new(), v6: Vec::new(), pairs: 0 }
+    }
+
+    fn of(group: &'g Group) -> Self {
+        let pairs = i64::from(group.pairs);
+        Self { base: Some(group), pairs, ..Self::new(Arc::clone(&group.ports), group.zone.clone()) }
+    }
+
+    fn fits(&self, state: &State) -> bool {
+        (Arc::ptr_eq(&self.ports, &state.ports) || self.ports == state.ports) && self.zone == state.zone
+    }
+
+    fn count(&mut self, endpoint: &Endpoint, by: i32) {
+        for address in endpoint.addresses() {
+            self.pairs += i64::from(by);
+            match address {
+                IpAddr::V4(address) => self.v4.push((address, by)),
+                IpAddr::V6(address) => self.v6.push((address, by)),
+            }
+        }
+    }
+
+    /// The group's next version; `None` when nothing is left of it.
+    fn finish(self) -> Option<Group> {
+        if self.edits.is_empty() {
+            return self.base.cloned();
+        }
+        let (endpoints, addresses, numbers) = match self.base {
+            Some(group) => (group.endpoints.edit(self.edits), group.addresses.clone(), group.numbers.clone()),
+            None => (Buckets::Empty.edit(self.edits), Addresses::default(), distinct_numbers(&self.ports)),
+        };
+        let pairs = u32::try_from(self.pairs).unwrap_or(u32::MAX);
+        let addresses = addresses.apply(self.v4, self.v6);
+        (endpoints.len() > 0).then_some(Group {
+            ports: self.ports,
+            zone: self.zone,
+            endpoints,
+            addresses,
+            pairs,
+            numbers,
+        })
+    }
+}
+
+fn distinct_numbers(ports: &[Port]) -> Box<[u16]> {
+    let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    if numbers.len() == ports.len() { Box::default() } else { numbers.into() }
+}
+
+//----------- Endpoint -------------------------------------------------------
+
+/// A label and its addresses, in 32 bytes; almost every endpoint has one IPv4 address and needs no heap of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Endpoint {
+    pub(super) label: Label,
+    addresses: Held,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Held {
+    V4(Ipv4Addr),
+    Other(Box<[IpAddr]>),
+}
+
+impl Endpoint {
+    fn new(label: Label, addresses: &[IpAddr]) -> Self {
+        let addresses = match addresses {
+            &[IpAddr::V4(address)] => Held::V4(address),
+            other => Held::Other(other.into()),
+        };
+        Self { label, addresses }
+    }
+
+    /// Its addresses, each once.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let (one, others) = match &self.addresses {
+            Held::V4(address) => (Some(IpAddr::V4(*address)), None),
+            Held::Other(others) => (None, Some(others)),
+        };
+        one.into_iter().chain(others.into_iter().flat_map(|others| others.iter().copied()))
+    }
+}
+
+impl Keyed for Endpoint {
+    type Key = [u8];
+
+    fn key(&self) -> &[u8] {
+        self.label.as_bytes()
+    }
+
+    fn hash(label: &[u8]) -> u64 {
+        FixedState::default().hash_one(label)
+    }
+}
+
+//----------- Addresses ------------------------------------------------------
+
+/// A set of addresses, by family.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Addresses {
+    pub(super) v4: Buckets<Counted<Ipv4Addr>>,
+    pub(super) v6: Buckets<Counted<Ipv6Addr>>,
+}
+
+/// An address and how many endpoints have it: pods on the network of their node share one.
+#[derive(Clone, Debug)]
+pub(super) struct Counted<A> {
+    pub(super) address: A,
+    pub(super) count: u32,
+}
+
+impl Addresses {
+    fn apply(&self, v4: Vec<(Ipv4Addr, i32)>, v6: Vec<(Ipv6Addr, i32)>) -> Self {
+        Self { v4: recount(&self.v4, v4), v6: recount(&self.v6, v6) }
+    }
+}
+
+/// Adds to the counts of addresses; those that come to nothing are gone.
+fn recount<A: Copy + Ord>(set: &Buckets<Counted<A>>, mut changes: Vec<(A, i32)>) -> Buckets<Counted<A>>
+where
+    Counted<A>: Keyed<Key = A>,
+{
+    changes.sort_unstable();
+    let edits = changes.chunk_by(|(a, _), (b, _)| a == b).filter_map(|same| {
+        let &(address, _) = same.first()?;
+        let by: i64 = same.iter().map(|&(_, by)| i64::from(by)).sum();
+        let old = set.get(&address).map_or(0, |counted| i64::from(counted.count));
+        let count = u32::try_from((old + by).max(0)).unwrap_or(u32::MAX);
+        (by != 0).then_some(Edit { item: Counted { address, count }, keep: count > 0 })
+    });
+    set.edit(edits.collect())
+}
+
+impl Keyed for Counted<Ipv4Addr> {
+    type Key = Ipv4Addr;
+
+    fn key(&self) -> &Ipv4Addr {
+        &self.address
+    }
+
+    fn hash(address: &Ipv4Addr) -> u64 {
+        FixedState::default().hash_one(u32::from(*address))
+    }
+}
+
+impl Keyed for Counted<Ipv6Addr> {
+    type Key = Ipv6Addr;
+
+    fn key(&self) -> &Ipv6Addr {
+        &self.address
+    }
+
+    fn hash(address: &Ipv6Addr) -> u64 {
+        FixedState::default().hash_one(u128::from(*address))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,12 @@
 //! Nothing reached from [`answer`](answer()) waits, locks or allocates.
 
 mod answer;
+mod buckets;
 mod endpoints;
 mod publish;
 mod sample;
 mod service;
+mod shards;
 mod view;
 
 pub use answer::{Answered, answer};

@@ -1,23 +1,39 @@
 //! The one place where the write path and the read path meet.
+//!
+//! A version of a Service is one immutable value behind one atomic pointer: whoever reads it sees its name, its ports
+//! and its endpoints of the same moment. Between different Services no moment is promised.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::shards::{Entry, Shards};
 use super::{Pointer, Service, ServiceName};
 use crate::wire::Label;
 
 /// Makes an empty zone that is not yet synced: its one writer and its first reader.
 pub fn pair() -> (Publisher, Reader) {
-    todo!()
+    let reader = Reader(Arc::new(Maps {
+        services: Shards::new(),
+        pointers_v4: Shards::new(),
+        pointers_v6: Shards::new(),
+        namespaces: Shards::new(),
+        pods: Shards::new(),
+        serial: AtomicU32::new(0),
+        synced: AtomicBool::new(false),
+    }));
+    (Publisher { reader: reader.clone() }, reader)
 }
 
 /// The writing end. There is one for each zone.
 #[derive(Debug)]
-pub struct Publisher {}
+pub struct Publisher {
+    reader: Reader,
+}
 
 /// The reading end: cheap to clone, never waits.
 #[derive(Clone, Debug)]
-pub struct Reader {}
+pub struct Reader(Arc<Maps>);
 
 /// What changes between two versions; the last entry for a key counts.
 #[derive(Debug, Default)]
@@ -32,61 +48,175 @@ pub struct Changes {
     pub pods: Vec<(Label, IpAddr, bool)>,
 }
 
+impl Changes {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.pointers.is_empty() && self.namespaces.is_empty() && self.pods.is_empty()
+    }
+}
+
+#[derive(Debug)]
+struct Maps {
+    services: Shards<Arc<Service>>,
+    pointers_v4: Shards<Pointed<Ipv4Addr>>,
+    pointers_v6: Shards<Pointed<Ipv6Addr>>,
+    namespaces: Shards<Label>,
+    pods: Shards<(Label, IpAddr)>,
+    serial: AtomicU32,
+    synced: AtomicBool,
+}
+
+/// An address and what it points to.
+#[derive(Clone)]
+struct Pointed<A> {
+    address: A,
+    pointer: Pointer,
+}
+
 impl Publisher {
     /// Publishes a batch: each shard that changes is written once.
+    ///
+    /// The batch is not one moment to readers, each Service in it is.
     pub fn publish(&mut self, changes: Changes) {
-        let _ = changes;
-        todo!()
+        let maps = &*self.reader.0;
+        // A Service is visible only in a namespace that exists, so namespaces come first.
+        maps.namespaces.update(changes.namespaces, |(name, _)| name.as_bytes(), |(name, there)| there.then_some(name));
+        maps.services.update(changes.services, |(name, _)| name.as_wire(), |(_, service)| service);
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (address, pointer) in changes.pointers {
+            match address {
+                IpAddr::V4(address) => v4.push((address, pointer)),
+                IpAddr::V6(address) => v6.push((address, pointer)),
+            }
+        }
+        maps.pointers_v4.update(v4, |&(address, _)| address, pointed);
+        maps.pointers_v6.update(v6, |&(address, _)| address, pointed);
+        maps.pods.update(
+            changes.pods,
+            |(namespace, address, _)| (namespace.as_bytes(), *address),
+            |(namespace, address, there)| there.then_some((namespace, address)),
+        );
     }
 
     /// Sets the serial of the SOA: the Unix second of the last change that an answer can show.
     pub fn set_serial(&mut self, serial: u32) {
-        let _ = serial;
-        todo!()
+        self.reader.0.serial.store(serial, Ordering::Release);
     }
 
     /// Says that the first complete list is in. There is no way back.
     pub fn set_synced(&mut self) {
-        todo!()
+        self.reader.0.synced.store(true, Ordering::Release);
     }
 
     /// The present state, for the writer's own look-ups.
     pub fn reader(&self) -> Reader {
-        todo!()
+        self.reader.clone()
     }
 }
 
 impl Reader {
     /// Whether the first complete list is in. Before that, absence means nothing.
     pub fn is_synced(&self) -> bool {
-        todo!()
+        self.0.synced.load(Ordering::Acquire)
     }
 
     /// The serial of the SOA.
     pub fn serial(&self) -> u32 {
-        todo!()
+        self.0.serial.load(Ordering::Acquire)
     }
 
     /// A Service by its name, in its present version.
     pub fn service(&self, name: &ServiceName) -> Option<Arc<Service>> {
-        let _ = name;
-        todo!()
+        self.0.services.with(name.as_wire(), |service| service.cloned())
     }
 
     /// What an address points to.
     pub fn pointer(&self, address: IpAddr) -> Option<Pointer> {
-        let _ = address;
-        todo!()
+        self.with_pointer(address, |pointer| pointer.cloned())
     }
 
-    /// Whether a namespace exists.
+    /// Whether a namespace exists (its label in lower case).
     pub fn has_namespace(&self, namespace: &[u8]) -> bool {
-        let _ = namespace;
-        todo!()
+        self.0.namespaces.with(namespace, |found| found.is_some())
+    }
+
+    /// Whether a pod of a namespace has an address; known with `pods verified` only.
+    pub fn has_pod(&self, namespace: &[u8], address: IpAddr) -> bool {
+        self.0.pods.with((namespace, address), |found| found.is_some())
     }
 
     /// All Services, in no order: for zone transfers and tests.
     pub fn services(&self) -> Vec<Arc<Service>> {
-        todo!()
+        self.0.services.entries()
+    }
+
+    /// Shows a Service in its present version, by both labels in wire format ([`ServiceName::as_wire`]).
+    #[inline]
+    pub(super) fn with_service<R>(&self, wire: &[u8], look: impl FnOnce(Option<&Service>) -> R) -> R {
+        self.0.services.with(wire, |service| look(service.map(|service| &**service)))
+    }
+
+    /// Shows what an address points to.
+    #[inline]
+    pub(super) fn with_pointer<R>(&self, address: IpAddr, look: impl FnOnce(Option<&Pointer>) -> R) -> R {
+        match address {
+            IpAddr::V4(address) => self.0.pointers_v4.with(address, |entry| look(entry.map(|entry| &entry.pointer))),
+            IpAddr::V6(address) => self.0.pointers_v6.with(address, |entry| look(entry.map(|entry| &entry.pointer))),
+        }
     }
 }
+
+fn pointed<A>((address, pointer): (A, Option<Pointer>)) -> Option<Pointed<A>> {
+    pointer.map(|pointer| Pointed { address, pointer })
+}
+
+impl Entry for Arc<Service> {
+    type Key<'k> = &'k [u8];
+
+    fn key(&self) -> &[u8] {
+        self.name.as_wire()
+    }
+
+    fn has(&self, key: &[u8]) -> bool {
+        self.key() == key
+    }
+}
+
+impl Entry for Label {
+    type Key<'k> = &'k [u8];
+
+    fn key(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    fn has(&self, key: &[u8]) -> bool {
+        self.key() == key
+    }
+}
+
+impl Entry for (Label, IpAddr) {
+    type Key<'k> = (&'k [u8], IpAddr);
+
+    fn key(&self) -> (&[u8], IpAddr) {
+        (self.0.as_bytes(), self.1)
+    }
+
+    fn has(&self, key: (&[u8], IpAddr)) -> bool {
+        self.key() == key
+    }
+}
+
+impl<A: Copy + Eq + std::hash::Hash + 'static> Entry for Pointed<A> {
+    type Key<'k> = A;
+
+    fn key(&self) -> A {
+        self.address
+    }
+
+    fn has(&self, key: A) -> bool {
+        self.key() == key
+    }
+}
+
+#[cfg(test)]
+mod tests;
