@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_common_format_tells_query_and_answer() {
-        let mut query = query_edns("Www.Example.com.", RecordType::A, 1232, true);
+        let mut query = query_edns("www.example.com.", RecordType::A, 1232, true);
         query.size = 44;
         let said = line(&log(None, &[], &[Class::All]), &mut query, Answers::with("www.example.com. 5 IN A 192.0.2.1"));
         let said = said.unwrap();

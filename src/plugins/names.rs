@@ -106,6 +106,32 @@ pub(crate) fn reverse_zones(address: std::net::IpAddr, length: u8) -> Option<Vec
     (0..1u16 << free).map(|step| zone(Some(base.wrapping_add(step as u8)))).collect()
 }
 
+/// The address of a whole reverse name.
+pub(crate) fn reverse_address(name: &Name) -> Option<std::net::IpAddr> {
+    let mut labels: Vec<&[u8]> = name.labels().collect();
+    if labels.pop()? != b"arpa" {
+        return None;
+    }
+    let digits = |radix: u32| {
+        let parse = |label: &&[u8]| u8::from_str_radix(std::str::from_utf8(label).ok()?, radix).ok();
+        labels.get(..labels.len() - 1)?.iter().rev().map(parse).collect::<Option<Vec<u8>>>()
+    };
+    match *labels.last()? {
+        b"in-addr" => <[u8; 4]>::try_from(digits(10)?).ok().map(Into::into),
+        b"ip6" => {
+            let nibbles = <[u8; 32]>::try_from(digits(16)?).ok().filter(|all| all.iter().all(|nibble| *nibble < 16))?;
+            let mut octets = [0u8; 16];
+            for (octet, pair) in octets.iter_mut().zip(nibbles.chunks_exact(2)) {
+                if let [high, low] = pair {
+                    *octet = high << 4 | low;
+                }
+            }
+            Some(octets.into())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +158,18 @@ mod tests {
         assert_eq!(text(&parse("Web.Example.").unwrap()), "web.example.");
         assert!(parse("a..b").is_err());
         assert!(parse(".").unwrap().is_root());
+    }
+
+    #[test]
+    fn whole_reverse_names_are_addresses() {
+        for address in ["10.1.2.3", "fd00::a:1", "::", "255.255.255.255"] {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            let zone = reverse_zones(address, if address.is_ipv4() { 32 } else { 128 }).unwrap().remove(0);
+            assert_eq!(reverse_address(&zone), Some(address));
+        }
+        for name in ["1.2.3.in-addr.arpa", "300.2.3.4.in-addr.arpa", "arpa", "example", "1.2.3.4.5.in-addr.arpa"] {
+            assert_eq!(reverse_address(&name.parse().unwrap()), None, "{name}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::filter::NameFilter;
 use super::setup::Task;
 use crate::corefile::Error;
 use crate::wire::{Name, Question};
@@ -147,7 +148,7 @@ impl fmt::Debug for ReadyCheck {
 }
 
 /// A kind of question that takes the chain though the zone could answer it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Divert {
     /// Of this type.
     Type(u16),
@@ -157,6 +158,8 @@ pub enum Divert {
     FirstLabel(Box<[u8]>),
     /// For this name.
     Name(Name),
+    /// For names that may be in this set.
+    Names(Arc<NameFilter>),
     /// For names in this zone, of this type where one is given.
     Zone(Name, Option<u16>),
 }
@@ -171,6 +174,7 @@ impl Divert {
                 let (first, rest) = question.qname.as_wire().split_first().unwrap_or((&0, &[]));
                 rest.get(..usize::from(*first)) == Some(label)
             }
+            Self::Names(filter) => filter.holds(question.qname.as_wire()),
             Self::Name(name) => question.qname.as_wire() == name.as_wire(),
             Self::Zone(zone, qtype) => {
                 qtype.is_none_or(|qtype| qtype == question.qtype) && ends_in(question.qname.as_wire(), zone.as_wire())

@@ -1,0 +1,368 @@
+//! Name: `hosts`
+//!
+//! Description: answers A, AAAA and PTR from a hosts file and from lines in the Corefile.
+//!
+//! Syntax:
+//!
+//! ```text
+//! hosts [FILE [ZONES...]] {
+//!     ADDRESS NAMES...
+//!     ttl SECONDS
+//!     no_reverse
+//!     reload DURATION
+//!     fallthrough [ZONES...]
+//! }
+//! ```
+//!
+//! The file is `/etc/hosts` unless given; it need not exist. It is read again when it changes, looked at every 5 seconds
+//! unless given, never with `reload 0`. Lines with addresses stand before `fallthrough`. A name whose first label is `*` answers
+//! for all names below its parent that have no line of their own.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     hosts {
+//!         10.0.0.1 printer.example.org
+//!         fallthrough
+//!     }
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: `coredns_hosts_entries{hostsfile}`, `coredns_hosts_reload_timestamp_seconds`.
+//!
+//! Ready: always.
+//!
+//! Differences: a line in the Corefile that is no address is refused instead of left aside.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+
+use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::filter::NameFilter;
+use super::kubernetes::{falls_through, read_fallthrough};
+use super::names::{self, Zones};
+use super::settings::Divert;
+use super::setup::{Context, Task, once};
+use super::{metrics, words};
+use crate::corefile::{Directive, Error};
+use crate::wire::message::{RData, Record, RecordType, rdata};
+use crate::wire::{Failure, Name};
+use crate::zone::Fallthrough;
+
+/// The plugin.
+pub(crate) struct Hosts {
+    zones: Zones,
+    ttl: u32,
+    reverse: bool,
+    fallthrough: Fallthrough,
+    path: PathBuf,
+    inline: Table,
+    file: RwLock<Table>,
+    /// Time and length of the file as last read.
+    stamp: Mutex<Option<(SystemTime, u64)>>,
+    filter: Arc<NameFilter>,
+}
+
+/// Names and addresses of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Table {
+    forward: HashMap<Name, Vec<IpAddr>>,
+    reverse: HashMap<IpAddr, Vec<Name>>,
+}
+
+impl Table {
+    fn add(&mut self, address: IpAddr, name: Name) {
+        let addresses = self.forward.entry(name.clone()).or_default();
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+        let names = self.reverse.entry(address).or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+
+    /// Reads a hosts file; lines that say nothing are left aside.
+    fn parse(text: &str) -> Self {
+        let mut table = Self::default();
+        for line in text.lines() {
+            let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+            let Some(address) = words.next().and_then(parse_address) else { continue };
+            for name in words.filter_map(|word| word.parse().ok()) {
+                table.add(address, name);
+            }
+        }
+        table
+    }
+
+    /// The addresses of a name: its own, or those of the nearest `*` above it.
+    fn addresses(&self, name: &Name) -> Option<&[IpAddr]> {
+        if let Some(own) = self.forward.get(name) {
+            return Some(own);
+        }
+        let labels: Vec<&[u8]> = name.labels().collect();
+        (1..labels.len()).find_map(|skip| {
+            let parent = labels.get(skip..).unwrap_or_default();
+            let wildcard = Name::from_labels([b"*".as_slice()].into_iter().chain(parent.iter().copied())).ok()?;
+            self.forward.get(&wildcard).map(Vec::as_slice)
+        })
+    }
+}
+
+fn parse_address(word: &str) -> Option<IpAddr> {
+    // An address may name its interface after a `%`.
+    word.split('%').next().unwrap_or(word).parse().ok()
+}
+
+impl Hosts {
+    /// The addresses of a name from both sources; `None` when neither knows it.
+    fn addresses(&self, name: &Name) -> Option<Vec<IpAddr>> {
+        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found: Option<Vec<IpAddr>> = None;
+        for addresses in [self.inline.addresses(name), file.addresses(name)].into_iter().flatten() {
+            let all = found.get_or_insert_default();
+            for address in addresses {
+                if !all.contains(address) {
+                    all.push(*address);
+                }
+            }
+        }
+        found
+    }
+
+    fn names(&self, address: IpAddr) -> Vec<Name> {
+        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names = Vec::new();
+        for table in [&self.inline, &*file] {
+            for name in table.reverse.get(&address).into_iter().flatten() {
+                if !names.contains(name) && name.labels().next() != Some(b"*") {
+                    names.push(name.clone());
+                }
+            }
+        }
+        names
+    }
+
+    /// Reads the file again when it has changed.
+    fn reload(&self) {
+        let stamp = std::fs::metadata(&self.path).ok().and_then(|meta| Some((meta.modified().ok()?, meta.len())));
+        let mut last = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == stamp {
+            return;
+        }
+        // A file that is gone, as in the middle of its replacement, says nothing new.
+        let Ok(octets) = std::fs::read(&self.path) else { return };
+        *last = stamp;
+        self.replace(Table::parse(&String::from_utf8_lossy(&octets)));
+    }
+
+    fn replace(&self, table: Table) {
+        self.filter.fill([&self.inline, &table].into_iter().flat_map(|table| {
+            let reverse = table.reverse.keys().filter(|_| self.reverse).filter_map(|ip| reverse_name(*ip));
+            table.forward.keys().cloned().chain(reverse)
+        }));
+        let count = |table: &Table| table.forward.values().map(Vec::len).sum::<usize>();
+        let label = self.path.to_string_lossy();
+        metrics::HOSTS_ENTRIES.with_label_values(&[label.as_ref()]).set((count(&table) + count(&self.inline)) as f64);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        metrics::HOSTS_RELOAD.set(now.as_secs_f64());
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    fn answer(&self, query: &Query, records: Vec<RData>) -> Outcome {
+        let mut message = query.reply_message();
+        message.metadata.authoritative = true;
+        let name = query.name();
+        message.answers = records.into_iter().map(|data| Record::from_rdata(name.clone(), self.ttl, data)).collect();
+        Outcome::Reply(Reply::from_message("hosts", message))
+    }
+}
+
+impl Plugin for Hosts {
+    fn name(&self) -> &'static str {
+        "hosts"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let (name, qtype) = (names::to_wire(&query.name()), query.qtype());
+            // Reverse names need not lie in the zones, and those that are not known are never a failure.
+            if qtype == RecordType::PTR {
+                let address = names::reverse_address(&name).filter(|_| self.reverse);
+                let found = address.map(|address| self.names(address)).unwrap_or_default();
+                if !found.is_empty() {
+                    let pointers = found.iter().map(|name| RData::PTR(rdata::PTR(names::to_message(name))));
+                    return self.answer(query, pointers.collect());
+                }
+                return Outcome::Next;
+            }
+            if self.zones.matching(&name).is_none() {
+                return Outcome::Next;
+            }
+            match self.addresses(&name) {
+                Some(addresses) => {
+                    let wanted = addresses.into_iter().filter(|address| match qtype {
+                        RecordType::A => address.is_ipv4(),
+                        RecordType::AAAA => address.is_ipv6(),
+                        _ => false,
+                    });
+                    self.answer(query, wanted.map(RData::from).collect())
+                }
+                None if falls_through(&self.fallthrough, &name) => Outcome::Next,
+                None => {
+                    let why = format!("plugin/hosts: {name} has no line, and there is no fallthrough");
+                    Outcome::Failed("hosts", Failure::servfail(why))
+                }
+            }
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        // Its names take the chain by the filter.
+        None
+    }
+}
+
+fn reverse_name(address: IpAddr) -> Option<Name> {
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    names::reverse_zones(address, bits)?.into_iter().next()
+}
+
+//----------- Setup ----------------------------------------------------------
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let directive = once(lines)?;
+    let (file, zones) =
+        directive.arguments.split_first().map_or((None, [].as_slice()), |(file, zones)| (Some(file), zones));
+    let mut hosts = Hosts {
+        zones: Zones::read(zones, context.zones)?,
+        ttl: 3600,
+        reverse: true,
+        fallthrough: Fallthrough::None,
+        path: file.map_or_else(|| PathBuf::from("/etc/hosts"), words::file),
+        inline: Table::default(),
+        file: RwLock::default(),
+        stamp: Mutex::default(),
+        filter: Arc::default(),
+    };
+    let mut every = Duration::from_secs(5);
+    for line in directive.lines() {
+        match line.name.text.as_str() {
+            "ttl" => hosts.ttl = words::number(words::value(line, "a number of seconds")?, 1..=65_535)?,
+            "no_reverse" => {
+                words::alone(line)?;
+                hosts.reverse = false;
+            }
+            "reload" => every = words::duration(words::value(line, "a duration, as in 15s")?)?,
+            "fallthrough" => hosts.fallthrough = read_fallthrough(line)?,
+            text => match parse_address(text) {
+                Some(_) if hosts.fallthrough != Fallthrough::None => {
+                    return Err(line.name.error("lines with addresses must stand before fallthrough"));
+                }
+                Some(address) => {
+                    line.no_body()?;
+                    for word in &line.arguments {
+                        let name = word.text.parse();
+                        let name = name.map_err(|why| word.error(format!("`{}` is no host name: {why}", word.text)))?;
+                        hosts.inline.add(address, name);
+                    }
+                }
+                None => {
+                    let known = ["an address with its names", "ttl", "no_reverse", "reload", "fallthrough"];
+                    return Err(words::unknown(line, "hosts", &known));
+                }
+            },
+        }
+    }
+    hosts.replace(Table::default());
+    hosts.reload();
+    let hosts = Arc::new(hosts);
+    context.settings.diverts.push(Divert::Names(hosts.filter.clone()));
+    if !every.is_zero() {
+        let reloaded = hosts.clone();
+        context.settings.tasks.push(Task { every, run: Arc::new(move |_| reloaded.reload()) });
+    }
+    Ok(vec![hosts])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::setup::Block;
+    use super::super::testing::{block, fault, lines, message, query, run};
+    use super::*;
+
+    fn ask(block: &Block, name: &str, qtype: RecordType) -> Vec<String> {
+        lines(&message(run(&block.chain, &mut query(name, qtype))).answers)
+    }
+
+    const INLINE: &str = "hosts /does/not/exist {\n10.0.0.1 one.example two.example\nfd00::1 one.example\n\
+                          10.0.0.2 *.apps.example\nttl 45\nfallthrough\n}";
+
+    #[test]
+    fn names_and_addresses_are_answered_both_ways() {
+        let block = block(INLINE).unwrap();
+        assert_eq!(ask(&block, "One.example.", RecordType::A), ["One.example. 45 IN A 10.0.0.1"]);
+        assert_eq!(ask(&block, "one.example.", RecordType::AAAA), ["one.example. 45 IN AAAA fd00::1"]);
+        assert_eq!(ask(&block, "x.y.apps.example.", RecordType::A), ["x.y.apps.example. 45 IN A 10.0.0.2"]);
+        assert_eq!(ask(&block, "two.example.", RecordType::TXT), [""; 0]);
+        assert_eq!(
+            ask(&block, "1.0.0.10.in-addr.arpa.", RecordType::PTR),
+            ["1.0.0.10.in-addr.arpa. 45 IN PTR one.example.", "1.0.0.10.in-addr.arpa. 45 IN PTR two.example."]
+        );
+    }
+
+    #[test]
+    fn what_has_no_line_falls_through_or_fails() {
+        let block_with = block(&format!("{INLINE}\nwhoami")).unwrap();
+        assert!(ask(&block_with, "three.example.", RecordType::A).is_empty());
+        let closed = block("hosts /does/not/exist {\n10.0.0.1 one.example\n}\nwhoami").unwrap();
+        let outcome = run(&closed.chain, &mut query("three.example.", RecordType::TXT));
+        assert!(matches!(outcome, Outcome::Failed("hosts", _)));
+        assert!(ask(&closed, "9.0.0.10.in-addr.arpa.", RecordType::PTR).is_empty());
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names");
+        std::fs::write(&path, "# a comment\n10.30.0.1 one.example # more\nnonsense x\n").unwrap();
+        let block = block(&format!("hosts {} example {{\nno_reverse\n}}", path.display())).unwrap();
+        assert_eq!(ask(&block, "one.example.", RecordType::A), ["one.example. 3600 IN A 10.30.0.1"]);
+        std::fs::write(&path, "10.30.0.9 one.example new.example\n").unwrap();
+        let task = block.settings.tasks.first().unwrap();
+        assert_eq!(task.every, Duration::from_secs(5));
+        (task.run)(Instant::now());
+        assert_eq!(ask(&block, "new.example.", RecordType::A), ["new.example. 3600 IN A 10.30.0.9"]);
+        std::fs::remove_file(&path).unwrap();
+        (task.run)(Instant::now());
+        assert_eq!(ask(&block, "one.example.", RecordType::A), ["one.example. 3600 IN A 10.30.0.9"]);
+    }
+
+    #[test]
+    fn only_its_own_names_take_the_chain() {
+        let block = block(&format!("{INLINE}\nkubernetes cluster.local in-addr.arpa")).unwrap();
+        assert!(block.fast().is_ok());
+        let Some(Divert::Names(filter)) = block.settings.diverts.first() else { panic!("no filter") };
+        let holds = |name: &str| filter.holds(name.parse::<Name>().unwrap().as_wire());
+        assert!(holds("one.example") && holds("x.apps.example") && holds("1.0.0.10.in-addr.arpa"));
+        assert!(!holds("web.default.svc.cluster.local"));
+    }
+
+    #[test]
+    fn wrong_options_are_refused_at_their_line() {
+        assert!(fault("hosts {\nfallthrough\n10.0.0.1 one.example\n}").starts_with("Corefile:4:1:"));
+        assert!(fault("hosts {\nreload 5\n}").starts_with("Corefile:3:8:"));
+        assert!(fault("hosts {\n10.0.0.1 one.example\nttl -5\n}").starts_with("Corefile:4:5:"));
+        assert!(fault("hosts {\n10.0.0.300 one.example\n}").starts_with("Corefile:3:1:"));
+        assert!(fault("hosts {\n10.0.0.1 a..b\n}").starts_with("Corefile:3:10:"));
+    }
+}
