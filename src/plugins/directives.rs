@@ -2,7 +2,8 @@
 
 use super::setup::Setup;
 use super::{
-    bind, debug, errors, health, kubernetes, loadbalance, log, minimal, nsid, prometheus, ready, reload, whoami,
+    bind, debug, errors, health, hosts, kubernetes, loadbalance, log, minimal, nsid, prometheus, ready, reload,
+    template, whoami,
 };
 use crate::corefile::{Error, Token};
 
@@ -19,6 +20,8 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("log", log::setup),
     ("loadbalance", loadbalance::setup),
     ("minimal", minimal::setup),
+    ("template", template::setup),
+    ("hosts", hosts::setup),
     ("kubernetes", kubernetes::setup),
     ("whoami", whoami::setup),
 ];

@@ -2,7 +2,7 @@
 //!
 //! [`chain`] carries a query from plugin to plugin, [`setup`] turns a server block into its chain, in CoreDNS's fixed order,
 //! and [`settings`] is what the rest of the server reads of a block. Files not named after a directive serve several:
-//! `names`, `words`, `record`, `metrics`, `directives`.
+//! `names`, `words`, `record`, `metrics`, `directives`, `filter`, `gotext`.
 
 pub mod chain;
 pub mod kubernetes;
@@ -13,7 +13,10 @@ mod bind;
 mod debug;
 mod directives;
 mod errors;
+mod filter;
+mod gotext;
 mod health;
+mod hosts;
 mod loadbalance;
 mod log;
 mod metrics;
@@ -24,10 +27,12 @@ mod prometheus;
 mod ready;
 mod record;
 mod reload;
+mod template;
 mod whoami;
 mod words;
 
 #[cfg(test)]
 mod testing;
 
+pub use filter::NameFilter;
 pub use metrics::register;

@@ -1,0 +1,380 @@
+//! Name: `template`
+//!
+//! Description: answers by templates, filled in from the query.
+//!
+//! Syntax:
+//!
+//! ```text
+//! template CLASS TYPE [ZONES...] {
+//!     match REGEX...
+//!     answer RR...
+//!     additional RR...
+//!     authority RR...
+//!     rcode CODE
+//!     ederror CODE [REASON]
+//!     fallthrough [ZONES...]
+//! }
+//! ```
+//!
+//! Class and type may be `ANY`. The first regular expression that matches the name (lower case, final dot) counts; without any,
+//! all names match. A record template is a zone-file line with the actions of Go's templates: `.Zone`, `.Name`, `.Class`,
+//! `.Type`, `.Match` (by number), `.Group` (by name), `.Message.Id`, `.Question.Name`, `.Remote`, `.Meta "LABEL"`, the
+//! functions `index`, `parseInt`, `eq`, `ne`, `not`, `and`, `or`, `len`, `print`, and `if`. The directive may be repeated.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     template IN A example.org {
+//!         match ^ip-(?P<a>[0-9]+)-(?P<b>[0-9]+)[.]example[.]org[.]$
+//!         answer "{{ .Name }} 60 IN A 10.0.{{ .Group.a }}.{{ .Group.b }}"
+//!         fallthrough
+//!     }
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: `coredns_template_matches_total`, `coredns_template_template_failures_total`,
+//! `coredns_template_rr_failures_total`.
+//!
+//! Ready: always.
+//!
+//! Differences: `range`, `with`, variables and other functions of Go's templates are refused when the Corefile is read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use regex::Regex;
+
+use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::gotext::{Data, Template as Text, Value};
+use super::kubernetes::{append, falls_through, read_fallthrough};
+use super::names::{self, Zones};
+use super::settings::Divert;
+use super::setup::Context;
+use super::{metrics, record, words};
+use crate::corefile::{Directive, Error, Token};
+use crate::wire::message::{DNSClass, Message, MessageEdns, RData, Record, RecordType, ResponseCode, rdata};
+use crate::wire::{Failure, Name};
+use crate::zone::Fallthrough;
+
+/// The plugin: all `template` lines of a server block, in their order.
+pub(crate) struct Templates {
+    rules: Vec<Rule>,
+}
+
+struct Rule {
+    /// `None` for any.
+    class: Option<DNSClass>,
+    /// `None` for any.
+    qtype: Option<RecordType>,
+    zones: Zones,
+    matches: Vec<Regex>,
+    /// Texts by section, with their source for the metrics.
+    texts: Vec<(Section, Text, String)>,
+    rcode: ResponseCode,
+    extended: Option<(u16, String)>,
+    fallthrough: Fallthrough,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    Answer,
+    Additional,
+    Authority,
+}
+
+impl Section {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Additional => "additional",
+            Self::Authority => "authority",
+        }
+    }
+}
+
+/// What a rule says to a query.
+enum Verdict {
+    /// Not for this rule.
+    Pass,
+    /// Its name matches nothing, and others shall not see it.
+    Refused,
+    /// It matches.
+    Matched(Filling),
+}
+
+impl Rule {
+    fn judge(&self, query: &Query) -> Verdict {
+        let name = names::to_wire(&query.name());
+        let (qtype, class) = (query.qtype(), query.qclass());
+        let Some(zone) = self.zones.matching(&name) else { return Verdict::Pass };
+        if self.class.is_some_and(|own| own != class && class != DNSClass::ANY)
+            || self.qtype.is_some_and(|own| own != qtype && qtype != RecordType::ANY)
+        {
+            return Verdict::Pass;
+        }
+        let text = name.to_string();
+        let Some((regex, captures)) = self.matches.iter().find_map(|it| it.captures(&text).map(|found| (it, found)))
+        else {
+            return if falls_through(&self.fallthrough, &name) { Verdict::Pass } else { Verdict::Refused };
+        };
+        let group = |index: usize| Value::Text(captures.get(index).map_or("", |found| found.as_str()).to_owned());
+        let by_number: Vec<Value> = (0..captures.len()).map(group).collect();
+        let mut by_name: BTreeMap<String, Value> =
+            by_number.iter().enumerate().map(|(i, v)| (i.to_string(), v.clone())).collect();
+        for (index, label) in regex.capture_names().enumerate() {
+            if let Some(label) = label {
+                by_name.insert(label.to_owned(), group(index));
+            }
+        }
+        Verdict::Matched(Filling {
+            zone: zone.to_string(),
+            name: text,
+            class: class.to_string(),
+            qtype: qtype.to_string(),
+            groups: (Value::List(by_number), Value::Map(by_name)),
+            id: query.request.metadata.id,
+            remote: query.client.peer.ip().to_canonical().to_string(),
+            metadata: query.metadata.clone(),
+        })
+    }
+
+    async fn answer(&self, query: &Query, filling: &Filling) -> Outcome {
+        let labels = [query.server.as_ref(), filling.zone.as_str(), "", filling.class.as_str(), filling.qtype.as_str()];
+        metrics::TEMPLATE_MATCHES.with_label_values(&labels).inc();
+        let mut message = query.reply_message();
+        message.metadata.authoritative = true;
+        message.metadata.response_code = self.rcode;
+        for (section, text, source) in &self.texts {
+            let failed = |metric: &prometheus::IntCounterVec, why: String| {
+                let [server, zone, view, class, qtype] = labels;
+                metric.with_label_values(&[server, zone, view, class, qtype, section.label(), source]).inc();
+                Outcome::Failed("template", Failure::servfail(format!("plugin/template: {why}")))
+            };
+            let line = match text.fill(filling) {
+                Ok(line) => line,
+                Err(why) => return failed(&metrics::TEMPLATE_FAILURES, why),
+            };
+            let made = match record::parse_line(&line, None, 3600) {
+                Ok(made) => made,
+                Err(why) => return failed(&metrics::TEMPLATE_RR_FAILURES, why),
+            };
+            match section {
+                Section::Answer => self.add(&mut message, made, query).await,
+                Section::Additional => message.additionals.push(made),
+                Section::Authority => message.authorities.push(made),
+            }
+        }
+        if let (Some((code, reason)), Some(_)) = (&self.extended, &query.request.edns) {
+            // Extended DNS Errors are option 15 (RFC 8914 section 2).
+            let octets = [code.to_be_bytes().as_slice(), reason.as_bytes()].concat();
+            let edns = message.edns.get_or_insert_with(MessageEdns::new);
+            edns.options_mut().insert(rdata::opt::EdnsOption::Unknown(15, octets));
+        }
+        Outcome::Reply(Reply::from_message("template", message))
+    }
+
+    /// Adds a record to the answer; a CNAME is followed when addresses are asked for.
+    async fn add(&self, message: &mut Message, made: Record, query: &Query) {
+        let target = match &made.data {
+            RData::CNAME(target) if matches!(query.qtype(), RecordType::A | RecordType::AAAA) => Some(target.0.clone()),
+            _ => None,
+        };
+        message.answers.push(made);
+        let Some(target) = target else { return };
+        match query.resolver.lookup(query, &target, query.qtype()).await {
+            Outcome::Reply(mut reply) => match reply.message() {
+                Ok(found) => {
+                    found.authorities.clear();
+                    append(message, found);
+                }
+                Err(_) => message.metadata.truncation = true,
+            },
+            _ => message.metadata.response_code = ResponseCode::ServFail,
+        }
+    }
+}
+
+/// What the texts of a rule are filled in from.
+struct Filling {
+    zone: String,
+    name: String,
+    class: String,
+    qtype: String,
+    groups: (Value, Value),
+    id: u16,
+    remote: String,
+    metadata: super::chain::Metadata,
+}
+
+impl Data for Filling {
+    fn field(&self, name: &str) -> Option<Value> {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let map = |pairs: Vec<(&str, Value)>| Value::Map(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+        Some(match name {
+            "Zone" => text(&self.zone),
+            "Name" => text(&self.name),
+            "Class" => text(&self.class),
+            "Type" => text(&self.qtype),
+            "Match" => self.groups.0.clone(),
+            "Group" => self.groups.1.clone(),
+            "Remote" => text(&self.remote),
+            "Message" => map(vec![("Id", Value::Int(i64::from(self.id)))]),
+            "Question" => {
+                map(vec![("Name", text(&self.name)), ("Qtype", text(&self.qtype)), ("Qclass", text(&self.class))])
+            }
+            _ => return None,
+        })
+    }
+
+    fn call(&self, name: &str, argument: &str) -> Option<Value> {
+        (name == "Meta").then(|| Value::Text(self.metadata.get(argument).cloned().unwrap_or_default()))
+    }
+}
+
+impl Plugin for Templates {
+    fn name(&self) -> &'static str {
+        "template"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            for rule in &self.rules {
+                match rule.judge(query) {
+                    Verdict::Pass => {}
+                    Verdict::Refused => {
+                        let name = names::text(&query.name());
+                        let why = format!("plugin/template: {name} matches no template, and there is no fallthrough");
+                        return Outcome::Failed("template", Failure::servfail(why));
+                    }
+                    Verdict::Matched(filling) => return rule.answer(query, &filling).await,
+                }
+            }
+            Outcome::Next
+        })
+    }
+
+    fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
+        // A rule for zones below the cluster's takes the chain by its zones; one for the zones above would take everything.
+        let above = |rule: &&Rule| {
+            rule.zones.0.iter().any(|zone| rule.qtype.is_none() && cluster_zones.iter().any(|own| own.is_within(zone)))
+        };
+        self.rules.iter().find(above).map(|_| "a template of any type covers cluster names".to_owned())
+    }
+}
+
+//----------- Setup ----------------------------------------------------------
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let mut rules = Vec::new();
+    for line in lines {
+        let rule = rule(line, context)?;
+        for zone in &rule.zones.0 {
+            let divert = match rule.qtype {
+                Some(qtype) => Some(Divert::Zone(zone.clone(), Some(qtype.into()))),
+                // Zones with a type of any that cover a whole cluster zone are told by `needs_message`.
+                None if zone.labels().next().is_some() => Some(Divert::Zone(zone.clone(), None)),
+                None => None,
+            };
+            context.settings.diverts.extend(divert);
+        }
+        rules.push(rule);
+    }
+    Ok(vec![Arc::new(Templates { rules })])
+}
+
+fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error> {
+    let [class, qtype, zones @ ..] = directive.arguments.as_slice() else {
+        return Err(directive.name.error("template needs CLASS TYPE, then zones if wanted"));
+    };
+    let mut rule = Rule {
+        class: read_class(class)?,
+        qtype: read_type(qtype)?,
+        zones: Zones::read(zones, context.zones)?,
+        matches: Vec::new(),
+        texts: Vec::new(),
+        rcode: ResponseCode::NoError,
+        extended: None,
+        fallthrough: Fallthrough::None,
+    };
+    for line in directive.lines() {
+        line.no_body()?;
+        let some = |what: &str| match line.arguments.as_slice() {
+            [] => Err(line.name.error(format!("{} needs {what}", line.name.text))),
+            words => Ok(words),
+        };
+        match line.name.text.as_str() {
+            "match" => {
+                for word in some("a regular expression")? {
+                    rule.matches.push(words::regex(word)?);
+                }
+            }
+            "answer" => rule.texts.extend(texts(Section::Answer, some("a record")?)?),
+            "additional" => rule.texts.extend(texts(Section::Additional, some("a record")?)?),
+            "authority" => rule.texts.extend(texts(Section::Authority, some("a record")?)?),
+            "rcode" => rule.rcode = read_rcode(words::value(line, "a response code")?)?,
+            "ederror" => match line.arguments.as_slice() {
+                [code] => rule.extended = Some((words::number(code, 0..=u16::MAX)?, String::new())),
+                [code, reason] => rule.extended = Some((words::number(code, 0..=u16::MAX)?, reason.text.clone())),
+                _ => return Err(line.name.error("ederror needs a code and takes a reason after it")),
+            },
+            "fallthrough" => rule.fallthrough = read_fallthrough(line)?,
+            // Lookups go through the server always; old Corefiles ask for it.
+            "upstream" => {}
+            _ => {
+                let known = ["match", "answer", "additional", "authority", "rcode", "ederror", "fallthrough"];
+                return Err(words::unknown(line, "template", &known));
+            }
+        }
+    }
+    if rule.matches.is_empty() {
+        rule.matches.push(words::compile(".*").map_err(|why| directive.name.error(why))?);
+    }
+    if rule.texts.is_empty() && rule.rcode == ResponseCode::NoError && directive.body.is_none() {
+        return Err(directive.name.error("template has no block that says what to answer"));
+    }
+    Ok(rule)
+}
+
+fn texts(section: Section, words: &[Token]) -> Result<Vec<(Section, Text, String)>, Error> {
+    let read = |word: &Token| {
+        let text =
+            Text::parse(&word.text).map_err(|why| word.error(format!("`{}` is no template: {why}", word.text)))?;
+        Ok((section, text, word.text.clone()))
+    };
+    words.iter().map(read).collect()
+}
+
+fn read_class(word: &Token) -> Result<Option<DNSClass>, Error> {
+    match word.text.to_ascii_uppercase().as_str() {
+        "ANY" => Ok(None),
+        class => class.parse().map(Some).map_err(|_| word.error(format!("`{}` is no class", word.text))),
+    }
+}
+
+fn read_type(word: &Token) -> Result<Option<RecordType>, Error> {
+    match word.text.to_ascii_uppercase().as_str() {
+        "ANY" => Ok(None),
+        name => {
+            record::parse_type(name).map(Some).ok_or_else(|| word.error(format!("`{}` is no record type", word.text)))
+        }
+    }
+}
+
+/// Reads a response code by name or number.
+pub(crate) fn read_rcode(word: &Token) -> Result<ResponseCode, Error> {
+    const NAMES: [&str; 11] = [
+        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
+        "NOTZONE",
+    ];
+    let upper = word.text.to_ascii_uppercase();
+    let found = NAMES.iter().position(|name| *name == upper).and_then(|at| u16::try_from(at).ok());
+    let code =
+        found.or_else(|| if upper == "NOTIMPL" { Some(4) } else { upper.parse().ok().filter(|code| *code < 4096) });
+    code.map(Into::into).ok_or_else(|| word.error(format!("`{}` is no response code", word.text)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+use super::super::setup::Block;
+use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
+use super::*;
+
+const IP: &str = r#"template IN A corp.example {
+    match "^ip-(?P<a>[0-9]+)-(?P<b>[0-9]+)-(?P<c>[0-9]+)-(?P<d>[0-9]+)[.]corp[.]example[.]$"
+    answer "{{ .Name }} 60 IN A {{ .Group.a }}.{{ .Group.b }}.{{ .Group.c }}.{{ .Group.d }}"
+    fallthrough
+}
+whoami"#;
+
+fn ask(block: &Block, name: &str, qtype: RecordType) -> Message {
+    message(run(&block.chain, &mut query(name, qtype)))
+}
+
+#[test]
+fn answers_are_made_from_the_name() {
+    let block = block(IP).unwrap();
+    let reply = ask(&block, "IP-10-1-2-4.corp.example.", RecordType::A);
+    assert_eq!(lines(&reply.answers), ["ip-10-1-2-4.corp.example. 60 IN A 10.1.2.4"]);
+    assert!(reply.metadata.authoritative);
+    // Neither another name nor another type nor another zone is for this template.
+    assert_eq!(ask(&block, "who.corp.example.", RecordType::A).additionals.len(), 2);
+    assert_eq!(ask(&block, "ip-10-1-2-4.corp.example.", RecordType::AAAA).additionals.len(), 2);
+    assert_eq!(ask(&block, "ip-10-1-2-4.example.", RecordType::A).additionals.len(), 2);
+}
+
+#[test]
+fn all_sections_are_filled_in_and_text_may_have_quotes() {
+    let block = block(
+        r#"template IN MX corp.example {
+    match ^ip-(\d+)\.corp\.example\.$
+    answer "{{ .Name }} 60 IN MX 10 {{ .Name }}"
+    additional "{{ .Name }} 60 IN A 10.0.0.{{ index .Match 1 }}"
+    authority "corp.example. 60 IN NS ns0.corp.example."
+}
+template IN TXT text.example {
+    answer "{{ .Name }} 60 IN TXT \"hello {{ .Name }} {{ .Type }} {{ .Class }} {{ .Zone }}\""
+}
+template IN A list.example {
+    answer "{{ .Name }} 60 IN A 10.40.0.1" "{{ .Name }} 60 IN A 10.40.0.2"
+}"#,
+    )
+    .unwrap();
+    let reply = ask(&block, "ip-7.corp.example.", RecordType::MX);
+    assert_eq!(lines(&reply.answers), ["ip-7.corp.example. 60 IN MX 10 ip-7.corp.example."]);
+    assert_eq!(lines(&reply.additionals), ["ip-7.corp.example. 60 IN A 10.0.0.7"]);
+    assert_eq!(lines(&reply.authorities), ["corp.example. 60 IN NS ns0.corp.example."]);
+    let reply = ask(&block, "say.text.example.", RecordType::TXT);
+    let text = "say.text.example. 60 IN TXT \"hello say.text.example. TXT IN text.example.\"";
+    assert_eq!(lines(&reply.answers), [text]);
+    assert_eq!(ask(&block, "two.list.example.", RecordType::A).answers.len(), 2);
+    // Nothing matches and nothing falls through.
+    let outcome = run(&block.chain, &mut query("other.corp.example.", RecordType::MX));
+    assert!(matches!(outcome, Outcome::Failed("template", _)));
+}
+
+#[test]
+fn a_cname_is_followed_for_addresses() {
+    let block =
+        block("template IN ANY alias.example {\nanswer \"{{ .Name }} 60 IN CNAME www.example.com.\"\n}").unwrap();
+    let mut asked = query("short.alias.example.", RecordType::A);
+    asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::with("www.example.com. 5 IN A 192.0.2.80"))]));
+    assert_eq!(message(run(&block.chain, &mut asked)).answers.len(), 2);
+    let mut asked = query("short.alias.example.", RecordType::TXT);
+    asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::with("www.example.com. 5 IN A 192.0.2.80"))]));
+    assert_eq!(message(run(&block.chain, &mut asked)).answers.len(), 1);
+}
+
+#[test]
+fn codes_and_extended_errors_are_given() {
+    let block = block("template ANY ANY blocked.example {\nrcode NXDOMAIN\nederror 15 \"not here\"\n}").unwrap();
+    let reply = message(run(&block.chain, &mut query_edns("a.blocked.example.", RecordType::TXT, 1232, false)));
+    assert_eq!(reply.metadata.response_code, ResponseCode::NXDomain);
+    let option = reply.edns.as_ref().and_then(|edns| edns.option(rdata::opt::EdnsCode::Unknown(15))).unwrap();
+    assert!(matches!(option, rdata::opt::EdnsOption::Unknown(15, octets) if octets == b"\x00\x0fnot here"));
+}
+
+#[test]
+fn a_text_that_makes_no_record_fails_the_query() {
+    let block = block("template IN A bad.example {\nanswer \"{{ .Name }} 60 IN A {{ .Type }}\"\n}").unwrap();
+    let Outcome::Failed("template", failure) = run(&block.chain, &mut query("a.bad.example.", RecordType::A)) else {
+        panic!("answered")
+    };
+    assert!(failure.message.contains("is not an IPv4 address"), "{}", failure.message);
+}
+
+#[test]
+fn only_templates_of_cluster_names_stand_in_the_way() {
+    let cluster = "kubernetes cluster.local";
+    assert!(block(&format!("{IP}\n{cluster}")).unwrap().fast().is_ok());
+    let azure = "template ANY ANY reddog.microsoft.com {\nrcode NXDOMAIN\n}";
+    assert!(block(&format!("{azure}\n{cluster}")).unwrap().fast().is_ok());
+    let all = "template ANY ANY {\nmatch x\nfallthrough\n}";
+    assert!(block(&format!("{all}\n{cluster}")).unwrap().fast().is_err());
+    let typed = block(&format!("template IN A {{\nmatch x\nfallthrough\n}}\n{cluster}")).unwrap();
+    assert!(typed.fast().is_ok());
+    assert!(matches!(typed.settings.diverts.as_slice(), [Divert::Zone(_, Some(1))]));
+}
+
+#[test]
+fn broken_templates_are_refused_at_their_line() {
+    for (line, column) in [
+        ("answer \"{{ .Name 60 IN A 10.0.0.1\"", 8),
+        ("match \"^ip-(?P<a[0-9]+\"", 7),
+        ("rcode MAYBE", 7),
+        ("answer", 1),
+        ("ederror many", 9),
+        ("nothing", 1),
+    ] {
+        let said = fault(&format!("template IN A example {{\n{line}\n}}"));
+        assert!(said.starts_with(&format!("Corefile:3:{column}:")), "{line}: {said}");
+    }
+    assert!(fault("template IN").starts_with("Corefile:2:1:"));
+    assert!(fault("template IN A").contains("no block"));
+    assert!(fault("template XX A {\n}").starts_with("Corefile:2:10:"));
+}
