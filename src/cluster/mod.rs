@@ -4,6 +4,7 @@
 
 pub mod facts;
 mod index;
+pub mod manifests;
 mod watch;
 
 pub use index::{Index, Settings};

@@ -1,0 +1,450 @@
+//! Manifests to facts: what is read, what is refused and where, what the stand-ins make of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::cluster::facts::{EndpointFact, Fact, ServiceSpec, SliceFact};
+use crate::zone::Protocol;
+
+fn load_text(text: &str) -> Result<Loaded, Error> {
+    load_again(text, &mut Addresses::default())
+}
+
+fn load_again(text: &str, addresses: &mut Addresses) -> Result<Loaded, Error> {
+    load::load_files(&[file("m.yaml", text)], addresses, 1)
+}
+
+fn file(name: &str, text: &str) -> load::File {
+    load::File { path: Path::new(name).into(), text: text.into() }
+}
+
+fn error(text: &str) -> String {
+    load_text(text).expect_err(text).to_string()
+}
+
+fn slices(loaded: &Loaded, service: &str) -> Vec<SliceFact> {
+    let slices = loaded.facts.iter().filter_map(|fact| match fact {
+        Fact::Slice(slice) if *slice.service == *service => Some(slice.clone()),
+        _ => None,
+    });
+    slices.collect()
+}
+
+/// `hostname address ready`, as listed.
+fn endpoints(slices: &[SliceFact]) -> Vec<String> {
+    let show = |endpoint: &EndpointFact| {
+        let hostname = endpoint.hostname.as_ref().map_or_else(|| "-".into(), ToString::to_string);
+        let ready = if endpoint.ready { "ready" } else { "not-ready" };
+        format!("{hostname} {} {ready}", endpoint.addresses[0])
+    };
+    slices.iter().flat_map(|slice| &slice.endpoints).map(show).collect()
+}
+
+fn pods(loaded: &Loaded) -> Vec<String> {
+    let pods = loaded.facts.iter().filter_map(|fact| match fact {
+        Fact::Pod(pod) => Some(format!("{} {}", pod.key.name, pod.address.unwrap())),
+        _ => None,
+    });
+    pods.collect()
+}
+
+const KUBIA: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: kubia}
+spec: {clusterIP: None, selector: {app: kubia}, ports: [{name: http, port: 80}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: kubia}
+spec:
+  serviceName: kubia
+  replicas: 2
+  selector: {matchLabels: {app: kubia}}
+  template:
+    metadata: {labels: {app: kubia}}
+    spec: {containers: [{name: kubia, image: luksa/kubia-pet, ports: [{name: http, containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: kubia-public}
+spec: {selector: {app: kubia}, ports: [{port: 80, targetPort: 8080}]}
+";
+
+//----------- StatefulSets and Services --------------------------------------
+
+#[test]
+fn stateful_set_pods_have_names_in_order_and_loopback_addresses() {
+    let loaded = load_text(KUBIA).unwrap();
+    assert_eq!(pods(&loaded), ["kubia-0 127.1.0.1", "kubia-1 127.1.0.2"]);
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 127.1.0.1 ready", "kubia-1 127.1.0.2 ready"]);
+    assert_eq!(loaded.remarks, []);
+}
+
+#[test]
+fn the_port_of_a_slice_is_the_target_port_of_its_service() {
+    let loaded = load_text(KUBIA).unwrap();
+    let port = |service: &str| slices(&loaded, service)[0].ports[0].clone();
+    assert_eq!(port("kubia").number, 80);
+    assert_eq!(port("kubia").name.unwrap().as_bytes(), b"http");
+    assert_eq!((port("kubia-public").number, port("kubia-public").name), (8080, None));
+}
+
+#[test]
+fn a_pod_has_its_hostname_only_below_the_service_of_its_set() {
+    let loaded = load_text(KUBIA).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia-public")), ["- 127.1.0.1 ready", "- 127.1.0.2 ready"]);
+}
+
+#[test]
+fn named_target_ports_are_those_of_the_containers() {
+    let named = KUBIA.replace("{name: http, port: 80}", "{name: http, port: 80, targetPort: http}");
+    assert_eq!(slices(&load_text(&named).unwrap(), "kubia")[0].ports[0].number, 8080);
+    let other = KUBIA.replace("{name: http, port: 80}", "{name: http, port: 80, targetPort: admin}");
+    assert_eq!(slices(&load_text(&other).unwrap(), "kubia")[0].ports, []);
+}
+
+#[test]
+fn a_pod_keeps_its_address_while_it_exists() {
+    let mut addresses = Addresses::default();
+    let before = "apiVersion: v1\nkind: Pod\nmetadata: {name: early}\n---\n".to_owned() + KUBIA;
+    assert_eq!(pods(&load_again(&before, &mut addresses).unwrap())[1], "kubia-0 127.1.0.2");
+    let three = KUBIA.replace("replicas: 2", "replicas: 3");
+    let after = pods(&load_again(&three, &mut addresses).unwrap());
+    assert_eq!(after, ["kubia-0 127.1.0.2", "kubia-1 127.1.0.3", "kubia-2 127.1.0.1"]);
+}
+
+#[test]
+fn a_broken_edit_gives_no_address_away() {
+    let mut addresses = Addresses::default();
+    load_again(KUBIA, &mut addresses).unwrap();
+    load_again(&KUBIA.replace("replicas: 2", "replicas: -1"), &mut addresses).unwrap_err();
+    let loaded = load_again(KUBIA, &mut addresses).unwrap();
+    assert_eq!(pods(&loaded), ["kubia-0 127.1.0.1", "kubia-1 127.1.0.2"]);
+}
+
+#[test]
+fn replicas_default_to_one_and_ordinals_start_where_told() {
+    let text = KUBIA.replace("  replicas: 2", "  ordinals: {start: 5}");
+    assert_eq!(pods(&load_text(&text).unwrap()), ["kubia-5 127.1.0.1"]);
+    let none = KUBIA.replace("replicas: 2", "replicas: 0");
+    assert_eq!(endpoints(&slices(&load_text(&none).unwrap(), "kubia")), [""; 0]);
+}
+
+#[test]
+fn annotations_make_pods_not_ready() {
+    let text = KUBIA.replace(
+        "kind: StatefulSet\nmetadata: {name: kubia}",
+        "kind: StatefulSet\nmetadata: {name: kubia, annotations: {rollcall.dev/not-ready: 'kubia-1, kubia-7'}}",
+    );
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 127.1.0.1 ready", "kubia-1 127.1.0.2 not-ready"]);
+    assert_eq!(loaded.remarks.len(), 1);
+    assert!(loaded.remarks[0].to_string().contains("m.yaml:7:1: no pod of kubia is named kubia-7"));
+
+    let template = KUBIA.replace(
+        "metadata: {labels: {app: kubia}}",
+        "metadata: {labels: {app: kubia}, annotations: {rollcall.dev/ready: 'false'}}",
+    );
+    let loaded = load_text(&template).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 127.1.0.1 not-ready", "kubia-1 127.1.0.2 not-ready"]);
+}
+
+#[test]
+fn publish_not_ready_addresses_makes_every_endpoint_ready() {
+    let text = KUBIA.replace("clusterIP: None,", "clusterIP: None, publishNotReadyAddresses: true,").replace(
+        "metadata: {labels: {app: kubia}}",
+        "metadata: {labels: {app: kubia}, annotations: {rollcall.dev/ready: 'false'}}",
+    );
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 127.1.0.1 ready", "kubia-1 127.1.0.2 ready"]);
+    assert_eq!(endpoints(&slices(&loaded, "kubia-public"))[0], "- 127.1.0.1 not-ready");
+}
+
+#[test]
+fn a_service_of_one_pod_selects_it_by_the_label_that_its_set_gives_it() {
+    let text = KUBIA.to_owned()
+        + "---\napiVersion: v1\nkind: Service\nmetadata: {name: first}\n\
+           spec: {selector: {statefulset.kubernetes.io/pod-name: kubia-0}, ports: [{port: 80}]}\n";
+    assert_eq!(endpoints(&slices(&load_text(&text).unwrap(), "first")), ["- 127.1.0.1 ready"]);
+}
+
+#[test]
+fn a_set_without_its_service_is_served_with_a_warning() {
+    let text = KUBIA.replace("serviceName: kubia", "serviceName: kubja");
+    let loaded = load_text(&text).unwrap();
+    let remark = loaded.remarks[0].to_string();
+    assert!(
+        remark.starts_with("m.yaml:11:16: StatefulSet kubia has serviceName kubja, but there is no such"),
+        "{remark}"
+    );
+    assert!(loaded.remarks[0].warning);
+    assert_eq!(endpoints(&slices(&loaded, "kubia"))[0], "- 127.1.0.1 ready");
+}
+
+//----------- Deployments, Pods ----------------------------------------------
+
+const DEPLOYMENT: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: web:1}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+";
+
+#[test]
+fn deployment_pods_have_generated_names_that_stay_the_same() {
+    let names = pods(&load_text(DEPLOYMENT).unwrap());
+    assert_eq!(names, pods(&load_text(DEPLOYMENT).unwrap()));
+    assert_eq!(names.len(), 3);
+    for name in &names {
+        let parts: Vec<_> = name.split([' ', '-']).collect();
+        assert_eq!((parts[0], parts[1].len(), parts[2].len()), ("web", 9, 5), "{name}");
+    }
+    let two = pods(&load_text(&DEPLOYMENT.replace("replicas: 3", "replicas: 2")).unwrap());
+    assert_eq!(two, names[..2]);
+    let rolled = pods(&load_text(&DEPLOYMENT.replace("web:1", "web:2")).unwrap());
+    assert_ne!(rolled[0], names[0]);
+}
+
+#[test]
+fn pods_that_are_written_down_count_as_those_of_their_workload() {
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: web-1, namespace: shop, labels: {app: web}}\n\
+               status: {podIP: 10.1.2.3}\n";
+    let loaded = load_text(&(DEPLOYMENT.to_owned() + pod)).unwrap();
+    assert_eq!(pods(&loaded).len(), 3);
+    assert_eq!(endpoints(&slices(&loaded, "web"))[0], "- 10.1.2.3 ready");
+
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: kubia-0, labels: {app: kubia}}\n\
+               spec: {hostname: kubia-0, subdomain: kubia}\nstatus: {podIP: 127.1.0.1}\n";
+    let loaded = load_text(&(KUBIA.to_owned() + pod)).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 127.1.0.1 ready", "kubia-1 127.1.0.2 ready"]);
+}
+
+#[test]
+fn readiness_of_a_pod_is_its_condition_and_finished_pods_are_gone() {
+    let base = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: None, selector: {a: b}}\n---\n\
+                apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {a: b}}\nspec: {hostname: h, subdomain: s}\n";
+    let with = |status: &str| endpoints(&slices(&load_text(&format!("{base}status: {status}\n")).unwrap(), "s"));
+    assert_eq!(with("{podIP: 10.0.0.1}"), ["h 10.0.0.1 ready"]);
+    assert_eq!(with("{podIP: 10.0.0.1, phase: Pending}"), ["h 10.0.0.1 not-ready"]);
+    let condition =
+        |status| format!("{{podIP: 10.0.0.1, phase: Running, conditions: [{{type: Ready, status: '{status}'}}]}}");
+    assert_eq!(with(&condition("True")), ["h 10.0.0.1 ready"]);
+    assert_eq!(with(&condition("False")), ["h 10.0.0.1 not-ready"]);
+    assert_eq!(with("{podIP: 10.0.0.1, phase: Succeeded}"), [""; 0]);
+    let annotated = base
+        .replace("labels: {a: b}}\nspec: {h", "labels: {a: b}, annotations: {rollcall.dev/ready: 'false'}}\nspec: {h");
+    assert_eq!(endpoints(&slices(&load_text(&annotated).unwrap(), "s")), ["h 127.1.0.1 not-ready"]);
+}
+
+#[test]
+fn a_pod_with_two_families_is_in_the_slices_that_its_service_wants() {
+    let text = |families: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{clusterIP: None, selector: {{a: b}}{families}}}\n---\n\
+             apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{a: b}}}}\n\
+             status: {{podIP: 10.0.0.1, podIPs: [{{ip: 10.0.0.1}}, {{ip: 'fd00::1'}}]}}\n"
+        )
+    };
+    let with = |families| endpoints(&slices(&load_text(&text(families)).unwrap(), "s"));
+    assert_eq!(with(""), ["- 10.0.0.1 ready"]);
+    assert_eq!(with(", ipFamilies: [IPv6]"), ["- fd00::1 ready"]);
+    assert_eq!(with(", ipFamilies: [IPv4, IPv6]"), ["- 10.0.0.1 ready", "- fd00::1 ready"]);
+}
+
+//----------- Services, slices, Endpoints ------------------------------------
+
+#[test]
+fn a_service_without_address_is_given_one_of_loopback() {
+    let loaded = load_text(KUBIA).unwrap();
+    let spec = loaded.facts.iter().find_map(|fact| match fact {
+        Fact::Service(service) if &*service.key.name == "kubia-public" => Some(service.spec.clone()),
+        _ => None,
+    });
+    let Some(ServiceSpec::ClusterIp { addresses, ports }) = spec else { panic!("{spec:?}") };
+    assert_eq!(addresses, ["127.96.0.1".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!((ports[0].number, ports[0].protocol), (80, Protocol::Tcp));
+}
+
+#[test]
+fn slices_that_are_written_down_are_taken_as_they_are() {
+    let text = KUBIA.to_owned()
+        + "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+           metadata: {name: kubia-x, labels: {kubernetes.io/service-name: kubia}}\naddressType: IPv4\n\
+           ports: [{name: http, port: 80}]\nendpoints:\n\
+           - {addresses: [10.9.0.1], hostname: kubia-0, zone: a, targetRef: {kind: Pod, name: kubia-0}}\n\
+           - {addresses: [10.9.0.2], conditions: {ready: false}}\n";
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 10.9.0.1 ready", "- 10.9.0.2 not-ready"]);
+    let endpoint = &slices(&loaded, "kubia")[0].endpoints[0];
+    assert_eq!((endpoint.zone.as_deref(), endpoint.pod.as_ref().unwrap().as_bytes()), (Some("a"), &b"kubia-0"[..]));
+}
+
+#[test]
+fn endpoints_are_mirrored_by_family_for_services_without_selector() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {clusterIP: None}\n---\n";
+    let mirror = "apiVersion: v1\nkind: Endpoints\nmetadata: {name: db}\nsubsets:\n\
+                  - addresses: [{ip: 10.0.0.1, hostname: a}, {ip: 'fd00::1'}]\n  notReadyAddresses: [{ip: 10.0.0.2}]\n\
+                  \x20 ports: [{name: pg, port: 5432}]\n";
+    let loaded = load_text(&format!("{service}{mirror}")).unwrap();
+    let mirrored = slices(&loaded, "db");
+    assert_eq!(endpoints(&mirrored), ["a 10.0.0.1 ready", "- 10.0.0.2 not-ready", "- fd00::1 ready"]);
+    assert_eq!((mirrored.len(), mirrored[0].ports[0].number), (2, 5432));
+
+    let alone = load_text(mirror).unwrap();
+    assert_eq!(slices(&alone, "db"), []);
+    assert!(alone.remarks[0].message.contains("there is no Service of this name"));
+    let skipped = format!(
+        "{service}{}",
+        mirror.replace("{name: db}", "{name: db, labels: {endpointslice.kubernetes.io/skip-mirror: 'true'}}")
+    );
+    assert_eq!(slices(&load_text(&skipped).unwrap(), "db"), []);
+}
+
+#[test]
+fn lists_are_unpacked_and_other_kinds_are_left_out_with_a_remark() {
+    let text = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n\t{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"c\"}},\n\t{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"p\\u002d1\", \"namespace\": \"far\"}}\n]}";
+    let loaded = load_text(text).unwrap();
+    assert_eq!(pods(&loaded), ["p-1 127.1.0.1"]);
+    assert_eq!(loaded.remarks[0].to_string(), "m.yaml:2:2: v1 ConfigMap is left out: no name comes from it");
+    assert!(!loaded.remarks[0].warning);
+    assert!(loaded.summary.namespaces.contains(&"far".into()) && loaded.summary.namespaces.contains(&"default".into()));
+}
+
+//----------- What is refused ------------------------------------------------
+
+#[test]
+fn broken_manifests_are_refused_with_line_column_and_what_was_expected() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: ";
+    let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\nspec:\n  ";
+    for (text, expected) in [
+        (
+            format!("{service}{{clusterIP: 10.0.0.256, ports: [{{port: 80}}]}}"),
+            "m.yaml:4:19: spec.clusterIP: expected an IP address, found \"10.0.0.256\"",
+        ),
+        (
+            format!("{service}{{ports: [{{port: 80000}}]}}"),
+            "m.yaml:4:23: spec.ports[0].port: expected a whole number from 1 to 65535, found 80000 (a number)",
+        ),
+        (
+            format!("{service}{{ports: []}}"),
+            "m.yaml:4:15: spec.ports: missing; a Service with a ClusterIP needs at least one port",
+        ),
+        (format!("{service}{{clusterIp: None}}"), "m.yaml:4:19: unknown field clusterIp: it is spelled clusterIP"),
+        (
+            format!("{service}{{ports: [{{port: 1}}, {{port: 2}}]}}"),
+            "m.yaml:4:16: spec.ports[0].name: missing; each of several ports needs a name",
+        ),
+        (
+            format!("{service}{{type: Cluster}}"),
+            "m.yaml:4:14: spec.type: expected ClusterIP, NodePort, LoadBalancer or ExternalName, found \"Cluster\"",
+        ),
+        (format!("{service}{{type: ExternalName}}"), "m.yaml:4:7: spec.externalName: missing; expected text"),
+        (format!("{service}none"), "m.yaml:4:7: spec: expected a mapping, found \"none\""),
+        (
+            format!("{set}replicas: -1"),
+            "m.yaml:5:13: spec.replicas: expected a whole number from 0 to 2147483647, found -1 (a number)",
+        ),
+        (
+            format!("{set}replicas: two"),
+            "m.yaml:5:13: spec.replicas: expected a whole number from 0 to 2147483647, found \"two\"",
+        ),
+        (
+            format!("{set}selector: {{matchLabels: {{a: b}}}}"),
+            "m.yaml:5:13: spec.selector: does not match the labels of the template",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: 7}".into(),
+            "m.yaml:3:18: metadata.name: expected text in quotes, found 7 (a number)",
+        ),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {}".into(), "m.yaml:3:11: metadata.name: missing; expected text"),
+        ("apiVersion: v1\nmetadata: {name: a}".into(), "m.yaml:1:1: kind: missing; expected text"),
+        ("- a".into(), "m.yaml:1:1: the document: expected a mapping, found a list"),
+    ] {
+        assert_eq!(error(&text), expected);
+    }
+}
+
+#[test]
+fn text_that_is_no_yaml_is_refused_with_its_place() {
+    let broken = error("apiVersion: v1\nkind: Service\nmetadata: {name: a\nspec: {}\n");
+    assert!(broken.starts_with("m.yaml:4:"), "{broken}");
+    let twice = error("apiVersion: v1\napiVersion: v1\n");
+    assert!(twice.starts_with("m.yaml:2:1: ") && twice.contains("apiVersion"), "{twice}");
+    let second = error("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\nkind: [\n");
+    assert!(second.starts_with("m.yaml:"), "{second}");
+}
+
+#[test]
+fn objects_and_addresses_that_are_there_twice_are_refused() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
+    assert_eq!(error(&format!("{pod}---\n{pod}")), "m.yaml:5:1: Pod a is there twice; the first is at m.yaml:1:1");
+    let service = |name| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{clusterIP: 10.0.0.1, ports: [{{port: 1}}]}}\n"
+        )
+    };
+    let text = format!("{}---\n{}", service("a"), service("b"));
+    assert_eq!(error(&text), "m.yaml:6:1: the Service at m.yaml:1:1 has ClusterIP 10.0.0.1 already");
+}
+
+#[test]
+fn more_replicas_than_addresses_are_refused() {
+    let text = KUBIA.replace("replicas: 2", "replicas: 70000");
+    assert_eq!(error(&text), "m.yaml:7:1: 70000 replicas are more than 127.1.0.0/16 has addresses");
+}
+
+//----------- Files ----------------------------------------------------------
+
+#[test]
+fn folders_are_read_in_the_order_of_names_without_hidden_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let pod = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\n");
+    fs::create_dir(folder.path().join("b")).unwrap();
+    for (file, name) in [("c.yml", "three"), ("a.yaml", "one"), ("b/x.json", "two")] {
+        fs::write(folder.path().join(file), pod(name)).unwrap();
+    }
+    fs::write(folder.path().join(".a.yaml"), "broken: [").unwrap();
+    fs::write(folder.path().join("notes.txt"), "broken: [").unwrap();
+    let loaded = load(&[folder.path().into()], &mut Addresses::default()).unwrap();
+    assert_eq!(pods(&loaded), ["one 127.1.0.1", "two 127.1.0.2", "three 127.1.0.3"]);
+}
+
+#[test]
+fn paths_that_cannot_be_read_are_refused_by_name() {
+    let missing = load(&[PathBuf::from("/no/such/file.yaml")], &mut Addresses::default()).unwrap_err();
+    assert!(missing.to_string().starts_with("/no/such/file.yaml: cannot be read: "), "{missing}");
+    let folder = tempfile::tempdir().unwrap();
+    let empty = load(&[folder.path().into()], &mut Addresses::default()).unwrap_err();
+    assert!(empty.to_string().ends_with("the folder holds no *.yaml, *.yml or *.json file"), "{empty}");
+}
+
+//----------- Summary --------------------------------------------------------
+
+#[test]
+fn the_summary_names_services_endpoints_and_what_to_ask() {
+    let summary = load_text(KUBIA).unwrap().summary;
+    let shown = summary.to_string();
+    assert!(
+        shown.starts_with("kubia.default.svc  headless\n    kubia-0  127.1.0.1\n    kubia-1  127.1.0.2\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("kubia-public.default.svc  ClusterIP 127.96.0.1\n"), "{shown}");
+    let lines = summary.dig_lines("127.0.0.1:1053".parse().unwrap(), &"cluster.local".parse().unwrap());
+    assert_eq!(
+        lines,
+        [
+            "dig @127.0.0.1 -p 1053 SRV kubia.default.svc.cluster.local",
+            "dig @127.0.0.1 -p 1053 kubia-0.kubia.default.svc.cluster.local +short",
+        ]
+    );
+}
