@@ -1,0 +1,273 @@
+//! The upstreams of one `forward` line: who is asked first, who next, and equal queries in flight as one.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use rand::seq::SliceRandom;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::metrics::{BROKEN, DURATION, OLD_DURATION, OLD_REQUESTS, OLD_RESPONSES, PROXY, SHARED};
+use super::{Answered, Check, Connections, Error, Trouble, Upstream, octets};
+use crate::wire::Rcode;
+
+/// Everything that all upstreams of a group have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Who is asked first.
+    pub policy: Policy,
+    /// Asks over TCP, whatever the client came by.
+    pub force_tcp: bool,
+    /// Asks over UDP first, whatever the client came by.
+    pub prefer_udp: bool,
+    /// How many health checks may fail in a row before an upstream counts as down; 0 for any number.
+    pub max_fails: u32,
+    /// How health is checked.
+    pub check: Check,
+    /// Fails at once when all are down, instead of trying one of them.
+    pub fail_fast: bool,
+    /// How many exchanges of one query may fail; `None` for two with each upstream, 0 for as many as time allows.
+    pub max_attempts: Option<u32>,
+    /// The response codes that send a query on to the next upstream.
+    pub failover: Vec<u16>,
+    /// How connections are kept.
+    pub connections: Connections,
+    /// How long one exchange waits for its answer.
+    pub read_timeout: Duration,
+    /// The address that queries leave from.
+    pub source: Option<IpAddr>,
+}
+
+/// In which order upstreams are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// Any, far slower ones less often.
+    #[default]
+    Random,
+    /// Each in its turn.
+    RoundRobin,
+    /// As written.
+    Sequential,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            force_tcp: false,
+            prefer_udp: false,
+            max_fails: 2,
+            check: Check::default(),
+            fail_fast: false,
+            max_attempts: None,
+            failover: Vec::new(),
+            connections: Connections { expire: Duration::from_secs(10), max_age: None, max_idle: 0 },
+            read_timeout: Duration::from_secs(2),
+            source: None,
+        }
+    }
+}
+
+/// The upstreams of one `forward` line.
+#[derive(Debug)]
+pub struct Group {
+    upstreams: Vec<Arc<Upstream>>,
+    settings: Settings,
+    turn: AtomicUsize,
+    flights: DashMap<Box<[u8]>, watch::Receiver<Option<Landed>>>,
+    flying: AtomicUsize,
+}
+
+type Landed = Result<Arc<Answered>, Error>;
+
+/// How long a query may take in all.
+const WHOLE: Duration = Duration::from_secs(5);
+/// How many exchanges a group carries at a time. With every upstream silent that is 800 new names a second; each costs
+/// a socket and some KiB, so that the whole stays far below the memory of a pod.
+const MOST_FLIGHTS: usize = 4096;
+
+impl Group {
+    /// A group of upstreams; at least one.
+    pub fn new(upstreams: Vec<Arc<Upstream>>, settings: Settings) -> Self {
+        Self {
+            upstreams,
+            settings,
+            turn: AtomicUsize::new(rand::random_range(0..1024)),
+            flights: DashMap::new(),
+            flying: AtomicUsize::new(0),
+        }
+    }
+
+    /// The upstreams, as written.
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    /// Asks on behalf of a client that came over UDP or over a connection. An equal query in flight is joined.
+    ///
+    /// # Errors
+    /// When nobody answered, or too many queries are in flight.
+    pub async fn ask(self: &Arc<Self>, query: &[u8], over_stream: bool) -> Result<Answered, Error> {
+        let stream = self.settings.force_tcp || !self.settings.prefer_udp && over_stream;
+        let key = octets::key(query, stream)
+            .ok_or_else(|| Error::new(Trouble::Query, "the query has not one well-formed question"))?;
+        let mut landing = match self.flights.entry(key) {
+            Entry::Occupied(flight) => {
+                SHARED.inc();
+                flight.get().clone()
+            }
+            Entry::Vacant(place) => {
+                let guard = Flight::take_off(self, place.key().clone())?;
+                let (sender, receiver) = watch::channel(None);
+                place.insert(receiver.clone());
+                let query = query.to_vec();
+                // A task of its own: that one client went away does not end the exchange that others wait for.
+                tokio::spawn(async move {
+                    let landed = guard.group.attempt(&query, stream).await;
+                    sender.send_replace(Some(landed));
+                    drop(guard);
+                });
+                receiver
+            }
+        };
+        let landed = match landing.wait_for(Option::is_some).await {
+            Ok(landed) => landed.clone(),
+            Err(_) => None,
+        };
+        let shared =
+            landed.unwrap_or_else(|| Err(Error::new(Trouble::Network, "the exchange ended without a result")))?;
+        let mut answered = Answered::clone(&shared);
+        octets::restore(&mut answered.octets, query);
+        Ok(answered)
+    }
+
+    async fn attempt(&self, query: &[u8], stream: bool) -> Landed {
+        let until = Instant::now() + WHOLE;
+        let order = self.order();
+        let each = u32::try_from(order.len()).unwrap_or(u32::MAX);
+        let most = self.settings.max_attempts.unwrap_or_else(|| each.saturating_mul(2));
+        let (mut attempts, mut down, mut next) = (0, 0, 0);
+        let (mut error, mut passed_over) = (None, None);
+        while Instant::now() < until && (most == 0 || attempts < most) {
+            let Some(mut upstream) = order.get(next) else {
+                (next, down) = (0, 0);
+                // A round without any success: those who say no at once are not asked in a tight loop.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            next += 1;
+            if upstream.is_down(self.settings.max_fails) {
+                down += 1;
+                if down < order.len() {
+                    continue;
+                }
+                BROKEN.inc();
+                if self.settings.fail_fast {
+                    break;
+                }
+                // The checks themselves may be what is broken.
+                upstream = order.get(rand::random_range(0..order.len())).unwrap_or(upstream);
+            }
+            match self.one(upstream, query, stream, until).await {
+                Ok(octets) => {
+                    let failover = self.settings.failover.contains(&rcode(&octets).0);
+                    let answered = Arc::new(Answered { octets, upstream: upstream.label().clone() });
+                    attempts += 1;
+                    if !failover || next >= order.len() || attempts >= each {
+                        return Ok(answered);
+                    }
+                    passed_over = Some(answered);
+                }
+                Err(fault) if fault.trouble == Trouble::Query => return Err(fault),
+                Err(fault) => {
+                    attempts += 1;
+                    if self.settings.max_fails != 0 {
+                        self.settings.check.start(upstream, self.settings.force_tcp);
+                    }
+                    error = Some(fault);
+                    if down >= order.len() {
+                        break;
+                    }
+                }
+            }
+        }
+        // An answer that another upstream was to better is still better than none.
+        passed_over.ok_or_else(|| error.unwrap_or_else(|| Error::new(Trouble::Unhealthy, "no healthy proxies")))
+    }
+
+    async fn one(
+        &self,
+        upstream: &Arc<Upstream>,
+        query: &[u8],
+        stream: bool,
+        until: Instant,
+    ) -> Result<Vec<u8>, Error> {
+        let (begun, label) = (Instant::now(), &**upstream.label());
+        OLD_REQUESTS.with_label_values(&[label]).inc();
+        let limit = self.settings.read_timeout;
+        let mut reply = upstream.exchange(query, stream, limit, until).await?;
+        let truncated = reply.get(2).is_some_and(|flags| flags & 2 != 0);
+        if truncated && self.settings.prefer_udp && !stream {
+            reply = upstream.exchange(query, true, limit, until).await?;
+        }
+        let (seconds, rcode) = (begun.elapsed().as_secs_f64(), rcode(&reply).to_string());
+        DURATION.with_label_values(&[PROXY, label, &rcode]).observe(seconds);
+        OLD_DURATION.with_label_values(&[label, &rcode]).observe(seconds);
+        OLD_RESPONSES.with_label_values(&[label, &rcode]).inc();
+        Ok(reply)
+    }
+
+    /// Who is asked first, and who then: after the policy, with those that just failed at the end.
+    fn order(&self) -> Vec<&Arc<Upstream>> {
+        let mut order: Vec<&Arc<Upstream>> = self.upstreams.iter().collect();
+        if order.len() < 2 {
+            return order;
+        }
+        match self.settings.policy {
+            Policy::Sequential => {}
+            Policy::RoundRobin => order.rotate_left(self.turn.fetch_add(1, Ordering::Relaxed) % self.upstreams.len()),
+            Policy::Random => {
+                order.shuffle(&mut rand::rng());
+                let best = order.iter().map(|one| one.latency()).filter(|latency| !latency.is_zero()).min();
+                let far = best.unwrap_or_default() * 4 + Duration::from_millis(20);
+                // Now and then a slow one is asked all the same: it may have become fast.
+                if order.first().is_some_and(|one| one.latency() > far) && rand::random_range(0..8) != 0 {
+                    order.sort_by_key(|one| one.latency() > far);
+                }
+            }
+        }
+        order.sort_by_key(|one| one.is_suspect());
+        order
+    }
+}
+
+/// One exchange in flight; its end gives its place back, whatever the end is.
+struct Flight {
+    group: Arc<Group>,
+    key: Box<[u8]>,
+}
+
+impl Flight {
+    fn take_off(group: &Arc<Group>, key: Box<[u8]>) -> Result<Self, Error> {
+        if group.flying.fetch_add(1, Ordering::Relaxed) >= MOST_FLIGHTS {
+            group.flying.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::new(Trouble::Busy, format!("concurrent queries exceeded maximum {MOST_FLIGHTS}")));
+        }
+        Ok(Self { group: group.clone(), key })
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.group.flying.fetch_sub(1, Ordering::Relaxed);
+        self.group.flights.remove(&self.key);
+    }
+}
+
+fn rcode(reply: &[u8]) -> Rcode {
+    Rcode(reply.get(3).map_or(2, |flags| u16::from(flags & 0xf)))
+}

@@ -1,0 +1,236 @@
+//! A client's message on its way to another resolver and back, as octets.
+
+use crate::wire::Records;
+
+/// A query as it is sent: under an id of its own, the letters of its name in random case.
+///
+/// The case is as good as 10 more bits of id for a common name; an answer must repeat it (draft-vixie-dnsext-dns0x20).
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) octets: Vec<u8>,
+    /// Where the question section ends.
+    end: usize,
+}
+
+/// How an answer compares with what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Matches {
+    /// It is the answer.
+    Yes,
+    /// The id is right, the question is not, or lost its case, or the rest is malformed: perhaps a guess, perhaps a poor server.
+    Doubtful,
+    /// It is something else.
+    No,
+}
+
+const HEADER: usize = 12;
+
+impl Sent {
+    /// Prepares a query with one question; `None` when it has another number or is malformed.
+    pub(super) fn new(query: &[u8], id: u16, mut case: Option<u128>) -> Option<Self> {
+        let mut octets = query.to_vec();
+        let end = question_end(query)?;
+        octets.get_mut(..2)?.copy_from_slice(&id.to_be_bytes());
+        if let Some(bits) = &mut case {
+            for_letters(&mut octets, |letter| {
+                *letter = letter.to_ascii_lowercase() ^ if *bits & 1 == 1 { 0x20 } else { 0 };
+                *bits = bits.rotate_right(1);
+            });
+        }
+        Some(Self { octets, end })
+    }
+
+    /// Looks at what came back.
+    pub(super) fn compare(&self, reply: &[u8]) -> Matches {
+        let Some((&[i0, i1, flags, _, q0, q1, ..], _)) = reply.split_first_chunk::<HEADER>() else {
+            return Matches::No;
+        };
+        if self.octets.get(..2) != Some(&[i0, i1]) || flags & 0x80 == 0 {
+            return Matches::No;
+        }
+        let same = [q0, q1] == [0, 1] && reply.get(HEADER..self.end) == self.octets.get(HEADER..self.end);
+        // A truncated answer may be cut anywhere: only its header and question are used.
+        let whole =
+            flags & 2 != 0 || Records::new(reply).is_ok_and(|records| records.into_iter().all(|one| one.is_ok()));
+        if same && whole { Matches::Yes } else { Matches::Doubtful }
+    }
+
+    /// The same over a connection, which nobody can write into: the case may be lost, an error may lack the question.
+    pub(super) fn compare_trusted(&self, reply: &[u8]) -> Matches {
+        let bare_error = reply.len() == HEADER && reply.get(3).is_some_and(|flags| flags & 0xf != 0);
+        match self.compare(reply) {
+            Matches::Doubtful if bare_error => Matches::Yes,
+            Matches::Doubtful => {
+                let (own, theirs) = (self.octets.get(HEADER..self.end), reply.get(HEADER..self.end));
+                let same = own.zip(theirs).is_some_and(|(own, theirs)| own.eq_ignore_ascii_case(theirs));
+                let whole = Records::new(reply).is_ok_and(|records| records.into_iter().all(|one| one.is_ok()));
+                if same && whole { Matches::Yes } else { Matches::Doubtful }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Gives an answer the id and the spelling of the query it is for, wherever the name stands as an owner.
+pub(super) fn restore(reply: &mut Vec<u8>, query: &[u8]) {
+    let Some(end) = question_end(query) else { return };
+    if let (Some(to), Some(from)) = (reply.get_mut(..2), query.get(..2)) {
+        to.copy_from_slice(from);
+    }
+    let truncated = reply.get(2).is_some_and(|flags| flags & 2 != 0);
+    let malformed = !Records::new(reply).is_ok_and(|records| records.into_iter().all(|one| one.is_ok()));
+    if reply.len() < end || truncated && malformed {
+        // An error without its question, or an answer cut inside a record: header and question are what is left of it.
+        reply.truncate(HEADER);
+        reply.extend_from_slice(query.get(HEADER..end).unwrap_or_default());
+        if let Some(counts) = reply.get_mut(4..HEADER) {
+            counts.copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+        }
+        return;
+    }
+    let Some(question) = query.get(HEADER..end) else { return };
+    if let Some(place) = reply.get_mut(HEADER..end) {
+        place.copy_from_slice(question);
+    }
+    let Some(name) = question.get(..question.len() - 4) else { return };
+    let places: Vec<usize> = match Records::new(reply) {
+        Ok(records) => records.flatten().map(|record| record.owner).collect(),
+        Err(_) => return,
+    };
+    for at in places {
+        if let Some(place) = reply.get_mut(at..at + name.len()).filter(|place| place.eq_ignore_ascii_case(name)) {
+            place.copy_from_slice(name);
+        }
+    }
+}
+
+/// What makes two queries the same: everything but the id and the case of the name.
+pub(super) fn key(query: &[u8], stream: bool) -> Option<Box<[u8]>> {
+    let mut octets = query.to_vec();
+    question_end(query)?;
+    octets.get_mut(..2)?.copy_from_slice(&[0, u8::from(stream)]);
+    for_letters(&mut octets, |letter| *letter = letter.to_ascii_lowercase());
+    Some(octets.into())
+}
+
+/// Where the question section of a query with one question ends.
+pub(super) fn question_end(query: &[u8]) -> Option<usize> {
+    if query.get(4..6) != Some(&[0, 1]) {
+        return None;
+    }
+    let mut at = HEADER;
+    loop {
+        match *query.get(at)? {
+            0 => break,
+            length @ 1..64 => at += 1 + usize::from(length),
+            _ => return None,
+        }
+    }
+    (at - HEADER < 255 && at + 5 <= query.len()).then_some(at + 5)
+}
+
+/// Visits every letter of the qname; the caller has checked the question.
+fn for_letters(query: &mut [u8], mut visit: impl FnMut(&mut u8)) {
+    let mut at = HEADER;
+    while let Some(&length) = query.get(at).filter(|&&length| length != 0) {
+        let next = at + 1 + usize::from(length);
+        query
+            .get_mut(at + 1..next)
+            .unwrap_or_default()
+            .iter_mut()
+            .filter(|octet| octet.is_ascii_alphabetic())
+            .for_each(&mut visit);
+        at = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03wWw\x07example\0\0\x01\0\x01";
+
+    fn answer(sent: &Sent, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut reply = sent.octets.clone();
+        reply[2] |= 0x80;
+        reply[7] = 1;
+        reply.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01");
+        change(&mut reply);
+        reply
+    }
+
+    #[test]
+    fn the_case_is_mixed_and_restored() {
+        let sent = Sent::new(QUERY, 0xbeef, Some(0b1010_0101)).unwrap();
+        assert_eq!(&sent.octets[..2], [0xbe, 0xef]);
+        assert_eq!(&sent.octets[12..25], b"\x03WwW\x07exAmPle\0");
+        let mut reply = answer(&sent, |_| {});
+        assert_eq!(sent.compare(&reply), Matches::Yes);
+        restore(&mut reply, QUERY);
+        assert_eq!(&reply[..2], &QUERY[..2]);
+        assert_eq!(&reply[12..29], &QUERY[12..29]);
+    }
+
+    #[test]
+    fn an_owner_that_repeats_the_name_in_full_is_restored_too() {
+        let sent = Sent::new(QUERY, 1, Some(u128::MAX)).unwrap();
+        let mut reply = answer(&sent, |reply| {
+            let owner: Vec<u8> = reply[12..25].to_vec();
+            reply.splice(29..31, owner);
+        });
+        assert_eq!(sent.compare(&reply), Matches::Yes);
+        restore(&mut reply, QUERY);
+        assert_eq!(&reply[29..42], &QUERY[12..25]);
+    }
+
+    #[test]
+    fn wrong_answers_are_told_apart() {
+        let sent = Sent::new(QUERY, 7, Some(u128::MAX)).unwrap();
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[1] ^= 1)), Matches::No);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[2] &= 0x7f)), Matches::No);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[14] = b'x')), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[14] ^= 0x20)), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(40))), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(12))), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(11))), Matches::No);
+        assert_eq!(sent.compare_trusted(&answer(&sent, |reply| reply[14] ^= 0x20)), Matches::Yes);
+        assert_eq!(sent.compare_trusted(&answer(&sent, |reply| reply[14] = b'x')), Matches::Doubtful);
+    }
+
+    #[test]
+    fn a_truncated_answer_cut_inside_a_record_keeps_header_and_question() {
+        let sent = Sent::new(QUERY, 7, None).unwrap();
+        let mut reply = answer(&sent, |reply| {
+            reply[2] |= 2;
+            reply.truncate(40);
+        });
+        assert_eq!(sent.compare(&reply), Matches::Yes);
+        restore(&mut reply, QUERY);
+        assert_eq!(reply.len(), QUERY.len());
+        assert_eq!(&reply[2..8], [0x83, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn equal_queries_have_one_key_whatever_their_id_and_case() {
+        let mut other = QUERY.to_vec();
+        other[0] = 9;
+        other[13] = b'W';
+        assert_eq!(key(QUERY, false), key(&other, false));
+        assert_ne!(key(QUERY, false), key(QUERY, true));
+        other[2] = 0;
+        assert_ne!(key(QUERY, false), key(&other, false), "RD makes a difference");
+    }
+
+    #[test]
+    fn what_is_no_query_with_one_question_cannot_be_sent() {
+        for len in 0..QUERY.len() {
+            assert!(Sent::new(&QUERY[..len], 1, None).is_none(), "cut at {len}");
+        }
+        let mut pointer = QUERY.to_vec();
+        pointer[12] = 0xc0;
+        assert!(Sent::new(&pointer, 1, None).is_none());
+        let mut two = QUERY.to_vec();
+        two[5] = 2;
+        assert!(Sent::new(&two, 1, None).is_none());
+    }
+}

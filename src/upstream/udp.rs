@@ -1,0 +1,84 @@
+//! One exchange over UDP, from a port of its own.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, timeout_at};
+
+use super::octets::{Matches, Sent};
+use super::{Error, Trouble};
+
+/// What an exchange over UDP came to.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// The answer.
+    Answer(Vec<u8>),
+    /// Only something that might be one: a connection will tell.
+    Doubt,
+}
+
+/// How long after a doubtful answer the true one is waited for.
+const GRACE: Duration = Duration::from_millis(200);
+
+thread_local! {
+    /// No answer is too large for it; each thread reads one at a time.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 65_535].into());
+}
+
+/// Asks from a new socket: the kernel picks its port at random, and takes only what the upstream's address sends.
+pub(super) async fn exchange(
+    to: SocketAddr,
+    source: Option<IpAddr>,
+    sent: &Sent,
+    until: Instant,
+) -> Result<Came, Error> {
+    let unspecified = if to.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+    let fault = |error| Error::new(Trouble::Network, format!("dial udp {to}: {error}"));
+    let socket = UdpSocket::bind((source.unwrap_or(unspecified), 0)).await.map_err(fault)?;
+    socket.connect(to).await.map_err(fault)?;
+    let here = socket.local_addr().map_err(fault)?;
+    let reading = |error: std::io::Error| {
+        Error::new(Trouble::Network, format!("read udp {here}->{to}: read: {}", reason(&error)))
+    };
+    socket
+        .send(&sent.octets)
+        .await
+        .map_err(|error| Error::new(Trouble::Network, format!("write udp {here}->{to}: write: {}", reason(&error))))?;
+
+    let (mut until, mut doubt) = (until, false);
+    loop {
+        match timeout_at(until, socket.readable()).await {
+            Ok(ready) => ready.map_err(reading)?,
+            Err(_) if doubt => return Ok(Came::Doubt),
+            Err(_) => return Err(Error::new(Trouble::Silence, format!("read udp {here}->{to}: i/o timeout"))),
+        }
+        let read: std::io::Result<(Matches, Vec<u8>)> = BUFFER.with_borrow_mut(|buffer| {
+            let len = socket.try_recv(buffer)?;
+            let reply = buffer.get(..len).unwrap_or_default();
+            let matches = sent.compare(reply);
+            Ok((matches, if matches == Matches::Yes { reply.to_vec() } else { Vec::new() }))
+        });
+        match read {
+            Ok((Matches::Yes, reply)) => return Ok(Came::Answer(reply)),
+            // Dropped, and the true answer is waited for: a forger gains nothing by being first.
+            Ok((Matches::No, _)) => {}
+            Ok((Matches::Doubtful, _)) if doubt => {}
+            Ok((Matches::Doubtful, _)) => {
+                doubt = true;
+                until = until.min(Instant::now() + GRACE);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(reading(error)),
+        }
+    }
+}
+
+/// The system's words for an error, without its number.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}

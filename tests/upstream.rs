@@ -1,0 +1,379 @@
+//! Upstreams that behave badly: what a client is told, how soon, and how often they are asked.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use resolver::{Act, Asked, Resolver, answer, empty, name, query};
+use rollcall::upstream::{
+    Answered, Check, Connections, Endpoint, Error, Group, Policy, Settings, Trouble, Upstream, Way, client_config,
+};
+
+#[path = "support/resolver.rs"]
+#[allow(dead_code, reason = "each test crate uses its own part")]
+mod resolver;
+
+const NAME: &str = "wWw.example.org";
+
+fn endpoint(resolver: &Resolver) -> Endpoint {
+    Endpoint { address: resolver.address, way: Way::Plain, server_name: None }
+}
+
+fn group(resolvers: &[&Resolver], change: impl FnOnce(&mut Settings)) -> Arc<Group> {
+    let mut settings = Settings::default();
+    change(&mut settings);
+    let upstreams = resolvers
+        .iter()
+        .map(|one| Arc::new(Upstream::new(endpoint(one), None, settings.connections, None).unwrap()))
+        .collect();
+    Arc::new(Group::new(upstreams, settings))
+}
+
+async fn ask(group: &Arc<Group>, name: &str) -> Result<Answered, Error> {
+    group.ask(&query(0x1234, name), false).await
+}
+
+fn good(asked: &Asked) -> Vec<Act> {
+    vec![Act::Send(answer(&asked.octets, 0, 1))]
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_with_the_clients_id_and_spelling() {
+    let resolver = Resolver::start(good).await;
+    let group = group(&[&resolver], |_| {});
+    let answered = ask(&group, NAME).await.unwrap();
+    assert_eq!(answered.octets, answer(&query(0x1234, NAME), 0, 1));
+    assert_eq!(*answered.upstream, resolver.address.to_string());
+}
+
+#[tokio::test]
+async fn ids_and_case_differ_from_query_to_query() {
+    let resolver = Resolver::start(good).await;
+    let group = group(&[&resolver], |_| {});
+    for _ in 0..32 {
+        ask(&group, "a-long-name-with-many-letters.example.org").await.unwrap();
+    }
+    let asked = resolver.asked.lock().unwrap();
+    let ids: HashSet<&[u8]> = asked.iter().map(|one| &one.octets[..2]).collect();
+    let spellings: HashSet<&[u8]> = asked.iter().map(|one| &one.octets[12..]).collect();
+    assert!(ids.len() >= 31 && spellings.len() >= 31, "{} ids, {} spellings", ids.len(), spellings.len());
+}
+
+#[tokio::test]
+async fn wrong_answers_are_dropped_and_the_true_one_is_waited_for() {
+    let resolver = Resolver::start(|asked| {
+        let mut wrong_id = answer(&asked.octets, 0, 66);
+        wrong_id[0] ^= 0xff;
+        let mut wrong_question = answer(&asked.octets, 0, 66);
+        wrong_question[13] ^= 1;
+        let mut wrong_case = answer(&asked.octets, 0, 66);
+        wrong_case[13] ^= 0x20;
+        let mut malformed = answer(&asked.octets, 0, 66);
+        malformed.truncate(malformed.len() - 1);
+        let mut no_question = empty(&asked.octets, 2)[..12].to_vec();
+        no_question[5] = 0;
+        vec![
+            Act::SendFromElsewhere(answer(&asked.octets, 0, 66)),
+            Act::Send(wrong_id),
+            Act::Send(wrong_question),
+            Act::Send(wrong_case),
+            Act::Send(malformed),
+            Act::Send(no_question),
+            Act::Send(vec![0; 5]),
+            Act::Wait(Duration::from_millis(50)),
+            Act::Send(answer(&asked.octets, 0, 1)),
+        ]
+    })
+    .await;
+    let group = group(&[&resolver], |_| {});
+    assert_eq!(ask(&group, NAME).await.unwrap().octets, answer(&query(0x1234, NAME), 0, 1));
+    assert_eq!(resolver.count(), 1);
+}
+
+#[tokio::test]
+async fn a_resolver_that_loses_the_case_is_asked_over_tcp_and_then_as_spelled() {
+    let resolver = Resolver::start(|asked| {
+        let mut reply = answer(&asked.octets, 0, 1);
+        reply[12..].make_ascii_lowercase();
+        vec![Act::Send(reply)]
+    })
+    .await;
+    let group = group(&[&resolver], |_| {});
+    for _ in 0..3 {
+        let answered = ask(&group, NAME).await.unwrap();
+        assert_eq!(answered.octets, answer(&query(0x1234, NAME), 0, 1));
+    }
+    let before = resolver.count();
+    ask(&group, "www.example.org").await.unwrap();
+    let asked = resolver.asked.lock().unwrap();
+    assert!(!asked.last().unwrap().stream && asked.len() == before + 1, "over UDP at once");
+}
+
+#[tokio::test]
+async fn a_late_answer_counts_and_a_silent_resolver_is_a_timeout() {
+    let resolver = Resolver::start(|asked| match name(&asked.octets).as_str() {
+        "late.example.org." => vec![Act::Wait(Duration::from_millis(150)), Act::Send(answer(&asked.octets, 0, 1))],
+        _ => Vec::new(),
+    })
+    .await;
+    let group = group(&[&resolver], |settings| settings.read_timeout = Duration::from_millis(300));
+    assert!(ask(&group, "late.example.org").await.is_ok());
+    let error = ask(&group, "silent.example.org").await.unwrap_err();
+    assert_eq!(error.trouble, Trouble::Silence);
+    let (begin, end) = ("read udp 127.0.0.1:", format!("->{}: i/o timeout", resolver.address));
+    assert!(error.text.starts_with(begin) && error.text.ends_with(&end), "{error}");
+    let failure = error.to_failure();
+    assert_eq!((failure.rcode.0, failure.extended), (2, Some(22)));
+}
+
+#[tokio::test]
+async fn a_closed_port_fails_at_once() {
+    let resolver = Resolver::start(good).await;
+    let group = group(&[&resolver], |settings| settings.max_attempts = Some(1));
+    drop(resolver);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let begun = Instant::now();
+    let error = ask(&group, NAME).await.unwrap_err();
+    assert_eq!(error.trouble, Trouble::Network);
+    assert!(error.text.ends_with("read: connection refused"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn the_second_upstream_answers_for_a_silent_first_and_the_next_query_goes_there_at_once() {
+    let silent = Resolver::start(|_| Vec::new()).await;
+    let resolver = Resolver::start(good).await;
+    let group = group(&[&silent, &resolver], |settings| {
+        settings.policy = Policy::Sequential;
+        settings.read_timeout = Duration::from_millis(300);
+    });
+    assert_eq!(*ask(&group, NAME).await.unwrap().upstream, resolver.address.to_string());
+    let begun = Instant::now();
+    assert_eq!(*ask(&group, "next.example.org").await.unwrap().upstream, resolver.address.to_string());
+    assert!(begun.elapsed() < Duration::from_millis(250), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_servfail_is_an_answer_unless_failover_names_it() {
+    let failing = Resolver::start(|asked| vec![Act::Send(empty(&asked.octets, 2))]).await;
+    let resolver = Resolver::start(good).await;
+    let plain = group(&[&failing, &resolver], |settings| settings.policy = Policy::Sequential);
+    assert_eq!(ask(&plain, NAME).await.unwrap().octets[3] & 0xf, 2);
+    let failover = group(&[&failing, &resolver], |settings| {
+        settings.policy = Policy::Sequential;
+        settings.failover = vec![2];
+    });
+    assert_eq!(ask(&failover, NAME).await.unwrap().octets[3] & 0xf, 0);
+    let alone = group(&[&failing], |settings| settings.failover = vec![2]);
+    assert_eq!(ask(&alone, NAME).await.unwrap().octets[3] & 0xf, 2, "the last one's answer stands");
+}
+
+#[tokio::test]
+async fn a_truncated_answer_goes_on_to_the_client_or_is_asked_for_over_tcp() {
+    let resolver = Resolver::start(|asked| match asked.stream {
+        false => vec![Act::Send(empty(&asked.octets, 0x0200))],
+        true => good(asked),
+    })
+    .await;
+    let plain = group(&[&resolver], |_| {});
+    let answered = ask(&plain, NAME).await.unwrap();
+    assert_eq!(answered.octets[2] & 2, 2);
+    assert_eq!(
+        plain.ask(&query(1, NAME), true).await.unwrap().octets[2] & 2,
+        0,
+        "a client on TCP is asked for over TCP"
+    );
+    let prefer = group(&[&resolver], |settings| settings.prefer_udp = true);
+    assert_eq!(prefer.ask(&query(1, NAME), true).await.unwrap().octets, answer(&query(1, NAME), 0, 1));
+    let asked: Vec<bool> = resolver.asked.lock().unwrap().iter().map(|one| one.stream).collect();
+    assert_eq!(asked, [false, true, false, true]);
+}
+
+#[tokio::test]
+async fn an_oversized_udp_answer_arrives_whole() {
+    let resolver = Resolver::start(|asked| {
+        let mut reply = answer(&asked.octets, 0, 1);
+        let record = reply[reply.len() - 16..].to_vec();
+        for _ in 1..3000 {
+            reply.extend_from_slice(&record);
+        }
+        reply[6..8].copy_from_slice(&3000_u16.to_be_bytes());
+        vec![Act::Send(reply)]
+    })
+    .await;
+    let group = group(&[&resolver], |_| {});
+    assert!(ask(&group, NAME).await.unwrap().octets.len() > 48_000);
+}
+
+#[tokio::test]
+async fn equal_queries_in_flight_are_one_and_each_gets_its_own_answer() {
+    let resolver =
+        Resolver::start(|asked| vec![Act::Wait(Duration::from_millis(200)), Act::Send(answer(&asked.octets, 0, 1))])
+            .await;
+    let group = group(&[&resolver], |_| {});
+    let tasks: Vec<_> = (0..50_u16)
+        .map(|id| {
+            let (group, name) = (group.clone(), if id % 2 == 0 { NAME } else { "WwW.eXample.ORG" });
+            tokio::spawn(async move { (query(id, name), group.ask(&query(id, name), false).await.unwrap()) })
+        })
+        .collect();
+    // The one who asked first goes away: the others get their answers all the same.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tasks[0].abort();
+    for task in tasks.into_iter().skip(1) {
+        let (asked, answered) = task.await.unwrap();
+        assert_eq!(answered.octets, answer(&asked, 0, 1));
+    }
+    assert_eq!(resolver.count(), 1);
+}
+
+#[tokio::test]
+async fn connections_are_used_again_and_a_closed_one_costs_no_failure() {
+    let resolver = Resolver::start(|asked| match asked.nth {
+        2 => vec![Act::Send(answer(&asked.octets, 0, 1)), Act::Close],
+        4 => vec![Act::Reset],
+        _ => good(asked),
+    })
+    .await;
+    let group = group(&[&resolver], |settings| settings.force_tcp = true);
+    for _ in 0..5 {
+        ask(&group, NAME).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let connections: Vec<usize> = resolver.asked.lock().unwrap().iter().map(|one| one.connection).collect();
+    assert_eq!(connections, [1, 1, 1, 2, 2, 3], "reset in the middle: asked again on a new one");
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_too_long_is_not_used() {
+    let resolver = Resolver::start(good).await;
+    let group = group(&[&resolver], |settings| {
+        settings.force_tcp = true;
+        settings.connections = Connections { expire: Duration::from_millis(50), max_age: None, max_idle: 0 };
+    });
+    ask(&group, NAME).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    ask(&group, NAME).await.unwrap();
+    assert_eq!(resolver.asked.lock().unwrap().last().unwrap().connection, 2);
+}
+
+#[tokio::test]
+async fn answers_to_earlier_queries_on_a_connection_are_passed_over() {
+    let resolver = Resolver::start(|asked| {
+        let mut earlier = answer(&asked.octets, 0, 66);
+        earlier[0] ^= 0xff;
+        vec![Act::Send(earlier), Act::Send(answer(&asked.octets, 0, 1))]
+    })
+    .await;
+    let group = group(&[&resolver], |settings| settings.force_tcp = true);
+    assert_eq!(ask(&group, NAME).await.unwrap().octets, answer(&query(0x1234, NAME), 0, 1));
+}
+
+#[tokio::test]
+async fn a_reset_on_a_new_connection_is_a_network_failure() {
+    let resolver = Resolver::start(|_| vec![Act::Reset]).await;
+    let group = group(&[&resolver], |settings| settings.force_tcp = true);
+    let error = ask(&group, NAME).await.unwrap_err();
+    assert_eq!((error.trouble, error.to_failure().extended), (Trouble::Network, Some(23)));
+    assert_eq!(resolver.count(), 2, "two attempts for one upstream");
+}
+
+#[tokio::test]
+async fn an_upstream_is_down_after_failed_checks_and_up_again_after_one_answer() {
+    let resolver = Resolver::start(|asked| match asked.nth {
+        0..=5 => Vec::new(),
+        _ => good(asked),
+    })
+    .await;
+    let group = group(&[&resolver], |settings| {
+        settings.read_timeout = Duration::from_millis(30);
+        settings.check = Check { interval: Duration::from_millis(10), ..Check::default() };
+        settings.fail_fast = true;
+    });
+    assert_eq!(ask(&group, NAME).await.unwrap_err().trouble, Trouble::Silence);
+    // Three checks of a second each fail: more than max_fails.
+    tokio::time::sleep(Duration::from_millis(3200)).await;
+    let begun = Instant::now();
+    assert_eq!(ask(&group, NAME).await.unwrap_err().trouble, Trouble::Unhealthy);
+    assert!(begun.elapsed() < Duration::from_millis(20), "fails at once");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(ask(&group, NAME).await.is_ok(), "a check was answered");
+    let asked = resolver.asked.lock().unwrap();
+    assert_eq!(asked[2].octets[12..], [0, 0, 2, 0, 1], "the checks ask for the root's NS");
+}
+
+#[tokio::test]
+async fn round_robin_asks_each_in_its_turn() {
+    let (one, two) = (Resolver::start(good).await, Resolver::start(good).await);
+    let group = group(&[&one, &two], |settings| settings.policy = Policy::RoundRobin);
+    for n in 0..10 {
+        ask(&group, &format!("n{n}.example.org")).await.unwrap();
+    }
+    assert_eq!((one.count(), two.count()), (5, 5));
+}
+
+//----------- TLS ------------------------------------------------------------
+
+struct Authority {
+    folder: tempfile::TempDir,
+    server: Arc<rustls::ServerConfig>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        Self { folder, server: Arc::new(server) }
+    }
+
+    fn group(&self, resolver: &Resolver, name: Option<&str>) -> Arc<Group> {
+        let config = client_config(Some(&self.folder.path().join("ca.pem")), None).unwrap();
+        let settings = Settings::default();
+        let endpoint = Endpoint { address: resolver.address, way: Way::Tls, server_name: name.map(str::to_owned) };
+        let upstream = Upstream::new(endpoint, Some(config), settings.connections, None).unwrap();
+        Arc::new(Group::new(vec![Arc::new(upstream)], settings))
+    }
+}
+
+#[tokio::test]
+async fn tls_is_verified_by_name_and_by_address_and_its_connections_are_used_again() {
+    for (certified, name) in [("dns.example.org", Some("dns.example.org")), ("127.0.0.1", None)] {
+        let authority = Authority::new(certified);
+        let resolver = Resolver::with_tls(good, Some(authority.server.clone()), Duration::ZERO).await;
+        let group = authority.group(&resolver, name);
+        for _ in 0..3 {
+            assert_eq!(ask(&group, NAME).await.unwrap().octets, answer(&query(0x1234, NAME), 0, 1));
+        }
+        assert!(resolver.asked.lock().unwrap().iter().all(|one| one.stream && one.connection == 1));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let authority = Authority::new("dns.example.org");
+    let resolver = Resolver::with_tls(good, Some(authority.server.clone()), Duration::ZERO).await;
+    let error = ask(&authority.group(&resolver, Some("dns.example.com")), NAME).await.unwrap_err();
+    assert_eq!(error.trouble, Trouble::Network);
+    assert!(error.text.starts_with("tls handshake "), "{error}");
+    assert_eq!(resolver.count(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_tls_handshake_is_waited_for_and_a_stalled_one_is_not_for_ever() {
+    let authority = Authority::new("127.0.0.1");
+    let slow = Resolver::with_tls(good, Some(authority.server.clone()), Duration::from_millis(500)).await;
+    assert!(ask(&authority.group(&slow, None), NAME).await.is_ok());
+    let stalled = Resolver::with_tls(good, Some(authority.server.clone()), Duration::from_secs(60)).await;
+    let begun = Instant::now();
+    let error = ask(&authority.group(&stalled, None), NAME).await.unwrap_err();
+    assert_eq!(error.trouble, Trouble::Silence);
+    assert!((4..6).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
