@@ -275,7 +275,9 @@ async fn a_reset_on_a_new_connection_is_a_network_failure() {
     let group = group(&[&resolver], |settings| settings.force_tcp = true);
     let error = ask(&group, NAME).await.unwrap_err();
     assert_eq!((error.trouble, error.to_failure().extended), (Trouble::Network, Some(23)));
-    assert_eq!(resolver.count(), 2, "two attempts for one upstream");
+    let asked = resolver.asked.lock().unwrap();
+    let attempts = asked.iter().filter(|one| one.octets[12] != 0).count();
+    assert_eq!(attempts, 2, "two attempts for one upstream, beside the health checks");
 }
 
 #[tokio::test]
@@ -299,7 +301,8 @@ async fn an_upstream_is_down_after_failed_checks_and_up_again_after_one_answer()
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(ask(&group, NAME).await.is_ok(), "a check was answered");
     let asked = resolver.asked.lock().unwrap();
-    assert_eq!(asked[2].octets[12..], [0, 0, 2, 0, 1], "the checks ask for the root's NS");
+    let checks = asked.iter().filter(|one| one.octets[12..] == [0, 0, 2, 0, 1]).count();
+    assert!(checks >= 4, "the checks ask for the root's NS: {checks}");
 }
 
 #[tokio::test]

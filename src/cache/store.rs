@@ -1,5 +1,6 @@
 //! The memory: two halves of many shards.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub struct Verdict {
 #[derive(Debug)]
 struct Half {
     shards: Box<[Mutex<Shard>]>,
+    /// How many entries there are in all: metrics ask after every insertion.
+    count: AtomicUsize,
     entries: usize,
     bytes: usize,
 }
@@ -107,14 +110,14 @@ impl Cache {
         let sort = shape.sort;
         let Some(entry) = Entry::new(ask, reply, shape, lifetime, now) else { return unkept };
         let hash = ask.hash(&self.hasher);
-        let evicted = half.shard(hash).insert(hash, ask, entry, half.entries, half.bytes);
+        let evicted = half.insert(hash, ask, entry);
         let prefer_positive = self.settings.stale.is_some_and(|stale| stale.prefer_positive);
         match sort {
-            Sort::Answer => self.denial.shard(hash).remove(hash, ask),
+            Sort::Answer => self.denial.remove(hash, ask),
             // The newest truth, unless an answer is to be kept in use past it.
-            Sort::Denial if !prefer_positive => self.success.shard(hash).remove(hash, ask),
-            Sort::Denial | Sort::Failure => false,
-        };
+            Sort::Denial if !prefer_positive => self.success.remove(hash, ask),
+            Sort::Denial | Sort::Failure => {}
+        }
         Verdict { kept: true, evicted, ..unkept }
     }
 
@@ -134,7 +137,7 @@ impl Cache {
             Kind::Success => &self.success,
             Kind::Denial => &self.denial,
         };
-        half.shards.iter().map(|shard| lock(shard).len()).sum()
+        half.count.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is remembered.
@@ -164,8 +167,24 @@ impl Half {
         let shards = if capacity.entries < 16 * SHARDS { 1 } else { SHARDS };
         Self {
             shards: (0..shards).map(|_| Mutex::new(Shard::new(rand::random()))).collect(),
+            count: AtomicUsize::new(0),
             entries: capacity.entries.div_ceil(shards).max(1),
             bytes: capacity.bytes() / shards,
+        }
+    }
+
+    fn insert(&self, hash: u64, ask: &Ask<'_>, entry: Entry) -> usize {
+        let mut shard = self.shard(hash);
+        let before = shard.len();
+        let evicted = shard.insert(hash, ask, entry, self.entries, self.bytes);
+        self.count.fetch_add(shard.len(), Ordering::Relaxed);
+        self.count.fetch_sub(before, Ordering::Relaxed);
+        evicted
+    }
+
+    fn remove(&self, hash: u64, ask: &Ask<'_>) {
+        if self.shard(hash).remove(hash, ask) {
+            self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::setup::Setup;
 use super::{
-    bind, debug, errors, health, hosts, kubernetes, loadbalance, log, minimal, nsid, prometheus, ready, reload,
-    template, whoami,
+    bind, cache, debug, errors, forward, health, hosts, kubernetes, loadbalance, log, loop_, minimal, nsid, prometheus,
+    ready, reload, template, whoami,
 };
 use crate::corefile::{Error, Token};
 
@@ -19,10 +19,13 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("errors", errors::setup),
     ("log", log::setup),
     ("loadbalance", loadbalance::setup),
+    ("cache", cache::setup),
     ("minimal", minimal::setup),
     ("template", template::setup),
     ("hosts", hosts::setup),
     ("kubernetes", kubernetes::setup),
+    ("loop", loop_::setup),
+    ("forward", forward::setup),
     ("whoami", whoami::setup),
 ];
 

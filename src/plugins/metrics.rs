@@ -94,5 +94,8 @@ pub fn register(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(LOCALHOST.clone()))?;
     registry.register(Box::new(HOSTS_ENTRIES.clone()))?;
     registry.register(Box::new(HOSTS_RELOAD.clone()))?;
+    super::cache::register(registry)?;
+    super::forward::register(registry)?;
+    super::loop_::register(registry)?;
     Ok(())
 }

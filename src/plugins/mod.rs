@@ -10,15 +10,18 @@ pub mod settings;
 pub mod setup;
 
 mod bind;
+mod cache;
 mod debug;
 mod directives;
 mod errors;
 mod filter;
+mod forward;
 mod gotext;
 mod health;
 mod hosts;
 mod loadbalance;
 mod log;
+mod loop_;
 mod metrics;
 mod minimal;
 mod names;

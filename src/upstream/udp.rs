@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
@@ -49,8 +50,16 @@ pub(super) async fn exchange(
 
     let (mut until, mut doubt) = (until, false);
     loop {
-        match timeout_at(until, socket.readable()).await {
-            Ok(ready) => ready.map_err(reading)?,
+        // A refusal (ICMP) is an error without anything to read.
+        match timeout_at(until, socket.ready(Interest::READABLE | Interest::ERROR)).await {
+            Ok(ready) => {
+                if let Some(error) = socket.take_error().map_err(reading)? {
+                    return Err(reading(error));
+                }
+                if ready.map_err(reading)?.is_error() {
+                    let _ = socket.try_io(Interest::ERROR, || Err::<(), _>(std::io::ErrorKind::WouldBlock.into()));
+                }
+            }
             Err(_) if doubt => return Ok(Came::Doubt),
             Err(_) => return Err(Error::new(Trouble::Silence, format!("read udp {here}->{to}: i/o timeout"))),
         }

@@ -1,0 +1,649 @@
+//! Name: `cache`
+//!
+//! Description: remembers the answers of the plugins behind it. **The cluster's own names, forward and reverse, are never
+//! remembered**, whatever the directive says: an answer that `kubernetes` or `k8s_external` wrote is not stored, and what is
+//! remembered for a name in a zone of `kubernetes` (an outside reverse name, say) is given only after `kubernetes` was asked
+//! and had no such name.
+//!
+//! Syntax:
+//!
+//! ```text
+//! cache [TTL] [ZONES...] {
+//!     success CAPACITY [TTL [MINTTL]]
+//!     denial CAPACITY [TTL [MINTTL]]
+//!     prefetch AMOUNT [DURATION [PERCENTAGE%]]
+//!     serve_stale [DURATION [immediate [TTL [RECHECK]]]]
+//!     serve_stale [DURATION [verify [TIMEOUT [TTL [RECHECK]]]]]
+//!     serve_stale_policy prefer_positive
+//!     servfail DURATION
+//!     disable success|denial [ZONES...]
+//!     keepttl
+//! }
+//! ```
+//!
+//! TTL is the longest lifetime in seconds (3600 for answers, 1800 for denials), MINTTL the shortest (5), CAPACITY the number of
+//! entries (9984; at least 1024). All records of an answer get its smallest TTL. `prefetch` refreshes what was asked for
+//! AMOUNT times without a pause longer than DURATION (1m) when PERCENTAGE (10%) of its lifetime is left. `serve_stale` gives
+//! answers up to DURATION (1h) past their end: at once, refreshing behind the client's back, or after asking in vain.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     cache 30 {
+//!         success 9984 30
+//!         denial 9984 5
+//!         prefetch 10 1m 10%
+//!         serve_stale 1h verify
+//!         disable denial example.org
+//!     }
+//!     forward . 192.0.2.53
+//! }
+//! ```
+//!
+//! Metrics: `coredns_cache_entries`, `coredns_cache_hits_total`, `coredns_cache_evictions_total` {server, type, zones, view};
+//! `coredns_cache_requests_total`, `coredns_cache_misses_total`, `coredns_cache_prefetch_total`, `coredns_cache_drops_total`,
+//! `coredns_cache_served_stale_total` {server, zones, view}.
+//!
+//! Ready: always.
+//!
+//! Differences: the cluster's names are never remembered. A TTL of 0 stays 0. A denial lives no longer than the MINIMUM of its
+//! SOA says (RFC 2308), and one without SOA is not remembered. Memory is bounded in octets as well as in entries. At most 64
+//! refreshes go on at a time. The memory outlives a reload that leaves the directive as it was.
+
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tokio::sync::Semaphore;
+
+use super::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
+use super::names::Zones;
+use super::setup::{Context, once};
+use super::words;
+use crate::cache::{self, Ask, Hit, Kind, Prefetch, Settings, Stale};
+use crate::corefile::{Directive, Error, Token};
+use crate::wire::message::{OpCode, Size};
+use crate::wire::{Edns, Name, OwnEdns, Rcode};
+
+//----------- Cache ----------------------------------------------------------
+
+/// The plugin.
+pub(crate) struct Cache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    memory: Arc<cache::Cache>,
+    zones: Zones,
+    zones_label: String,
+    verify: Option<Verify>,
+    refreshes: Arc<Semaphore>,
+    counters: Mutex<Vec<(Arc<str>, Arc<Counters>)>>,
+}
+
+/// `serve_stale … verify`: the upstream is asked before a stale answer is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verify {
+    /// How long it is waited for; zero for as long as it takes.
+    timeout: Duration,
+    /// Whether only one client's query is used for it at a time.
+    alone: bool,
+}
+
+/// Who writes the cluster's own names.
+const CLUSTER: [&str; 2] = ["kubernetes", "k8s_external"];
+/// How many refreshes go on at a time: they are extra work, and give way before they pile up.
+const REFRESHES: usize = 64;
+
+impl Plugin for Cache {
+    fn name(&self) -> &'static str {
+        "cache"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let Some(held) = Held::new(query).filter(|held| self.inner.is_for(held)) else {
+                return next.run(query).await;
+            };
+            let counters = self.inner.counters(&query.server);
+            counters.requests.inc();
+            let Some((hit, octets)) = self.inner.find(&held) else {
+                counters.misses.inc();
+                return self.inner.ask(&held, query, next, &counters).await;
+            };
+            counters.hits(hit.kind).inc();
+            self.inner.give(&held, query, next, &counters, hit, octets).await
+        })
+    }
+
+    /// The cluster's names never come here: the zone may answer without it.
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+impl Inner {
+    fn is_for(&self, held: &Held) -> bool {
+        self.zones.0.iter().any(|zone| held.ask().is_within(zone.as_wire()))
+    }
+
+    /// Looks into the memory.
+    fn find(&self, held: &Held) -> Option<(Hit, Vec<u8>)> {
+        thread_local! {
+            static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 65_535].into());
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            let hit = self.memory.lookup(&held.ask(), Instant::now(), buffer)?;
+            Some((hit, buffer.get(..hit.len)?.to_vec()))
+        })
+    }
+
+    /// Gives what was found, refreshing it before or behind.
+    async fn give(
+        self: &Arc<Self>,
+        held: &Held,
+        query: &mut Query,
+        next: Next<'_>,
+        counters: &Arc<Counters>,
+        hit: Hit,
+        octets: Vec<u8>,
+    ) -> Outcome {
+        match self.verify.filter(|_| hit.stale) {
+            Some(verify) if hit.refresh || !verify.alone => {
+                if let Some(fresh) = self.verify(held, query, next, counters, verify).await {
+                    return Outcome::Reply(fresh);
+                }
+            }
+            Some(_) => {}
+            None if hit.refresh => self.refresh(held, query, next, counters, hit.stale),
+            None => {}
+        }
+        if hit.stale {
+            counters.stale.inc();
+        }
+        let reply = Reply::from_octets("cache", octets);
+        let plugins = next.plugins();
+        let cluster = plugins.iter().rposition(|plugin| {
+            plugin.view().is_some_and(|view| view.zones.iter().any(|zone| held.ask().is_within(zone.as_wire())))
+        });
+        match cluster {
+            None => Outcome::Reply(reply),
+            // The name may have become one of the cluster since the answer was remembered: those up to the cluster's plugin
+            // come first, and the memory stands where the plugins behind it stood.
+            Some(last) => {
+                let mut chain = plugins.get(..=last).unwrap_or_default().to_vec();
+                chain.push(Arc::new(Remembered(Mutex::new(Some(reply)))));
+                Next::new(&chain).run(query).await
+            }
+        }
+    }
+
+    /// Asks the plugins behind, and remembers what they say.
+    async fn ask(&self, held: &Held, query: &mut Query, next: Next<'_>, counters: &Counters) -> Outcome {
+        match run(query, next).await {
+            Outcome::Reply(reply) if CLUSTER.contains(&reply.plugin) => Outcome::Reply(reply),
+            Outcome::Reply(reply) => {
+                let plugin = reply.plugin;
+                match reply.into_octets(Size { limit: usize::from(u16::MAX), over_udp: false }, rand::random()) {
+                    Ok(octets) => Outcome::Reply(Reply::from_octets(plugin, self.keep(held, octets, counters))),
+                    Err(failure) => Outcome::Failed(plugin, failure),
+                }
+            }
+            Outcome::Failed(plugin, failure) => {
+                if failure.rcode == Rcode::SERVFAIL && !CLUSTER.contains(&plugin) {
+                    self.keep(held, held.servfail(), counters);
+                }
+                Outcome::Failed(plugin, failure)
+            }
+            other => other,
+        }
+    }
+
+    /// Stores an answer and makes it what the client is to see.
+    fn keep(&self, held: &Held, mut octets: Vec<u8>, counters: &Counters) -> Vec<u8> {
+        let ask = held.ask();
+        let verdict = self.memory.store(&ask, &octets, Instant::now());
+        if let Some(ttl) = verdict.ttl {
+            cache::cap_ttls(&mut octets, ttl);
+        }
+        if !ask.wants_authentic() {
+            cache::clear_authentic(&mut octets);
+        }
+        if verdict.mismatch {
+            counters.drops.inc();
+        }
+        if let Some(kind) = verdict.kind.filter(|_| verdict.kept) {
+            counters.evictions(kind).inc_by(u64::try_from(verdict.evicted).unwrap_or(u64::MAX));
+            for kind in [Kind::Success, Kind::Denial] {
+                counters.entries(kind).set(i64::try_from(self.memory.len(kind)).unwrap_or(i64::MAX));
+            }
+        }
+        octets
+    }
+
+    /// Asks the plugins behind a stale answer; `None` when the stale one is still the best.
+    async fn verify(
+        self: &Arc<Self>,
+        held: &Held,
+        query: &mut Query,
+        next: Next<'_>,
+        counters: &Arc<Counters>,
+        verify: Verify,
+    ) -> Option<Reply> {
+        if verify.timeout.is_zero() {
+            let fresh = self.accept(held, query, next, counters).await;
+            if fresh.is_none() {
+                self.memory.release(&held.ask(), Instant::now());
+            }
+            return fresh;
+        }
+        let task = self.spawn(held, query, next, counters, true)?;
+        tokio::time::timeout(verify.timeout, task).await.ok()?.ok()?
+    }
+
+    /// Refreshes an answer behind the client's back.
+    fn refresh(self: &Arc<Self>, held: &Held, query: &Query, next: Next<'_>, counters: &Arc<Counters>, stale: bool) {
+        if self.spawn(held, query, next, counters, stale).is_some() {
+            counters.prefetches.inc();
+        }
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        held: &Held,
+        query: &Query,
+        next: Next<'_>,
+        counters: &Arc<Counters>,
+        stale: bool,
+    ) -> Option<tokio::task::JoinHandle<Option<Reply>>> {
+        let Ok(permit) = self.refreshes.clone().try_acquire_owned() else {
+            self.memory.release(&held.ask(), Instant::now());
+            return None;
+        };
+        let mut own = query.follow(&query.name(), query.qtype());
+        own.request = query.request.clone();
+        if !stale || self.verify.is_none() {
+            // Nobody waits on UDP: over a connection nothing is truncated.
+            own.client.transport = Transport::Tcp;
+        }
+        let (inner, held, counters) = (self.clone(), held.clone(), counters.clone());
+        let chain = next.plugins().to_vec();
+        Some(tokio::spawn(async move {
+            let next = Next::new(&chain);
+            let fresh = match stale {
+                true => inner.accept(&held, &mut own, next, &counters).await,
+                false => match inner.ask(&held, &mut own, next, &counters).await {
+                    Outcome::Reply(reply) => Some(reply),
+                    _ => None,
+                },
+            };
+            inner.memory.release(&held.ask(), Instant::now());
+            drop(permit);
+            fresh
+        }))
+    }
+
+    /// Asks, and takes only what may follow a stale answer: NOERROR and NXDOMAIN, whole (RFC 8767 section 4).
+    async fn accept(&self, held: &Held, query: &mut Query, next: Next<'_>, counters: &Counters) -> Option<Reply> {
+        let Outcome::Reply(reply) = run(query, next).await else { return None };
+        let usable = matches!(reply.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN);
+        if CLUSTER.contains(&reply.plugin) {
+            return usable.then_some(reply);
+        }
+        let plugin = reply.plugin;
+        let octets = reply.into_octets(Size { limit: usize::from(u16::MAX), over_udp: false }, rand::random()).ok()?;
+        let truncated = octets.get(2).is_none_or(|flags| flags & 2 != 0);
+        (usable && !truncated).then(|| Reply::from_octets(plugin, self.keep(held, octets, counters)))
+    }
+
+    fn counters(&self, server: &Arc<str>) -> Arc<Counters> {
+        let mut known = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counters)) = known.iter().find(|(name, _)| name == server) {
+            return counters.clone();
+        }
+        let counters = Arc::new(Counters::new(server, &self.zones_label));
+        known.push((server.clone(), counters.clone()));
+        counters
+    }
+}
+
+/// Runs the plugins behind, asking for the AD bit: the answer is for all who ask, also for those who want to know whether it
+/// is authentic (RFC 6840 section 5.7).
+async fn run(query: &mut Query, next: Next<'_>) -> Outcome {
+    let wanted = std::mem::replace(&mut query.request.metadata.authentic_data, true);
+    let outcome = next.run(query).await;
+    query.request.metadata.authentic_data = wanted;
+    outcome
+}
+
+/// A remembered answer in the place of the plugins that gave it.
+struct Remembered(Mutex<Option<Reply>>);
+
+impl Plugin for Remembered {
+    fn name(&self) -> &'static str {
+        "cache"
+    }
+
+    fn serve<'a>(&'a self, _: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        let reply = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Box::pin(async { reply.map_or(Outcome::Next, Outcome::Reply) })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+//----------- Held -----------------------------------------------------------
+
+/// The question of a query as the memory wants it, apart from the query, which plugins may change.
+#[derive(Clone)]
+struct Held {
+    spelling: Vec<u8>,
+    lower: Vec<u8>,
+    id: u16,
+    flags: u16,
+    qtype: u16,
+    qclass: u16,
+    edns: Option<Edns>,
+}
+
+impl Held {
+    /// `None` for what is no question to remember an answer to.
+    fn new(query: &Query) -> Option<Self> {
+        let request = &query.request;
+        let asked = request.queries.first().filter(|_| request.metadata.op_code == OpCode::Query)?;
+        let mut spelling = Vec::with_capacity(asked.name.len() + 1);
+        for label in asked.name.iter() {
+            spelling.push(u8::try_from(label.len()).ok()?);
+            spelling.extend_from_slice(label);
+        }
+        spelling.push(0);
+        let metadata = &request.metadata;
+        Some(Self {
+            lower: spelling.to_ascii_lowercase(),
+            spelling,
+            id: metadata.id,
+            flags: u16::from(metadata.recursion_desired) << 8
+                | u16::from(metadata.authentic_data) << 5
+                | u16::from(metadata.checking_disabled) << 4,
+            qtype: asked.query_type.into(),
+            qclass: asked.query_class.into(),
+            edns: request.edns.as_ref().map(|edns| Edns {
+                payload: edns.max_payload(),
+                version: edns.version(),
+                dnssec_ok: edns.flags().dnssec_ok,
+                nsid: false,
+            }),
+        })
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            id: self.id,
+            flags: self.flags,
+            qname: &self.lower,
+            spelling: &self.spelling,
+            qtype: self.qtype,
+            qclass: self.qclass,
+            edns: self.edns,
+            own: OwnEdns::DEFAULT,
+        }
+    }
+
+    /// What the client gets when the plugins behind fail.
+    fn servfail(&self) -> Vec<u8> {
+        let mut octets = self.id.to_be_bytes().to_vec();
+        octets.extend_from_slice(&(0x8002 | self.flags & 0x0110).to_be_bytes());
+        octets.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+        octets.extend_from_slice(&self.spelling);
+        octets.extend_from_slice(&self.qtype.to_be_bytes());
+        octets.extend_from_slice(&self.qclass.to_be_bytes());
+        octets
+    }
+}
+
+//----------- Setup ----------------------------------------------------------
+
+const OPTIONS: [&str; 8] =
+    ["success", "denial", "prefetch", "serve_stale", "serve_stale_policy", "servfail", "disable", "keepttl"];
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let line = once(lines)?;
+    let mut settings = Settings::default();
+    let mut words = line.arguments.as_slice();
+    if let Some((first, rest)) = words.split_first()
+        && first.text.parse::<i64>().is_ok()
+    {
+        let ttl = words::number(first, 1..=u32::MAX)?;
+        (settings.success.max_ttl, settings.denial.max_ttl) = (ttl, ttl);
+        words = rest;
+    }
+    let zones = Zones::read(words, context.zones)?;
+    let (mut stale, mut verify, mut policy) = (None, None, None);
+    for option in line.lines() {
+        option.no_body()?;
+        match option.name.text.as_str() {
+            "success" => capacity(option, &mut settings.success)?,
+            "denial" => capacity(option, &mut settings.denial)?,
+            "prefetch" => settings.prefetch = prefetch(option)?,
+            "serve_stale" => (stale, verify) = serve_stale(option).map(|(stale, verify)| (Some(stale), verify))?,
+            "serve_stale_policy" if policy.is_some() => {
+                return Err(option.name.error("serve_stale_policy can be given only once"));
+            }
+            "serve_stale_policy" => {
+                let word = option.one_argument("a policy")?;
+                if word.text.to_lowercase() != "prefer_positive" {
+                    return Err(
+                        word.error(format!("`{}` is no policy for stale answers; prefer_positive is", word.text))
+                    );
+                }
+                policy = Some(&option.name);
+            }
+            "servfail" => {
+                let word = option.one_argument("a duration")?;
+                settings.servfail = words::duration(word)?;
+                if settings.servfail > Duration::from_secs(300) {
+                    // RFC 2308 section 7.1.
+                    return Err(
+                        word.error(format!("a SERVFAIL may be remembered for 5m at most, not for {}", word.text))
+                    );
+                }
+            }
+            "disable" => disable(option, &mut settings)?,
+            "keepttl" => {
+                option.no_arguments()?;
+                settings.keep_ttl = true;
+            }
+            _ => return Err(words::unknown(option, "cache", &OPTIONS)),
+        }
+    }
+    settings.stale = stale;
+    if let Some(name) = policy {
+        let stale =
+            settings.stale.as_mut().ok_or_else(|| name.error("serve_stale_policy needs serve_stale beside it"))?;
+        stale.prefer_positive = true;
+    }
+    let zones_label = zones.0.iter().map(Name::to_string).collect::<Vec<_>>().join(",");
+    let keys = context.keys.iter().map(|key| key.token.text.as_str()).collect::<Vec<_>>().join(" ");
+    let memory = context
+        .host
+        .kept
+        .get(&format!("cache {keys} {zones_label} {settings:?}"), || cache::Cache::new(settings.clone()));
+    let inner = Inner {
+        memory,
+        zones,
+        zones_label,
+        verify,
+        refreshes: Arc::new(Semaphore::new(REFRESHES)),
+        counters: Mutex::default(),
+    };
+    Ok(vec![Arc::new(Cache { inner: Arc::new(inner) })])
+}
+
+/// `success CAPACITY [TTL [MINTTL]]` and the same with `denial`.
+fn capacity(option: &Directive, into: &mut cache::Capacity) -> Result<(), Error> {
+    let [entries, rest @ ..] = option.arguments.as_slice() else {
+        return Err(option.name.error(format!("{} needs a number of entries", option.name.text)));
+    };
+    into.entries = words::number(entries, 0..=100_000_000)?.max(1024);
+    let mut rest = rest.iter();
+    if let Some(ttl) = rest.next() {
+        into.max_ttl = words::number(ttl, 1..=u32::MAX)?;
+    }
+    if let Some(ttl) = rest.next() {
+        into.min_ttl = words::number(ttl, 0..=u32::MAX)?;
+    }
+    surplus(option, rest.next())
+}
+
+/// `prefetch AMOUNT [DURATION [PERCENTAGE%]]`.
+fn prefetch(option: &Directive) -> Result<Option<Prefetch>, Error> {
+    let mut words = option.arguments.iter();
+    let amount = words.next().ok_or_else(|| option.name.error("prefetch needs a number of queries"))?;
+    let amount = words::number(amount, 0..=u32::MAX)?;
+    let mut prefetch = Prefetch { amount, duration: Duration::from_secs(60), percentage: 10 };
+    if let Some(word) = words.next() {
+        prefetch.duration = words::duration(word)?;
+    }
+    if let Some(word) = words.next() {
+        let percentage = word.text.strip_suffix('%').and_then(|number| number.parse().ok());
+        prefetch.percentage = percentage
+            .filter(|number| (10..=90).contains(number))
+            .ok_or_else(|| word.error(format!("`{}` is no percentage from 10% to 90%", word.text)))?;
+    }
+    surplus(option, words.next())?;
+    Ok((amount > 0).then_some(prefetch))
+}
+
+/// `serve_stale [DURATION [immediate|verify …]]`.
+fn serve_stale(option: &Directive) -> Result<(Stale, Option<Verify>), Error> {
+    let mut words = option.arguments.iter();
+    let mut stale = Stale { up_to: Duration::from_secs(3600), ttl: 0, recheck: Duration::ZERO, prefer_positive: false };
+    if let Some(word) = words.next() {
+        stale.up_to = words::duration(word)?;
+    }
+    let mut verify = None;
+    match words.next() {
+        None => {}
+        Some(word) => match word.text.to_lowercase().as_str() {
+            "immediate" => {}
+            "verify" => {
+                let timeout = words.next().map_or(Ok(Duration::ZERO), words::duration)?;
+                verify = Some(Verify { timeout, alone: !timeout.is_zero() });
+            }
+            _ => return Err(word.error(format!("`{}` is no way to refresh: immediate or verify is", word.text))),
+        },
+    }
+    if let Some(word) = words.next() {
+        let ttl = words::duration(word)?;
+        let whole = u32::try_from(ttl.as_secs()).ok().filter(|_| ttl.subsec_nanos() == 0);
+        stale.ttl = whole.ok_or_else(|| word.error(format!("`{}` is no TTL: whole seconds, as in 30s", word.text)))?;
+    }
+    if let Some(word) = words.next() {
+        stale.recheck = words::duration(word)?;
+        if stale.recheck > Duration::from_secs(300) {
+            return Err(word.error(format!("the recheck time is 5m at most, not {}", word.text)));
+        }
+        if let Some(verify) = &mut verify {
+            verify.alone |= !stale.recheck.is_zero();
+        }
+    }
+    surplus(option, words.next())?;
+    Ok((stale, verify))
+}
+
+/// `disable success|denial [ZONES...]`.
+fn disable(option: &Directive, settings: &mut Settings) -> Result<(), Error> {
+    let [kind, zones @ ..] = option.arguments.as_slice() else {
+        return Err(option.name.error("disable needs success or denial"));
+    };
+    let zones = Zones::read(zones, &[Name::root()])?.0;
+    match kind.text.as_str() {
+        "success" => settings.no_success = zones,
+        "denial" => settings.no_denial = zones,
+        other => return Err(kind.error(format!("disable takes success or denial, not `{other}`"))),
+    }
+    Ok(())
+}
+
+fn surplus(option: &Directive, word: Option<&Token>) -> Result<(), Error> {
+    match word {
+        Some(word) => Err(word.error(format!("{} takes nothing more, got `{}`", option.name.text, word.text))),
+        None => Ok(()),
+    }
+}
+
+//----------- Metrics --------------------------------------------------------
+
+macro_rules! vectors {
+    ($($static:ident: $type:ident($name:literal, $help:literal, $labels:expr);)*) => {
+        $(static $static: LazyLock<$type> = LazyLock::new(|| {
+            $type::new(Opts::new($name, $help), &$labels).expect("the name is well-formed")
+        });)*
+
+        /// Registers the metrics of the plugin.
+        pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
+            $(registry.register(Box::new($static.clone()))?;)*
+            Ok(())
+        }
+    };
+}
+
+vectors! {
+    ENTRIES: IntGaugeVec("coredns_cache_entries", "Answers in the cache", ["server", "type", "zones", "view"]);
+    HITS: IntCounterVec("coredns_cache_hits_total", "Queries found in the cache", ["server", "type", "zones", "view"]);
+    EVICTIONS: IntCounterVec("coredns_cache_evictions_total", "Answers that made room for others", ["server", "type", "zones", "view"]);
+    REQUESTS: IntCounterVec("coredns_cache_requests_total", "Queries that the cache looked for", ["server", "zones", "view"]);
+    MISSES: IntCounterVec("coredns_cache_misses_total", "Queries not found in the cache", ["server", "zones", "view"]);
+    PREFETCHES: IntCounterVec("coredns_cache_prefetch_total", "Answers refreshed behind the client's back", ["server", "zones", "view"]);
+    DROPS: IntCounterVec("coredns_cache_drops_total", "Answers to another question than the one asked", ["server", "zones", "view"]);
+    STALE: IntCounterVec("coredns_cache_served_stale_total", "Answers given past their end", ["server", "zones", "view"]);
+}
+
+/// The series of one server, looked up once.
+struct Counters {
+    entries: [IntGauge; 2],
+    hits: [IntCounter; 2],
+    evictions: [IntCounter; 2],
+    requests: IntCounter,
+    misses: IntCounter,
+    prefetches: IntCounter,
+    drops: IntCounter,
+    stale: IntCounter,
+}
+
+impl Counters {
+    fn new(server: &str, zones: &str) -> Self {
+        let kinds = [Kind::Success, Kind::Denial].map(Kind::as_str);
+        let plain = [server, zones, ""];
+        Self {
+            entries: kinds.map(|kind| ENTRIES.with_label_values(&[server, kind, zones, ""])),
+            hits: kinds.map(|kind| HITS.with_label_values(&[server, kind, zones, ""])),
+            evictions: kinds.map(|kind| EVICTIONS.with_label_values(&[server, kind, zones, ""])),
+            requests: REQUESTS.with_label_values(&plain),
+            misses: MISSES.with_label_values(&plain),
+            prefetches: PREFETCHES.with_label_values(&plain),
+            drops: DROPS.with_label_values(&plain),
+            stale: STALE.with_label_values(&plain),
+        }
+    }
+
+    fn entries(&self, kind: Kind) -> &IntGauge {
+        &self.entries[kind as usize]
+    }
+
+    fn hits(&self, kind: Kind) -> &IntCounter {
+        &self.hits[kind as usize]
+    }
+
+    fn evictions(&self, kind: Kind) -> &IntCounter {
+        &self.evictions[kind as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::super::testing::{Answers, block, fault, message, query, query_edns, run as run_chain};
+use super::*;
+use crate::plugins::record::parse_line;
+use crate::wire::Failure;
+use crate::wire::message::{RecordType, ResponseCode};
+use crate::zone::View;
+
+/// A cache in front of a plugin, as a block with these lines sets it up.
+fn chain(lines: &str, behind: impl Plugin + 'static) -> (Vec<Arc<dyn Plugin>>, Arc<dyn Plugin>) {
+    let cache = block(lines).unwrap().chain.into_iter().find(|plugin| plugin.name() == "cache").unwrap();
+    let behind: Arc<dyn Plugin> = Arc::new(behind);
+    (vec![cache, behind.clone()], behind)
+}
+
+fn ttls(outcome: Outcome) -> Vec<u32> {
+    message(outcome).answers.iter().map(|record| record.ttl).collect()
+}
+
+/// Answers under the name of another plugin.
+struct As(&'static str, Answers);
+
+impl Plugin for As {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let mut outcome = self.1.serve(query, next).await;
+            if let Outcome::Reply(reply) = &mut outcome {
+                reply.plugin = self.0;
+            }
+            outcome
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+/// Fails, and counts how often.
+#[derive(Default)]
+struct Fails(Arc<AtomicUsize>);
+
+impl Plugin for Fails {
+    fn name(&self) -> &'static str {
+        "fails"
+    }
+
+    fn serve<'a>(&'a self, _: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Outcome::Failed("fails", Failure::servfail("i/o timeout")) })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+fn answers() -> Answers {
+    Answers::with("www.example. 300 IN A 192.0.2.1")
+}
+
+#[test]
+fn the_second_query_is_answered_from_memory_for_whoever_asks() {
+    let answers = Arc::new(answers());
+    struct Shared(Arc<Answers>);
+    impl Plugin for Shared {
+        fn name(&self) -> &'static str {
+            "shared"
+        }
+        fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+            self.0.serve(query, next)
+        }
+        fn needs_message(&self, _: &[Name]) -> Option<String> {
+            None
+        }
+    }
+    let (chain, _) = chain("cache 40", Shared(answers.clone()));
+    assert_eq!(ttls(run_chain(&chain, &mut query("www.example.", RecordType::A))), [40]);
+    let mut second = query("wWw.Example.", RecordType::A);
+    second.request.metadata.id = 99;
+    let outcome = run_chain(&chain, &mut second);
+    let Outcome::Reply(reply) = &outcome else { panic!("no reply") };
+    assert_eq!(reply.plugin, "cache");
+    let reply = message(outcome);
+    assert_eq!((reply.metadata.id, reply.queries.clone()), (99, second.request.queries.clone()));
+    assert_eq!(answers.asked.load(Ordering::Relaxed), 1);
+    let reply = message(run_chain(&chain, &mut query_edns("www.example.", RecordType::A, 4096, true)));
+    assert!(reply.edns.is_some_and(|edns| edns.flags().dnssec_ok));
+    assert_eq!(answers.asked.load(Ordering::Relaxed), 2, "queries with DO are apart");
+}
+
+// Invariant: the records of the cluster never pass through a cache.
+#[test]
+fn what_the_cluster_answers_is_not_remembered() {
+    for plugin in ["kubernetes", "k8s_external"] {
+        let (chain, _) = chain("cache", As(plugin, answers()));
+        for _ in 0..3 {
+            let Outcome::Reply(reply) = run_chain(&chain, &mut query("www.example.", RecordType::A)) else {
+                panic!("no reply")
+            };
+            assert_eq!(reply.plugin, plugin);
+        }
+    }
+}
+
+/// The cluster's plugin: has the name, or hands it on.
+struct Cluster(Arc<View>, Arc<AtomicBool>);
+
+impl Plugin for Cluster {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async {
+            match self.1.load(Ordering::Relaxed) {
+                true => Outcome::Reply(Reply::from_message("kubernetes", query.reply_message())),
+                false => Outcome::Next,
+            }
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+
+    fn view(&self) -> Option<Arc<View>> {
+        Some(self.0.clone())
+    }
+}
+
+#[test]
+fn a_name_that_joins_the_cluster_is_seen_at_once_though_an_answer_is_remembered() {
+    let view = block("kubernetes cluster.local in-addr.arpa").unwrap().view().unwrap();
+    let joined = Arc::new(AtomicBool::new(false));
+    let (mut chain, _) = chain("cache", Cluster(view, joined.clone()));
+    chain.push(Arc::new(As("forward", Answers::with("9.2.0.192.in-addr.arpa. 300 IN PTR outside.example."))));
+    let writer = || match run_chain(&chain, &mut query("9.2.0.192.in-addr.arpa.", RecordType::PTR)) {
+        Outcome::Reply(reply) => reply.plugin,
+        other => panic!("no reply but {other:?}"),
+    };
+    assert_eq!([writer(), writer()], ["forward", "cache"], "an outside reverse name is remembered");
+    joined.store(true, Ordering::Relaxed);
+    assert_eq!(writer(), "kubernetes");
+    joined.store(false, Ordering::Relaxed);
+    assert_eq!(writer(), "cache");
+}
+
+#[test]
+fn a_failure_is_remembered_for_a_moment() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let (kept, _) = chain("cache", Fails(count.clone()));
+    assert!(matches!(run_chain(&kept, &mut query("www.example.", RecordType::A)), Outcome::Failed("fails", _)));
+    let reply = message(run_chain(&kept, &mut query("www.example.", RecordType::A)));
+    assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+    let (unkept, _) = chain("cache {\nservfail 0s\n}", Fails(count.clone()));
+    for _ in 0..2 {
+        assert!(matches!(run_chain(&unkept, &mut query("www.example.", RecordType::A)), Outcome::Failed(..)));
+    }
+}
+
+#[test]
+fn names_outside_the_zones_pass_by() {
+    let (chain, _) = chain("cache 30 example.org", answers());
+    for _ in 0..2 {
+        let Outcome::Reply(reply) = run_chain(&chain, &mut query("www.example.", RecordType::A)) else {
+            panic!("no reply")
+        };
+        assert_eq!(reply.plugin, "answers");
+    }
+}
+
+#[test]
+fn a_denial_keeps_its_soa_and_its_rcode() {
+    let denial = Answers {
+        authority: vec![parse_line("example. 60 IN SOA ns.example. host.example. 1 2 3 4 20", None, 5).unwrap()],
+        ..Answers::rcode(ResponseCode::NXDomain)
+    };
+    let (chain, _) = chain("cache", denial);
+    for _ in 0..2 {
+        let reply = message(run_chain(&chain, &mut query("www.example.", RecordType::A)));
+        assert_eq!(reply.metadata.response_code, ResponseCode::NXDomain);
+        assert_eq!(reply.authorities[0].ttl, 20);
+    }
+}
+
+#[tokio::test]
+async fn a_stale_answer_is_given_at_once_and_refreshed_behind() {
+    let (chain, _) =
+        chain("cache {\nsuccess 9984 3600 1\nserve_stale 1h\n}", Answers::with("www.example. 1 IN A 192.0.2.1"));
+    let ask = async || Next::new(&chain).run(&mut query("www.example.", RecordType::A)).await;
+    assert_eq!(ttls(ask().await), [1]);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(ttls(ask().await), [0]);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(ttls(ask().await), [1], "refreshed");
+}
+
+#[tokio::test]
+async fn with_verify_the_stale_answer_is_the_second_choice() {
+    /// Answers once, then fails.
+    struct Once(AtomicUsize, Answers);
+    impl Plugin for Once {
+        fn name(&self) -> &'static str {
+            "once"
+        }
+        fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                0 | 2 => self.1.serve(query, next),
+                _ => Box::pin(async { Outcome::Failed("once", Failure::servfail("i/o timeout")) }),
+            }
+        }
+        fn needs_message(&self, _: &[Name]) -> Option<String> {
+            None
+        }
+    }
+    for verify in ["verify", "verify 500ms"] {
+        let once = Once(AtomicUsize::new(0), Answers::with("www.example. 1 IN A 192.0.2.1"));
+        let (chain, _) = chain(&format!("cache {{\nsuccess 9984 3600 1\nserve_stale 1h {verify}\n}}"), once);
+        let ask = async || Next::new(&chain).run(&mut query("www.example.", RecordType::A)).await;
+        assert_eq!(ttls(ask().await), [1]);
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(ttls(ask().await), [0], "{verify}: asked in vain");
+        assert_eq!(ttls(ask().await), [1], "{verify}: asked with success");
+    }
+}
+
+#[test]
+fn options_are_read() {
+    let options = "cache 100 example.org {\nsuccess 2048 40\ndenial 100 20 2\nservfail 10s\nprefetch 5 2m 20%\n\
+                   serve_stale 30m verify 1s 30s 5s\nserve_stale_policy prefer_positive\ndisable success a.example\nkeepttl\n}";
+    let block = block(options).unwrap();
+    assert_eq!(block.chain.len(), 1);
+    assert!(block.chain[0].needs_message(&["cluster.local".parse().unwrap()]).is_none());
+}
+
+#[test]
+fn wrong_options_are_refused_at_their_word() {
+    for (text, at) in [
+        ("cache -30", "2:7"),
+        ("cache 0", "2:7"),
+        ("cache {\nsuccess\n}", "3:1"),
+        ("cache {\nsuccess many\n}", "3:9"),
+        ("cache {\nsuccess 100 0\n}", "3:13"),
+        ("cache {\ndenial 100 10 -1\n}", "3:15"),
+        ("cache {\nprefetch 10 1m 95%\n}", "3:16"),
+        ("cache {\nprefetch 10 1m 9\n}", "3:16"),
+        ("cache {\nprefetch -1\n}", "3:10"),
+        ("cache {\nserve_stale forever\n}", "3:13"),
+        ("cache {\nserve_stale 1h sometimes\n}", "3:16"),
+        ("cache {\nserve_stale 1h immediate 1500ms\n}", "3:26"),
+        ("cache {\nserve_stale_policy prefer_positive\n}", "3:1"),
+        ("cache {\nserve_stale 1h\nserve_stale_policy whatever\n}", "4:20"),
+        ("cache {\nservfail 10m\n}", "3:10"),
+        ("cache {\ndisable all\n}", "3:9"),
+        ("cache {\nkeepttl yes\n}", "3:9"),
+        ("cache {\nsize 3\n}", "3:1"),
+        ("cache\ncache", "3:1"),
+    ] {
+        let said = fault(text);
+        assert!(said.starts_with(&format!("Corefile:{at}: ")), "{text}: {said}");
+    }
+}
+
+#[test]
+fn all_metrics_can_be_registered() {
+    register(&Registry::new()).unwrap();
+}

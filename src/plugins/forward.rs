@@ -1,0 +1,478 @@
+//! Name: `forward`
+//!
+//! Description: asks other resolvers. The client's message goes on as it is, under a random id, from a random port and with its
+//! name in random case; an answer counts only when all of that comes back. Equal queries in flight are asked once.
+//!
+//! Syntax:
+//!
+//! ```text
+//! forward FROM TO... {
+//!     except ZONES...
+//!     force_tcp
+//!     prefer_udp
+//!     expire DURATION
+//!     max_age DURATION
+//!     max_idle_conns NUMBER
+//!     max_fails NUMBER
+//!     max_connect_attempts NUMBER
+//!     read_timeout DURATION
+//!     tls [CERT KEY] [CA]
+//!     tls_servername NAME
+//!     policy random|round_robin|sequential
+//!     health_check DURATION [no_rec] [domain NAME]
+//!     max_concurrent NUMBER
+//!     next RCODE...
+//!     next_on_nodata
+//!     failover RCODE...
+//!     failfast_all_unhealthy_upstreams
+//!     resolver ADDRESS...
+//!     source_address ADDRESS
+//! }
+//! ```
+//!
+//! FROM is the zone that is forwarded. TO is up to 15 times an address, `dns://ADDRESS:PORT`, `tls://ADDRESS%NAME`, a file with
+//! `nameserver` lines, or a name whose addresses are asked for once at the start: of `resolver`, else of /etc/resolv.conf.
+//! A client that came over TCP is asked for over TCP. The line may be repeated; `next` then hands a query on to the next one.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     forward corp.example.org 192.0.2.10 192.0.2.11 {
+//!         policy sequential
+//!         max_concurrent 1000
+//!     }
+//!     forward . 192.0.2.53
+//! }
+//! ```
+//!
+//! Metrics: `coredns_proxy_request_duration_seconds` {proxy_name, to, rcode}, `coredns_proxy_healthcheck_failures_total`
+//! {proxy_name, to}, `coredns_proxy_conn_cache_hits_total` and `_misses_total` {proxy_name, to, proto},
+//! `coredns_forward_healthcheck_broken_total`, `coredns_forward_max_concurrent_rejects_total`; of the older generation
+//! `coredns_forward_requests_total` {to}, `coredns_forward_responses_total` and `coredns_forward_request_duration_seconds`
+//! {to, rcode}, `coredns_forward_healthcheck_failures_total` {to}.
+//!
+//! Ready: always. Trouble with an upstream fails the queries for it and nothing else.
+//!
+//! Differences: an answer that does not match is dropped and the true one waited for, instead of FORMERR. An upstream whose last
+//! exchange failed is the last choice for two seconds, and with `policy random` a far slower one is asked less often. An answer
+//! larger than the client's buffer is cut by this server, instead of being emptied. 4096 exchanges at a time are the most,
+//! also without `max_concurrent`. DNS over HTTPS and QUIC to upstreams are not supported.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use futures_util::future::BoxFuture;
+use prometheus::{IntCounter, Registry};
+
+use super::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
+use super::names;
+use super::setup::Context;
+use super::words;
+use crate::corefile::{Directive, Error, Token};
+use crate::upstream::{
+    Endpoint, Group, Host, Policy, Settings, TlsConfig, Upstream, Way, client_config, nameservers, resolve,
+};
+use crate::wire::{Failure, Name, Rcode};
+
+//----------- Forward --------------------------------------------------------
+
+/// The plugin, one for each line.
+pub(crate) struct Forward {
+    from: Name,
+    except: Vec<Name>,
+    group: Arc<Group>,
+    max_concurrent: usize,
+    waiting: AtomicUsize,
+    next: Vec<Rcode>,
+    next_on_nodata: bool,
+}
+
+impl Plugin for Forward {
+    fn name(&self) -> &'static str {
+        "forward"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let name = names::to_wire(&query.name());
+            if !self.is_for(&name) {
+                return Outcome::Next;
+            }
+            let Some(_place) = Place::take(self) else {
+                REJECTS.inc();
+                let message = format!("concurrent queries exceeded maximum {}", self.max_concurrent);
+                return Outcome::Failed("forward", Failure { rcode: Rcode::REFUSED, extended: None, message });
+            };
+            let octets = match query.request.to_vec() {
+                Ok(octets) => octets,
+                Err(error) => {
+                    let message = format!("the query cannot be written: {error}");
+                    return Outcome::Failed("forward", Failure { rcode: Rcode::FORMERR, extended: None, message });
+                }
+            };
+            let answered = match self.group.ask(&octets, query.client.transport != Transport::Udp).await {
+                Ok(answered) => answered,
+                Err(error) => return Outcome::Failed("forward", error.to_failure()),
+            };
+            if !query.metadata.is_empty() {
+                query.metadata.insert("forward/upstream".into(), answered.upstream.to_string());
+            }
+            let another = next.plugins().first().is_some_and(|plugin| plugin.name() == "forward");
+            if another && self.goes_on(&answered.octets) {
+                return Outcome::Next;
+            }
+            Outcome::Reply(Reply::from_octets("forward", answered.octets))
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+impl Forward {
+    fn is_for(&self, name: &Name) -> bool {
+        name.is_within(&self.from) && (*name == self.from || !self.except.iter().any(|zone| name.is_within(zone)))
+    }
+
+    /// Whether an answer is one that `next` names.
+    fn goes_on(&self, reply: &[u8]) -> bool {
+        let rcode = Rcode(reply.get(3).map_or(2, |flags| u16::from(flags & 0xf)));
+        let nothing = rcode == Rcode::NOERROR && reply.get(6..8) == Some(&[0, 0]);
+        self.next.contains(&rcode) || self.next_on_nodata && nothing
+    }
+}
+
+/// One of the queries that may wait at a time.
+struct Place<'f>(&'f Forward);
+
+impl<'f> Place<'f> {
+    fn take(forward: &'f Forward) -> Option<Self> {
+        let before = forward.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Self(forward);
+        (forward.max_concurrent == 0 || before < forward.max_concurrent).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+//----------- Setup ----------------------------------------------------------
+
+const OPTIONS: [&str; 20] = [
+    "except",
+    "force_tcp",
+    "prefer_udp",
+    "expire",
+    "max_age",
+    "max_idle_conns",
+    "max_fails",
+    "max_connect_attempts",
+    "read_timeout",
+    "tls",
+    "tls_servername",
+    "policy",
+    "health_check",
+    "max_concurrent",
+    "next",
+    "next_on_nodata",
+    "failover",
+    "failfast_all_unhealthy_upstreams",
+    "resolver",
+    "source_address",
+];
+
+/// How many upstreams a line may have.
+const MOST_UPSTREAMS: usize = 15;
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    lines.iter().map(|line| Ok(Arc::new(forward(line, context)?) as Arc<dyn Plugin>)).collect()
+}
+
+/// What the options of a line say.
+#[derive(Default)]
+struct Options {
+    settings: Settings,
+    except: Vec<Name>,
+    max_concurrent: usize,
+    next: Vec<Rcode>,
+    next_on_nodata: bool,
+    tls: Vec<Token>,
+    tls_servername: Option<String>,
+    resolvers: Vec<SocketAddr>,
+}
+
+fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, Error> {
+    let (from, to) = match line.arguments.as_slice() {
+        [from, to @ ..] if !to.is_empty() => (from, to),
+        _ => return Err(line.name.error("forward needs a zone and at least one upstream: forward . ADDRESS")),
+    };
+    let zones = names::read_zone(from)?;
+    let zone = zones.first().cloned().ok_or_else(|| from.error(format!("`{}` is no zone", from.text)))?;
+    if zones.len() > 1 {
+        let note = format!("`{}` is {} zones, of which only {zone} is forwarded", from.text, zones.len());
+        context.settings.notes.push(from.error(note));
+    }
+    if let Some(extra) = to.get(MOST_UPSTREAMS) {
+        return Err(extra.error(format!("{} upstreams are too many: at most {MOST_UPSTREAMS}", to.len())));
+    }
+    let mut options = Options::default();
+    for option in line.lines() {
+        read(option, &mut options)?;
+    }
+    if let Some(age) = options.settings.connections.max_age
+        && age < options.settings.connections.expire
+    {
+        return Err(line.name.error(format!(
+            "max_age ({age:?}) must not be less than expire ({:?})",
+            options.settings.connections.expire
+        )));
+    }
+
+    let mut endpoints: Vec<(Endpoint, &Token)> = Vec::new();
+    for word in to {
+        for mut endpoint in upstreams(word, &options.resolvers)? {
+            if endpoint.way == Way::Tls && options.tls_servername.is_some() {
+                if endpoint.server_name.is_some() {
+                    return Err(word.error("the server's name is given twice: behind % and by tls_servername"));
+                }
+                endpoint.server_name.clone_from(&options.tls_servername);
+            }
+            if !endpoints.iter().any(|(known, _)| *known == endpoint) {
+                endpoints.push((endpoint, word));
+            }
+        }
+    }
+    if endpoints.is_empty() {
+        return Err(line.name.error("forward found no upstream in what follows its zone"));
+    }
+    let tls = match endpoints.iter().any(|(endpoint, _)| endpoint.way == Way::Tls) {
+        true => Some(tls(&options.tls, &line.name)?),
+        false => {
+            // Named files must be good also where nothing uses them yet.
+            if !options.tls.is_empty() {
+                tls(&options.tls, &line.name)?;
+            }
+            None
+        }
+    };
+    let (keep, source) = (options.settings.connections, options.settings.source);
+    let mut upstreams = Vec::new();
+    for (endpoint, word) in endpoints {
+        let upstream = Upstream::new(endpoint, tls.clone(), keep, source).map_err(|why| word.error(why))?;
+        upstreams.push(Arc::new(upstream));
+    }
+    Ok(Forward {
+        from: zone,
+        except: options.except,
+        group: Arc::new(Group::new(upstreams, options.settings)),
+        max_concurrent: options.max_concurrent,
+        waiting: AtomicUsize::new(0),
+        next: options.next,
+        next_on_nodata: options.next_on_nodata,
+    })
+}
+
+fn read(option: &Directive, into: &mut Options) -> Result<(), Error> {
+    let settings = &mut into.settings;
+    match option.name.text.as_str() {
+        "except" => {
+            option.no_body()?;
+            let words = some(option, "at least one zone")?;
+            for word in words {
+                into.except.extend(names::read_zone(word)?);
+            }
+        }
+        "force_tcp" => {
+            words::alone(option)?;
+            settings.force_tcp = true;
+        }
+        "prefer_udp" => {
+            words::alone(option)?;
+            settings.prefer_udp = true;
+        }
+        "expire" => settings.connections.expire = words::duration(words::value(option, "a duration")?)?,
+        "max_age" => {
+            let age = words::duration(words::value(option, "a duration")?)?;
+            settings.connections.max_age = (!age.is_zero()).then_some(age);
+        }
+        "max_idle_conns" => {
+            settings.connections.max_idle = words::number(words::value(option, "a number")?, 0..=usize::MAX)?;
+        }
+        "max_fails" => settings.max_fails = words::number(words::value(option, "a number")?, 0..=u32::MAX)?,
+        "max_connect_attempts" => {
+            settings.max_attempts = Some(words::number(words::value(option, "a number")?, 0..=u32::MAX)?);
+        }
+        "read_timeout" => settings.read_timeout = words::positive_duration(words::value(option, "a duration")?)?,
+        "tls" => {
+            option.no_body()?;
+            if let Some(extra) = option.arguments.get(3) {
+                return Err(extra.error("tls takes a CA file, or a certificate, its key and a CA file"));
+            }
+            into.tls.clone_from(&option.arguments);
+        }
+        "tls_servername" => into.tls_servername = Some(words::value(option, "a server's name")?.text.clone()),
+        "policy" => {
+            let word = words::value(option, "a policy")?;
+            settings.policy = match word.text.as_str() {
+                "random" => Policy::Random,
+                "round_robin" => Policy::RoundRobin,
+                "sequential" => Policy::Sequential,
+                other => {
+                    let said = format!("unknown policy `{other}`; there are random, round_robin and sequential");
+                    return Err(word.error(said));
+                }
+            };
+        }
+        "health_check" => health_check(option, settings)?,
+        "max_concurrent" => {
+            into.max_concurrent = words::number(words::value(option, "a number")?, 0..=usize::MAX)?;
+        }
+        "next" => into.next.extend(rcodes(option)?),
+        "next_on_nodata" => {
+            words::alone(option)?;
+            into.next_on_nodata = true;
+        }
+        "failover" => {
+            let rcodes = rcodes(option)?;
+            if let Some(at) = rcodes.iter().position(|&rcode| rcode == Rcode::NOERROR) {
+                let word = option.arguments.get(at).unwrap_or(&option.name);
+                return Err(word.error("NOERROR cannot send a query on to the next upstream"));
+            }
+            settings.failover.extend(rcodes.iter().map(|rcode| rcode.0));
+        }
+        "failfast_all_unhealthy_upstreams" => {
+            words::alone(option)?;
+            settings.fail_fast = true;
+        }
+        "resolver" => {
+            option.no_body()?;
+            into.resolvers = some(option, "at least one address")?.iter().map(resolver).collect::<Result<_, _>>()?;
+        }
+        "source_address" => {
+            let word = words::value(option, "an address")?;
+            let address: IpAddr =
+                word.text.parse().map_err(|_| word.error(format!("`{}` is no address", word.text)))?;
+            settings.source = Some(address);
+        }
+        "doh_method" => {
+            return Err(option.name.error("doh_method is for https:// upstreams, which are not supported; use tls://"));
+        }
+        _ => return Err(words::unknown(option, "forward", &OPTIONS)),
+    }
+    Ok(())
+}
+
+/// `health_check DURATION [no_rec] [domain NAME]`.
+fn health_check(option: &Directive, settings: &mut Settings) -> Result<(), Error> {
+    option.no_body()?;
+    let mut words = option.arguments.iter();
+    let interval = words.next().ok_or_else(|| option.name.error("health_check needs a duration"))?;
+    settings.check.interval = words::duration(interval)?;
+    while let Some(word) = words.next() {
+        match word.text.as_str() {
+            "no_rec" => settings.check.recursion = false,
+            "domain" => {
+                let name = words.next().ok_or_else(|| word.error("domain needs a name"))?;
+                settings.check.domain =
+                    name.text.parse().map_err(|why| name.error(format!("`{}` is no name: {why}", name.text)))?;
+            }
+            other => {
+                return Err(
+                    word.error(format!("health_check has no option `{other}`; it knows no_rec and domain NAME"))
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn some<'d>(option: &'d Directive, what: &str) -> Result<&'d [Token], Error> {
+    match option.arguments.as_slice() {
+        [] => Err(option.name.error(format!("{} needs {what}", option.name.text))),
+        words => Ok(words),
+    }
+}
+
+fn rcodes(option: &Directive) -> Result<Vec<Rcode>, Error> {
+    option.no_body()?;
+    let words = some(option, "at least one response code")?;
+    let known = |text: &str| (0..24).map(Rcode).find(|rcode| rcode.to_string() == text.to_uppercase());
+    words
+        .iter()
+        .map(|word| known(&word.text).ok_or_else(|| word.error(format!("`{}` is no response code", word.text))))
+        .collect()
+}
+
+fn resolver(word: &Token) -> Result<SocketAddr, Error> {
+    let address = word.text.parse().ok();
+    address
+        .or_else(|| Some(SocketAddr::new(word.text.parse().ok()?, 53)))
+        .ok_or_else(|| word.error(format!("`{}` is no resolver: write ADDRESS or ADDRESS:PORT", word.text)))
+}
+
+/// The upstreams that one word names.
+fn upstreams(word: &Token, resolvers: &[SocketAddr]) -> Result<Vec<Endpoint>, Error> {
+    let host = Host::parse(&word.text).map_err(|why| word.error(why))?;
+    let name = match &host.host {
+        Ok(address) => return Ok(vec![host.at(*address)]),
+        Err(name) => name,
+    };
+    match std::fs::read_to_string(&word.text) {
+        Ok(text) => return Ok(nameservers(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !word.text.contains('/') => {}
+        // With a scheme it is the name of a host; any other word with a slash is the name of a file.
+        Err(_) if word.text.contains("://") => {}
+        Err(error) => return Err(word.error(format!("cannot read `{}`: {error}", word.text))),
+    }
+    let wire: Name = name
+        .parse()
+        .map_err(|_| word.error(format!("`{}` is no address, no file and no name of a host", word.text)))?;
+    let system;
+    let resolvers = if resolvers.is_empty() {
+        let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        system = nameservers(&text).iter().map(|one| one.address).collect::<Vec<_>>();
+        &system
+    } else {
+        resolvers
+    };
+    let addresses = resolve(&wire, resolvers).map_err(|why| {
+        word.error(format!("`{}` is no address and no file, and as a name has no address: {why}", word.text))
+    })?;
+    Ok(addresses.into_iter().map(|address| host.at(address)).collect())
+}
+
+/// `tls [CERT KEY] [CA]`.
+fn tls(words: &[Token], at: &Token) -> Result<TlsConfig, Error> {
+    let path = |word: &'_ Token| words::file(word);
+    let (own, ca) = match words {
+        [] => (None, None),
+        [ca] => (None, Some(path(ca))),
+        [certificate, key] => (Some((path(certificate), path(key))), None),
+        [certificate, key, ca, ..] => (Some((path(certificate), path(key))), Some(path(ca))),
+    };
+    let own = own.as_ref().map(|(certificate, key)| (Path::new(certificate), Path::new(key)));
+    client_config(ca.as_deref(), own).map_err(|why| words.first().unwrap_or(at).error(why))
+}
+
+//----------- Metrics --------------------------------------------------------
+
+static REJECTS: LazyLock<IntCounter> = LazyLock::new(|| {
+    IntCounter::new("coredns_forward_max_concurrent_rejects_total", "Queries refused because too many were waiting")
+        .expect("the name is well-formed")
+});
+
+/// Registers the metrics of the plugin and of its upstreams.
+pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
+    registry.register(Box::new(REJECTS.clone()))?;
+    crate::upstream::register(registry)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use super::super::testing::{block, fault, query};
+use super::*;
+use crate::wire::message::RecordType;
+use resolver::{Act, Resolver, answer, empty};
+
+#[path = "../../../tests/support/resolver.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "the file is shared with the integration tests")]
+mod resolver;
+
+async fn good(last: u8) -> Resolver {
+    Resolver::start(move |asked| vec![Act::Send(answer(&asked.octets, 0, last))]).await
+}
+
+async fn ask(chain: &[Arc<dyn Plugin>], name: &str) -> Outcome {
+    Next::new(chain).run(&mut query(name, RecordType::A)).await
+}
+
+/// The last octet of the address in an answer.
+fn last(outcome: Outcome) -> u8 {
+    let Outcome::Reply(reply) = outcome else { panic!("no reply but {outcome:?}") };
+    assert_eq!(reply.plugin, "forward");
+    *reply.as_octets().unwrap().last().unwrap()
+}
+
+#[tokio::test]
+async fn a_name_goes_to_the_line_of_its_zone_unless_excepted() {
+    let (one, two) = (good(1).await, good(2).await);
+    let lines =
+        format!("forward corp.example {} {{\nexcept lab.corp.example\n}}\nforward . {}", one.address, two.address);
+    let chain = block(&lines).unwrap().chain;
+    assert_eq!(last(ask(&chain, "www.Corp.example.").await), 1);
+    assert_eq!(last(ask(&chain, "www.lab.corp.example.").await), 2);
+    assert_eq!(last(ask(&chain, "notcorp.example.").await), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_no_line_is_for_goes_on() {
+    let chain = block("forward corp.example 192.0.2.1").unwrap().chain;
+    assert!(
+        matches!(ask(&chain, "www.example.").await, Outcome::Failed("forward", failure) if failure.message.contains("no next plugin"))
+    );
+}
+
+#[tokio::test]
+async fn next_hands_a_query_to_the_next_line() {
+    let missing = Resolver::start(|asked| match asked.octets[13].to_ascii_lowercase() {
+        b'n' => vec![Act::Send(empty(&asked.octets, 3))],
+        _ => vec![Act::Send(empty(&asked.octets, 0))],
+    })
+    .await;
+    let two = good(2).await;
+    let lines =
+        format!("forward . {} {{\nnext NXDOMAIN\nnext_on_nodata\n}}\nforward . {}", missing.address, two.address);
+    let chain = block(&lines).unwrap().chain;
+    assert_eq!(last(ask(&chain, "nx.example.").await), 2);
+    assert_eq!(last(ask(&chain, "empty.example.").await), 2);
+    let alone = block(&format!("forward . {} {{\nnext NXDOMAIN\n}}", missing.address)).unwrap().chain;
+    let Outcome::Reply(reply) = ask(&alone, "nx.example.").await else { panic!("no reply") };
+    assert_eq!(reply.rcode(), Rcode::NXDOMAIN);
+}
+
+#[tokio::test]
+async fn more_queries_than_may_wait_are_refused() {
+    let slow =
+        Resolver::start(|asked| vec![Act::Wait(Duration::from_millis(300)), Act::Send(answer(&asked.octets, 0, 1))])
+            .await;
+    let chain = block(&format!("forward . {} {{\nmax_concurrent 1\n}}", slow.address)).unwrap().chain;
+    let (first, second) = tokio::join!(ask(&chain, "one.example."), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        ask(&chain, "two.example.").await
+    });
+    assert_eq!(last(first), 1);
+    let Outcome::Failed("forward", failure) = second else { panic!("not refused") };
+    assert_eq!((failure.rcode, failure.message.as_str()), (Rcode::REFUSED, "concurrent queries exceeded maximum 1"));
+    assert_eq!(last(ask(&chain, "three.example.").await), 1, "the place is free again");
+}
+
+#[tokio::test]
+async fn upstreams_come_from_a_file_and_from_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("resolv.conf");
+    std::fs::write(&file, "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.1\n").unwrap();
+    let word = |text: String| Token { text, position: super::super::testing::token("").position };
+    let found = upstreams(&word(file.display().to_string()), &[]).unwrap();
+    assert_eq!(found.len(), 3);
+
+    let names = Resolver::start(|asked| {
+        vec![Act::Send(match asked.octets[asked.octets.len() - 3] {
+            1 => answer(&asked.octets, 0, 7),
+            _ => empty(&asked.octets, 0),
+        })]
+    })
+    .await;
+    let resolvers = [names.address];
+    let word = word("tls://dns.example:8853".into());
+    let found = tokio::task::spawn_blocking(move || upstreams(&word, &resolvers).unwrap()).await.unwrap();
+    assert_eq!(found[0].address, "192.0.2.7:8853".parse().unwrap());
+}
+
+#[test]
+fn wrong_options_are_refused_at_their_word() {
+    let sixteen: Vec<String> = (1..=16).map(|n| format!("127.0.0.{n}")).collect();
+    let too_many = format!("forward . {}", sixteen.join(" "));
+    for (text, at) in [
+        ("forward", "2:1"),
+        ("forward .", "2:1"),
+        ("forward . grpc://192.0.2.1", "2:11"),
+        ("forward . https://192.0.2.1", "2:11"),
+        ("forward . /nowhere/resolv.conf", "2:11"),
+        (too_many.as_str(), "2:167"),
+        ("forward . 192.0.2.1:dns", "2:11"),
+        ("forward . 192.0.2.1 {\npolicy fastest\n}", "3:8"),
+        ("forward . 192.0.2.1 {\nmax_concurrent many\n}", "3:16"),
+        ("forward . 192.0.2.1 {\nmax_concurrent -1\n}", "3:16"),
+        ("forward . 192.0.2.1 {\nmax_fails\n}", "3:1"),
+        ("forward . 192.0.2.1 {\nhealth_check 1s sometimes\n}", "3:17"),
+        ("forward . 192.0.2.1 {\nhealth_check often\n}", "3:14"),
+        ("forward . 192.0.2.1 {\nexpire -1s\n}", "3:8"),
+        ("forward . 192.0.2.1 {\nmax_age 5s\n}", "2:1"),
+        ("forward . 192.0.2.1 {\nread_timeout 0s\n}", "3:14"),
+        ("forward . 192.0.2.1 {\nnext NEVER\n}", "3:6"),
+        ("forward . 192.0.2.1 {\nfailover NOERROR\n}", "3:10"),
+        ("forward . 192.0.2.1 {\nforce_tcp yes\n}", "3:11"),
+        ("forward . 192.0.2.1 {\nexcept\n}", "3:1"),
+        ("forward . 192.0.2.1 {\nresolver example\n}", "3:10"),
+        ("forward . 192.0.2.1 {\nsource_address here\n}", "3:16"),
+        ("forward . 192.0.2.1 {\ntls /nowhere/ca.pem\n}", "3:5"),
+        ("forward . 192.0.2.1 {\ndoh_method GET\n}", "3:1"),
+        ("forward . 192.0.2.1 {\nupstream\n}", "3:1"),
+    ] {
+        let said = fault(text);
+        assert!(said.starts_with(&format!("Corefile:{at}: ")), "{text}: {said}");
+    }
+}
+
+#[test]
+fn all_options_are_known() {
+    let text = "forward . 192.0.2.1 [2001:db8::1]:54 dns://192.0.2.2 {\nexcept a.example b.example\nforce_tcp\nprefer_udp\n\
+                expire 20s\nmax_age 1m\nmax_idle_conns 5\nmax_fails 0\nmax_connect_attempts 3\nread_timeout 1s\n\
+                policy round_robin\nhealth_check 0.5s no_rec domain example.org\nmax_concurrent 1000\nnext NXDOMAIN REFUSED\n\
+                next_on_nodata\nfailover SERVFAIL refused\nfailfast_all_unhealthy_upstreams\nresolver 192.0.2.9\n\
+                source_address 127.0.0.1\ntls_servername dns.example\n}";
+    assert_eq!(block(text).unwrap().chain.len(), 1);
+}

@@ -1,0 +1,341 @@
+//! Name: `loop`
+//!
+//! Description: finds out whether what is sent upstream comes back. At the start, for up to 30 seconds, it asks the server itself
+//! for the HINFO record of a name that nobody can guess. When that name arrives a second time, an upstream leads back here:
+//! queries that would go upstream get SERVFAIL from then on, names of the cluster and of files are answered as before, and the
+//! probe is sent every minute until it comes back no more.
+//!
+//! Syntax:
+//!
+//! ```text
+//! loop
+//! ```
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     loop
+//!     forward . 192.0.2.53
+//! }
+//! ```
+//!
+//! Metrics: `rollcall_loop_detected` {server, zone}: 1 while there is a loop.
+//!
+//! Ready: always.
+//!
+//! Differences: CoreDNS ends its process when it finds a loop, which takes the cluster's names along.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use prometheus::{IntGaugeVec, Opts, Registry};
+
+use super::chain::{Next, Outcome, Plugin, Query};
+use super::names;
+use super::setup::{Context, Task, once, port};
+use super::words;
+use crate::corefile::{Directive, Error, Scheme};
+use crate::wire::message::RecordType;
+use crate::wire::{Failure, Name};
+
+/// The plugin.
+pub(crate) struct Loop {
+    watch: Arc<Watch>,
+}
+
+/// What is known of a loop.
+struct Watch {
+    zone: Name,
+    /// Where the server itself listens; nowhere for encrypted blocks.
+    own: Option<SocketAddr>,
+    /// The server's label in metrics.
+    server: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    /// Names sent not long ago, with how often each arrived; the last one is the newest.
+    probes: Vec<(Name, u32)>,
+    socket: Option<UdpSocket>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Probes are sent until one is answered; begun at the first.
+    Probing(Option<Instant>),
+    /// Probes were answered at this time: a moment later it is over.
+    Answered(Instant),
+    /// Nothing came back.
+    Over,
+    /// There is a loop; the next probe is sent at this time, or the last one is judged.
+    Looping { next: Instant, judging: bool },
+}
+
+const EVERY: Duration = Duration::from_secs(1);
+const PROBING: Duration = Duration::from_secs(30);
+/// How long after an answer a probe may still come back.
+const SETTLE: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(60);
+/// Longer than a forwarded query lives.
+const JUDGE: Duration = Duration::from_secs(6);
+const REMEMBERED: usize = 8;
+
+impl Plugin for Loop {
+    fn name(&self) -> &'static str {
+        "loop"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        let outcome = match self.watch.arrived(query) {
+            Ok(()) => Outcome::Next,
+            Err(failure) => Outcome::Failed("loop", failure),
+        };
+        Box::pin(async { outcome })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+impl Watch {
+    fn new(zone: Name, own: Option<SocketAddr>, server: String) -> Self {
+        let state = State { phase: Phase::Probing(None), probes: Vec::new(), socket: None };
+        Self { zone, own, server, state: Mutex::new(state) }
+    }
+
+    /// Lets a query pass on its way upstream, or not.
+    fn arrived(&self, query: &Query) -> Result<(), Failure> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.phase == Phase::Over {
+            return Ok(());
+        }
+        if query.qtype() == RecordType::HINFO {
+            let name = names::to_wire(&query.name());
+            if let Some((_, count)) = state.probes.iter_mut().find(|(probe, _)| *probe == name) {
+                *count += 1;
+                if *count < 2 {
+                    return Ok(());
+                }
+                if !matches!(state.phase, Phase::Looping { .. }) {
+                    DETECTED.with_label_values(&[&*self.server, &self.zone.to_string()]).set(1);
+                    tracing::error!(
+                        zone = %self.zone,
+                        from = %query.client.peer,
+                        "plugin/loop: an upstream leads back to this server; queries for upstreams of this server block get \
+                         SERVFAIL until it does not, other names are answered: look for the own address or a local stub \
+                         resolver in the resolv.conf that forward names"
+                    );
+                }
+                state.phase = Phase::Looping { next: Instant::now() + AGAIN, judging: false };
+            }
+        }
+        match state.phase {
+            Phase::Looping { .. } => Err(Failure {
+                extended: Some(22),
+                ..Failure::servfail(format!("loop detected for zone {}: its upstream leads back here", self.zone))
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// One step, every second.
+    fn step(&self, now: Instant) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.phase {
+            Phase::Over => {}
+            Phase::Probing(begun) => {
+                let begun = begun.unwrap_or(now);
+                if state.answered() {
+                    state.phase = Phase::Answered(now);
+                } else if now.saturating_duration_since(begun) > PROBING || self.own.is_none() {
+                    state.phase = Phase::Over;
+                } else {
+                    state.phase = Phase::Probing(Some(begun));
+                    self.probe(&mut state);
+                }
+            }
+            Phase::Answered(at) if now.saturating_duration_since(at) < SETTLE => {}
+            Phase::Answered(_) => {
+                (state.phase, state.socket) = (Phase::Over, None);
+            }
+            Phase::Looping { next, .. } if now < next => {}
+            Phase::Looping { judging: false, .. } => {
+                self.probe(&mut state);
+                state.phase = Phase::Looping { next: now + JUDGE, judging: true };
+            }
+            Phase::Looping { judging: true, .. } => {
+                // It arrived here, went upstream and did not come back; one that never arrived says nothing.
+                if state.probes.last().is_some_and(|(_, count)| *count == 1) {
+                    tracing::info!(zone = %self.zone, "plugin/loop: the loop is gone; queries go upstream again");
+                    DETECTED.with_label_values(&[&*self.server, &self.zone.to_string()]).set(0);
+                    (state.phase, state.socket) = (Phase::Over, None);
+                } else {
+                    state.phase = Phase::Looping { next: now + AGAIN, judging: false };
+                }
+            }
+        }
+    }
+
+    /// Sends a probe under a new name: 126 bits that nobody can guess (CVE-2026-26018).
+    fn probe(&self, state: &mut State) {
+        let Some(to) = self.own else { return };
+        let labels = [rand::random::<u64>() >> 1, rand::random::<u64>() >> 1].map(|number| number.to_string());
+        let labels = labels.iter().map(String::as_bytes).chain(self.zone.labels());
+        let Ok(name) = Name::from_labels(labels) else { return };
+        let mut octets = rand::random::<u16>().to_be_bytes().to_vec();
+        octets.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        octets.extend_from_slice(name.as_wire());
+        octets.extend_from_slice(&[0, 13, 0, 1]);
+        if state.probes.len() >= REMEMBERED {
+            state.probes.remove(0);
+        }
+        state.probes.push((name, 0));
+        // One that cannot be sent now is sent again a second later: the listener may not be there yet.
+        let here = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        if state.socket.is_none() {
+            state.socket = UdpSocket::bind(here).and_then(|socket| socket.set_nonblocking(true).map(|()| socket)).ok();
+        }
+        if let Some(socket) = &state.socket {
+            let _ = socket.send_to(&octets, to);
+        }
+    }
+}
+
+impl State {
+    /// Whether a probe was answered.
+    fn answered(&self) -> bool {
+        let (Some(socket), mut buffer) = (&self.socket, [0; 512]) else { return false };
+        while let Ok((length, _)) = socket.recv_from(&mut buffer) {
+            let reply = buffer.get(12..length).unwrap_or_default();
+            if self.probes.iter().any(|(name, _)| reply.starts_with(name.as_wire())) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    words::alone(once(lines)?)?;
+    let key = context.keys.iter().find(|key| key.scheme == Scheme::Dns);
+    let zone = match key.or(context.keys.first()) {
+        Some(key) => key.zone.parse().map_err(|why| key.token.error(format!("`{}` is no zone: {why}", key.zone)))?,
+        None => Name::root(),
+    };
+    let address = context.settings.bind.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let own = key.map(|key| SocketAddr::new(address, port(key, context.host.default_port)));
+    let server = own.map_or_else(String::new, |own| match context.settings.bind.first() {
+        None => format!("dns://:{}", own.port()),
+        Some(_) => format!("dns://{own}"),
+    });
+    let watch = Arc::new(Watch::new(zone, own, server));
+    let probed = watch.clone();
+    context.settings.tasks.push(Task { every: EVERY, run: Arc::new(move |now| probed.step(now)) });
+    Ok(vec![Arc::new(Loop { watch })])
+}
+
+static DETECTED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let opts = Opts::new("rollcall_loop_detected", "1 while an upstream leads back to this server");
+    IntGaugeVec::new(opts, &["server", "zone"]).expect("the name is well-formed")
+});
+
+/// Registers the metrics of the plugin.
+pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
+    registry.register(Box::new(DETECTED.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, fault, query};
+    use super::*;
+
+    fn names_of(watch: &Watch) -> Vec<Name> {
+        watch.state.lock().unwrap().probes.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn arrives(watch: &Watch, name: &Name) -> Result<(), Failure> {
+        watch.arrived(&query(&name.to_string(), RecordType::HINFO))
+    }
+
+    fn server() -> (UdpSocket, Watch) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let own = socket.local_addr().unwrap();
+        (socket, Watch::new("example.org".parse().unwrap(), Some(own), "dns://:53".into()))
+    }
+
+    #[test]
+    fn a_probe_that_comes_back_fails_what_goes_upstream_until_it_comes_back_no_more() {
+        let (socket, watch) = server();
+        let now = Instant::now();
+        watch.step(now);
+        let mut buffer = [0; 512];
+        assert!(socket.recv(&mut buffer).unwrap() > 12, "the probe is sent to the server itself");
+        let probe = names_of(&watch).remove(0);
+        assert!(probe.is_within(&"example.org".parse().unwrap()));
+        assert!(arrives(&watch, &probe).is_ok());
+        assert!(watch.arrived(&query("www.example.org.", RecordType::A)).is_ok());
+        assert_eq!(arrives(&watch, &probe).unwrap_err().rcode.0, 2);
+        let failure = watch.arrived(&query("www.example.org.", RecordType::A)).unwrap_err();
+        assert!(failure.message.contains("loop detected"), "{failure}");
+
+        // A minute later it is tried again, and this time nothing comes back.
+        watch.step(now + AGAIN / 2);
+        assert_eq!(names_of(&watch).len(), 1);
+        watch.step(now + AGAIN + EVERY);
+        let second = names_of(&watch).remove(1);
+        assert_ne!(probe, second);
+        assert!(arrives(&watch, &second).is_ok(), "it goes upstream, to see whether it comes back");
+        assert!(watch.arrived(&query("www.example.org.", RecordType::A)).is_err());
+        watch.step(now + AGAIN + EVERY * 2 + JUDGE);
+        assert!(watch.arrived(&query("www.example.org.", RecordType::A)).is_ok());
+    }
+
+    #[test]
+    fn an_answered_probe_ends_the_watch() {
+        let (socket, watch) = server();
+        let now = Instant::now();
+        watch.step(now);
+        let mut buffer = [0; 512];
+        let (length, from) = socket.recv_from(&mut buffer).unwrap();
+        socket.send_to(&buffer[..length], from).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        watch.step(now + EVERY);
+        watch.step(now + EVERY + SETTLE);
+        assert_eq!(watch.state.lock().unwrap().phase, Phase::Over);
+        let probe = names_of(&watch).remove(0);
+        assert!(arrives(&watch, &probe).is_ok() && arrives(&watch, &probe).is_ok());
+    }
+
+    #[test]
+    fn without_an_answer_probing_ends_after_half_a_minute() {
+        let (_socket, watch) = server();
+        let now = Instant::now();
+        for second in 0..=31 {
+            watch.step(now + EVERY * second);
+        }
+        assert_eq!(watch.state.lock().unwrap().phase, Phase::Over);
+        assert!(names_of(&watch).len() <= REMEMBERED);
+    }
+
+    #[test]
+    fn names_that_others_ask_for_are_no_probes() {
+        let (_socket, watch) = server();
+        watch.step(Instant::now());
+        for _ in 0..5 {
+            assert!(watch.arrived(&query("1.2.example.org.", RecordType::HINFO)).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_directive_stands_alone_and_brings_a_task() {
+        let block = block("loop").unwrap();
+        assert_eq!(block.settings.tasks.len(), 1);
+        assert!(fault("loop twice").starts_with("Corefile:2:6: "));
+        assert!(fault("loop\nloop").starts_with("Corefile:3:1: "));
+    }
+}
