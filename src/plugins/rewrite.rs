@@ -1,0 +1,189 @@
+//! Name: `rewrite`
+//!
+//! Description: changes a query on its way in, and the answer on its way back.
+//!
+//! Syntax:
+//!
+//! ```text
+//! rewrite [continue|stop] name [exact|prefix|suffix|substring|regex] FROM TO [answer auto|answer name|value FROM TO]...
+//! rewrite [continue|stop] type|class FROM TO
+//! rewrite [continue|stop] ttl [MATCH] NAME SECONDS|MIN-MAX
+//! rewrite [continue|stop] rcode [MATCH] NAME FROM TO
+//! rewrite [continue|stop] cname [MATCH] FROM TO
+//! rewrite [continue|stop] edns0 local set|append|replace|unset CODE [VALUE] [revert]
+//! rewrite [continue|stop] edns0 nsid set|append|replace|unset [revert]
+//! rewrite [continue|stop] edns0 subnet set|append|replace|unset [V4BITS V6BITS] [revert]
+//! ```
+//!
+//! A rule may stand in a block, one line for the rule and one for each `answer`. The first rule that applies ends the
+//! rewriting, unless it says `continue`. A regular expression has groups `{1}`, `{2}`… in TO. `exact` puts the names of the
+//! answer back by itself, the others with `answer auto`. The question goes back as it came, always.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     rewrite name shop.example.org web.default.svc.cluster.local
+//!     rewrite name suffix .corp.example.org .default.svc.cluster.local answer auto
+//!     rewrite ttl suffix .example.org. 60-300
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always.
+//!
+//! Differences: names put back have the spelling of the question.
+
+mod edns;
+mod matcher;
+mod rules;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::chain::{Next, Outcome, Plugin, Query};
+use super::kubernetes::append;
+use super::names;
+use super::setup::Context;
+use crate::corefile::{Directive, Error, Token};
+use crate::wire::message::{Message, MessageName, RData, Record, RecordType, rdata};
+use crate::wire::{Failure, Name, Rcode};
+use rules::{Back, Rewritten, Rule};
+
+/// The plugin: all rules of a server block, in their order.
+pub(crate) struct Rewrite {
+    rules: Vec<(Rule, Mode)>,
+}
+
+/// What happens after a rule that applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Stop,
+    Continue,
+}
+
+impl Plugin for Rewrite {
+    fn name(&self) -> &'static str {
+        "rewrite"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let (queries, edns) = (query.request.queries.clone(), query.request.edns.clone());
+            let mut back = Vec::new();
+            for (rule, mode) in &self.rules {
+                match rule.apply(query) {
+                    Ok(Rewritten::No) => continue,
+                    Ok(Rewritten::Yes(rule)) => back.extend(rule),
+                    Err(why) => {
+                        let name = names::text(&query.name());
+                        let why = format!("plugin/rewrite: {name} cannot be rewritten: {why}");
+                        query.request.queries = queries;
+                        return Outcome::Failed(
+                            "rewrite",
+                            Failure { rcode: Rcode::REFUSED, extended: None, message: why },
+                        );
+                    }
+                }
+                if *mode == Mode::Stop {
+                    break;
+                }
+            }
+            let changed = query.request.queries != queries || query.request.edns != edns;
+            if back.is_empty() && !changed {
+                return Outcome::Next;
+            }
+            let mut outcome = next.run(&mut *query).await;
+            let asked = query.qtype();
+            query.request.queries.clone_from(&queries);
+            if let Outcome::Failed(_, failure) = &mut outcome {
+                for rule in &back {
+                    if let Back::Rcode { from, to } = rule
+                        && u16::from(*from) == failure.rcode.0
+                    {
+                        failure.rcode = (*to).into();
+                    }
+                }
+            }
+            if let Outcome::Reply(reply) = &mut outcome
+                && let Ok(message) = reply.message()
+            {
+                message.queries.clone_from(&queries);
+                if edns.is_none() {
+                    message.edns = None;
+                }
+                let spelled = queries.first().map(|question| question.name.clone());
+                for rule in back.iter().rev() {
+                    match rule {
+                        Back::Cname { from, to } => retarget(message, query, asked, from, to).await,
+                        rule => rule.put_back(message, spelled.as_ref()),
+                    }
+                }
+            }
+            outcome
+        })
+    }
+
+    fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
+        self.rules.iter().find_map(|(rule, _)| rule.concerns(cluster_zones))
+    }
+}
+
+/// Lets a CNAME lead elsewhere: what stood behind it makes room for what the new target has.
+async fn retarget(message: &mut Message, query: &Query, qtype: RecordType, from: &matcher::Matcher, to: &str) {
+    let found = message.answers.iter().position(|record| match &record.data {
+        RData::CNAME(target) => from.rewrite(&names::text(target), to).is_some(),
+        _ => false,
+    });
+    let Some(at) = found else { return };
+    let Some(record) = message.answers.get_mut(at) else { return };
+    let RData::CNAME(target) = &record.data else { return };
+    let Some(new) = from.rewrite(&names::text(target), to).and_then(|name| names::parse(&name).ok()) else { return };
+    record.data = RData::CNAME(rdata::CNAME(new.clone()));
+    message.answers.truncate(at + 1);
+    if qtype == RecordType::CNAME {
+        return;
+    }
+    match query.resolver.lookup(query, &new, qtype).await {
+        Outcome::Reply(mut reply) => {
+            if let Ok(found) = reply.message() {
+                message.authorities.clear();
+                append(message, found);
+            }
+        }
+        Outcome::Failed(_, failure) => message.metadata.response_code = failure.rcode.into(),
+        Outcome::Next | Outcome::Drop => {}
+    }
+}
+
+//----------- Setup ----------------------------------------------------------
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let mut rules = Vec::new();
+    for line in lines {
+        let mut words: Vec<&Token> = line.arguments.iter().collect();
+        for inner in line.lines() {
+            inner.no_body()?;
+            words.push(&inner.name);
+            words.extend(&inner.arguments);
+        }
+        let mut rest = words.as_slice();
+        let mut mode = Mode::Stop;
+        if let Some((word, after)) = rest.split_first()
+            && matches!(word.text.as_str(), "continue" | "stop")
+        {
+            mode = if word.text == "continue" { Mode::Continue } else { Mode::Stop };
+            rest = after;
+        }
+        let rule = Rule::read(&line.name, rest)?;
+        context.settings.diverts.extend(rule.diverts());
+        rules.push((rule, mode));
+    }
+    Ok(vec![Arc::new(Rewrite { rules })])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! EDNS options put into a query, changed or taken out.
+
+use std::net::IpAddr;
+
+use super::super::chain::Query;
+use super::super::record::hex_octets;
+use super::super::{names, words};
+use super::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDPayload};
+use crate::corefile::{Error, Token};
+use crate::wire::message::MessageEdns;
+
+/// `edns0 …`.
+#[derive(Debug)]
+pub(super) struct Edns0 {
+    action: Action,
+    option: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    /// Puts the option in, instead of the present one.
+    Set,
+    /// Puts the option in where there is none.
+    Append,
+    /// Changes the option where there is one.
+    Replace,
+    /// Takes the option out.
+    Unset,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Local(u16, Value),
+    Nsid,
+    Subnet(u8, u8),
+}
+
+#[derive(Debug)]
+enum Value {
+    Octets(Vec<u8>),
+    /// `{qname}` and the like, without braces.
+    Variable(String),
+}
+
+const VARIABLES: [&str; 7] = ["qname", "qtype", "client_ip", "client_port", "protocol", "server_ip", "server_port"];
+
+impl Edns0 {
+    /// Reads what follows `edns0`.
+    pub(super) fn read(at: &Token, words: &[&Token]) -> Result<Self, Error> {
+        // The options of an answer are the server's own, so there is nothing to revert.
+        let words = match words {
+            [rest @ .., last] if last.text == "revert" => rest,
+            all => all,
+        };
+        let [kind, action, rest @ ..] = words else {
+            return Err(at.error("rewrite edns0 needs local, nsid or subnet, then set, append, replace or unset"));
+        };
+        let action = match action.text.as_str() {
+            "set" => Action::Set,
+            "append" => Action::Append,
+            "replace" => Action::Replace,
+            "unset" => Action::Unset,
+            other => return Err(action.error(format!("`{other}` is none of set, append, replace, unset"))),
+        };
+        let option = match (kind.text.as_str(), rest) {
+            ("local", [code]) if action == Action::Unset => Kind::Local(read_code(code)?, Value::Octets(Vec::new())),
+            ("local", [code, value]) => Kind::Local(read_code(code)?, read_value(value)?),
+            ("local", _) => return Err(kind.error("rewrite edns0 local needs CODE VALUE")),
+            ("nsid", []) => Kind::Nsid,
+            ("subnet", []) if action == Action::Unset => Kind::Subnet(0, 0),
+            ("subnet", [v4, v6]) => Kind::Subnet(words::number(v4, 0..=32)?, words::number(v6, 0..=128)?),
+            ("subnet", _) => return Err(kind.error("rewrite edns0 subnet needs the bits for IPv4 and for IPv6")),
+            ("nsid", [extra, ..]) => return Err(extra.error("rewrite edns0 nsid takes no value")),
+            (other, _) => return Err(kind.error(format!("`{other}` is none of local, nsid, subnet"))),
+        };
+        Ok(Self { action, option })
+    }
+
+    /// Changes the options of a query; says whether it did.
+    pub(super) fn apply(&self, query: &mut Query) -> bool {
+        let code = match &self.option {
+            Kind::Local(code, _) => EdnsCode::from(*code),
+            Kind::Nsid => EdnsCode::NSID,
+            Kind::Subnet(..) => EdnsCode::Subnet,
+        };
+        let there = query.request.edns.as_ref().is_some_and(|edns| edns.option(code).is_some());
+        let change = match self.action {
+            Action::Set => true,
+            Action::Append => !there,
+            Action::Replace | Action::Unset => there,
+        };
+        if !change {
+            return false;
+        }
+        let option = match self.action {
+            Action::Unset => None,
+            _ => match self.make(query) {
+                Some(option) => Some(option),
+                None => return false,
+            },
+        };
+        let edns = query.request.edns.get_or_insert_with(MessageEdns::new);
+        edns.options_mut().remove(code);
+        if let Some(option) = option {
+            edns.options_mut().insert(option);
+        }
+        true
+    }
+
+    fn make(&self, query: &Query) -> Option<EdnsOption> {
+        match &self.option {
+            Kind::Local(code, Value::Octets(octets)) => Some(EdnsOption::Unknown(*code, octets.clone())),
+            Kind::Local(code, Value::Variable(name)) => Some(EdnsOption::Unknown(*code, variable(name, query)?)),
+            Kind::Nsid => NSIDPayload::new(Vec::new()).ok().map(EdnsOption::NSID),
+            Kind::Subnet(v4, v6) => {
+                let address = query.client.peer.ip().to_canonical();
+                let bits = if address.is_ipv4() { *v4 } else { *v6 };
+                let network = ipnet::IpNet::new(address, bits).ok()?.network();
+                Some(EdnsOption::Subnet(ClientSubnet::new(network, bits, 0)))
+            }
+        }
+    }
+}
+
+fn variable(name: &str, query: &Query) -> Option<Vec<u8>> {
+    let octets = |address: IpAddr| match address.to_canonical() {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    Some(match name {
+        "qname" => names::text(&query.name()).into_bytes(),
+        "qtype" => u16::from(query.qtype()).to_be_bytes().to_vec(),
+        "client_ip" => octets(query.client.peer.ip()),
+        "client_port" => query.client.peer.port().to_be_bytes().to_vec(),
+        "protocol" => query.client.transport.label().as_bytes().to_vec(),
+        "server_ip" => octets(query.client.local.ip()),
+        "server_port" => query.client.local.port().to_be_bytes().to_vec(),
+        label => query.metadata.get(label)?.clone().into_bytes(),
+    })
+}
+
+fn read_code(word: &Token) -> Result<u16, Error> {
+    let code = match word.text.strip_prefix("0x") {
+        Some(hex) => u16::from_str_radix(hex, 16),
+        None => word.text.parse(),
+    };
+    code.map_err(|_| word.error(format!("`{}` is no option code from 0 to 65535 or 0xffff", word.text)))
+}
+
+fn read_value(word: &Token) -> Result<Value, Error> {
+    if let Some(name) = word.text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        if !VARIABLES.contains(&name) && !name.contains('/') {
+            let known = VARIABLES.join("}, {");
+            return Err(
+                word.error(format!("`{}` is no variable; there are {{{known}}} and {{LABEL}} of metadata", word.text))
+            );
+        }
+        return Ok(Value::Variable(name.to_owned()));
+    }
+    match word.text.strip_prefix("0x") {
+        Some(hex) => hex_octets(hex)
+            .map(Value::Octets)
+            .ok_or_else(|| word.error(format!("`{}` is not in hexadecimal", word.text))),
+        None => Ok(Value::Octets(word.text.clone().into_bytes())),
+    }
+}

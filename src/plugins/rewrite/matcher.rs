@@ -1,0 +1,109 @@
+//! How a rule finds a name, and what it makes of it.
+
+use regex::Regex;
+
+use crate::corefile::{Error, Token};
+use crate::wire::Name;
+
+use super::super::words;
+
+/// Finds names in lower case with a final dot.
+#[derive(Clone, Debug)]
+pub(crate) enum Matcher {
+    /// The whole name.
+    Exact(String),
+    /// Its beginning.
+    Prefix(String),
+    /// Its end.
+    Suffix(String),
+    /// Some part.
+    Substring(String),
+    /// A regular expression anywhere in it; what it makes replaces the whole name.
+    Regex(Regex),
+}
+
+impl Matcher {
+    /// Reads `[exact|prefix|suffix|substring|regex] FROM`; gives the words after it.
+    pub(crate) fn read<'w, 'd>(
+        at: &Token,
+        words: &'w [&'d Token],
+        following: usize,
+    ) -> Result<(Self, &'w [&'d Token]), Error> {
+        const KINDS: [&str; 5] = ["exact", "prefix", "suffix", "substring", "regex"];
+        let missing = || at.error("rewrite needs a name to match, and more words after it");
+        // Without a kind the name itself stands here, even when it looks like one.
+        let (kind, rest) = match words.split_first() {
+            Some((kind, rest)) if KINDS.contains(&kind.text.to_lowercase().as_str()) && rest.len() > following => {
+                (kind.text.to_lowercase(), rest)
+            }
+            _ => ("exact".to_owned(), words),
+        };
+        let (from, rest) = rest.split_first().ok_or_else(missing)?;
+        if rest.len() < following {
+            return Err(from.error(format!("rewrite needs {following} more word(s) after `{}`", from.text)));
+        }
+        let text = from.text.to_lowercase();
+        let matcher = match kind.as_str() {
+            "exact" => {
+                let name: Name =
+                    text.parse().map_err(|why| from.error(format!("`{}` is no name: {why}", from.text)))?;
+                Self::Exact(name.to_string())
+            }
+            "prefix" => Self::Prefix(text),
+            "suffix" => Self::Suffix(absolute(&text)),
+            "substring" => Self::Substring(text),
+            _ => Self::Regex(words::regex(from)?),
+        };
+        Ok((matcher, rest))
+    }
+
+    /// Whether a name is found.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(from) => name == from,
+            Self::Prefix(from) => name.starts_with(from.as_str()),
+            Self::Suffix(from) => name.ends_with(from.as_str()),
+            Self::Substring(from) => name.contains(from.as_str()),
+            Self::Regex(regex) => regex.is_match(name),
+        }
+    }
+
+    /// What a name becomes; `None` when it is not found.
+    pub(crate) fn rewrite(&self, name: &str, to: &str) -> Option<String> {
+        match self {
+            Self::Exact(from) => (name == from).then(|| absolute(to)),
+            Self::Prefix(from) => name.strip_prefix(from.as_str()).map(|rest| format!("{to}{rest}")),
+            Self::Suffix(from) => name.strip_suffix(from.as_str()).map(|rest| format!("{rest}{}", absolute(to))),
+            Self::Substring(from) => name.contains(from.as_str()).then(|| name.replace(from.as_str(), to)),
+            Self::Regex(regex) => by_groups(regex, name, to),
+        }
+    }
+
+    /// Whether some cluster name may be found, as far as can be told.
+    pub(crate) fn may_hold(&self, zones: &[Name]) -> bool {
+        match self {
+            // Its one name takes the chain by itself.
+            Self::Exact(_) => false,
+            Self::Suffix(from) => match from.trim_start_matches('.').parse::<Name>() {
+                Ok(suffix) => zones.iter().any(|zone| suffix.is_within(zone) || zone.is_within(&suffix)),
+                Err(_) => true,
+            },
+            Self::Prefix(_) | Self::Substring(_) | Self::Regex(_) => true,
+        }
+    }
+}
+
+/// With a final dot.
+pub(crate) fn absolute(name: &str) -> String {
+    if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
+}
+
+/// The replacement with its groups filled in, when the expression is found.
+pub(crate) fn by_groups(regex: &Regex, name: &str, to: &str) -> Option<String> {
+    let captures = regex.captures(name)?;
+    let mut text = to.to_owned();
+    for (index, group) in captures.iter().enumerate() {
+        text = text.replace(&format!("{{{index}}}"), group.map_or("", |group| group.as_str()));
+    }
+    Some(absolute(&text))
+}

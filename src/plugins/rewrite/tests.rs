@@ -1,0 +1,222 @@
+use std::sync::Mutex;
+
+use super::super::chain::Reply;
+use super::super::setup::Block;
+use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
+use super::*;
+use crate::wire::message::ResponseCode;
+
+/// Answers each name with what it has, after a rewrite has found it; remembers the last query.
+struct Zone(Vec<Record>, Mutex<Option<Message>>);
+
+impl Zone {
+    fn new(text: &str) -> Arc<Self> {
+        Arc::new(Self(Answers::with(text).answers, Mutex::default()))
+    }
+}
+
+impl Plugin for Zone {
+    fn name(&self) -> &'static str {
+        "zone"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            *self.1.lock().unwrap() = Some(query.request.clone());
+            let mut message = query.reply_message();
+            message.answers = self.0.iter().filter(|record| record.name == query.name()).cloned().collect();
+            if message.answers.is_empty() {
+                message.metadata.response_code = ResponseCode::NXDomain;
+            }
+            Outcome::Reply(Reply::from_message("zone", message))
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+fn chain(rules: &str, zone: &Arc<Zone>) -> Vec<Arc<dyn Plugin>> {
+    let mut chain = block(rules).unwrap().chain;
+    chain.push(zone.clone());
+    chain
+}
+
+fn ask(rules: &str, zone: &str, name: &str) -> Vec<String> {
+    let reply = message(run(&chain(rules, &Zone::new(zone)), &mut query(name, RecordType::A)));
+    let question = reply.queries.first().unwrap();
+    assert_eq!((question.name.to_ascii().as_str(), question.query_type), (name, RecordType::A));
+    lines(&reply.answers)
+}
+
+const WEB: &str = "web.default.svc.cluster.local. 30 IN A 10.96.0.80";
+
+#[test]
+fn exact_rules_put_names_back_by_themselves_in_the_spelling_asked() {
+    let rules = "rewrite name shop.corp.example web.default.svc.cluster.local";
+    assert_eq!(ask(rules, WEB, "Shop.Corp.Example."), ["Shop.Corp.Example. 30 IN A 10.96.0.80"]);
+    assert_eq!(ask(rules, WEB, "x.shop.corp.example."), [""; 0]);
+    let srv = "kubia.default.svc.cluster.local. 30 IN SRV 0 33 80 kubia-0.kubia.default.svc.cluster.local.";
+    let rules = "rewrite name exact peers.corp.example kubia.default.svc.cluster.local";
+    let line = "peers.corp.example. 30 IN SRV 0 33 80 kubia-0.peers.corp.example.";
+    assert_eq!(ask(rules, srv, "peers.corp.example."), [line]);
+}
+
+#[test]
+fn suffixes_prefixes_and_parts_are_rewritten() {
+    for (rules, name, line) in [
+        (
+            "rewrite name suffix .corp.example .default.svc.cluster.local answer auto",
+            "web.corp.example.",
+            "web.corp.example. 30 IN A 10.96.0.80",
+        ),
+        (
+            "rewrite stop {\nname suffix .corp.example. .default.svc.cluster.local.\nanswer auto\n}",
+            "web.corp.example.",
+            "web.corp.example. 30 IN A 10.96.0.80",
+        ),
+        (
+            "rewrite name prefix old-web. web. answer auto",
+            "old-web.default.svc.cluster.local.",
+            "old-web.default.svc.cluster.local. 30 IN A 10.96.0.80",
+        ),
+        ("rewrite name substring .service. .svc.", "web.default.service.cluster.local.", WEB),
+    ] {
+        assert_eq!(ask(rules, WEB, name), [line], "{rules}");
+    }
+    let rules = "rewrite name suffix .corp.example .default.svc.cluster.local answer auto";
+    assert!(ask(rules, WEB, "web.notcorp.example.").is_empty());
+}
+
+#[test]
+fn regular_expressions_have_groups_and_answers_of_their_own() {
+    let by_hand = "rewrite stop {\nname regex ^([a-z]+)-([a-z]+)\\.corp\\.example\\.$ {1}.{2}.svc.cluster.local\n\
+                   answer name ^([a-z]+)\\.([a-z]+)\\.svc\\.cluster\\.local\\.$ {1}-{2}.corp.example\n}";
+    assert_eq!(ask(by_hand, WEB, "web-default.corp.example."), ["web-default.corp.example. 30 IN A 10.96.0.80"]);
+    let auto = "rewrite name regex (.*)\\.my\\.example {1}.default.svc.cluster.local answer auto";
+    assert_eq!(ask(auto, WEB, "WEB.MY.example."), ["WEB.MY.example. 30 IN A 10.96.0.80"]);
+    let both = "rewrite continue name regex ^(.*)\\.step\\.example\\.$ {1}.next.example.\n\
+                rewrite name regex ^a\\.next\\.example\\.$ who.last.example. answer name who\\.last\\.example a.last.example";
+    assert_eq!(
+        ask(both, "who.last.example. 5 IN A 192.0.2.1", "a.step.example."),
+        ["a.last.example. 5 IN A 192.0.2.1"]
+    );
+    let value = "rewrite name a.example b.example answer value (.*)\\.inner\\.example {1}.outer.example";
+    let srv = "b.example. 5 IN SRV 0 0 80 x.inner.example.";
+    assert_eq!(ask(value, srv, "a.example."), ["b.example. 5 IN SRV 0 0 80 x.outer.example."]);
+}
+
+#[test]
+fn ttls_are_set_and_kept_within_bounds() {
+    for (ttl, range, becomes) in
+        [(300, "15", 15), (1000, "60-120", 120), (10, "60-120", 60), (300, "-40", 40), (5, "50-", 50)]
+    {
+        let zone = format!("a.range.example. {ttl} IN A 192.0.2.1");
+        let rules = format!("rewrite ttl suffix .range.example. {range}");
+        assert_eq!(ask(&rules, &zone, "a.range.example."), [format!("a.range.example. {becomes} IN A 192.0.2.1")]);
+    }
+    assert_eq!(
+        ask("rewrite ttl b.example 7", "a.example. 30 IN A 192.0.2.1", "a.example."),
+        ["a.example. 30 IN A 192.0.2.1"]
+    );
+}
+
+#[test]
+fn types_classes_codes_and_targets_are_rewritten() {
+    let zone = Zone::new(
+        "a.example. 5 IN MX 10 mx.example.\nalias.example. 5 IN CNAME www.example.\nalias.example. 5 IN A 192.0.2.9",
+    );
+    let rules = "rewrite continue type HINFO MX\nrewrite continue rcode suffix .soft.example. NXDOMAIN NOERROR\n\
+                 rewrite continue cname exact www.example. who.example.";
+    let chain = chain(rules, &zone);
+    let reply = message(run(&chain, &mut query("a.example.", RecordType::HINFO)));
+    assert_eq!(reply.queries.first().unwrap().query_type, RecordType::HINFO);
+    assert_eq!(lines(&reply.answers), ["a.example. 5 IN MX 10 mx.example."]);
+    let reply = message(run(&chain, &mut query("x.soft.example.", RecordType::A)));
+    assert_eq!(reply.metadata.response_code, ResponseCode::NoError);
+    let reply = message(run(&chain, &mut query("x.hard.example.", RecordType::A)));
+    assert_eq!(reply.metadata.response_code, ResponseCode::NXDomain);
+    let mut asked = query("alias.example.", RecordType::A);
+    asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::with("who.example. 5 IN A 192.0.2.1"))]));
+    let reply = message(run(&chain, &mut asked));
+    assert_eq!(lines(&reply.answers), ["alias.example. 5 IN CNAME who.example.", "who.example. 5 IN A 192.0.2.1"]);
+}
+
+#[test]
+fn a_failure_gets_its_new_code_too() {
+    let chain = block("rewrite rcode exact a.example SERVFAIL NXDOMAIN\nkubernetes example.org").unwrap().chain;
+    let mut asked = query("a.example.", RecordType::A);
+    asked.request.queries.first_mut().unwrap().query_class = crate::wire::message::DNSClass::CH;
+    let Outcome::Failed(_, failure) = run(&chain, &mut asked) else { panic!("answered") };
+    assert_eq!(failure.rcode, Rcode::NXDOMAIN);
+}
+
+#[test]
+fn edns_options_are_put_into_the_query_and_not_into_the_answer() {
+    let zone = Zone::new(WEB);
+    let rules = "rewrite continue edns0 local set 0xffee 0x61626364\nrewrite continue edns0 local append 65519 {client_port}\n\
+                 rewrite edns0 subnet set 24 56";
+    let chain = chain(rules, &zone);
+    let reply = message(run(&chain, &mut query("web.default.svc.cluster.local.", RecordType::A)));
+    assert!(reply.edns.is_none());
+    let sent = zone.1.lock().unwrap().clone().unwrap().edns.unwrap();
+    let option = |code: u16| sent.option(code.into()).cloned();
+    assert_eq!(option(65518), Some(rdata::opt::EdnsOption::Unknown(65518, b"abcd".to_vec())));
+    assert_eq!(option(65519), Some(rdata::opt::EdnsOption::Unknown(65519, 40212u16.to_be_bytes().to_vec())));
+    let Some(rdata::opt::EdnsOption::Subnet(subnet)) = option(8) else { panic!("no subnet") };
+    assert_eq!((subnet.addr().to_string().as_str(), subnet.source_prefix()), ("127.0.0.0", 24));
+    let mut asked = query_edns("web.default.svc.cluster.local.", RecordType::A, 1232, false);
+    assert!(message(run(&chain, &mut asked)).edns.is_some());
+}
+
+#[test]
+fn only_rules_that_may_match_cluster_names_stand_in_the_way() {
+    let fast = |rules: &str| block(&format!("{rules}\nkubernetes cluster.local")).unwrap().fast().is_ok();
+    assert!(fast("rewrite name shop.corp.example web.default.svc.cluster.local"));
+    assert!(fast("rewrite name suffix .corp.example .svc.cluster.local"));
+    assert!(
+        fast("rewrite type HINFO MX") && fast("rewrite edns0 nsid set") && fast("rewrite cname a.example b.example")
+    );
+    assert!(!fast("rewrite name suffix .local .example"));
+    assert!(!fast("rewrite name regex x y") && !fast("rewrite ttl substring a 5"));
+    let diverts = |rules: &str| block(rules).unwrap().settings.diverts.len();
+    assert_eq!((diverts("rewrite name a.cluster.local b.example"), diverts("rewrite type A AAAA")), (1, 1));
+}
+
+#[test]
+fn broken_rules_are_refused_at_their_word() {
+    for (rule, column) in [
+        ("rewrite", 1),
+        ("rewrite continue", 1),
+        ("rewrite nothing a b", 9),
+        ("rewrite name a.example", 14),
+        ("rewrite name regex (a b", 20),
+        ("rewrite name a b question", 18),
+        ("rewrite name a b answer", 18),
+        ("rewrite type A", 9),
+        ("rewrite type A XX", 16),
+        ("rewrite class IN XX", 18),
+        ("rewrite ttl a.example soon", 23),
+        ("rewrite ttl a.example 9-5", 23),
+        ("rewrite rcode a.example SERVFAIL NOTHING", 34),
+        ("rewrite edns0 local set many x", 25),
+        ("rewrite edns0 local set 1 {nothing}", 27),
+        ("rewrite edns0 local put 1 x", 21),
+        ("rewrite edns0 subnet set 33 56", 26),
+    ] {
+        assert!(fault(rule).starts_with(&format!("Corefile:2:{column}:")), "{rule}: {}", fault(rule));
+    }
+}
+
+#[test]
+fn a_name_that_grows_too_long_is_refused() {
+    let long = format!("rewrite name prefix a. {}", "b.".repeat(120));
+    let block: Block = block(&format!("{long}\nwhoami")).unwrap();
+    let Outcome::Failed("rewrite", failure) =
+        run(&block.chain, &mut query("a.example.example.example.", RecordType::A))
+    else {
+        panic!("answered")
+    };
+    assert_eq!(failure.rcode, Rcode::REFUSED);
+}
