@@ -2,24 +2,36 @@
 
 use super::setup::Setup;
 use super::{
-    bind, cache, debug, errors, forward, health, hosts, kubernetes, loadbalance, log, loop_, minimal, nsid, prometheus,
-    ready, reload, template, whoami,
+    any, bind, bufsize, cache, chaos, debug, errors, forward, header, health, hosts, kubernetes, loadbalance, local,
+    log, loop_, metadata, minimal, multisocket, nsid, pprof, prometheus, ready, reload, rewrite, template, timeouts,
+    tls, whoami,
 };
 use crate::corefile::{Error, Token};
 
 /// Directives with their setup, in CoreDNS's order. The order in the Corefile means nothing.
 pub(crate) const TABLE: &[(&str, Setup)] = &[
+    ("metadata", metadata::setup),
+    ("timeouts", timeouts::setup),
+    ("multisocket", multisocket::setup),
     ("reload", reload::setup),
     ("nsid", nsid::setup),
+    ("bufsize", bufsize::setup),
     ("bind", bind::setup),
     ("debug", debug::setup),
     ("ready", ready::setup),
     ("health", health::setup),
+    ("pprof", pprof::setup),
     ("prometheus", prometheus::setup),
     ("errors", errors::setup),
     ("log", log::setup),
+    ("local", local::setup),
+    ("any", any::setup),
+    ("chaos", chaos::setup),
     ("loadbalance", loadbalance::setup),
+    ("rewrite", rewrite::setup),
     ("cache", cache::setup),
+    ("header", header::setup),
+    ("tls", tls::setup),
     ("minimal", minimal::setup),
     ("template", template::setup),
     ("hosts", hosts::setup),

@@ -1,0 +1,56 @@
+//! Name: `bufsize`
+//!
+//! Description: bounds the size of answers over UDP.
+//!
+//! Syntax:
+//!
+//! ```text
+//! bufsize [OCTETS]
+//! ```
+//!
+//! 1232 octets unless given, from 512 to 4096. A client that takes less gets less.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     bufsize 1100
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always.
+//!
+//! Differences: the size that is announced to other servers is not changed by it.
+
+use std::sync::Arc;
+
+use super::chain::Plugin;
+use super::setup::{Context, once};
+use super::words;
+use crate::corefile::{Directive, Error};
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let directive = once(lines)?;
+    let size = match directive.arguments.as_slice() {
+        [] => 1232,
+        _ => words::number(words::value(directive, "a number of octets")?, 512..=4096)?,
+    };
+    context.settings.bufsize = Some(size);
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, fault};
+
+    #[test]
+    fn the_size_has_a_default_and_bounds() {
+        assert_eq!(block("bufsize").unwrap().settings.bufsize, Some(1232));
+        assert_eq!(block("bufsize 800").unwrap().settings.bufsize, Some(800));
+        assert!(fault("bufsize 511").starts_with("Corefile:2:9:"));
+        assert!(fault("bufsize 4097").starts_with("Corefile:2:9:"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Name: `header`
+//!
+//! Description: sets flags of queries and answers.
+//!
+//! Syntax:
+//!
+//! ```text
+//! header {
+//!     query set|clear FLAG...
+//!     response set|clear FLAG...
+//! }
+//! ```
+//!
+//! Flags are `aa`, `ra` and `rd`. Lines without `query` or `response` are for the response.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     header {
+//!         response set ra
+//!     }
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always.
+//!
+//! Differences: none.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::chain::{Next, Outcome, Plugin, Query};
+use super::setup::{Context, once};
+use super::words;
+use crate::corefile::{Directive, Error};
+use crate::wire::Name;
+use crate::wire::message::Message;
+
+/// The plugin.
+pub(crate) struct Header {
+    query: Vec<Change>,
+    response: Vec<Change>,
+}
+
+type Change = (Flag, bool);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flag {
+    Authoritative,
+    RecursionAvailable,
+    RecursionDesired,
+}
+
+fn apply(changes: &[Change], message: &mut Message) {
+    for (flag, value) in changes {
+        let place = match flag {
+            Flag::Authoritative => &mut message.metadata.authoritative,
+            Flag::RecursionAvailable => &mut message.metadata.recursion_available,
+            Flag::RecursionDesired => &mut message.metadata.recursion_desired,
+        };
+        *place = *value;
+    }
+}
+
+impl Plugin for Header {
+    fn name(&self) -> &'static str {
+        "header"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            apply(&self.query, &mut query.request);
+            let mut outcome = next.run(query).await;
+            if let Outcome::Reply(reply) = &mut outcome
+                && let Ok(message) = reply.message()
+            {
+                apply(&self.response, message);
+            }
+            outcome
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        Some("flags of answers are set".into())
+    }
+}
+
+pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let directive = once(lines)?;
+    directive.no_arguments()?;
+    let mut header = Header { query: Vec::new(), response: Vec::new() };
+    for line in directive.lines() {
+        line.no_body()?;
+        let words: Vec<_> = std::iter::once(&line.name).chain(&line.arguments).collect();
+        let (changes, rest) = match words.as_slice() {
+            [word, rest @ ..] if word.text == "query" => (&mut header.query, rest),
+            [word, rest @ ..] if word.text == "response" => (&mut header.response, rest),
+            all => (&mut header.response, all),
+        };
+        let (value, flags) = match rest {
+            [word, flags @ ..] if word.text == "set" && !flags.is_empty() => (true, flags),
+            [word, flags @ ..] if word.text == "clear" && !flags.is_empty() => (false, flags),
+            [word, _, ..] => return Err(word.error(format!("`{}` is neither set nor clear", word.text))),
+            _ => {
+                return Err(words::unknown(line, "header", &["query", "response", "each with set FLAG or clear FLAG"]));
+            }
+        };
+        for flag in flags {
+            changes.push(match flag.text.to_lowercase().as_str() {
+                "aa" => (Flag::Authoritative, value),
+                "ra" => (Flag::RecursionAvailable, value),
+                "rd" => (Flag::RecursionDesired, value),
+                _ => return Err(flag.error(format!("`{}` is none of aa, ra, rd", flag.text))),
+            });
+        }
+    }
+    if header.query.is_empty() && header.response.is_empty() {
+        return Err(directive.name.error("header needs a block with query or response"));
+    }
+    Ok(vec![Arc::new(header)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, fault, message, query, run};
+    use crate::wire::message::RecordType;
+
+    #[test]
+    fn flags_are_set_and_cleared_both_ways() {
+        let chain = block("header {\nresponse set ra\nresponse clear aa\nquery clear rd\n}\nwhoami").unwrap().chain;
+        let reply = message(run(&chain, &mut query("a.example.", RecordType::A))).metadata;
+        assert!(reply.recursion_available && !reply.authoritative && !reply.recursion_desired);
+    }
+
+    #[test]
+    fn wrong_flags_are_refused() {
+        assert!(fault("header {\nresponse set tc\n}").starts_with("Corefile:3:14:"));
+        assert!(fault("header {\nresponse put ra\n}").starts_with("Corefile:3:10:"));
+        assert!(fault("header").starts_with("Corefile:2:1:"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Name: `metadata`
+//!
+//! Description: lets plugins say what they know of a query, for `log`, `template`, `rewrite` and `view`.
+//!
+//! Syntax:
+//!
+//! ```text
+//! metadata [ZONES...]
+//! ```
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     metadata
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always.
+//!
+//! Differences: none.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::chain::{Next, Outcome, Plugin, Query};
+use super::names::{self, Zones};
+use super::setup::{Context, once};
+use crate::corefile::{Directive, Error};
+use crate::wire::Name;
+
+/// The plugin.
+pub(crate) struct Collector {
+    zones: Zones,
+}
+
+impl Plugin for Collector {
+    fn name(&self) -> &'static str {
+        "metadata"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            if self.zones.matching(&names::to_wire(&query.name())).is_some() {
+                let mut metadata = std::mem::take(&mut query.metadata);
+                for plugin in next.plugins() {
+                    plugin.metadata(query, &mut metadata);
+                }
+                query.metadata = metadata;
+            }
+            Outcome::Next
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        // Those who read the metadata say so themselves.
+        None
+    }
+}
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let directive = once(lines)?;
+    directive.no_body()?;
+    Ok(vec![Arc::new(Collector { zones: Zones::read(&directive.arguments, context.zones)? })])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, query, run};
+    use crate::wire::message::RecordType;
+
+    #[test]
+    fn plugins_tell_what_they_know_within_its_zones() {
+        // Another class, so that the cluster leaves the query to the next.
+        let ask = |text: &str| {
+            let chain = block(text).unwrap().chain;
+            let mut asked = query("web.default.svc.cluster.local.", RecordType::A);
+            asked.request.queries.first_mut().unwrap().query_class = crate::wire::message::DNSClass::CH;
+            run(&chain, &mut asked);
+            asked.metadata.get("kubernetes/service").cloned()
+        };
+        assert_eq!(ask("metadata\nkubernetes cluster.local\nwhoami").as_deref(), Some("web"));
+        assert_eq!(ask("metadata example.org\nkubernetes cluster.local\nwhoami"), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! Name: `multisocket`
+//!
+//! Description: sets how many sockets listen on each address.
+//!
+//! Syntax:
+//!
+//! ```text
+//! multisocket [NUMBER]
+//! ```
+//!
+//! From 1 to 1024; as many as processors when no number is given.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     multisocket 2
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always.
+//!
+//! Differences: without it there are several sockets too, one for each data thread.
+
+use std::sync::Arc;
+
+use super::chain::Plugin;
+use super::setup::{Context, once};
+use super::words;
+use crate::corefile::{Directive, Error};
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let directive = once(lines)?;
+    let sockets = match directive.arguments.as_slice() {
+        [] => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        _ => words::number(words::value(directive, "a number of sockets")?, 1..=1024)?,
+    };
+    context.settings.sockets = std::num::NonZero::new(sockets);
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, fault};
+
+    #[test]
+    fn the_number_has_a_default_and_bounds() {
+        assert!(block("multisocket").unwrap().settings.sockets.is_some());
+        assert_eq!(block("multisocket 2").unwrap().settings.sockets.unwrap().get(), 2);
+        assert!(fault("multisocket 2000").starts_with("Corefile:2:13:"));
+        assert!(fault("multisocket all").starts_with("Corefile:2:13:"));
+        assert!(fault("multisocket 0").starts_with("Corefile:2:13:"));
+    }
+}
