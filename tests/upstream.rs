@@ -1,5 +1,7 @@
 //! Upstreams that behave badly: what a client is told, how soon, and how often they are asked.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use rollcall::upstream::{
 };
 
 #[path = "support/resolver.rs"]
-#[allow(dead_code, reason = "each test crate uses its own part")]
+#[allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
 mod resolver;
 
 const NAME: &str = "wWw.example.org";

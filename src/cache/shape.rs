@@ -72,10 +72,10 @@ impl Shape {
 
         let mut shape = Self { sort: Sort::Failure, ttl: None, places: Vec::new(), end: 0, additional: 0 };
         let (mut soa, mut answers, mut direct, mut aliases) = (None, 0_u32, false, Vec::new());
-        let mut records = Records::new(reply)?;
+        let records = Records::new(reply)?;
         let mut opt_seen = false;
         shape.end = records.at();
-        while let Some(record) = records.next() {
+        for record in records {
             let record = record?;
             if opt_seen {
                 // Cutting the OPT record out of the middle would move what compression pointers name.

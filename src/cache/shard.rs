@@ -100,10 +100,11 @@ impl Shard {
         }
         let last = self.slots.len() - 1;
         let moved = self.slots.get(last).map(|slot| slot.hash);
-        if let (Some(moved), Ok(last), true) = (moved, u32::try_from(last), at as usize != last) {
-            if let Some(position) = self.table.find_mut(moved, |&other| other == last) {
-                *position = at;
-            }
+        if let (Some(moved), Ok(last)) = (moved, u32::try_from(last))
+            && at != last
+            && let Some(position) = self.table.find_mut(moved, |&other| other == last)
+        {
+            *position = at;
         }
         let gone = self.slots.swap_remove(at as usize);
         self.bytes -= gone.entry.bytes();

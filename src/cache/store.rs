@@ -69,10 +69,10 @@ impl Cache {
             let denial = denials.get(hash, ask).filter(|entry| entry.age(&self.settings, now) != Age::Over);
             if let Some(entry) = denial {
                 // A SERVFAIL passes: it does not hide an answer that can still be given.
-                if entry.failure || prefer_positive {
-                    if let Some(hit) = self.take(Kind::Success, hash, ask, now, buffer) {
-                        return Some(hit);
-                    }
+                if (entry.failure || prefer_positive)
+                    && let Some(hit) = self.take(Kind::Success, hash, ask, now, buffer)
+                {
+                    return Some(hit);
                 }
                 return self.give(Kind::Denial, entry, ask, now, buffer);
             }

@@ -223,7 +223,7 @@ impl State {
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     words::alone(once(lines)?)?;
     let key = context.keys.iter().find(|key| key.scheme == Scheme::Dns);
-    let zone = match key.or(context.keys.first()) {
+    let zone = match key.or_else(|| context.keys.first()) {
         Some(key) => key.zone.parse().map_err(|why| key.token.error(format!("`{}` is no zone: {why}", key.zone)))?,
         None => Name::root(),
     };

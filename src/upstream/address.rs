@@ -121,7 +121,7 @@ pub fn nameservers(text: &str) -> Vec<Endpoint> {
     text.lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
-            let address = words.next().filter(|&word| word == "nameserver").and(words.next())?;
+            let address = words.next().filter(|&word| word == "nameserver").and_then(|_| words.next())?;
             let host =
                 Host::parse(&if address.contains(':') { format!("[{address}]") } else { address.to_owned() }).ok()?;
             Some(host.at(host.host.clone().ok()?))

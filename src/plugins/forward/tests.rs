@@ -6,7 +6,13 @@ use crate::wire::message::RecordType;
 use resolver::{Act, Resolver, answer, empty};
 
 #[path = "../../../tests/support/resolver.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "the file is shared with the integration tests")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "the file is shared with the integration tests"
+)]
 mod resolver;
 
 async fn good(last: u8) -> Resolver {
