@@ -43,6 +43,12 @@ impl OwnEdns {
     }
 }
 
+impl Default for OwnEdns {
+    fn default() -> Self {
+        Self::DEFAULT.clone()
+    }
+}
+
 /// How large an answer over UDP may be: what the client advertised, at least 512 and at most `bufsize`;
 /// 512 without EDNS (RFC 6891 sections 6.2.3 and 6.2.5).
 pub fn udp_limit(query: Option<Edns>, bufsize: u16) -> usize {

@@ -5,12 +5,14 @@
 //! and cuts what does not fit at whole records.
 
 mod encode;
+mod opt;
 
 pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
 
 use super::{Failure, Name, Rcode};
 pub use encode::{Size, encode};
+pub use opt::{finish_message, finish_octets};
 
 /// Reads a message.
 ///
