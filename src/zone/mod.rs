@@ -9,10 +9,12 @@ mod publish;
 mod sample;
 mod service;
 mod shards;
+mod swap;
 mod view;
 
 pub use answer::{Answered, answer};
 pub use endpoints::{Change, Endpoints, State};
 pub use publish::{Changes, Publisher, Reader, pair};
 pub use service::{Pointer, Port, Protocol, Service, ServiceKind, ServiceName};
+pub use swap::Swap;
 pub use view::{Fallthrough, Pods, View};
