@@ -1,1 +1,26 @@
 //! Carries bytes between listeners, the zone and the chain; size and connection limits.
+//!
+//! [`Server`] owns the sockets of one address: data threads for UDP, a task for TCP. All of them hand what they read to
+//! the [`Handler`], which answers cluster names on the spot, from a zone's views, and starts the plugin chain for all
+//! else. What a server serves is a [`Plan`], replaced as a whole on a reload while sockets and connections stay.
+//!
+//! The first steps of a chain run on the thread that received the query: an answer from the cache, a hosts file or a
+//! template never changes threads. Only what has to wait moves to the runtime, up to a limit; past it queries are
+//! dropped and counted, so that upstream trouble takes neither memory nor a cluster answer's time.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
+mod handle;
+pub mod metrics;
+mod mmsg;
+mod plan;
+mod server;
+mod tcp;
+mod udp;
+
+#[cfg(test)]
+mod testing;
+
+pub use handle::Handler;
+pub use plan::{Admits, Block, Diverts, Plan};
+pub use server::{Limits, Server};

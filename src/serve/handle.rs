@@ -1,0 +1,390 @@
+//! From the octets of a query to those of its answer, whatever the transport.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::metrics::{self, Group, Observed, ShardId};
+use super::plan::{Block, Plan, Route};
+use crate::plugins::chain::{Client, Next, Outcome, Query, Reply, Resolve, Transport};
+use crate::wire::message::{self, Message, MessageName, RecordType, Size};
+use crate::wire::{Edns, Failure, Parsed, Question, Rcode, error_reply, failure_reply, parse, udp_limit};
+use crate::zone::{Answered, Swap, answer};
+
+/// Answers the queries of one server address, from the present plan.
+#[derive(Debug)]
+pub struct Handler {
+    plan: Arc<Swap<Plan>>,
+    in_flight: AtomicUsize,
+    max_in_flight: usize,
+}
+
+/// What became of a query at once.
+pub(super) enum Step {
+    /// The client gets nothing.
+    Silence,
+    /// The answer stands in the buffer.
+    Answer {
+        len: usize,
+        /// The route whose group still wants the duration.
+        route: Option<usize>,
+    },
+    /// A plugin waits for something.
+    Later(Pending),
+}
+
+/// The rest of a chain: its answer, or nothing for the client.
+pub(super) type Pending = BoxFuture<'static, Option<Vec<u8>>>;
+
+/// A query on its way in.
+pub(super) struct Arrived<'m> {
+    pub(super) octets: &'m [u8],
+    pub(super) client: Client,
+    pub(super) received: Instant,
+    pub(super) shard: &'m ShardId,
+    pub(super) seed: u64,
+}
+
+const CLASS_IN: u16 = 1;
+
+impl Handler {
+    /// Answers from a plan; at most `max_in_flight` queries wait for plugins at one time.
+    pub fn new(plan: Plan, max_in_flight: usize) -> Self {
+        Self { plan: Arc::new(Swap::new(plan)), in_flight: AtomicUsize::new(0), max_in_flight }
+    }
+
+    /// Replaces the plan. Queries in flight end with the one they began with.
+    pub fn replace(&self, plan: Plan) {
+        self.plan.store(plan);
+    }
+
+    /// How many queries wait for plugins.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The present plan.
+    pub(super) fn plan(&self) -> Arc<Plan> {
+        self.plan.load().clone()
+    }
+
+    /// Answers one query, however long it takes: for transports that bring their own tasks.
+    /// `None` means that the client gets no answer.
+    pub async fn answer(self: Arc<Self>, octets: &[u8], client: Client) -> Option<Vec<u8>> {
+        let received = Instant::now();
+        let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed: rand::random() };
+        match self.begin_in_scratch(&self.plan(), &arrived, |answer| answer.to_vec()) {
+            Ok(answer) => answer,
+            Err(pending) => pending.await,
+        }
+    }
+
+    /// As [`begin`](Self::begin), with a buffer of the thread that holds the longest answer.
+    pub(super) fn begin_in_scratch<T>(
+        &self,
+        plan: &Plan,
+        arrived: &Arrived<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, Pending> {
+        thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_535]));
+        SCRATCH.with_borrow_mut(|buffer| match self.begin(plan, arrived, buffer) {
+            Step::Silence => Ok(None),
+            Step::Answer { len, route } => {
+                let group = route.and_then(|route| plan.route(route)).and_then(|route| route.group.as_ref());
+                if let Some(group) = group {
+                    group.took(arrived.shard, arrived.received.elapsed());
+                }
+                Ok(buffer.get(..len).map(take))
+            }
+            Step::Later(pending) => Err(pending),
+        })
+    }
+
+    /// Answers a query into `buffer`, or says that it must wait. A panic is SERVFAIL for this query alone.
+    pub(super) fn begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Step {
+        catch_unwind(AssertUnwindSafe(|| self.try_begin(plan, arrived, buffer))).unwrap_or_else(|_| {
+            metrics::PANICS.inc();
+            match parse(arrived.octets) {
+                Parsed::Query(question) => {
+                    let len = error_reply(arrived.octets, Some(&question), Rcode::SERVFAIL, buffer);
+                    Step::Answer { len, route: None }
+                }
+                _ => Step::Silence,
+            }
+        })
+    }
+
+    fn try_begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Step {
+        // Nothing good listens at port 0, and an answer there would bounce (RFC 8085 section 5.1).
+        if arrived.client.peer.port() == 0 {
+            return Step::Silence;
+        }
+        let mut question = match parse(arrived.octets) {
+            Parsed::Query(question) => question,
+            Parsed::Refuse { rcode, question } => return refuse(plan, arrived, question.as_ref(), rcode, buffer),
+            Parsed::Drop => return Step::Silence,
+        };
+        let found = plan.find(&question, &arrived.client);
+        let Some((index, route)) = found.and_then(|index| Some((index, plan.route(index)?))) else {
+            return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
+        };
+        let block = &*route.block;
+        if question.qclass != CLASS_IN && !block.any_class {
+            return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
+        }
+        question.own = &block.own;
+        if question.qclass == CLASS_IN && !block.diverts.as_ref().is_some_and(|diverts| diverts(&question)) {
+            let size = size(arrived.client.transport, question.edns, block);
+            for view in &block.views {
+                match answer(&question, view, size.limit, size.over_udp, arrived.seed, buffer) {
+                    Answered::Reply { len, rcode, .. } => {
+                        let reply = Some((len, rcode, "kubernetes"));
+                        observe(route.group.as_ref(), arrived, question.qtype, question.edns, reply);
+                        return Step::Answer { len, route: route.group.as_ref().map(|_| index) };
+                    }
+                    Answered::NotInZone => {}
+                    // The chain comes to the same point with its message, and goes on from there.
+                    Answered::Fallthrough | Answered::Chase { .. } => break,
+                }
+            }
+        }
+        self.start_chain(plan, arrived, route, &question, buffer)
+    }
+
+    /// Starts the chain and goes as far as it goes without waiting.
+    fn start_chain(
+        &self,
+        plan: &Plan,
+        arrived: &Arrived<'_>,
+        route: &Route,
+        question: &Question<'_>,
+        buffer: &mut [u8],
+    ) -> Step {
+        let request = match message::decode(arrived.octets) {
+            Ok(request) => request,
+            Err(failure) => return refuse(plan, arrived, Some(question), failure.rcode, buffer),
+        };
+        let resolver = Arc::new(Whole { plan: self.plan.clone() });
+        let query = Query {
+            request,
+            client: arrived.client,
+            received: arrived.received,
+            size: arrived.octets.len(),
+            server: plan.server.clone(),
+            zone: route.label.clone(),
+            metadata: Default::default(),
+            resolver,
+            depth: 0,
+        };
+        let asked = Asked {
+            octets: arrived.octets.into(),
+            edns: question.edns,
+            qtype: question.qtype,
+            client: arrived.client,
+            received: arrived.received,
+            seed: arrived.seed,
+        };
+        let mut pending = run(route.clone(), query, asked).boxed();
+        match pending.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(octets)) => match buffer.get_mut(..octets.len()) {
+                Some(place) => {
+                    place.copy_from_slice(&octets);
+                    Step::Answer { len: octets.len(), route: None }
+                }
+                None => Step::Silence,
+            },
+            Poll::Ready(None) => Step::Silence,
+            Poll::Pending => Step::Later(pending),
+        }
+    }
+
+    /// Takes a place among the queries in flight; `None` when there is none left, which is counted.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<InFlight> {
+        let place = InFlight(self.clone());
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.max_in_flight {
+            return Some(place);
+        }
+        metrics::QUEUE_DROPPED.inc();
+        None
+    }
+}
+
+/// A place among the queries in flight, given back when dropped.
+pub(super) struct InFlight(Arc<Handler>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What of a query is needed to finish its answer.
+struct Asked {
+    octets: Box<[u8]>,
+    edns: Option<Edns>,
+    qtype: u16,
+    client: Client,
+    received: Instant,
+    seed: u64,
+}
+
+/// Runs the chain of a block to its end and makes octets of what comes back.
+async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Vec<u8>> {
+    let block = route.block.clone();
+    let outcome = AssertUnwindSafe(Next::new(&block.chain).run(&mut query)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        metrics::PANICS.inc();
+        Outcome::Failed("", Failure::servfail("a plugin panicked; this is a defect"))
+    });
+    let (octets, rcode, plugin) = match outcome {
+        Outcome::Reply(reply) => {
+            let (rcode, plugin) = (reply.rcode(), reply.plugin);
+            match finish(reply, &asked, &block) {
+                Ok(octets) => (Some(octets), rcode, plugin),
+                Err(failure) => {
+                    tracing::debug!(%failure, plugin, "an answer could not be written");
+                    (fail(&asked, &block, &Failure { rcode: Rcode::SERVFAIL, ..failure }), Rcode::SERVFAIL, "")
+                }
+            }
+        }
+        // A zone without a plugin that answers.
+        Outcome::Next => {
+            let failure = Failure { rcode: Rcode::REFUSED, extended: None, message: String::new() };
+            (fail(&asked, &block, &failure), Rcode::REFUSED, "")
+        }
+        Outcome::Failed(_, failure) => (fail(&asked, &block, &failure), failure.rcode, ""),
+        Outcome::Drop => (None, Rcode::NOERROR, ""),
+    };
+    if let Some(group) = &route.group {
+        let observed = Observed {
+            transport: asked.client.transport,
+            v6: asked.client.peer.is_ipv6(),
+            qtype: asked.qtype,
+            dnssec_ok: asked.edns.is_some_and(|edns| edns.dnssec_ok),
+            size: asked.octets.len(),
+            reply: octets.as_ref().map(|octets| (octets.len(), rcode, plugin)),
+        };
+        group.observe(ShardId::SHARED, &observed);
+        group.took(ShardId::SHARED, asked.received.elapsed());
+    }
+    octets
+}
+
+/// The octets of a reply: the server's own OPT record, cut to what the client can take.
+fn finish(mut reply: Reply, asked: &Asked, block: &Block) -> Result<Vec<u8>, Failure> {
+    let size = size(asked.client.transport, asked.edns, block);
+    if reply.as_octets().is_some() {
+        return message::finish_octets(
+            reply.into_octets(Size::tcp(), asked.seed)?,
+            asked.edns,
+            &block.own,
+            size,
+            asked.seed,
+        );
+    }
+    let mut octets = Vec::with_capacity(512);
+    message::finish_message(reply.message()?, asked.edns, &block.own, size, asked.seed, &mut octets);
+    Ok(octets)
+}
+
+/// The octets of an answer that is a failure.
+fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Option<Vec<u8>> {
+    let Parsed::Query(mut question) = parse(&asked.octets) else { return None };
+    question.own = &block.own;
+    let mut buffer = [0; 512];
+    let len = failure_reply(&question, failure, &mut buffer);
+    buffer.get(..len).map(<[u8]>::to_vec)
+}
+
+/// Writes an answer that is an error before any block was asked.
+fn refuse(
+    plan: &Plan,
+    arrived: &Arrived<'_>,
+    question: Option<&Question<'_>>,
+    rcode: Rcode,
+    buffer: &mut [u8],
+) -> Step {
+    let len = error_reply(arrived.octets, question, rcode, buffer);
+    if len == 0 {
+        return Step::Silence;
+    }
+    let (qtype, edns) = question.map_or((0, None), |question| (question.qtype, question.edns));
+    observe(plan.dropped.as_ref(), arrived, qtype, edns, Some((len, rcode, "")));
+    Step::Answer { len, route: None }
+}
+
+fn observe(
+    group: Option<&Arc<Group>>,
+    arrived: &Arrived<'_>,
+    qtype: u16,
+    edns: Option<Edns>,
+    reply: Option<(usize, Rcode, &'static str)>,
+) {
+    let Some(group) = group else { return };
+    let observed = Observed {
+        transport: arrived.client.transport,
+        v6: arrived.client.peer.is_ipv6(),
+        qtype,
+        dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
+        size: arrived.octets.len(),
+        reply,
+    };
+    group.observe(arrived.shard, &observed);
+}
+
+/// How large the answer may be.
+fn size(transport: Transport, edns: Option<Edns>, block: &Block) -> Size {
+    match transport {
+        Transport::Udp => Size::udp(udp_limit(edns, block.own.payload)),
+        _ => Size::tcp(),
+    }
+}
+
+//----------- Whole ----------------------------------------------------------
+
+/// The whole server, for plugins that ask it again.
+struct Whole {
+    plan: Arc<Swap<Plan>>,
+}
+
+/// How many look-ups may lead to another: a chain of aliases longer than this is a loop.
+const MAX_DEPTH: u8 = 8;
+
+impl Resolve for Whole {
+    fn lookup<'a>(&'a self, query: &'a Query, name: &'a MessageName, qtype: RecordType) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            if query.depth >= MAX_DEPTH {
+                return Outcome::Failed(
+                    "",
+                    Failure::servfail(format!("more than {MAX_DEPTH} look-ups lead to {name}")),
+                );
+            }
+            let mut query = query.follow(name, qtype);
+            let plan = self.plan.load().clone();
+            let Some(route) = route_of(&plan, &query.request, &query.client) else {
+                let failure =
+                    Failure { rcode: Rcode::REFUSED, extended: None, message: format!("no zone holds {name}") };
+                return Outcome::Failed("", failure);
+            };
+            query.zone = route.label.clone();
+            Next::new(&route.block.chain).run(&mut query).await
+        })
+    }
+}
+
+/// The route of a message that was made here.
+fn route_of(plan: &Plan, request: &Message, client: &Client) -> Option<Route> {
+    let mut octets = Vec::with_capacity(128);
+    message::encode(request, Size::tcp(), 0, &mut octets);
+    let Parsed::Query(question) = parse(&octets) else { return None };
+    plan.route(plan.find(&question, client)?).cloned()
+}
+
+#[cfg(test)]
+mod tests;

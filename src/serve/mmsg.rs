@@ -1,0 +1,442 @@
+//! Datagrams in batches: one system call receives up to 64, one sends their answers, each from the address it was sent to.
+//!
+//! The one module of the project with `unsafe`: the standard library has neither `recvmmsg` and `sendmmsg` nor control
+//! messages, and a system call for each datagram costs twice the time of a whole answer. Only the calls themselves are
+//! unsafe; what the kernel wrote (addresses, control messages) is taken apart as plain octets, which Miri checks. The
+//! calls are foreign to Miri and are tested on real sockets.
+//!
+//! # Invariants
+//!
+//! - `live-pointers`: each pointer handed to the kernel points into a buffer that is borrowed mutably (receive) or
+//!   shared (send) for as long as the call lasts; headers are built anew for each call and outlive none.
+//! - `true-lengths`: the length beside a pointer is the length of the buffer that it points into.
+//! - `zero-is-valid`: `mmsghdr`, `msghdr` and `iovec` are plain C structures, for which all zeroes is a value.
+
+#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and IP_PKTINFO have no safe interface")]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+/// How many datagrams one call takes at most: the time of a batch stays below a third of a millisecond.
+pub(super) const BATCH: usize = 64;
+
+/// The longest query taken whole; no client sends more than a name and an OPT record over UDP.
+const REQUEST: usize = 4096;
+
+/// The longest answer over UDP: the upper end of `bufsize`.
+const REPLY: usize = 4096;
+
+/// Room for the control messages of one datagram: both families' packet information.
+const CONTROL: usize = 80;
+
+//----------- Batch ----------------------------------------------------------
+
+/// The buffers of one thread: requests and the answers to them.
+pub(super) struct Batch {
+    slots: Vec<Slot>,
+    received: usize,
+}
+
+/// One datagram and its answer.
+pub(super) struct Slot {
+    request: Box<[u8; REQUEST]>,
+    request_len: usize,
+    peer: Octets<28>,
+    control: Octets<CONTROL>,
+    control_len: usize,
+    reply: Box<[u8; REPLY]>,
+    reply_len: usize,
+}
+
+/// Aligned as the kernel wants addresses and control messages.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Octets<const N: usize>([u8; N]);
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        let slot = || Slot {
+            request: Box::new([0; REQUEST]),
+            request_len: 0,
+            peer: Octets([0; 28]),
+            control: Octets([0; CONTROL]),
+            control_len: 0,
+            reply: Box::new([0; REPLY]),
+            reply_len: 0,
+        };
+        Self { slots: (0..BATCH).map(|_| slot()).collect(), received: 0 }
+    }
+
+    /// Receives what is there; with `wait`, waits for the first datagram (as long as the socket's time-out says).
+    /// Nothing is delayed to fill a batch.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
+        self.received = 0;
+        // SAFETY: zero-is-valid.
+        let (mut headers, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) = unsafe { zeroed() };
+        for ((slot, header), vector) in self.slots.iter_mut().zip(&mut headers).zip(&mut vectors) {
+            vector.iov_base = slot.request.as_mut_ptr().cast();
+            vector.iov_len = REQUEST;
+            header.msg_hdr.msg_name = slot.peer.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_namelen = slot.peer.0.len() as _;
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = slot.control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = CONTROL as _;
+        }
+        let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+        // SAFETY: live-pointers (`self` is borrowed mutably, `vectors` lives on), true-lengths.
+        let count = unsafe {
+            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH as _, flags as _, ptr::null_mut())
+        };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        for (slot, header) in self.slots.iter_mut().zip(&headers).take(count) {
+            slot.request_len = (header.msg_len as usize).min(REQUEST);
+            #[allow(clippy::unnecessary_cast, reason = "usize with glibc, u32 with musl")]
+            let control_len = header.msg_hdr.msg_controllen as usize;
+            slot.control_len = control_len.min(CONTROL);
+            slot.reply_len = 0;
+        }
+        self.received = count;
+        Ok(count)
+    }
+
+    /// The datagrams of the last batch.
+    pub(super) fn slots(&mut self) -> &mut [Slot] {
+        self.slots.get_mut(..self.received).unwrap_or_default()
+    }
+
+    /// Sends the answers of the last batch. Returns how many could not be sent.
+    pub(super) fn send(&mut self, socket: &UdpSocket) -> usize {
+        // SAFETY: zero-is-valid.
+        let (mut headers, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) = unsafe { zeroed() };
+        let answered = self.slots.iter_mut().take(self.received).filter(|slot| slot.reply_len > 0);
+        let mut count = 0;
+        for ((slot, header), vector) in answered.zip(&mut headers).zip(&mut vectors) {
+            let (control, control_len) =
+                slot.envelope().map_or((Octets([0; CONTROL]), 0), |envelope| envelope.control());
+            slot.control = control;
+            vector.iov_base = slot.reply.as_mut_ptr().cast();
+            vector.iov_len = slot.reply_len.min(REPLY);
+            header.msg_hdr = message(&mut slot.peer, vector, &mut slot.control, control_len);
+            count += 1;
+        }
+        let (mut sent, mut failed) = (0, 0);
+        while sent < count {
+            let Some(rest) = headers.get_mut(sent..count) else { break };
+            // SAFETY: live-pointers (`self` is borrowed mutably, `vectors` lives on), true-lengths.
+            let done = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) };
+            match usize::try_from(done) {
+                Ok(done) if done > 0 => sent += done,
+                _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+                // The first of the rest cannot be sent (no route, a broken address): the others can.
+                _ => (sent, failed) = (sent + 1, failed + 1),
+            }
+        }
+        failed
+    }
+}
+
+impl Slot {
+    /// Who sent the datagram and where to; `None` for an address family that is no IP.
+    pub(super) fn envelope(&self) -> Option<Envelope> {
+        Envelope::read(&self.peer.0, self.control.0.get(..self.control_len).unwrap_or_default())
+    }
+
+    /// The datagram and the place for its answer.
+    pub(super) fn parts(&mut self) -> (&[u8], &mut [u8]) {
+        (self.request.get(..self.request_len).unwrap_or_default(), self.reply.as_mut_slice())
+    }
+
+    /// Says how long the answer is; 0 for none.
+    pub(super) fn answer(&mut self, len: usize) {
+        self.reply_len = len;
+    }
+
+    /// Puts an answer that stands elsewhere into its place.
+    #[cfg(test)]
+    pub(super) fn answer_with(&mut self, octets: &[u8]) {
+        if let Some(place) = self.reply.get_mut(..octets.len()) {
+            place.copy_from_slice(octets);
+            self.reply_len = octets.len();
+        }
+    }
+}
+
+/// Sends one answer later than its batch, without waiting for room in the socket's buffer.
+pub(super) fn send_one(socket: &UdpSocket, octets: &[u8], envelope: &Envelope) -> io::Result<()> {
+    let mut peer = envelope.peer;
+    let (mut control, control_len) = envelope.control();
+    // SAFETY: zero-is-valid.
+    let mut vector: libc::iovec = unsafe { zeroed() };
+    // The kernel only reads what it sends.
+    vector.iov_base = octets.as_ptr().cast_mut().cast();
+    vector.iov_len = octets.len();
+    let header = message(&mut peer, &mut vector, &mut control, control_len);
+    // SAFETY: live-pointers (all of them are locals or borrowed), true-lengths.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The header of a datagram to send. It points into its arguments and must not outlive them.
+fn message(
+    peer: &mut Octets<28>,
+    vector: &mut libc::iovec,
+    control: &mut Octets<CONTROL>,
+    control_len: usize,
+) -> libc::msghdr {
+    // SAFETY: zero-is-valid.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    let v4 = family(&peer.0) == libc::AF_INET as u16;
+    header.msg_name = peer.0.as_mut_ptr().cast();
+    header.msg_namelen = if v4 { 16 } else { 28 };
+    header.msg_iov = vector;
+    header.msg_iovlen = 1;
+    if control_len > 0 {
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = control_len as _;
+    }
+    header
+}
+
+/// Asks the kernel to say for each datagram which address it was sent to.
+pub(super) fn ask_for_local_address(socket: &UdpSocket, v6: bool) -> io::Result<()> {
+    let (level, option) =
+        if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
+    let on: libc::c_int = 1;
+    // SAFETY: live-pointers (`on` is a local), true-lengths.
+    let done = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), size_of::<libc::c_int>() as _)
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+//----------- Envelope -------------------------------------------------------
+
+/// Who sent a datagram, and the address it was sent to.
+#[derive(Clone, Copy)]
+pub(super) struct Envelope {
+    peer: Octets<28>,
+    local: Option<Local>,
+}
+
+/// The address that was asked, as the kernel said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Local {
+    V4(Ipv4Addr),
+    V6(Ipv6Addr, u32),
+}
+
+/// The header of a control message: length, level, type.
+const HEADER: usize = size_of::<usize>() + 8;
+
+impl Envelope {
+    /// Takes apart what the kernel wrote.
+    fn read(peer: &[u8; 28], mut control: &[u8]) -> Option<Self> {
+        if ![libc::AF_INET as u16, libc::AF_INET6 as u16].contains(&family(peer)) {
+            return None;
+        }
+        let mut local = None;
+        while let Some((head, _)) = control.split_at_checked(HEADER) {
+            let len = usize::from_ne_bytes(*head.first_chunk()?);
+            let level = i32::from_ne_bytes(*head.get(size_of::<usize>()..)?.first_chunk()?);
+            let kind = i32::from_ne_bytes(*head.last_chunk()?);
+            let Some(data) = control.get(HEADER..len) else { break };
+            match (level, kind) {
+                // The index of the interface, the address to answer from, the address in the packet.
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    local = data.get(4..8).and_then(|octets| octets.first_chunk::<4>()).map(|&o| Local::V4(o.into()));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    local = data.split_first_chunk::<16>().and_then(|(&address, index)| {
+                        Some(Local::V6(address.into(), u32::from_ne_bytes(*index.first_chunk()?)))
+                    });
+                }
+                _ => {}
+            }
+            control = control.get(len.next_multiple_of(size_of::<usize>())..).unwrap_or_default();
+        }
+        Some(Self { peer: Octets(*peer), local })
+    }
+
+    /// The control message that makes the answer leave from the address that was asked, and its length.
+    fn control(&self) -> (Octets<CONTROL>, usize) {
+        let mut octets = Control::new();
+        match self.local {
+            None => return (Octets([0; CONTROL]), 0),
+            Some(Local::V4(address)) => {
+                octets.header(12, libc::IPPROTO_IP, libc::IP_PKTINFO);
+                octets.put(&[0; 4]);
+                octets.put(&address.octets());
+                octets.put(&[0; 4]);
+            }
+            Some(Local::V6(address, index)) => {
+                octets.header(20, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO);
+                octets.put(&address.octets());
+                // An address of one link means nothing without its interface; for others the routes decide.
+                octets.put(&if address.is_unicast_link_local() { index } else { 0 }.to_ne_bytes());
+            }
+        }
+        (octets.octets, octets.len.next_multiple_of(size_of::<usize>()))
+    }
+
+    /// Who sent it. An IPv4 client of a socket for both families is shown as one.
+    pub(super) fn peer(&self) -> SocketAddr {
+        let octets = &self.peer.0;
+        let port = u16::from_be_bytes([octets[2], octets[3]]);
+        if family(octets) == libc::AF_INET as u16 {
+            return (Ipv4Addr::new(octets[4], octets[5], octets[6], octets[7]), port).into();
+        }
+        let address = octets.get(8..24).and_then(|octets| octets.first_chunk::<16>()).copied().unwrap_or_default();
+        let scope = octets.last_chunk::<4>().map_or(0, |&scope| u32::from_ne_bytes(scope));
+        match IpAddr::from(address).to_canonical() {
+            IpAddr::V4(v4) => (v4, port).into(),
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, port, 0, scope).into(),
+        }
+    }
+
+    /// The address that was asked, where the kernel said it.
+    pub(super) fn local(&self) -> Option<IpAddr> {
+        self.local.map(|local| match local {
+            Local::V4(v4) => v4.into(),
+            Local::V6(v6, _) => IpAddr::from(v6).to_canonical(),
+        })
+    }
+}
+
+fn family(peer: &[u8; 28]) -> u16 {
+    u16::from_ne_bytes([peer[0], peer[1]])
+}
+
+/// A control message under construction.
+struct Control {
+    octets: Octets<CONTROL>,
+    len: usize,
+}
+
+impl Control {
+    fn new() -> Self {
+        Self { octets: Octets([0; CONTROL]), len: 0 }
+    }
+
+    fn header(&mut self, data: usize, level: i32, kind: i32) {
+        self.put(&(HEADER + data).to_ne_bytes());
+        self.put(&level.to_ne_bytes());
+        self.put(&kind.to_ne_bytes());
+    }
+
+    fn put(&mut self, octets: &[u8]) {
+        if let Some(place) = self.octets.0.get_mut(self.len..self.len + octets.len()) {
+            place.copy_from_slice(octets);
+            self.len += octets.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer_v4() -> [u8; 28] {
+        let mut octets = [0; 28];
+        octets[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+        octets[2..8].copy_from_slice(&[0x12, 0x34, 192, 0, 2, 7]);
+        octets
+    }
+
+    fn peer_v6(address: Ipv6Addr) -> [u8; 28] {
+        let mut octets = [0; 28];
+        octets[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+        octets[2..4].copy_from_slice(&[0, 53]);
+        octets[8..24].copy_from_slice(&address.octets());
+        octets
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_kernel_writes_them() {
+        let v4 = Envelope::read(&peer_v4(), &[]).unwrap();
+        assert_eq!(v4.peer(), "192.0.2.7:4660".parse().unwrap());
+        assert_eq!((v4.local(), v4.control().1), (None, 0));
+        let v6 = Envelope::read(&peer_v6("2001:db8::1".parse().unwrap()), &[]).unwrap();
+        assert_eq!(v6.peer(), "[2001:db8::1]:53".parse().unwrap());
+        let mapped = Envelope::read(&peer_v6(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped()), &[]).unwrap();
+        assert_eq!(mapped.peer(), "10.0.0.1:53".parse().unwrap());
+        assert!(Envelope::read(&[0; 28], &[]).is_none());
+    }
+
+    #[test]
+    fn the_address_that_was_asked_comes_back_as_the_one_to_answer_from() {
+        for local in [
+            Local::V4(Ipv4Addr::new(10, 0, 0, 1)),
+            Local::V6("2001:db8::1".parse().unwrap(), 0),
+            Local::V6("fe80::1".parse().unwrap(), 3),
+        ] {
+            let (control, len) = Envelope { peer: Octets(peer_v4()), local: Some(local) }.control();
+            assert_eq!(len % size_of::<usize>(), 0);
+            assert_eq!(Envelope::read(&peer_v4(), &control.0[..len]).unwrap().local, Some(local));
+        }
+        let routed = Envelope { peer: Octets(peer_v4()), local: Some(Local::V6("2001:db8::1".parse().unwrap(), 3)) };
+        let (control, len) = routed.control();
+        let read = Envelope::read(&peer_v4(), &control.0[..len]).unwrap();
+        assert_eq!(read.local, Some(Local::V6("2001:db8::1".parse().unwrap(), 0)));
+    }
+
+    #[test]
+    fn broken_control_messages_end_the_reading() {
+        for len in [0, 1, HEADER - 1, HEADER, CONTROL + 1, usize::MAX] {
+            let mut control = [0; CONTROL];
+            control[..size_of::<usize>()].copy_from_slice(&len.to_ne_bytes());
+            for end in 0..CONTROL {
+                assert_eq!(Envelope::read(&peer_v4(), &control[..end]).unwrap().local(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_received_answered_and_sent_at_once() {
+        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+        ask_for_local_address(&server, false).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let clients: Vec<_> = (1..=5)
+            .map(|host| {
+                let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+                client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+                client.send_to(&[host], (Ipv4Addr::new(127, 0, 0, host), port)).unwrap();
+                client
+            })
+            .collect();
+        let mut batch = Batch::new();
+        let mut answered = 0;
+        while answered < 5 {
+            answered += batch.receive(&server, true).unwrap();
+            for slot in batch.slots() {
+                let host = slot.parts().0[0];
+                assert_eq!(slot.envelope().unwrap().local(), Some(Ipv4Addr::new(127, 0, 0, host).into()));
+                slot.answer_with(&[host, host]);
+            }
+            assert_eq!(batch.send(&server), 0);
+        }
+        for (host, client) in (1..).zip(clients) {
+            let mut answer = [0; 8];
+            let (len, from) = client.recv_from(&mut answer).unwrap();
+            assert_eq!((&answer[..len], from.ip()), (&[host, host][..], Ipv4Addr::new(127, 0, 0, host).into()));
+        }
+        assert_eq!(batch.receive(&server, false).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_late_answer_leaves_from_the_address_that_was_asked() {
+        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+        ask_for_local_address(&server, false).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"q", ("127.0.0.9", server.local_addr().unwrap().port())).unwrap();
+        let mut batch = Batch::new();
+        batch.receive(&server, true).unwrap();
+        let envelope = batch.slots()[0].envelope().unwrap();
+        send_one(&server, b"late", &envelope).unwrap();
+        let (len, from) = client.recv_from(&mut [0; 8]).unwrap();
+        assert_eq!((len, from.ip().to_string()), (4, "127.0.0.9".to_owned()));
+    }
+}

@@ -1,0 +1,179 @@
+//! What a server serves: blocks by zone, found by the longest zone that holds the qname.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::metrics::{self, Group};
+use crate::plugins::chain::{Client, Plugin};
+use crate::wire::{Name, OwnEdns, QName, Question};
+use crate::zone::View;
+
+/// Says whether a question takes the chain though the zone could answer it.
+pub type Diverts = Box<dyn Fn(&Question<'_>) -> bool + Send + Sync>;
+
+/// Says whether a block is for a question and its client.
+pub type Admits = Box<dyn Fn(&Question<'_>, &Client) -> bool + Send + Sync>;
+
+/// One server block.
+#[derive(Default)]
+pub struct Block {
+    /// Its zones.
+    pub zones: Vec<Name>,
+    /// The views that answer cluster names without the chain; empty when a plugin needs the message.
+    pub views: Vec<Arc<View>>,
+    /// Whether a question takes the chain though a view could answer it.
+    pub diverts: Option<Diverts>,
+    /// Whether the block is for this question and client (`view`); the next block of the zone is asked otherwise.
+    pub admits: Option<Admits>,
+    /// Its plugins.
+    pub chain: Arc<[Arc<dyn Plugin>]>,
+    /// What its answers say in the OPT record, `bufsize` among it.
+    pub own: OwnEdns,
+    /// Classes other than IN are for the chain (`chaos`).
+    pub any_class: bool,
+    /// Its queries are counted (`prometheus`).
+    pub measured: bool,
+    /// The name of its view in metrics, mostly empty.
+    pub view: String,
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plugins: Vec<_> = self.chain.iter().map(|plugin| plugin.name()).collect();
+        f.debug_struct("Block").field("zones", &self.zones).field("chain", &plugins).finish_non_exhaustive()
+    }
+}
+
+/// All blocks that listen on one address.
+#[derive(Debug)]
+pub struct Plan {
+    /// The server's label in metrics: `dns://:53`.
+    pub(super) server: Arc<str>,
+    /// Longest zones first; those of one zone in the order of the Corefile.
+    routes: Vec<Route>,
+    /// Queries that no block is for.
+    pub(super) dropped: Option<Arc<Group>>,
+}
+
+/// One zone of a block.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    zone: Name,
+    labels: usize,
+    /// The zone as metrics show it, with a final dot.
+    pub(super) label: Arc<str>,
+    pub(super) block: Arc<Block>,
+    pub(super) group: Option<Arc<Group>>,
+}
+
+impl Plan {
+    /// Sorts blocks by their zones. `server` is the server's label in metrics: `dns://:53`.
+    pub fn new(server: &str, blocks: Vec<Block>) -> Self {
+        let mut routes = Vec::new();
+        let measured = blocks.iter().any(|block| block.measured);
+        for block in blocks.into_iter().map(Arc::new) {
+            for zone in &block.zones {
+                let label: Arc<str> = zone.to_string().into();
+                let group = block.measured.then(|| metrics::group(server, &label, &block.view));
+                routes.push(Route {
+                    zone: zone.clone(),
+                    labels: zone.labels().count(),
+                    label,
+                    block: block.clone(),
+                    group,
+                });
+            }
+        }
+        routes.sort_by_key(|route| std::cmp::Reverse(route.labels));
+        let dropped = measured.then(|| metrics::group(server, "dropped", ""));
+        Self { server: server.into(), routes, dropped }
+    }
+
+    /// The route of a question, by its place; `None` when no block is for it.
+    ///
+    /// DS at the apex of a zone belongs to its parent (RFC 4035 section 3.1.4.1), when that is served here too.
+    pub(super) fn find(&self, question: &Question<'_>, client: &Client) -> Option<usize> {
+        const DS: u16 = 43;
+        let mut apex = None;
+        for (index, route) in self.routes.iter().enumerate() {
+            if !route.holds(&question.qname)
+                || route.block.admits.as_ref().is_some_and(|admits| !admits(question, client))
+            {
+                continue;
+            }
+            if question.qtype == DS && route.labels == question.qname.label_count() {
+                apex = apex.or(Some(index));
+                continue;
+            }
+            return Some(index);
+        }
+        apex
+    }
+
+    pub(super) fn route(&self, index: usize) -> Option<&Route> {
+        self.routes.get(index)
+    }
+}
+
+impl Route {
+    fn holds(&self, qname: &QName) -> bool {
+        qname.label_count().checked_sub(self.labels).is_some_and(|start| qname.suffix(start) == self.zone.as_wire())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{CLIENT, query};
+    use super::*;
+    use crate::wire::{Parsed, parse};
+
+    fn block(zones: &[&str]) -> Block {
+        Block { zones: zones.iter().map(|zone| zone.parse().unwrap()).collect(), ..Block::default() }
+    }
+
+    fn found(plan: &Plan, name: &str, qtype: u16) -> Option<String> {
+        let message = query(name, qtype);
+        let Parsed::Query(question) = parse(&message) else { panic!("no query") };
+        plan.find(&question, &CLIENT).map(|index| plan.route(index).unwrap().label.to_string())
+    }
+
+    #[test]
+    fn the_longest_zone_counts() {
+        let plan =
+            Plan::new("dns://:53", vec![block(&["org"]), block(&["Sub.Example.org", "."]), block(&["example.org"])]);
+        for (name, zone) in [
+            ("a.sub.example.org", "sub.example.org."),
+            ("sub.EXAMPLE.org", "sub.example.org."),
+            ("asub.example.org", "example.org."),
+            ("example.org", "example.org."),
+            ("other.org", "org."),
+            ("com", "."),
+            (".", "."),
+        ] {
+            assert_eq!(found(&plan, name, 1).as_deref(), Some(zone), "{name}");
+        }
+        assert_eq!(found(&Plan::new("dns://:53", vec![block(&["org"])]), "com", 1), None);
+    }
+
+    #[test]
+    fn ds_at_an_apex_goes_to_the_parent_when_it_is_here() {
+        let plan = Plan::new("dns://:53", vec![block(&["example.org"]), block(&["org"]), block(&["com"])]);
+        for (name, zone) in [
+            ("example.org", Some("org.")),
+            ("a.example.org", Some("example.org.")),
+            ("com", Some("com.")),
+            ("net", None),
+        ] {
+            assert_eq!(found(&plan, name, 43).as_deref(), zone, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_does_not_admit_a_query_leaves_it_to_the_next() {
+        let mut first = block(&["example.org"]);
+        first.admits = Some(Box::new(|question, _| question.qtype == 1));
+        let plan = Plan::new("dns://:53", vec![first, block(&["org"])]);
+        assert_eq!(found(&plan, "example.org", 1).as_deref(), Some("example.org."));
+        assert_eq!(found(&plan, "example.org", 28).as_deref(), Some("org."));
+    }
+}

@@ -1,0 +1,97 @@
+//! What the tests of this room share: queries, a cluster-less block, plugins that answer, wait and panic.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+use super::{Block, Plan};
+use crate::plugins::chain::{Client, Next, Outcome, Plugin, Query, Reply, Transport};
+use crate::wire::Name;
+use crate::wire::message::{RData, Record, answer_to, rdata};
+
+pub(super) const CLIENT: Client = Client {
+    peer: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 40_000),
+    local: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 53),
+    transport: Transport::Udp,
+};
+
+/// A query with id 0x1234 and RD.
+pub(super) fn query(name: &str, qtype: u16) -> Vec<u8> {
+    let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        octets.push(label.len() as u8);
+        octets.extend_from_slice(label.as_bytes());
+    }
+    octets.push(0);
+    octets.extend_from_slice(&qtype.to_be_bytes());
+    octets.extend_from_slice(&[0, 1]);
+    octets
+}
+
+/// The same with another id.
+pub(super) fn query_with_id(id: u16, name: &str) -> Vec<u8> {
+    let mut octets = query(name, 1);
+    octets[..2].copy_from_slice(&id.to_be_bytes());
+    octets
+}
+
+/// The same with an OPT record.
+pub(super) fn with_opt(mut octets: Vec<u8>, payload: u16) -> Vec<u8> {
+    octets[11] = 1;
+    octets.extend_from_slice(&[0, 0, 41]);
+    octets.extend_from_slice(&payload.to_be_bytes());
+    octets.extend_from_slice(&[0, 0, 0, 0, 0, 0]);
+    octets
+}
+
+/// Answers with as many addresses as the first label says (`n3`), waits (`wait`), fails, drops or panics.
+pub(super) struct Fake {
+    /// What queries whose first label is `wait` wait for.
+    pub(super) gate: Arc<Semaphore>,
+}
+
+impl Plugin for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let asked = query.request.queries.first().map(|asked| asked.name.clone()).unwrap();
+            let first =
+                asked.iter().next().map(|label| String::from_utf8_lossy(label).into_owned()).unwrap_or_default();
+            let count = match first.as_str() {
+                "panic" => panic!("a test wants it"),
+                "drop" => return Outcome::Drop,
+                "next" => return Outcome::Next,
+                "again" => return query.resolver.lookup(query, &asked, crate::wire::message::RecordType::A).await,
+                "wait" => {
+                    self.gate.acquire().await.unwrap().forget();
+                    1
+                }
+                other => other.strip_prefix('n').and_then(|count| count.parse().ok()).unwrap_or(1),
+            };
+            let mut message = answer_to(&query.request);
+            message.metadata.recursion_available = true;
+            for last in 0..count {
+                let address = Ipv4Addr::from(0x0a00_0000 + last);
+                message.add_answer(Record::from_rdata(asked.clone(), 5, RData::A(rdata::A(address))));
+            }
+            Outcome::Reply(Reply::from_message("fake", message))
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+/// A plan whose zone `test` is answered by [`Fake`], and the gate of its waiting queries.
+pub(super) fn plan() -> (Plan, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let fake: Arc<dyn Plugin> = Arc::new(Fake { gate: gate.clone() });
+    let block = Block { zones: vec!["test".parse().unwrap()], chain: Arc::new([fake]), ..Block::default() };
+    (Plan::new("dns://:53", vec![block]), gate)
+}

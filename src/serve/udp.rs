@@ -1,0 +1,131 @@
+//! UDP: a thread with a socket of its own, answering in batches.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::Handler;
+use super::handle::{Arrived, Pending, Step};
+use super::metrics::{self, ShardId};
+use super::mmsg::{self, BATCH, Batch, Envelope};
+use super::plan::Plan;
+use crate::plugins::chain::{Client, Transport};
+
+/// How long a thread waits for a datagram before it looks whether it should stop.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Starts the data thread of a socket.
+pub(super) fn start(
+    index: usize,
+    socket: UdpSocket,
+    handler: Arc<Handler>,
+    stopped: watch::Receiver<bool>,
+    runtime: Handle,
+) -> io::Result<JoinHandle<()>> {
+    let local = socket.local_addr()?;
+    if local.ip().is_unspecified() {
+        mmsg::ask_for_local_address(&socket, local.is_ipv6())?;
+    }
+    socket.set_read_timeout(Some(WAIT))?;
+    let thread =
+        Thread { socket: Arc::new(socket), local, handler, shard: ShardId::take(), random: rand::random(), runtime };
+    std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || thread.run(&stopped))
+}
+
+struct Thread {
+    socket: Arc<UdpSocket>,
+    local: SocketAddr,
+    handler: Arc<Handler>,
+    shard: ShardId,
+    random: u64,
+    runtime: Handle,
+}
+
+impl Thread {
+    fn run(mut self, stopped: &watch::Receiver<bool>) {
+        // Plugins that start to wait on this thread register with the runtime's timers and sockets.
+        let runtime = self.runtime.clone();
+        let _entered = runtime.enter();
+        let mut batch = Batch::new();
+        loop {
+            let stopping = *stopped.borrow();
+            match batch.receive(&self.socket, !stopping) {
+                Ok(_) => self.answer(&mut batch),
+                Err(error) => match error.kind() {
+                    // Read empty: whatever came before the order to stop is answered.
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if stopping => return,
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
+                    // An answer that a client refused (ICMP) or a lack of memory: neither is a reason to stop.
+                    _ => std::thread::sleep(Duration::from_millis(1)),
+                },
+            }
+        }
+    }
+
+    /// Answers a batch: one plan and two readings of the clock for all of it.
+    fn answer(&mut self, batch: &mut Batch) {
+        let received = Instant::now();
+        let plan = self.handler.plan();
+        let mut measured = [None; BATCH];
+        for (slot, measured) in batch.slots().iter_mut().zip(&mut measured) {
+            let Some(envelope) = slot.envelope() else { continue };
+            let local = envelope.local().map_or(self.local, |address| SocketAddr::new(address, self.local.port()));
+            let client = Client { peer: envelope.peer(), local, transport: Transport::Udp };
+            let seed = next_seed(&mut self.random);
+            let (octets, buffer) = slot.parts();
+            let arrived = Arrived { octets, client, received, shard: &self.shard, seed };
+            match self.handler.begin(&plan, &arrived, buffer) {
+                Step::Silence => {}
+                Step::Answer { len, route } => {
+                    slot.answer(len);
+                    *measured = route;
+                }
+                Step::Later(pending) => self.wait_for(pending, envelope),
+            }
+        }
+        let failed = batch.send(&self.socket);
+        if failed > 0 {
+            metrics::SEND_FAILED.inc_by(failed as u64);
+        }
+        self.measure(&plan, measured.iter().flatten(), received.elapsed());
+    }
+
+    fn measure<'r>(&self, plan: &Plan, routes: impl Iterator<Item = &'r usize>, duration: Duration) {
+        for route in routes {
+            if let Some(group) = plan.route(*route).and_then(|route| route.group.as_ref()) {
+                group.took(&self.shard, duration);
+            }
+        }
+    }
+
+    /// Lets the runtime finish a query that waits for something, when there is room for one more.
+    fn wait_for(&self, pending: Pending, envelope: Envelope) {
+        let Some(place) = self.handler.admit() else { return };
+        let socket = self.socket.clone();
+        self.runtime.spawn(async move {
+            let Some(octets) = pending.await else { return };
+            let mut sent = mmsg::send_one(&socket, &octets, &envelope);
+            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                sent = mmsg::send_one(&socket, &octets, &envelope);
+            }
+            if sent.is_err() {
+                metrics::SEND_FAILED.inc();
+            }
+            drop(place);
+        });
+    }
+}
+
+/// SplitMix64: the order of answers needs no secret.
+fn next_seed(random: &mut u64) -> u64 {
+    *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*random ^ (*random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
