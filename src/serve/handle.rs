@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,13 +14,13 @@ use super::metrics::{self, Group, Observed, ShardId};
 use super::plan::{Block, Plan, Route};
 use crate::plugins::chain::{Client, Next, Outcome, Query, Reply, Resolve, Transport};
 use crate::wire::message::{self, Message, MessageName, RecordType, Size};
-use crate::wire::{Edns, Failure, Parsed, Question, Rcode, error_reply, failure_reply, parse, udp_limit};
+use crate::wire::{Edns, Failure, Name, Parsed, Question, Rcode, error_reply, failure_reply, parse, udp_limit};
 use crate::zone::{Answered, Swap, answer};
 
 /// Answers the queries of one server address, from the present plan.
 #[derive(Debug)]
 pub struct Handler {
-    plan: Arc<Swap<Plan>>,
+    whole: Arc<Whole>,
     in_flight: AtomicUsize,
     max_in_flight: usize,
 }
@@ -56,12 +56,12 @@ const CLASS_IN: u16 = 1;
 impl Handler {
     /// Answers from a plan; at most `max_in_flight` queries wait for plugins at one time.
     pub fn new(plan: Plan, max_in_flight: usize) -> Self {
-        Self { plan: Arc::new(Swap::new(plan)), in_flight: AtomicUsize::new(0), max_in_flight }
+        Self { whole: Arc::new(Whole { plan: Swap::new(plan) }), in_flight: AtomicUsize::new(0), max_in_flight }
     }
 
     /// Replaces the plan. Queries in flight end with the one they began with.
     pub fn replace(&self, plan: Plan) {
-        self.plan.store(plan);
+        self.whole.plan.store(plan);
     }
 
     /// How many queries wait for plugins.
@@ -71,7 +71,7 @@ impl Handler {
 
     /// The present plan.
     pub(super) fn plan(&self) -> Arc<Plan> {
-        self.plan.load().clone()
+        self.whole.plan.load().clone()
     }
 
     /// Answers one query, however long it takes: for transports that bring their own tasks.
@@ -143,7 +143,10 @@ impl Handler {
             let size = size(arrived.client.transport, question.edns, block);
             for view in &block.views {
                 match answer(&question, view, size.limit, size.over_udp, arrived.seed, buffer) {
-                    Answered::Reply { len, rcode, .. } => {
+                    Answered::Reply { len, rcode, oversized, .. } => {
+                        if oversized {
+                            warn_of_size(&question);
+                        }
                         let reply = Some((len, rcode, "kubernetes"));
                         observe(route.group.as_ref(), arrived, question.qtype, question.edns, reply);
                         return Step::Answer { len, route: route.group.as_ref().map(|_| index) };
@@ -170,7 +173,6 @@ impl Handler {
             Ok(request) => request,
             Err(failure) => return refuse(plan, arrived, Some(question), failure.rcode, buffer),
         };
-        let resolver = Arc::new(Whole { plan: self.plan.clone() });
         let query = Query {
             request,
             client: arrived.client,
@@ -179,7 +181,7 @@ impl Handler {
             server: plan.server.clone(),
             zone: route.label.clone(),
             metadata: Default::default(),
-            resolver,
+            resolver: self.whole.clone(),
             depth: 0,
         };
         let asked = Asked {
@@ -302,6 +304,19 @@ fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Option<Vec<u8>> {
     buffer.get(..len).map(<[u8]>::to_vec)
 }
 
+/// Counts an answer that no DNS message holds, and says so once a minute at most.
+#[cold]
+fn warn_of_size(question: &Question<'_>) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    metrics::OVERSIZED.inc();
+    let Ok(mut last) = LAST.try_lock() else { return };
+    if last.is_none_or(|last| last.elapsed() > Duration::from_secs(60)) {
+        *last = Some(Instant::now());
+        let name = Name::from_wire(question.qname.as_wire()).unwrap_or_else(|_| Name::root());
+        tracing::warn!(%name, "the answer is larger than 64 KiB; clients get a random choice of its records");
+    }
+}
+
 /// Writes an answer that is an error before any block was asked.
 fn refuse(
     plan: &Plan,
@@ -349,8 +364,9 @@ fn size(transport: Transport, edns: Option<Edns>, block: &Block) -> Size {
 //----------- Whole ----------------------------------------------------------
 
 /// The whole server, for plugins that ask it again.
+#[derive(Debug)]
 struct Whole {
-    plan: Arc<Swap<Plan>>,
+    plan: Swap<Plan>,
 }
 
 /// How many look-ups may lead to another: a chain of aliases longer than this is a loop.

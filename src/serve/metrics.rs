@@ -28,6 +28,11 @@ pub(super) static PANICS: LazyLock<IntCounter> =
 pub(super) static SEND_FAILED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("rollcall_udp_send_failed_total", "UDP answers that the system refused to send"));
 
+/// Answers of which 64 KiB do not hold all records.
+pub(super) static OVERSIZED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter("rollcall_answers_oversized_total", "Answers whose records exceed the largest DNS message")
+});
+
 /// Connections that were closed to make room.
 pub(super) static CONNECTIONS_SHED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("rollcall_tcp_connections_shed_total", "TCP connections closed or refused at the limit"));
@@ -51,7 +56,7 @@ fn counter(name: &str, help: &str) -> IntCounter {
 /// # Errors
 /// When one of them is registered already.
 pub fn register(registry: &Registry) -> prometheus::Result<()> {
-    for metric in [&*QUEUE_DROPPED, &PANICS, &SEND_FAILED, &CONNECTIONS_SHED, &ACCEPT_FAILED] {
+    for metric in [&*QUEUE_DROPPED, &PANICS, &SEND_FAILED, &OVERSIZED, &CONNECTIONS_SHED, &ACCEPT_FAILED] {
         registry.register(Box::new(metric.clone()))?;
     }
     registry.register(Box::new(CONNECTIONS.clone()))?;

@@ -15,6 +15,7 @@ use super::metrics::{self, ShardId};
 use super::mmsg::{self, BATCH, Batch, Envelope};
 use super::plan::Plan;
 use crate::plugins::chain::{Client, Transport};
+use crate::wire::Random;
 
 /// How long a thread waits for a datagram before it looks whether it should stop.
 const WAIT: Duration = Duration::from_millis(100);
@@ -32,8 +33,14 @@ pub(super) fn start(
         mmsg::ask_for_local_address(&socket, local.is_ipv6())?;
     }
     socket.set_read_timeout(Some(WAIT))?;
-    let thread =
-        Thread { socket: Arc::new(socket), local, handler, shard: ShardId::take(), random: rand::random(), runtime };
+    let thread = Thread {
+        socket: Arc::new(socket),
+        local,
+        handler,
+        shard: ShardId::take(),
+        random: Random::new(rand::random()),
+        runtime,
+    };
     std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || thread.run(&stopped))
 }
 
@@ -42,7 +49,7 @@ struct Thread {
     local: SocketAddr,
     handler: Arc<Handler>,
     shard: ShardId,
-    random: u64,
+    random: Random,
     runtime: Handle,
 }
 
@@ -76,7 +83,7 @@ impl Thread {
             let Some(envelope) = slot.envelope() else { continue };
             let local = envelope.local().map_or(self.local, |address| SocketAddr::new(address, self.local.port()));
             let client = Client { peer: envelope.peer(), local, transport: Transport::Udp };
-            let seed = next_seed(&mut self.random);
+            let seed = self.random.draw();
             let (octets, buffer) = slot.parts();
             let arrived = Arrived { octets, client, received, shard: &self.shard, seed };
             match self.handler.begin(&plan, &arrived, buffer) {
@@ -120,12 +127,4 @@ impl Thread {
             drop(place);
         });
     }
-}
-
-/// SplitMix64: the order of answers needs no secret.
-fn next_seed(random: &mut u64) -> u64 {
-    *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*random ^ (*random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

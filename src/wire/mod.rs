@@ -10,6 +10,7 @@ mod error;
 pub mod message;
 mod name;
 mod question;
+mod random;
 mod records;
 
 pub use answer::{Answer, Full, Owner, Place, Section, Target, error_reply, failure_reply};
@@ -17,4 +18,5 @@ pub use edns::{Edns, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
 pub use name::{Label, Labels, Name, NameError};
 pub use question::{Parsed, QName, Question, parse};
+pub use random::Random;
 pub use records::{Found, Malformed, Records, name_at};

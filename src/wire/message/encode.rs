@@ -7,6 +7,8 @@ use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
+use crate::wire::Random;
+
 /// How large a message may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -51,7 +53,7 @@ pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) ->
         });
         counts[0] += u16::from(fits);
     }
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let answers = encoder.section(&message.answers, &mut random);
     // Behind a hole nothing else is worth its place: the client asks again over TCP.
     let mut truncated = message.metadata.truncation || answers.cut;
@@ -322,23 +324,4 @@ fn hash(label: &[u8], parent: u16) -> u64 {
     use std::sync::LazyLock;
     static SEED: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);
     SEED.hash_one((parent, label))
-}
-
-//----------- Random ---------------------------------------------------------
-
-/// SplitMix64: enough for an order, from a seed that the caller chose.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`. The bias of the multiplication is below one in 2^48 for any section of a message.
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
-    }
 }
