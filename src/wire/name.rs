@@ -18,8 +18,8 @@ pub struct Label(Repr);
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
     Inline { len: u8, octets: [u8; INLINE] },
-    // A thin pointer keeps the whole at 16 bytes; shared, because the zone names an endpoint forward and reverse.
-    Heap(Arc<Box<[u8]>>),
+    // Two boxes keep the whole at 16 bytes; such labels are rare.
+    Heap(Box<Box<[u8]>>),
 }
 
 const INLINE: usize = 14;
@@ -43,7 +43,7 @@ impl Label {
                 place.make_ascii_lowercase();
                 Repr::Inline { len: octets.len() as u8, octets: inline }
             }
-            None => Repr::Heap(Arc::new(octets.to_ascii_lowercase().into_boxed_slice())),
+            None => Repr::Heap(Box::new(octets.to_ascii_lowercase().into_boxed_slice())),
         }))
     }
 

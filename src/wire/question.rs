@@ -3,7 +3,7 @@
 //! Time is linear in the octets, nothing is allocated, and no octet that a client sends is trusted: records behind the
 //! question are stepped over by their lengths, at most four of them, and only an OPT record is looked into.
 
-use super::{Edns, OwnEdns, Rcode};
+use super::{Edns, Name, OwnEdns, Rcode};
 
 /// What the octets of one message call for.
 #[derive(Debug)]
@@ -66,6 +66,28 @@ pub struct QName {
 }
 
 impl QName {
+    /// A name that an answer leads to, looked up as if it were asked for.
+    pub fn from_name(name: &Name) -> Self {
+        let mut octets = [0; 255];
+        let mut starts = [0; 128];
+        let (mut at, mut labels) = (0, 0);
+        for label in name.labels() {
+            // A `Name` has at most 255 octets, hence at most 127 labels.
+            if let Some(start) = starts.get_mut(usize::from(labels)) {
+                *start = at;
+            }
+            at += 1 + label.len() as u8;
+            labels += 1;
+        }
+        if let Some(root) = starts.get_mut(usize::from(labels)) {
+            *root = at;
+        }
+        for (place, &octet) in octets.iter_mut().zip(name.as_wire()) {
+            *place = octet;
+        }
+        Self { octets, len: at + 1, starts, labels }
+    }
+
     /// The wire format in lower case, with the final root label.
     #[inline]
     pub fn as_wire(&self) -> &[u8] {

@@ -243,3 +243,15 @@ proptest! {
         prop_assert_eq!(crate::wire::Name::from_wire(question.qname.as_wire()).unwrap(), (&name).into());
     }
 }
+
+#[test]
+fn a_name_that_an_answer_leads_to_reads_as_if_it_were_asked_for() {
+    let name: Name = "kubia-0.kubia.default.svc.cluster.local".parse().unwrap();
+    let qname = QName::from_name(&name);
+    assert_eq!((qname.as_wire(), qname.label_count()), (name.as_wire(), 6));
+    assert_eq!((qname.label(1), qname.suffix(4)), (b"kubia".as_slice(), b"\x07cluster\x05local\0".as_slice()));
+    let longest: Name = "a.".repeat(127).parse().unwrap();
+    let qname = QName::from_name(&longest);
+    assert_eq!((qname.as_wire(), qname.label_count(), qname.suffix(127)), (longest.as_wire(), 127, [0].as_slice()));
+    assert_eq!(QName::from_name(&Name::root()).suffix(0), [0]);
+}
