@@ -1,7 +1,11 @@
 //! From a question to the octets of its answer: a plain function of question, version, size limit and seed.
+//!
+//! The look-up says what the name is, `records` writes what that has of the type asked for; here is the frame: which
+//! zone, what becomes of a name that does not exist, and where an ExternalName leads.
 
 use super::View;
-use crate::wire::{Name, Question, Rcode};
+use super::records::{Context, Written};
+use crate::wire::{Answer, Name, Owner, QName, Question, Rcode, Section, Target};
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +33,9 @@ pub enum Answered {
     },
 }
 
+/// How many CNAME records one answer follows within the zones.
+const LONGEST_CHAIN: usize = 10;
+
 /// Answers a question from one version of the zone, into the caller's buffer, in at most `limit` octets.
 ///
 /// `limit` is what the transport and the client allow (512 without EDNS over UDP, 65,535 over TCP);
@@ -42,6 +49,86 @@ pub fn answer(
     seed: u64,
     buffer: &mut [u8],
 ) -> Answered {
-    let _ = (question, view, limit, over_udp, seed, buffer);
-    todo!()
+    let qname = &question.qname;
+    let Some(zone) = view.zone_of(qname) else { return Answered::NotInZone };
+    // Asked before the look-up: what it misses may be there as soon as the first list is in.
+    let is_synced = view.reader.is_synced();
+    let out = Answer::new(question, buffer, limit);
+    if question.qclass != IN || matches!(question.qtype, AXFR | IXFR) {
+        return end(out, Rcode::REFUSED, false, over_udp);
+    }
+    let (owner, apex) = (Owner::At(out.question_place()), Owner::At(out.suffix_place(qname.start(zone))));
+    let spelling = question.spelling().get(qname.start(zone)..).unwrap_or_default();
+    let mut context = Context { view, qtype: question.qtype, owner, apex, spelling, over_udp, seed, out };
+    match view.look_up(qname, zone, |found| context.write(found)) {
+        Written::NxDomain if is_synced && view.falls_through(qname) => Answered::Fallthrough,
+        Written::Alias(target) => follow(context, qname, target, is_synced),
+        written => context.finish(written, is_synced),
+    }
 }
+
+const IN: u16 = 1;
+pub(super) const CNAME: u16 = 5;
+pub(super) const IXFR: u16 = 251;
+pub(super) const AXFR: u16 = 252;
+pub(super) const ANY: u16 = 255;
+
+/// Follows the name of an ExternalName Service, as long as it leads through our zones (RFC 1034 section 3.6.2).
+///
+/// Differs from CoreDNS: the CNAME answers every type, and stays when its target does not exist, whose response code
+/// the answer has (RFC 6604 section 3).
+#[cold]
+fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool) -> Answered {
+    let Context { view, qtype, over_udp, seed, mut out, .. } = context;
+    let mut chain: [Option<Name>; LONGEST_CHAIN] = [const { None }; LONGEST_CHAIN];
+    let mut owner = Owner::At(out.question_place());
+    let mut target = first;
+    let mut truncated = false;
+    for at in 0..LONGEST_CHAIN {
+        let Ok(place) = out.cname(owner, view.ttl, Target::wire(target.as_wire())) else {
+            truncated = true;
+            break;
+        };
+        let is_loop = target.as_wire() == qname.as_wire() || chain.iter().flatten().any(|before| *before == target);
+        if is_loop || matches!(qtype, CNAME | ANY) {
+            break;
+        }
+        chain[at] = Some(target.clone());
+        let chase = || Answered::Chase { targets: chain.iter().flatten().cloned().collect() };
+        let name = QName::from_name(&target);
+        let Some(zone) = view.zone_of(&name) else { return chase() };
+        owner = Owner::At(place);
+        let (spelling, apex) = (name.suffix(zone), Owner::Wire(name.suffix(zone)));
+        let mut here = Context { view, qtype, owner, apex, spelling, over_udp, seed, out };
+        match view.look_up(&name, zone, |found| here.write(found)) {
+            Written::NxDomain if is_synced && view.falls_through(&name) => return chase(),
+            Written::Alias(next) => (target, out) = (next, here.out),
+            written => return here.finish(written, is_synced),
+        }
+    }
+    end(out, Rcode::NOERROR, truncated, over_udp)
+}
+
+impl Context<'_, '_> {
+    /// Ends the answer after what was written.
+    fn finish(mut self, written: Written, is_synced: bool) -> Answered {
+        let rcode = match written {
+            Written::Records { truncated } => return end(self.out, Rcode::NOERROR, truncated, self.over_udp),
+            Written::NoData | Written::Alias(_) => Rcode::NOERROR,
+            Written::NxDomain if is_synced => Rcode::NXDOMAIN,
+            // Before the first complete list absence means nothing.
+            Written::NxDomain => Rcode::SERVFAIL,
+        };
+        // RFC 2308 section 3: the SOA says how long the absence may be remembered.
+        let lost = self.soa(Section::Authority).is_err();
+        end(self.out, rcode, lost, self.over_udp)
+    }
+}
+
+fn end(out: Answer<'_>, rcode: Rcode, truncated: bool, over_udp: bool) -> Answered {
+    let len = out.finish(rcode, rcode != Rcode::REFUSED, truncated);
+    Answered::Reply { len, rcode, truncated, oversized: truncated && !over_udp }
+}
+
+#[cfg(test)]
+mod tests;

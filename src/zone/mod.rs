@@ -5,11 +5,16 @@
 mod answer;
 mod buckets;
 mod endpoints;
+mod lookup;
+mod peers;
 mod publish;
+mod records;
 mod sample;
 mod service;
 mod shards;
 mod swap;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use answer::{Answered, answer};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::Reader;
-use crate::wire::{Label, Name};
+use crate::wire::{Label, Name, QName};
 
 /// The settings of one `kubernetes` directive, with the zone that it answers from.
 #[derive(Clone, Debug)]
@@ -27,6 +27,19 @@ pub struct View {
     pub fallthrough: Fallthrough,
     /// Addresses of this server, for `ns.dns.ZONE` and the NS records.
     pub local: Vec<IpAddr>,
+}
+
+impl View {
+    /// Whether a name of our zones that does not exist is for the next plugin.
+    pub(super) fn falls_through(&self, qname: &QName) -> bool {
+        match &self.fallthrough {
+            Fallthrough::None => false,
+            Fallthrough::All => true,
+            Fallthrough::Zones(zones) => {
+                (0..=qname.label_count()).any(|at| zones.iter().any(|zone| zone.as_wire() == qname.suffix(at)))
+            }
+        }
+    }
 }
 
 /// How names of pods are answered (`pods` in the Corefile).

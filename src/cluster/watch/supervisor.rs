@@ -18,9 +18,6 @@ use super::request::Request;
 use super::shared::Shared;
 use crate::cluster::facts::{BadObject, Event, Frame, Kind};
 
-/// Objects of a streamed list that are published together: as many as a page of a list has.
-const LIST_BATCH: usize = 500;
-
 /// The state of one loop between its requests.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -222,7 +219,6 @@ impl Supervisor {
         // A watch that began as a list asked for more time than it is given from then on, and is left, not closed.
         let left_by_us = list.is_some();
         let mut frames = Frames::new(response.encoding());
-        let mut batch = Vec::new();
         let mut events = 0;
         let failure = loop {
             let until = if list.is_some() { Instant::now() + self.timing.list_idle } else { deadline };
@@ -242,13 +238,8 @@ impl Supervisor {
             };
             frames.push(&chunk);
             let listing = list.is_some();
-            let (taken, failure) = self.take(&mut frames, response.encoding(), &mut list, &mut batch);
+            let (taken, failure) = self.take(&mut frames, response.encoding(), &mut list);
             events += taken;
-            // Nobody waits for one object of a list, and a batch is published at the price of a few of them.
-            if (taken > 0 && list.is_none()) || batch.len() >= LIST_BATCH {
-                let version = if list.is_none() { self.version.as_deref() } else { None };
-                self.shared.events(self.kind, std::mem::take(&mut batch), version);
-            }
             if failure.is_some() {
                 break failure;
             }
@@ -259,21 +250,18 @@ impl Supervisor {
                 self.recovered();
             }
         };
-        if !batch.is_empty() {
-            self.shared.events(self.kind, batch, None);
-        }
         let phase = if list.is_some() { Phase::Stream } else { Phase::Watch };
         Ended { phase, opened: true, events, failure }
     }
 
-    /// Reads what came together into a batch.
+    /// Takes in what came together: one batch, one lock.
     fn take(
         &mut self,
         frames: &mut Frames,
         encoding: decode::Encoding,
         list: &mut Option<(Instant, usize)>,
-        batch: &mut Vec<Event>,
     ) -> (u64, Option<Failure>) {
+        let mut batch = Vec::new();
         let mut taken = 0;
         let mut failure = None;
         loop {
@@ -298,7 +286,7 @@ impl Supervisor {
                 Event::Bad(bad) => report(&bad),
                 Event::Bookmark { initial_end, .. } => match list.take() {
                     Some((started, objects)) if initial_end => {
-                        self.shared.events(self.kind, std::mem::take(batch), None);
+                        self.shared.events(self.kind, std::mem::take(&mut batch), None);
                         self.complete(&resource_version, objects, started, "stream");
                     }
                     Some(_) => {
@@ -320,6 +308,10 @@ impl Supervisor {
             } else if !resource_version.is_empty() {
                 self.version = Some(resource_version);
             }
+        }
+        if taken > 0 {
+            let version = if list.is_none() { self.version.as_deref() } else { None };
+            self.shared.events(self.kind, batch, version);
         }
         (taken, failure)
     }

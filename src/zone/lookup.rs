@@ -1,0 +1,306 @@
+//! What a name is: the one look-up that decides, for every type alike, whether it exists.
+//!
+//! The grammar is that of the Kubernetes DNS specification 1.1.0, read from the zone to the left: `svc` or `pod`,
+//! namespace, Service, then an endpoint or a port with its protocol. A name above one that exists, exists (RFC 8020).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str;
+
+use super::endpoints::{Endpoint, Group};
+use super::peers::{Peers, Ports, TopologyZone};
+use super::{Pods, Pointer, Port, Service, ServiceKind, ServiceName, View};
+use crate::wire::{Name, QName};
+
+/// What a name is.
+pub(super) enum Lookup<'s> {
+    /// It does not exist.
+    NxDomain,
+    /// It exists and has no record of any type.
+    Empty,
+    /// The zone itself.
+    Apex,
+    /// `dns-version`.
+    Version,
+    /// `ns.dns`.
+    NameServer,
+    /// A pod by its address.
+    Pod(IpAddr),
+    /// An ExternalName Service.
+    Alias(&'s Name),
+    /// A Service with addresses of its own.
+    ClusterIp(ClusterIp<'s>),
+    /// Several endpoints: a headless Service, those with one of its ports, or those in a topology zone.
+    Peers(Peers<'s>),
+    /// One endpoint of a Service.
+    Endpoint(&'s ServiceName, &'s Group, &'s Endpoint),
+    /// A reverse name.
+    Pointer(&'s Pointer),
+}
+
+/// A Service with addresses of its own, or one of its ports.
+#[derive(Clone, Copy)]
+pub(super) struct ClusterIp<'s> {
+    pub(super) service: &'s ServiceName,
+    pub(super) addresses: &'s [IpAddr],
+    pub(super) all_ports: &'s [Port],
+    pub(super) ports: Ports<'s>,
+}
+
+impl View {
+    /// Where the longest zone that holds a name begins in it, as an index of labels.
+    pub(super) fn zone_of(&self, qname: &QName) -> Option<usize> {
+        let wires = || self.zones.iter().map(Name::as_wire);
+        (0..=qname.label_count()).find(|&at| {
+            let suffix = qname.suffix(at);
+            wires().any(|zone| zone == suffix)
+        })
+    }
+
+    /// Whether a namespace is listed, if there is a list.
+    pub(super) fn exposes(&self, namespace: &[u8]) -> bool {
+        self.namespaces.as_ref().is_none_or(|listed| listed.contains(namespace))
+    }
+
+    /// Looks a name up, the labels of which belong to the zone from `zone` on. What it is, is shown to `then`.
+    pub(super) fn look_up<R>(&self, qname: &QName, zone: usize, then: impl FnOnce(Lookup<'_>) -> R) -> R {
+        if zone == 0 {
+            return then(Lookup::Apex);
+        }
+        if is_reverse(qname) {
+            return self.look_up_reverse(qname, then);
+        }
+        match (qname.label(zone - 1), zone) {
+            (b"svc", _) => self.look_up_service(qname, zone, then),
+            (b"pod", _) => then(self.look_up_pod(qname, zone)),
+            (b"dns-version", 1) => then(Lookup::Version),
+            // RFC 8020: `ns.dns` exists below.
+            (b"dns", 1) => then(Lookup::Empty),
+            (b"dns", 2) if qname.label(0) == b"ns" => then(Lookup::NameServer),
+            _ => then(Lookup::NxDomain),
+        }
+    }
+
+    fn has_namespace(&self, namespace: &[u8]) -> bool {
+        self.exposes(namespace) && self.reader.has_namespace(namespace)
+    }
+
+    fn look_up_service<R>(&self, qname: &QName, zone: usize, then: impl FnOnce(Lookup<'_>) -> R) -> R {
+        if zone == 1 {
+            return then(Lookup::Empty);
+        }
+        if !self.has_namespace(qname.label(zone - 2)) {
+            return then(Lookup::NxDomain);
+        }
+        let Some(left) = zone.checked_sub(3) else { return then(Lookup::Empty) };
+        let key = qname.as_wire().get(qname.start(left)..qname.start(zone - 1)).unwrap_or_default();
+        self.reader.with_service(key, |service| {
+            then(service.and_then(|service| self.below_service(service, qname, left)).unwrap_or(Lookup::NxDomain))
+        })
+    }
+
+    /// What the first `left` labels of a name are to a Service; `None` when there is no such name.
+    fn below_service<'s>(&self, service: &'s Service, qname: &'s QName, left: usize) -> Option<Lookup<'s>> {
+        let no_endpoints = service.endpoints.is_empty();
+        match &service.kind {
+            ServiceKind::ExternalName(target) => return (left == 0).then_some(Lookup::Alias(target)),
+            // Kubernetes DNS 2.4.1: a headless Service without ready endpoints does not exist.
+            ServiceKind::Headless if no_endpoints => return None,
+            ServiceKind::ClusterIp { .. } if no_endpoints && self.ignore_empty => return None,
+            ServiceKind::ClusterIp { .. } | ServiceKind::Headless => {}
+        }
+        match left {
+            0 => Some(with_ports(service, Ports::All)),
+            1 => {
+                let label = qname.label(0);
+                if let Some((group, endpoint)) = service.endpoints.find(label) {
+                    return Some(Lookup::Endpoint(&service.name, group, endpoint));
+                }
+                // RFC 8020: `_tcp` exists where `_http._tcp` does.
+                let protocol = plain(label);
+                let is_above_a_port =
+                    has_port(service, |port| port.name.is_some() && port.protocol.label() == protocol);
+                (is_above_a_port || label == b"_zone" && self.has_zonal_names(service)).then_some(Lookup::Empty)
+            }
+            2 if qname.label(1) == b"_zone" => {
+                let is_above = matches!(qname.label(0), b"pin" | b"prefer") && self.has_zonal_names(service);
+                is_above.then_some(Lookup::Empty)
+            }
+            2 => {
+                let ports = Ports::Named { name: plain(qname.label(0)), protocol: plain(qname.label(1)) };
+                has_port(service, |port| ports.matches(port)).then(|| with_ports(service, ports))
+            }
+            _ if qname.label(left - 1) == b"_zone" && self.has_zonal_names(service) => {
+                let zone = TopologyZone { qname, labels: left - 2 };
+                let all =
+                    Peers { service: &service.name, endpoints: &service.endpoints, ports: Ports::All, zone: None };
+                let pinned = Peers { zone: Some(zone), ..all };
+                match qname.label(left - 2) {
+                    b"pin" => Some(Lookup::Peers(pinned)),
+                    b"prefer" => Some(Lookup::Peers(if pinned.is_empty() { all } else { pinned })),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn has_zonal_names(&self, service: &Service) -> bool {
+        self.zonal && matches!(service.kind, ServiceKind::Headless)
+    }
+
+    fn look_up_pod(&self, qname: &QName, zone: usize) -> Lookup<'static> {
+        if zone == 1 {
+            return Lookup::Empty;
+        }
+        let namespace = qname.label(zone - 2);
+        if self.pods == Pods::Disabled || !self.has_namespace(namespace) {
+            return Lookup::NxDomain;
+        }
+        if zone == 2 {
+            return Lookup::Empty;
+        }
+        // Differs from CoreDNS: labels left of a pod's name do not exist, as no record was ever promised for them.
+        let Some(address) = (zone == 3).then(|| dashed_address(qname.label(0))).flatten() else {
+            return Lookup::NxDomain;
+        };
+        if self.pods == Pods::Verified && !self.reader.has_pod(namespace, address) {
+            return Lookup::NxDomain;
+        }
+        Lookup::Pod(address)
+    }
+
+    fn look_up_reverse<R>(&self, qname: &QName, then: impl FnOnce(Lookup<'_>) -> R) -> R {
+        let Some(address) = reverse_address(qname) else { return then(Lookup::NxDomain) };
+        self.reader.with_pointer(address, |pointer| {
+            let shown = pointer.filter(|pointer| match pointer {
+                Pointer::Service(service) | Pointer::Endpoint(_, service) => self.exposes(service.namespace()),
+                Pointer::Endpoints(all) => all.iter().any(|(_, service)| self.exposes(service.namespace())),
+            });
+            then(shown.map_or(Lookup::NxDomain, Lookup::Pointer))
+        })
+    }
+}
+
+fn with_ports<'s>(service: &'s Service, ports: Ports<'s>) -> Lookup<'s> {
+    let name = &service.name;
+    match &service.kind {
+        ServiceKind::ClusterIp { addresses, ports: all_ports } => {
+            Lookup::ClusterIp(ClusterIp { service: name, addresses, all_ports, ports })
+        }
+        ServiceKind::Headless => {
+            Lookup::Peers(Peers { service: name, endpoints: &service.endpoints, ports, zone: None })
+        }
+        ServiceKind::ExternalName(target) => Lookup::Alias(target),
+    }
+}
+
+/// Whether a port of the Service (ClusterIP) or of one of its endpoints (headless) is as wanted.
+fn has_port(service: &Service, wanted: impl Fn(&Port) -> bool) -> bool {
+    match &service.kind {
+        ServiceKind::ClusterIp { ports, .. } => ports.iter().any(wanted),
+        ServiceKind::Headless => service.endpoints.groups().iter().any(|group| group.ports.iter().any(&wanted)),
+        ServiceKind::ExternalName(_) => false,
+    }
+}
+
+/// A label without its underscore, which CoreDNS does not ask for.
+///
+/// Differs from CoreDNS: nothing behind the underscore matches nothing, as a blank label was never promised to be a
+/// wildcard.
+fn plain(label: &[u8]) -> &[u8] {
+    label.strip_prefix(b"_").unwrap_or(label)
+}
+
+/// The address that a pod's label spells: dots (IPv4) or colons (IPv6) as dashes.
+fn dashed_address(label: &[u8]) -> Option<IpAddr> {
+    let mut text = [0; 63];
+    let text = text.get_mut(..label.len())?;
+    let is_v4 = label.iter().filter(|&&octet| octet == b'-').count() == 3 && !label.windows(2).any(|two| two == b"--");
+    for (place, &octet) in text.iter_mut().zip(label) {
+        *place = match octet {
+            b'-' if is_v4 => b'.',
+            b'-' => b':',
+            b'.' | b':' => return None,
+            other => other,
+        };
+    }
+    let text = str::from_utf8(text).ok()?;
+    if is_v4 { text.parse().ok().map(IpAddr::V4) } else { text.parse().ok().map(IpAddr::V6) }
+}
+
+const IN_ADDR: &[u8] = b"\x07in-addr\x04arpa\0";
+const IP6: &[u8] = b"\x03ip6\x04arpa\0";
+
+/// Whether a name belongs to one of the reverse trees.
+pub(super) fn is_reverse(qname: &QName) -> bool {
+    let end = qname.suffix(qname.label_count().saturating_sub(2));
+    end == IN_ADDR || end == IP6
+}
+
+/// The address of a full reverse name (RFC 1035 section 3.5, RFC 3596 section 2.5).
+fn reverse_address(qname: &QName) -> Option<IpAddr> {
+    match qname.label_count() {
+        6 if qname.suffix(4) == IN_ADDR => {
+            let mut octets = [0; 4];
+            for (place, at) in octets.iter_mut().rev().zip(0..) {
+                let label = qname.label(at);
+                if label.len() > 1 && label.starts_with(b"0") || !label.iter().all(u8::is_ascii_digit) {
+                    return None;
+                }
+                *place = str::from_utf8(label).ok()?.parse().ok()?;
+            }
+            Some(Ipv4Addr::from(octets).into())
+        }
+        34 if qname.suffix(32) == IP6 => {
+            let mut bits = 0u128;
+            for at in (0..32).rev() {
+                let &[digit] = qname.label(at) else { return None };
+                bits = bits << 4 | u128::from(char::from(digit).to_digit(16)?);
+            }
+            Some(Ipv6Addr::from(bits).into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_are_spelled_with_dashes() {
+        for (label, address) in [
+            ("10-240-0-1", Some("10.240.0.1")),
+            ("fd00--1", Some("fd00::1")),
+            ("1-2-3-4-5-6-7-8", Some("1:2:3:4:5:6:7:8")),
+            ("--1", Some("::1")),
+            ("blah", None),
+            ("10-240-0-256", None),
+            ("010-240-0-1", None),
+            ("10-240-0", None),
+            ("10.240.0.1", None),
+            ("a-b-c-d", None),
+        ] {
+            assert_eq!(dashed_address(label.as_bytes()), address.map(|text| text.parse().unwrap()), "{label}");
+        }
+    }
+
+    #[test]
+    fn reverse_names_are_read_whole_or_not_at_all() {
+        for (name, address) in [
+            ("4.3.2.1.in-addr.arpa", Some("1.2.3.4")),
+            ("0.0.0.10.in-addr.arpa", Some("10.0.0.0")),
+            ("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.c.b.a.4.3.2.1.ip6.arpa", Some("1234:abcd::1")),
+            ("3.2.1.in-addr.arpa", None),
+            ("5.4.3.2.1.in-addr.arpa", None),
+            ("04.3.2.1.in-addr.arpa", None),
+            ("256.3.2.1.in-addr.arpa", None),
+            ("+4.3.2.1.in-addr.arpa", None),
+            ("g.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.c.b.a.4.3.2.1.ip6.arpa", None),
+            ("d.c.b.a.4.3.2.1.ip6.arpa", None),
+        ] {
+            let qname = QName::from_name(&name.parse().unwrap());
+            assert_eq!(reverse_address(&qname), address.map(|text| text.parse().unwrap()), "{name}");
+        }
+    }
+}

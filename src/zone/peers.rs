@@ -1,0 +1,193 @@
+//! The endpoints that one name stands for: all of a Service, those with a port, or those in a topology zone.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
+
+use super::buckets::{Buckets, Keyed};
+use super::endpoints::{Addresses, Counted, Endpoint, Endpoints, Group};
+use super::{Port, ServiceName, sample};
+use crate::wire::QName;
+
+/// The endpoints that one name stands for.
+#[derive(Clone, Copy)]
+pub(super) struct Peers<'s> {
+    pub(super) service: &'s ServiceName,
+    pub(super) endpoints: &'s Endpoints,
+    pub(super) ports: Ports<'s>,
+    /// Only those in this topology zone.
+    pub(super) zone: Option<TopologyZone<'s>>,
+}
+
+/// The ports that a name asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Ports<'s> {
+    /// All, with a name or without.
+    All,
+    /// Those of a name and a protocol, both labels without underscore.
+    Named { name: &'s [u8], protocol: &'s [u8] },
+}
+
+impl Ports<'_> {
+    pub(super) fn matches(self, port: &Port) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named { name, protocol } => {
+                port.protocol.label() == protocol && port.name.as_ref().is_some_and(|own| own.as_bytes() == name)
+            }
+        }
+    }
+
+    /// The port numbers of a group that match.
+    pub(super) fn of(self, group: &Group) -> Numbers<'_> {
+        match self {
+            Self::All => {
+                Numbers { group, distinct: true, start: 0, count: group.number_count(), pairs: group.ports.len() }
+            }
+            Self::Named { .. } => {
+                // Sorted by name and protocol, so those that match stand together.
+                let start = group.ports.iter().position(|port| self.matches(port)).unwrap_or(group.ports.len());
+                let rest = group.ports.get(start..).unwrap_or_default();
+                let count = rest.iter().take_while(|port| self.matches(port)).count();
+                Numbers { group, distinct: false, start, count, pairs: count }
+            }
+        }
+    }
+}
+
+/// Port numbers of a group, each once.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers<'g> {
+    group: &'g Group,
+    distinct: bool,
+    start: usize,
+    /// How many there are.
+    pub(super) count: usize,
+    /// How many ports they stand for.
+    pub(super) pairs: usize,
+}
+
+impl Numbers<'_> {
+    pub(super) fn nth(&self, at: usize) -> Option<u16> {
+        if self.distinct {
+            self.group.number(at)
+        } else {
+            self.group.ports.get(self.start + at).map(|port| port.number)
+        }
+    }
+}
+
+/// A topology zone as a qname spells it: its first labels, which stand for a name with dots.
+#[derive(Clone, Copy)]
+pub(super) struct TopologyZone<'s> {
+    pub(super) qname: &'s QName,
+    /// How many labels of the qname it takes.
+    pub(super) labels: usize,
+}
+
+impl TopologyZone<'_> {
+    fn holds(self, group: &Group) -> bool {
+        let Some(zone) = &group.zone else { return false };
+        let labels = (0..self.labels).map(|at| self.qname.label(at));
+        let mut parts = zone.as_bytes().split(|&octet| octet == b'.');
+        labels.map(Some).chain([None]).all(|label| match (label, parts.next()) {
+            (Some(label), Some(part)) => label.eq_ignore_ascii_case(part),
+            (None, None) => true,
+            _ => false,
+        })
+    }
+}
+
+/// One record of an SRV answer.
+pub(super) struct Srv<'s> {
+    pub(super) endpoint: &'s Endpoint,
+    pub(super) number: u16,
+    /// Of the records that name this endpoint, it is the first.
+    pub(super) is_first: bool,
+}
+
+impl<'s> Peers<'s> {
+    /// The groups that belong to the choice.
+    pub(super) fn groups(self) -> impl Iterator<Item = &'s Group> {
+        self.endpoints.groups().iter().filter(move |group| {
+            self.zone.is_none_or(|zone| zone.holds(group))
+                && (matches!(self.ports, Ports::All) || self.ports.of(group).count > 0)
+        })
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.groups().next().is_none()
+    }
+
+    /// How many SRV records there are: one for each endpoint and port number.
+    pub(super) fn srv_count(self) -> usize {
+        self.groups().map(|group| group.endpoints.len() * self.ports.of(group).count).sum()
+    }
+
+    /// How many triples of endpoint, address and port there are, by which CoreDNS divides the weight.
+    pub(super) fn srv_pairs(self) -> usize {
+        self.groups().map(|group| group.pairs as usize * self.ports.of(group).pairs).sum()
+    }
+
+    /// The SRV record at a position below [`srv_count`](Self::srv_count).
+    pub(super) fn srv(self, mut position: usize) -> Option<Srv<'s>> {
+        for group in self.groups() {
+            let numbers = self.ports.of(group);
+            let here = group.endpoints.len() * numbers.count;
+            if position < here {
+                let at = position % numbers.count;
+                let endpoint = group.endpoints.nth(position / numbers.count)?;
+                return Some(Srv { endpoint, number: numbers.nth(at)?, is_first: at == 0 });
+            }
+            position -= here;
+        }
+        None
+    }
+
+    /// Draws the IPv4 addresses in random order, each once; `most` and the result as in [`sample::draw`].
+    /// `None` when there are none.
+    pub(super) fn draw_v4(self, most: usize, seed: u64, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
+        self.draw::<Ipv4Addr>(|addresses| &addresses.v4, most, seed, take)
+    }
+
+    /// Draws the IPv6 addresses like [`draw_v4`](Self::draw_v4).
+    pub(super) fn draw_v6(self, most: usize, seed: u64, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
+        self.draw::<Ipv6Addr>(|addresses| &addresses.v6, most, seed, take)
+    }
+
+    fn draw<A: Copy + Into<IpAddr>>(
+        self,
+        family: impl Fn(&Addresses) -> &Buckets<Counted<A>>,
+        most: usize,
+        seed: u64,
+        mut take: impl FnMut(IpAddr) -> ControlFlow<()>,
+    ) -> Option<bool>
+    where
+        Counted<A>: Keyed<Key = A>,
+    {
+        let mut chosen = self.groups();
+        let set = match (chosen.next()?, chosen.next()) {
+            (only, None) => Some(&only.addresses),
+            _ if self.groups().count() == self.endpoints.groups().len() => self.endpoints.addresses(),
+            _ => None,
+        };
+        if let Some(set) = set.map(&family) {
+            let mut one = |at| set.nth(at).map_or(ControlFlow::Continue(()), |counted| take(counted.address.into()));
+            return (set.len() > 0).then(|| sample::draw(set.len(), most, seed, &mut one));
+        }
+        // Some groups of several: an address that two of them share counts in the first.
+        let count = self.groups().map(|group| family(&group.addresses).len()).sum();
+        let all = sample::draw(count, sample::MOST_RECORDS, seed, |mut at| {
+            for (index, group) in self.groups().enumerate() {
+                let set = family(&group.addresses);
+                if let Some(counted) = set.nth(at) {
+                    let mut earlier = self.groups().take(index);
+                    let shared = earlier.any(|group| family(&group.addresses).get(&counted.address).is_some());
+                    return if shared { ControlFlow::Continue(()) } else { take(counted.address.into()) };
+                }
+                at -= set.len();
+            }
+            ControlFlow::Continue(())
+        });
+        (count > 0).then_some(all)
+    }
+}

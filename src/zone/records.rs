@@ -1,0 +1,411 @@
+//! Writes the records of one name and type, in random order, and as many as fit.
+//!
+//! What is cut is cut at whole records, and what stays is an equally likely choice of the whole set, since some
+//! clients use a truncated answer as it is (musl before 1.2.4).
+
+use std::net::IpAddr;
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use super::endpoints::{Endpoint, Group};
+use super::lookup::{ClusterIp, Lookup, is_reverse};
+use super::peers::{Peers, Ports};
+use super::{Pointer, ServiceKind, ServiceName, View, sample};
+use crate::wire::{Answer, Full, Label, Name, Owner, Place, QName, Section, Target};
+
+/// An answer under construction, and what its records have in common.
+pub(super) struct Context<'q, 'b> {
+    pub(super) view: &'q View,
+    pub(super) qtype: u16,
+    /// The owner of the records.
+    pub(super) owner: Owner<'q>,
+    /// The zone.
+    pub(super) apex: Owner<'q>,
+    /// The zone as the client spelled it: SRV targets end so.
+    pub(super) spelling: &'q [u8],
+    pub(super) over_udp: bool,
+    pub(super) seed: u64,
+    pub(super) out: Answer<'b>,
+}
+
+/// What was written.
+pub(super) enum Written {
+    /// Records of the answer section.
+    Records {
+        /// Some were left out that should have been there.
+        truncated: bool,
+    },
+    /// Nothing: the name has no record of the type.
+    NoData,
+    /// Nothing: there is no such name.
+    NxDomain,
+    /// Nothing: the name is an alias.
+    Alias(Name),
+}
+
+const A: u16 = 1;
+const NS: u16 = 2;
+const SOA: u16 = 6;
+const PTR: u16 = 12;
+const TXT: u16 = 16;
+const AAAA: u16 = 28;
+const SRV: u16 = 33;
+
+impl Context<'_, '_> {
+    /// Writes what a name has of the type asked for.
+    #[inline]
+    pub(super) fn write(&mut self, found: Lookup<'_>) -> Written {
+        match (found, self.qtype) {
+            (Lookup::NxDomain, _) => Written::NxDomain,
+            (Lookup::Alias(target), _) => Written::Alias(target.clone()),
+            (Lookup::Apex, SOA) => self.soa(Section::Answer).into(),
+            (Lookup::Apex, NS) => self.name_servers(),
+            // Kubernetes DNS 2.2: the version of the schema.
+            (Lookup::Version, TXT) => self.out.txt(self.owner, 28_800, &[b"1.1.0"]).into(),
+            (Lookup::NameServer, A | AAAA) => self.own_addresses(),
+            (Lookup::Pod(address), A | AAAA) => self.addresses([address]),
+            (Lookup::ClusterIp(service), A | AAAA) => self.addresses(service.addresses.iter().copied()),
+            (Lookup::ClusterIp(service), SRV) => self.srv_of_cluster_ip(service),
+            (Lookup::Peers(peers), A | AAAA) => self.addresses_of_peers(peers),
+            (Lookup::Peers(peers), SRV) => self.srv_of_peers(peers),
+            (Lookup::Endpoint(_, _, endpoint), A | AAAA) => self.addresses(endpoint.addresses()),
+            (Lookup::Endpoint(service, group, endpoint), SRV) => self.srv_of_endpoint(service, group, endpoint),
+            (Lookup::Pointer(pointer), PTR) => self.pointers(pointer),
+            _ => Written::NoData,
+        }
+    }
+
+    /// The SOA: its TTL is bounded, so that absence is not believed for long.
+    pub(super) fn soa(&mut self, section: Section) -> Result<(), Full> {
+        let ttl = self.view.ttl;
+        self.out.soa(section, self.apex, ttl.min(300), self.view.reader.serial(), ttl)
+    }
+
+    //------- Addresses --------------------------------------------------------
+
+    /// Kubernetes DNS 2.3.1 and 2.4.1: the addresses of the family asked for.
+    fn addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Written {
+        let mut some = false;
+        for address in addresses {
+            if address.is_ipv4() == (self.qtype == A) {
+                some = true;
+                if self.out.address(Section::Answer, self.owner, self.view.ttl, address).is_err() {
+                    return Written::Records { truncated: true };
+                }
+            }
+        }
+        if some { Written::Records { truncated: false } } else { Written::NoData }
+    }
+
+    fn addresses_of_peers(&mut self, peers: Peers<'_>) -> Written {
+        let Self { owner, seed, qtype, view, ref mut out, .. } = *self;
+        // A record takes 12 octets and its address.
+        let (most_v4, most_v6) = (out.remaining() / 16, out.remaining() / 28);
+        let take = |address| going(out.address(Section::Answer, owner, view.ttl, address));
+        let all = if qtype == A { peers.draw_v4(most_v4, seed, take) } else { peers.draw_v6(most_v6, seed, take) };
+        all.map_or(Written::NoData, |all| Written::Records { truncated: !all })
+    }
+
+    //------- SRV --------------------------------------------------------------
+
+    /// Kubernetes DNS 2.3.2: a record for each port, which names the Service itself.
+    fn srv_of_cluster_ip(&mut self, service: ClusterIp<'_>) -> Written {
+        let ClusterIp { service, addresses, all_ports, ports } = service;
+        let pairs = all_ports.iter().filter(|port| ports.matches(port)).count() * addresses.len();
+        let mut buffer = [0; 255];
+        let Some(target) = self.below_zone(service, &mut buffer) else { return Written::NoData };
+        if pairs == 0 {
+            return Written::NoData;
+        }
+        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let mut first = None;
+        let all = sample::draw(all_ports.len(), usize::MAX, seed, |at| {
+            let Some((port, before)) = all_ports.get(at).zip(all_ports.get(..at)) else { return Continue(()) };
+            // 53 over UDP and over TCP is one record.
+            let again = before.iter().any(|other| other.number == port.number && ports.matches(other));
+            if again || !ports.matches(port) {
+                return Continue(());
+            }
+            let place = out.srv(owner, view.ttl, 0, weight(pairs), port.number, Target::wire(target));
+            first = first.or(place.ok());
+            going(place)
+        });
+        match first {
+            Some(place) if all => self.glue(place, addresses.iter().copied()),
+            _ => Written::Records { truncated: true },
+        }
+    }
+
+    /// Kubernetes DNS 2.4.2: a record for each port of the endpoint.
+    fn srv_of_endpoint(&mut self, service: &ServiceName, group: &Group, endpoint: &Endpoint) -> Written {
+        let mut buffer = [0; 255];
+        let Some(rest) = self.below_zone(service, &mut buffer) else { return Written::NoData };
+        let Some(target) = joined(&endpoint.label, rest) else { return Written::NoData };
+        let numbers = Ports::All.of(group);
+        if numbers.count == 0 {
+            return Written::NoData;
+        }
+        let weight = weight(numbers.pairs * endpoint.addresses().count());
+        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let mut first = None;
+        let all = sample::draw(numbers.count, usize::MAX, seed, |at| {
+            let Some(number) = numbers.nth(at) else { return Continue(()) };
+            let place = out.srv(owner, view.ttl, 0, weight, number, target);
+            first = first.or(place.ok());
+            going(place)
+        });
+        match first {
+            Some(place) if all => self.glue(place, endpoint.addresses()),
+            _ => Written::Records { truncated: true },
+        }
+    }
+
+    /// Kubernetes DNS 2.4.2: a record for each port of each ready endpoint.
+    fn srv_of_peers(&mut self, peers: Peers<'_>) -> Written {
+        match peers.srv_count() {
+            0 => Written::NoData,
+            ..=64 => self.srv_of_many::<64>(peers),
+            _ if self.out.remaining() <= 4096 => self.srv_of_many::<256>(peers),
+            _ => self.srv_of_many::<{ sample::MOST_RECORDS }>(peers),
+        }
+    }
+
+    /// `MOST` bounds the records, whose targets' places are kept on the stack for the glue.
+    #[inline(never)]
+    fn srv_of_many<const MOST: usize>(&mut self, peers: Peers<'_>) -> Written {
+        let (count, weight) = (peers.srv_count(), weight(peers.srv_pairs()));
+        let mut buffer = [0; 255];
+        let Some(rest) = self.below_zone(peers.service, &mut buffer) else { return Written::NoData };
+        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let mut places = [0u16; MOST];
+        let mut drawn = 0;
+        let all = sample::draw(count, MOST, seed, |at| {
+            let Some(srv) = peers.srv(at) else { return Continue(()) };
+            let Some(target) = joined(&srv.endpoint.label, rest) else { return Continue(()) };
+            let Ok(place) = out.srv(owner, view.ttl, 0, weight, srv.number, target) else { return Break(()) };
+            places[drawn] = place.0 as u16;
+            drawn += 1;
+            Continue(())
+        });
+        if !all {
+            return Written::Records { truncated: true };
+        }
+        if drawn == 0 {
+            return Written::NoData;
+        }
+        // The same seed draws the same row again. All records stand, so that each endpoint's first one does.
+        let mut at = 0;
+        let mut lost = false;
+        sample::draw(count, MOST, seed, |position| {
+            let Some(srv) = peers.srv(position) else { return Continue(()) };
+            if joined(&srv.endpoint.label, rest).is_none() {
+                return Continue(());
+            }
+            let owner = Owner::At(Place(usize::from(places[at])));
+            at += 1;
+            if !srv.is_first {
+                return Continue(());
+            }
+            for address in srv.endpoint.addresses() {
+                if out.address(Section::Additional, owner, view.ttl, address).is_err() {
+                    lost = true;
+                    return Break(());
+                }
+            }
+            Continue(())
+        });
+        Written::Records { truncated: lost && self.over_udp }
+    }
+
+    /// Writes the addresses of a target beside it. Their loss counts over UDP only, as over TCP nothing better can be
+    /// had: some clients read addresses from there alone.
+    fn glue(&mut self, target: Place, addresses: impl Iterator<Item = IpAddr>) -> Written {
+        for address in addresses {
+            if self.out.address(Section::Additional, Owner::At(target), self.view.ttl, address).is_err() {
+                return Written::Records { truncated: self.over_udp };
+            }
+        }
+        Written::Records { truncated: false }
+    }
+
+    //------- PTR --------------------------------------------------------------
+
+    /// Kubernetes DNS 2.3.3 and 2.4.3: the name of the Service, or of each endpoint, that has the address.
+    fn pointers(&mut self, pointer: &Pointer) -> Written {
+        let Some(zone) = self.view.zones.iter().find(|zone| !is_reverse(&QName::from_name(zone))) else {
+            return Written::NoData;
+        };
+        let (one, several) = match pointer {
+            Pointer::Service(service) => (Some((None, service)), [].as_slice()),
+            Pointer::Endpoint(label, service) => (Some((Some(label), service)), [].as_slice()),
+            Pointer::Endpoints(all) => (None, &**all),
+        };
+        let mut some = false;
+        for (label, service) in one.into_iter().chain(several.iter().map(|(label, service)| (Some(label), service))) {
+            let mut buffer = [0; 255];
+            let rest = below(service, zone.as_wire(), &mut buffer).filter(|_| self.view.exposes(service.namespace()));
+            let Some(target) =
+                rest.and_then(|rest| label.map_or(Some(Target::wire(rest)), |label| joined(label, rest)))
+            else {
+                continue;
+            };
+            some = true;
+            if self.out.ptr(self.owner, self.view.ttl, target).is_err() {
+                return Written::Records { truncated: true };
+            }
+        }
+        if some { Written::Records { truncated: false } } else { Written::NoData }
+    }
+
+    //------- NS ---------------------------------------------------------------
+
+    /// The Services behind which this server stands, by its own addresses; else `ns.dns`.
+    fn name_servers(&mut self) -> Written {
+        let Self { view, owner, spelling, .. } = *self;
+        // Below a reverse zone there are no names of Services: those of the primary zone stand in.
+        let is_apex_of_names = !view
+            .zones
+            .iter()
+            .any(|zone| zone.as_wire().eq_ignore_ascii_case(spelling) && is_reverse(&QName::from_name(zone)));
+        let primary = view.zones.iter().find(|zone| !is_reverse(&QName::from_name(zone)));
+        let zone = if is_apex_of_names { spelling } else { primary.map_or(spelling, Name::as_wire) };
+        let mut places = [Place(0); SERVERS];
+        let mut written = 0;
+        let mut lost = false;
+        view.for_each_server(|service, label, _| {
+            let mut buffer = [0; 255];
+            let Some(rest) = below(service, zone, &mut buffer) else { return };
+            let Some(target) = label.map_or(Some(Target::wire(rest)), |label| joined(label, rest)) else { return };
+            match self.out.ns(Section::Answer, owner, view.ttl, target) {
+                Ok(place) => places[written] = place,
+                Err(Full) => lost = true,
+            }
+            written += 1;
+        });
+        if lost {
+            return Written::Records { truncated: true };
+        }
+        if written == 0 {
+            let mut buffer = [0; 255];
+            let Some(target) = concat(&[b"\x02ns\x03dns", zone], &mut buffer) else { return Written::NoData };
+            return match self.out.ns(Section::Answer, owner, view.ttl, Target::wire(target)) {
+                Ok(place) => self.glue(place, view.local.iter().copied()),
+                Err(Full) => Written::Records { truncated: true },
+            };
+        }
+        let mut at = 0;
+        view.for_each_server(|_, _, addresses| {
+            let Some(&place) = places.get(at) else { return };
+            at += 1;
+            for address in addresses {
+                lost |= self.out.address(Section::Additional, Owner::At(place), view.ttl, *address).is_err();
+            }
+        });
+        Written::Records { truncated: lost && self.over_udp }
+    }
+
+    /// `ns.dns`: the addresses of the Services behind which this server stands; else its own.
+    fn own_addresses(&mut self) -> Written {
+        let Self { view, owner, qtype, .. } = *self;
+        let mut servers = false;
+        let mut written = Written::NoData;
+        view.for_each_server(|_, _, addresses| {
+            servers = true;
+            for &address in addresses.iter().filter(|address| address.is_ipv4() == (qtype == A)) {
+                let lost = self.out.address(Section::Answer, owner, view.ttl, address).is_err();
+                written =
+                    Written::Records { truncated: lost || matches!(written, Written::Records { truncated: true }) };
+            }
+        });
+        if servers { written } else { self.addresses(view.local.iter().copied()) }
+    }
+
+    /// The name of a Service in the zone as the client spelled it.
+    fn below_zone<'n>(&self, service: &ServiceName, buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
+        below(service, self.spelling, buffer)
+    }
+}
+
+impl From<Result<(), Full>> for Written {
+    fn from(written: Result<(), Full>) -> Self {
+        Self::Records { truncated: written.is_err() }
+    }
+}
+
+/// At most so many Services are listed as name servers.
+const SERVERS: usize = 16;
+
+impl View {
+    /// Shows each Service behind which this server stands once, at most [`SERVERS`]: its name, this server's label in it
+    /// when it is headless, and the addresses of that name.
+    fn for_each_server(&self, mut show: impl FnMut(&ServiceName, Option<&Label>, &[IpAddr])) {
+        let mut shown = 0;
+        for (at, own) in self.local.iter().enumerate() {
+            self.with_endpoints(*own, |label, service| {
+                let earlier = self.local.get(..at).unwrap_or_default();
+                self.reader.with_service(service.as_wire(), |found| match found.map(|found| &found.kind) {
+                    Some(ServiceKind::ClusterIp { addresses, .. })
+                        if !self.stands_behind(earlier, None, service) && shown < SERVERS =>
+                    {
+                        shown += 1;
+                        show(service, None, addresses);
+                    }
+                    Some(ServiceKind::Headless)
+                        if !self.stands_behind(earlier, Some(label), service) && shown < SERVERS =>
+                    {
+                        shown += 1;
+                        show(service, Some(label), &[*own]);
+                    }
+                    _ => {}
+                });
+            });
+        }
+    }
+
+    /// Whether one of these addresses belongs to a Service, to a label of it if one is given.
+    fn stands_behind(&self, addresses: &[IpAddr], label: Option<&Label>, service: &ServiceName) -> bool {
+        let mut found = false;
+        for address in addresses {
+            self.with_endpoints(*address, |its_label, its_service| {
+                found |= its_service == service && label.is_none_or(|label| label == its_label);
+            });
+        }
+        found
+    }
+
+    fn with_endpoints(&self, address: IpAddr, mut show: impl FnMut(&Label, &ServiceName)) {
+        self.reader.with_pointer(address, |pointer| match pointer {
+            Some(Pointer::Endpoint(label, service)) => show(label, service),
+            Some(Pointer::Endpoints(all)) => all.iter().for_each(|(label, service)| show(label, service)),
+            Some(Pointer::Service(_)) | None => {}
+        });
+    }
+}
+
+/// The name of a Service in a zone, in wire format; `None` when it would be too long.
+fn below<'n>(service: &ServiceName, zone: &[u8], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
+    concat(&[service.as_wire(), b"\x03svc", zone], buffer)
+}
+
+fn concat<'n>(parts: &[&[u8]], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
+    let mut len = 0;
+    for part in parts {
+        buffer.get_mut(len..len + part.len())?.copy_from_slice(part);
+        len += part.len();
+    }
+    buffer.get(..len)
+}
+
+/// A label below a name; `None` when that would be too long.
+fn joined<'n>(label: &'n Label, rest: &'n [u8]) -> Option<Target<'n>> {
+    let label = label.as_bytes();
+    (label.len() + 1 + rest.len() <= 255).then_some(Target { label, rest })
+}
+
+/// The weight of each of so many records, as CoreDNS divides it: a hundredth at least.
+fn weight(records: usize) -> u16 {
+    (100 / records.max(1)).max(1) as u16
+}
+
+fn going<T>(written: Result<T, Full>) -> ControlFlow<()> {
+    if written.is_ok() { Continue(()) } else { Break(()) }
+}
