@@ -5,7 +5,8 @@
 pub mod facts;
 mod index;
 pub mod manifests;
+pub mod status;
 mod watch;
 
-pub use index::{Index, Settings};
+pub use index::{ExplainedSlice, Explanation, Index, Settings};
 pub use watch::{ConnectError, Connection, KindStatus, Mirror, Options, Timing, TlsFiles, register};

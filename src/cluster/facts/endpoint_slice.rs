@@ -51,7 +51,7 @@ pub(super) struct TargetRef<'a> {
 pub(super) fn object(raw: &RawSlice<'_>) -> Object {
     let mut slice = match Builder::new(&raw.metadata, &raw.address_type, raw.ports.iter().flatten()) {
         Ok(slice) => slice,
-        Err(object) => return object,
+        Err(object) => return *object,
     };
     for endpoint in raw.endpoints.iter().flatten() {
         slice.push(endpoint);
@@ -73,21 +73,21 @@ impl<'m> Builder<'m> {
         meta: &'m Meta<'m>,
         address_type: &str,
         raw_ports: impl IntoIterator<Item = &'r RawPort<'r>>,
-    ) -> Result<Self, Object> {
-        meta.check(Kind::EndpointSlice).map_err(Object::Bad)?;
+    ) -> Result<Self, Box<Object>> {
+        meta.check(Kind::EndpointSlice).map_err(|bad| Box::new(Object::Bad(bad)))?;
         let family = match address_type {
             "IPv4" => Family::V4,
             "IPv6" => Family::V6,
             "FQDN" => Family::Fqdn,
-            _ => return Err(Object::Bad(meta.bad(Kind::EndpointSlice, "skipped: unknown addressType"))),
+            _ => return Err(Box::new(Object::Bad(meta.bad(Kind::EndpointSlice, "skipped: unknown addressType")))),
         };
         let service = meta.labels.as_ref().map_or("", |labels| &labels.service);
         if service.is_empty() {
-            return Err(Object::Drop(meta.key()));
+            return Err(Box::new(Object::Drop(meta.key())));
         }
         let Some(service) = dns_label(service) else {
             let why = "skipped: the label kubernetes.io/service-name is no DNS label";
-            return Err(Object::Bad(meta.bad(Kind::EndpointSlice, why)));
+            return Err(Box::new(Object::Bad(meta.bad(Kind::EndpointSlice, why))));
         };
         let mut flaws = Flaws::default();
         let mut ports = ports(raw_ports, &mut flaws);

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
 
 use crate::cluster::facts::Kind;
+use crate::cluster::status;
 
 /// Time from a request to the head of its response.
 pub(super) static REQUEST_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
@@ -50,7 +51,7 @@ pub(super) static RESTARTS: LazyLock<CounterVec> = LazyLock::new(|| {
 pub(super) static RELISTS: LazyLock<CounterVec> =
     LazyLock::new(|| counter("rollcall_relists_total", "Complete lists after the first one, by kind.", &["kind"]));
 
-/// Hands the metrics of the watch to a registry.
+/// Hands the metrics of the watch and of what it mirrors to a registry.
 ///
 /// # Errors
 /// When the registry has one of the names already.
@@ -60,7 +61,8 @@ pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
     registry.register(Box::new(REQUESTS.clone()))?;
     registry.register(Box::new(LAST_EVENT.clone()))?;
     registry.register(Box::new(RESTARTS.clone()))?;
-    registry.register(Box::new(RELISTS.clone()))
+    registry.register(Box::new(RELISTS.clone()))?;
+    status::register(registry)
 }
 
 /// The name of a kind in metrics and logs: the plural that the API and RBAC use.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 
 use super::metrics::{LAST_EVENT, RELISTS, RESTARTS, plural};
-use crate::cluster::facts::{Event, Fact, Kind};
+use crate::cluster::facts::{BadObject, Event, Fact, Kind, ObjectKey};
 use crate::cluster::index::Index;
+use crate::cluster::status;
 
 /// The index and the state of each loop. The lock is held for one batch, and never by a reader of the zone.
 #[derive(Debug)]
@@ -109,6 +110,12 @@ impl Shared {
         state.heard(kind, now, None);
         state.index.apply_page(facts, now, unix);
         self.reckon(&mut state, now, unix);
+    }
+
+    /// One bad object never spoils the rest: what was known of it stays, also when a list brings it.
+    pub(super) fn bad(&self, bad: &BadObject) {
+        status::report_bad(bad);
+        self.lock().index.keep(bad.kind, &ObjectKey::new(&bad.namespace, &bad.name));
     }
 
     /// The list is complete at this version.

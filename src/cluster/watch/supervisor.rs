@@ -16,7 +16,7 @@ use super::metrics::plural;
 use super::options::Timing;
 use super::request::Request;
 use super::shared::Shared;
-use crate::cluster::facts::{BadObject, Event, Frame, Kind};
+use crate::cluster::facts::{Event, Frame, Kind};
 
 /// The state of one loop between its requests.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ impl Supervisor {
             let body = response.collect(self.timing.list_idle).await?;
             let page = decode::page(self.kind, encoding, &body)?;
             drop(body);
-            page.bad.iter().for_each(report);
+            page.bad.iter().for_each(|bad| self.shared.bad(bad));
             objects += page.facts.len();
             self.shared.page(self.kind, page.facts);
             match page.continue_token {
@@ -277,13 +277,13 @@ impl Supervisor {
                     break;
                 }
             };
-            flaw.iter().for_each(report);
+            flaw.iter().for_each(|bad| self.shared.bad(bad));
             match event {
                 Event::Error(status) => {
                     failure = Some(Failure::Status(status.into()));
                     break;
                 }
-                Event::Bad(bad) => report(&bad),
+                Event::Bad(bad) => self.shared.bad(&bad),
                 Event::Bookmark { initial_end, .. } => match list.take() {
                     Some((started, objects)) if initial_end => {
                         self.shared.events(self.kind, std::mem::take(&mut batch), None);
@@ -441,9 +441,4 @@ impl Trouble {
     fn ends_with_a_response(&self) -> bool {
         !matches!(self.word, "expired" | "malformed" | "closed_early" | "refused")
     }
-}
-
-/// One bad object never spoils the rest.
-fn report(bad: &BadObject) {
-    tracing::warn!(kind = %bad.kind, namespace = bad.namespace, name = bad.name, why = bad.why, "bad object from the API server");
 }

@@ -126,7 +126,7 @@ fn slice(message: &[u8]) -> Result<Object, Malformed> {
     }
     let mut slice = match Builder::new(&meta, address_type, &ports) {
         Ok(slice) => slice,
-        Err(object) => return Ok(object),
+        Err(object) => return Ok(*object),
     };
     for field in Fields::new(message) {
         if let (2, value) = field? {

@@ -1,0 +1,578 @@
+//! Facts to zone: merges the slices of a Service, derives records, publishes what changed and nothing else.
+//!
+//! The writer remembers each slice in packed form. A new version of a slice is compared with the old one; the labels
+//! that differ are looked up in the Service's other slices, and what comes of that is compared with what is published.
+//! So the work is that of one slice, nothing is published when no answer changes, and events may come twice or in any
+//! order. Everything that one call changes is published as one batch.
+//!
+//! A list is applied as a difference: each object remembers the list that last named it, and those that the present
+//! list did not name go at its end.
+
+mod hold;
+mod packed;
+mod pods;
+mod pointers;
+mod ports;
+mod service;
+mod slice;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Instant;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::facts::{Fact, Kind, ObjectKey, ServiceFact, SliceFact};
+use super::status::{self, ProgrammedKind};
+use crate::wire::Label;
+use crate::zone::{Change, Changes, Endpoints, Publisher, Reader, Service, ServiceKind, ServiceName};
+use pods::{Namespaces, Pods};
+use pointers::Pointers;
+use ports::PortSets;
+use service::{Mirrored, Object, Spec, same_kind};
+use slice::{Slice, Touched};
+
+/// The writer's state of one mirrored cluster.
+#[derive(Debug)]
+pub struct Index {
+    publisher: Publisher,
+    reader: Reader,
+    settings: Settings,
+    // Boxed: the table keeps spare room, which should not be of this size.
+    services: HashMap<ServiceName, Box<Mirrored>, RandomState>,
+    slices: SliceNames,
+    pods: Pods,
+    namespaces: Namespaces,
+    pointers: Pointers,
+    ports: PortSets,
+    /// Services that hold endpoints.
+    held: HashSet<ServiceName>,
+    lists: [List; Kind::ALL.len()],
+    batch: Batch,
+    publications: u64,
+}
+
+/// Settings that change what is derived, not only how it is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// `endpoint_pod_names`: the pod's name is the label of an endpoint without hostname.
+    pub endpoint_pod_names: bool,
+    /// `zonal`: topology zones are kept.
+    pub zonal: bool,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// The resourceVersion of the Service object and the Unix second in which it came.
+    pub service: Option<(u64, u32)>,
+    /// The slices that name the Service.
+    pub slices: Vec<ExplainedSlice>,
+    /// Endpoints that no slice lists, kept for a moment because they may be between two slices.
+    pub held: usize,
+}
+
+/// What one slice contributes to an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedSlice {
+    /// Its name.
+    pub name: String,
+    /// Its resourceVersion.
+    pub version: u64,
+    /// The Unix second in which this version came.
+    pub arrived: u32,
+    /// How many labels are ready in it.
+    pub ready: usize,
+    /// How many labels are not.
+    pub not_ready: usize,
+}
+
+/// The state of one kind's lists.
+#[derive(Clone, Copy, Debug, Default)]
+struct List {
+    generation: u32,
+    under_way: bool,
+    objects: usize,
+}
+
+/// What one call has changed so far.
+#[derive(Debug, Default)]
+struct Batch {
+    services: HashMap<ServiceName, Touched>,
+    changes: Changes,
+    programmed: Vec<(ProgrammedKind, u64)>,
+}
+
+impl Index {
+    /// An index that publishes to this zone.
+    pub fn new(publisher: Publisher, settings: Settings) -> Self {
+        let reader = publisher.reader();
+        Self {
+            publisher,
+            reader,
+            settings,
+            services: HashMap::default(),
+            slices: SliceNames::default(),
+            pods: Pods::default(),
+            namespaces: Namespaces::default(),
+            pointers: Pointers::default(),
+            ports: PortSets::default(),
+            held: HashSet::new(),
+            lists: Default::default(),
+            batch: Batch::default(),
+            publications: 0,
+        }
+    }
+
+    /// The zone that this index publishes.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Says that the first complete list of each kind is in.
+    pub fn set_synced(&mut self) {
+        self.publisher.set_synced();
+    }
+
+    /// An object as it is now; an older version than the one known is passed over.
+    ///
+    /// `now` dates grace periods, `unix` the serial. Returns whether an answer changed.
+    pub fn apply(&mut self, fact: Fact, now: Instant, unix: u32) -> bool {
+        self.take(fact, now, unix);
+        self.publish(unix)
+    }
+
+    /// Several objects, published as one batch: events that came together, or a page of a list.
+    ///
+    /// In a list older versions count as well: the cluster may have been set back. Returns whether an answer changed.
+    pub fn apply_page(&mut self, facts: Vec<Fact>, now: Instant, unix: u32) -> bool {
+        for fact in facts {
+            self.take(fact, now, unix);
+        }
+        self.publish(unix)
+    }
+
+    /// An object that is gone. Returns whether an answer changed.
+    pub fn delete(&mut self, kind: Kind, key: &ObjectKey, now: Instant, unix: u32) -> bool {
+        match kind {
+            Kind::Service => {
+                if let Some(service) = service_name(&key.name, &key.namespace) {
+                    self.set_service(&service, None, now);
+                }
+            }
+            Kind::EndpointSlice => {
+                if let Some(service) = self.slices.forget(&self.services, key) {
+                    self.set_slice(&service, &key.name, None, true, now);
+                }
+            }
+            Kind::Namespace => self.namespaces.delete(&key.name, &mut self.batch.changes),
+            Kind::Pod => self.pods.delete(key, &mut self.batch.changes),
+        }
+        self.publish(unix)
+    }
+
+    /// An object is still there, but what it is now cannot be understood: what is known of it stays.
+    pub fn keep(&mut self, kind: Kind, key: &ObjectKey) {
+        let generation = self.list(kind).generation;
+        match kind {
+            Kind::Service => {
+                let mirrored = service_name(&key.name, &key.namespace).and_then(|name| self.services.get_mut(&name));
+                if let Some(object) = mirrored.and_then(|mirrored| mirrored.object.as_mut()) {
+                    object.generation = generation;
+                }
+            }
+            Kind::EndpointSlice => {
+                let mirrored =
+                    self.slices.find(&self.services, key).and_then(|service| self.services.get_mut(&service));
+                let slices = mirrored.into_iter().flat_map(|mirrored| &mut mirrored.slices);
+                slices.filter(|slice| slice.name == key.name).for_each(|slice| slice.generation = generation);
+            }
+            Kind::Namespace => self.namespaces.keep(&key.name, generation),
+            Kind::Pod => self.pods.keep(key, generation),
+        }
+    }
+
+    /// A complete list begins: what it does not name by [`end_list`](Self::end_list) is gone.
+    ///
+    /// One that is under way is given up for it.
+    pub fn begin_list(&mut self, kind: Kind) {
+        let list = self.list_mut(kind);
+        list.generation = list.generation.wrapping_add(1);
+        list.under_way = true;
+        if kind == Kind::EndpointSlice {
+            for service in &self.held {
+                self.services.get_mut(service).into_iter().for_each(|mirrored| mirrored.defer_holds());
+            }
+        }
+    }
+
+    /// The complete list is in: removes what it did not name, as a difference. Returns whether an answer changed.
+    pub fn end_list(&mut self, kind: Kind, now: Instant, unix: u32) -> bool {
+        let generation = self.list(kind).generation;
+        match kind {
+            Kind::Service => {
+                let named = |object: &Object| object.generation == generation;
+                let gone =
+                    self.services.iter().filter(|(_, mirrored)| mirrored.object.as_ref().is_some_and(|o| !named(o)));
+                let gone: Vec<ServiceName> = gone.map(|(name, _)| name.clone()).collect();
+                gone.iter().for_each(|name| self.set_service(name, None, now));
+            }
+            Kind::EndpointSlice => {
+                let mut gone: Vec<(ServiceName, ObjectKey)> = Vec::new();
+                for (service, mirrored) in &self.services {
+                    let namespace = String::from_utf8_lossy(service.namespace());
+                    let unnamed = mirrored.slices.iter().filter(|slice| slice.generation != generation);
+                    gone.extend(unnamed.map(|slice| (service.clone(), ObjectKey::new(&namespace, &slice.name))));
+                }
+                for (service, key) in gone {
+                    self.slices.forget(&self.services, &key);
+                    self.set_slice(&service, &key.name, None, true, now);
+                }
+                self.each_held(|mirrored, touched| mirrored.end_deferred(now, touched));
+            }
+            Kind::Namespace => self.namespaces.sweep(generation, &mut self.batch.changes),
+            Kind::Pod => {
+                self.pods.unnamed(generation).iter().for_each(|key| self.pods.delete(key, &mut self.batch.changes));
+            }
+        }
+        self.list_mut(kind).under_way = false;
+        self.publish(unix)
+    }
+
+    /// Ends grace periods that are over; says when the next one ends.
+    pub fn expire(&mut self, now: Instant, unix: u32) -> Option<Instant> {
+        if self.held.is_empty() {
+            return None;
+        }
+        self.each_held(|mirrored, touched| mirrored.end_expired(now, touched));
+        self.publish(unix);
+        let holds = self.held.iter().filter_map(|service| self.services.get(service)).flat_map(|held| &held.holds);
+        holds.map(|hold| hold.until).min()
+    }
+
+    /// Where the answers for a Service come from.
+    pub fn explain(&self, service: &ServiceName) -> Explanation {
+        let Some(mirrored) = self.services.get(service) else { return Explanation::default() };
+        let explain = |slice: &Slice| {
+            let ready = slice.ready().count();
+            ExplainedSlice {
+                name: slice.name.to_string(),
+                version: slice.version,
+                arrived: slice.arrived,
+                ready,
+                not_ready: slice.endpoints.len() - ready,
+            }
+        };
+        Explanation {
+            service: mirrored.object.as_ref().map(|object| (object.version, object.arrived)),
+            slices: mirrored.slices.iter().map(explain).collect(),
+            held: mirrored.holds.len(),
+        }
+    }
+
+    /// How often the zone was published: once for each call that changed an answer.
+    pub fn publications(&self) -> u64 {
+        self.publications
+    }
+
+    /// How many objects of a kind are mirrored.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Pod => self.pods.len(),
+            Kind::Namespace => self.namespaces.len(),
+            Kind::Service | Kind::EndpointSlice => self.list(kind).objects,
+        }
+    }
+
+    /// Whether every pointer says all that is known of its address.
+    #[cfg(test)]
+    fn pointers_are_plain(&self) -> bool {
+        self.pointers.is_plain()
+    }
+
+    //--- Objects ---
+
+    fn take(&mut self, fact: Fact, now: Instant, unix: u32) {
+        let kind = fact.kind();
+        let generation = self.list(kind).generation;
+        match fact {
+            Fact::Service(fact) => self.take_service(fact, now, unix),
+            Fact::Slice(fact) => self.take_slice(fact, now, unix),
+            Fact::Namespace(fact) => self.namespaces.apply(&fact.name, generation, &mut self.batch.changes),
+            Fact::Pod(fact) => self.pods.apply(fact, generation, &mut self.batch.changes),
+        }
+    }
+
+    fn take_service(&mut self, fact: ServiceFact, now: Instant, unix: u32) {
+        let Some(name) = service_name(&fact.key.name, &fact.key.namespace) else { return };
+        let List { generation, under_way, .. } = self.list(Kind::Service);
+        let mut arrived = unix;
+        if let Some(known) = self.services.get(&name).and_then(|mirrored| mirrored.object.as_ref()) {
+            if is_stale(fact.version, known.version, under_way) {
+                return;
+            }
+            if fact.version == known.version {
+                arrived = known.arrived;
+            }
+        }
+        let spec = Spec::new(fact.spec, &mut self.ports);
+        let object = Object { version: fact.version, arrived, generation, selector: fact.selector, spec };
+        self.set_service(&name, Some(object), now);
+    }
+
+    fn take_slice(&mut self, fact: SliceFact, now: Instant, unix: u32) {
+        let Some(service) = service_name(&fact.service, &fact.key.namespace) else { return };
+        let List { generation, under_way, .. } = self.list(Kind::EndpointSlice);
+        let mut arrived = unix;
+        let before = self.slices.find(&self.services, &fact.key);
+        let mirrored = before.as_ref().and_then(|before| self.services.get(before));
+        if let Some(known) = mirrored.and_then(|mirrored| mirrored.slices.iter().find(|own| own.name == fact.key.name))
+        {
+            if is_stale(fact.version, known.version, under_way) {
+                return;
+            }
+            if fact.version == known.version {
+                arrived = known.arrived;
+            }
+        }
+        if before.as_ref() != Some(&service) {
+            if let Some(before) = before {
+                // Handed to another Service: that is no deletion, which would be worth a grace period by itself.
+                self.slices.forget(&self.services, &fact.key);
+                self.set_slice(&before, &fact.key.name, None, false, now);
+            }
+            self.slices.remember(&fact.key, &service);
+        }
+        let (key, triggered) = (fact.key.clone(), fact.triggered);
+        let ports = self.ports.share(fact.ports.clone());
+        let slice = Slice::new(fact, ports, self.settings, arrived, generation);
+        let changed = self.set_slice(&service, &key.name, Some(slice), false, now);
+        // What a list brings was triggered long ago.
+        if let Some(triggered) = triggered.filter(|_| changed && !under_way) {
+            let object = self.services.get(&service).and_then(|mirrored| mirrored.object.as_ref());
+            let kind = object.and_then(|object| match object.spec {
+                Spec::ClusterIp { .. } => Some(ProgrammedKind::ClusterIp),
+                Spec::Headless => object.selector.then_some(ProgrammedKind::HeadlessWithSelector),
+                Spec::ExternalName(_) => None,
+            });
+            self.batch.programmed.extend(kind.map(|kind| (kind, triggered)));
+        }
+    }
+
+    fn set_service(&mut self, name: &ServiceName, object: Option<Object>, now: Instant) {
+        let mirrored = match &object {
+            Some(_) => self.services.entry(name.clone()).or_default(),
+            None => match self.services.get_mut(name) {
+                Some(mirrored) => mirrored,
+                None => return,
+            },
+        };
+        let old = std::mem::replace(&mut mirrored.object, object);
+        let new = mirrored.object.as_ref();
+        let objects = &mut self.lists[Kind::Service as usize].objects;
+        *objects = *objects + usize::from(new.is_some()) - usize::from(old.is_some());
+        let (old, new) = (old.as_ref().map(|object| &object.spec), new.map(|object| &object.spec));
+        let touched = self.batch.services.entry(name.clone()).or_default();
+        if old == new {
+            return;
+        }
+        touched.kind = true;
+        for (spec, there) in [(old, false), (new, true)] {
+            for &address in spec.map_or(&[][..], Spec::addresses) {
+                self.pointers.set_service(&self.reader, address, name, there);
+            }
+        }
+        if !mirrored.has_endpoints() {
+            mirrored.end_expired(now, touched);
+        }
+    }
+
+    /// Puts a version of a slice in the place of the one before. Returns whether an endpoint of it changed.
+    fn set_slice(
+        &mut self,
+        service: &ServiceName,
+        name: &str,
+        new: Option<Slice>,
+        deleted: bool,
+        now: Instant,
+    ) -> bool {
+        let mirrored = self.services.entry(service.clone()).or_default();
+        let touched = self.batch.services.entry(service.clone()).or_default();
+        let objects = &mut self.lists[Kind::EndpointSlice as usize].objects;
+        let at = mirrored.slices.iter().position(|slice| *slice.name == *name);
+        let mut own = Touched::default();
+        let old = match (at.and_then(|at| mirrored.slices.get_mut(at)), new) {
+            (Some(place), Some(new)) => Some(std::mem::replace(place, new)),
+            (Some(_), None) => {
+                *objects -= 1;
+                at.map(|at| mirrored.slices.swap_remove(at))
+            }
+            (None, Some(new)) => {
+                *objects += 1;
+                // One more, not twice as many: almost every Service has one slice.
+                mirrored.slices.reserve_exact(1);
+                mirrored.slices.push(new);
+                None
+            }
+            (None, None) => None,
+        };
+        slice::compare(old.as_ref(), mirrored.slices.iter().find(|slice| *slice.name == *name), &mut own);
+        mirrored.end_listed(name, &mut own);
+        if let Some(old) = old.filter(|_| !own.is_empty()) {
+            let listing = self.lists[Kind::EndpointSlice as usize].under_way;
+            mirrored.hold_vanished(&old, deleted, listing, now);
+        }
+        if !mirrored.holds.is_empty() {
+            self.held.insert(service.clone());
+        }
+        let changed = !own.is_empty();
+        touched.merge(own);
+        changed
+    }
+
+    fn each_held(&mut self, mut end: impl FnMut(&mut Mirrored, &mut Touched)) {
+        let Self { held, services, batch, .. } = self;
+        held.retain(|name| {
+            let Some(mirrored) = services.get_mut(name) else { return false };
+            end(mirrored, batch.services.entry(name.clone()).or_default());
+            !mirrored.holds.is_empty()
+        });
+    }
+
+    //--- Publication ---
+
+    /// Derives what the batch touched and publishes what is not as it was. Returns whether there was any.
+    fn publish(&mut self, unix: u32) -> bool {
+        let Batch { services, mut changes, programmed } = std::mem::take(&mut self.batch);
+        for (name, touched) in services {
+            let Some(mirrored) = self.services.get_mut(&name) else { continue };
+            let mut pointers = touched.pointers;
+            pointers.sort_unstable();
+            pointers.dedup();
+            for (address, label) in pointers {
+                let there = mirrored.points(address, &label);
+                self.pointers.set_endpoint(&self.reader, address, label, &name, there);
+            }
+            if let Some(service) = derive(&name, mirrored, touched.labels, &mut self.ports) {
+                changes.services.push((name.clone(), service));
+            }
+            if mirrored.is_empty() {
+                self.services.remove(&name);
+            }
+        }
+        changes.pointers = self.pointers.take(&self.reader);
+        for kind in Kind::ALL {
+            status::count_objects(kind, self.count(kind));
+        }
+        let changed = !changes.is_empty();
+        if changed {
+            self.publisher.publish(changes);
+            self.publisher.set_serial(unix);
+            self.publications += 1;
+        }
+        programmed.into_iter().for_each(|(kind, triggered)| status::programmed(kind, triggered));
+        changed
+    }
+
+    fn list(&self, kind: Kind) -> List {
+        self.lists[kind as usize]
+    }
+
+    fn list_mut(&mut self, kind: Kind) -> &mut List {
+        &mut self.lists[kind as usize]
+    }
+}
+
+/// The next version of a Service, given the labels that may have changed; `None` when it answers as before.
+#[expect(clippy::option_option, reason = "the outer one says whether, the inner one what is published")]
+fn derive(
+    name: &ServiceName,
+    mirrored: &mut Mirrored,
+    labels: Vec<Label>,
+    ports: &mut PortSets,
+) -> Option<Option<Arc<Service>>> {
+    let (base, mut labels) = match &mirrored.published {
+        _ if !mirrored.has_endpoints() => (Endpoints::default(), Vec::new()),
+        Some(published) if !matches!(published.kind, ServiceKind::ExternalName(_)) => {
+            (published.endpoints.clone(), labels)
+        }
+        // Nothing of it is published yet.
+        _ => (Endpoints::default(), mirrored.labels()),
+    };
+    labels.sort_unstable();
+    labels.dedup();
+    let mut changes = Vec::new();
+    for label in labels {
+        let state = mirrored.state(&label, ports);
+        if state != base.get(label.as_bytes()) {
+            changes.push(Change { label, state });
+        }
+    }
+    let endpoints = if changes.is_empty() { base } else { base.apply(&changes) };
+    let Some(kind) = mirrored.kind(endpoints.is_empty()) else {
+        return mirrored.published.take().map(|_| None);
+    };
+    let published = mirrored.published.as_ref();
+    if changes.is_empty() && published.is_some_and(|published| same_kind(&published.kind, &kind)) {
+        return None;
+    }
+    let service = Arc::new(Service { name: name.clone(), kind, endpoints });
+    mirrored.published = Some(Arc::clone(&service));
+    Some(Some(service))
+}
+
+/// Versions of one object grow, as long as the cluster is not set back; a list tells when it is.
+fn is_stale(version: u64, known: u64, listing: bool) -> bool {
+    !listing && version != 0 && version < known
+}
+
+fn service_name(name: &str, namespace: &str) -> Option<ServiceName> {
+    Some(ServiceName::new(&Label::new(name.as_bytes()).ok()?, &Label::new(namespace.as_bytes()).ok()?))
+}
+
+//----------- SliceNames -----------------------------------------------------
+
+/// Which Service the slice of a name belongs to, with the hash of the name; the names are in the slices.
+#[derive(Debug, Default)]
+struct SliceNames {
+    table: HashTable<(u64, ServiceName)>,
+    hasher: RandomState,
+}
+
+type Services = HashMap<ServiceName, Box<Mirrored>, RandomState>;
+
+impl SliceNames {
+    fn find(&self, services: &Services, key: &ObjectKey) -> Option<ServiceName> {
+        let hash = self.hash(key);
+        self.table.find(hash, |entry| is_slice(services, entry, hash, key)).map(|(_, service)| service.clone())
+    }
+
+    fn remember(&mut self, key: &ObjectKey, service: &ServiceName) {
+        let hash = self.hash(key);
+        self.table.insert_unique(hash, (hash, service.clone()), |&(hash, _)| hash);
+    }
+
+    /// Must come before the slice itself is removed.
+    fn forget(&mut self, services: &Services, key: &ObjectKey) -> Option<ServiceName> {
+        let hash = self.hash(key);
+        let found = self.table.find_entry(hash, |entry| is_slice(services, entry, hash, key)).ok()?;
+        Some(found.remove().0.1)
+    }
+
+    fn hash(&self, key: &ObjectKey) -> u64 {
+        self.hasher.hash_one((key.namespace.to_ascii_lowercase(), &key.name))
+    }
+}
+
+fn is_slice(services: &Services, (known, service): &(u64, ServiceName), hash: u64, key: &ObjectKey) -> bool {
+    *known == hash
+        && service.namespace().eq_ignore_ascii_case(key.namespace.as_bytes())
+        && services.get(service).is_some_and(|mirrored| mirrored.slices.iter().any(|slice| slice.name == key.name))
+}

@@ -1,0 +1,117 @@
+//! Pods by address and namespaces by name: what `A-B-C-D.NAMESPACE.pod` and the visibility of Services depend on.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::cluster::facts::{ObjectKey, PodFact};
+use crate::wire::Label;
+use crate::zone::Changes;
+
+//----------- Pods -----------------------------------------------------------
+
+/// The pods that are known, with `pods verified`.
+#[derive(Debug, Default)]
+pub(super) struct Pods {
+    known: HashMap<ObjectKey, (Option<IpAddr>, u32)>,
+    /// How many pods of a namespace have an address: those on the network of their node share one.
+    counts: HashMap<(Label, IpAddr), u32>,
+}
+
+impl Pods {
+    /// A pod as it is now. One that was never seen alive is not added while it ends.
+    pub(super) fn apply(&mut self, fact: PodFact, generation: u32, changes: &mut Changes) {
+        let Ok(namespace) = Label::new(fact.key.namespace.as_bytes()) else { return };
+        let old = match self.known.get_mut(&fact.key) {
+            Some(known) => std::mem::replace(known, (fact.address, generation)).0,
+            None if fact.terminating => return,
+            None => {
+                self.known.insert(fact.key, (fact.address, generation));
+                None
+            }
+        };
+        if old != fact.address {
+            self.count(&namespace, fact.address, true, changes);
+            self.count(&namespace, old, false, changes);
+        }
+    }
+
+    pub(super) fn delete(&mut self, key: &ObjectKey, changes: &mut Changes) {
+        if let (Some((address, _)), Ok(namespace)) = (self.known.remove(key), Label::new(key.namespace.as_bytes())) {
+            self.count(&namespace, address, false, changes);
+        }
+    }
+
+    /// Marks a pod as still there.
+    pub(super) fn keep(&mut self, key: &ObjectKey, generation: u32) {
+        if let Some((_, known)) = self.known.get_mut(key) {
+            *known = generation;
+        }
+    }
+
+    /// The pods that this generation did not name.
+    pub(super) fn unnamed(&self, generation: u32) -> Vec<ObjectKey> {
+        self.known.iter().filter(|(_, known)| known.1 != generation).map(|(key, _)| key.clone()).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    fn count(&mut self, namespace: &Label, address: Option<IpAddr>, more: bool, changes: &mut Changes) {
+        let Some(address) = address else { return };
+        let key = (namespace.clone(), address);
+        let count = self.counts.entry(key.clone()).or_default();
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        match *count {
+            0 => {
+                self.counts.remove(&key);
+                changes.pods.push((key.0, address, false));
+            }
+            1 if more => changes.pods.push((key.0, address, true)),
+            _ => {}
+        }
+    }
+}
+
+//----------- Namespaces -----------------------------------------------------
+
+/// The namespaces that exist, with the list or watch that last named them.
+#[derive(Debug, Default)]
+pub(super) struct Namespaces(HashMap<Label, u32>);
+
+impl Namespaces {
+    pub(super) fn apply(&mut self, name: &str, generation: u32, changes: &mut Changes) {
+        let Ok(label) = Label::new(name.as_bytes()) else { return };
+        if self.0.insert(label.clone(), generation).is_none() {
+            changes.namespaces.push((label, true));
+        }
+    }
+
+    pub(super) fn delete(&mut self, name: &str, changes: &mut Changes) {
+        let Ok(label) = Label::new(name.as_bytes()) else { return };
+        if self.0.remove(&label).is_some() {
+            changes.namespaces.push((label, false));
+        }
+    }
+
+    pub(super) fn keep(&mut self, name: &str, generation: u32) {
+        if let Some(known) = Label::new(name.as_bytes()).ok().and_then(|label| self.0.get_mut(&label)) {
+            *known = generation;
+        }
+    }
+
+    /// Drops those that this generation did not name.
+    pub(super) fn sweep(&mut self, generation: u32, changes: &mut Changes) {
+        self.0.retain(|label, known| {
+            let named = *known == generation;
+            if !named {
+                changes.namespaces.push((label.clone(), false));
+            }
+            named
+        });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,159 @@
+//! One Service as the writer remembers it: its object, its slices, and what is published of them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::hold::Hold;
+use super::ports::PortSets;
+use super::slice::Slice;
+use crate::cluster::facts::ServiceSpec;
+use crate::wire::{Label, Name};
+use crate::zone::{Port, Service, ServiceKind, State};
+
+/// A Service with its slices; either may come first, and reverse pointers need the slices alone.
+#[derive(Debug, Default)]
+pub(super) struct Mirrored {
+    pub(super) object: Option<Object>,
+    pub(super) slices: Vec<Slice>,
+    /// Endpoints that are kept for a moment though no slice lists them.
+    pub(super) holds: Vec<Hold>,
+    pub(super) published: Option<Arc<Service>>,
+}
+
+/// The Service object.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) version: u64,
+    /// The Unix second in which this version came.
+    pub(super) arrived: u32,
+    /// The list or watch that last named it.
+    pub(super) generation: u32,
+    pub(super) selector: bool,
+    pub(super) spec: Spec,
+}
+
+/// What its name stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Spec {
+    ClusterIp { addresses: Box<[IpAddr]>, ports: Arc<[Port]> },
+    Headless,
+    ExternalName(Option<Name>),
+}
+
+impl Spec {
+    pub(super) fn new(spec: ServiceSpec, sets: &mut PortSets) -> Self {
+        match spec {
+            ServiceSpec::ClusterIp { addresses, ports } => {
+                Self::ClusterIp { addresses: addresses.into(), ports: sets.share(ports) }
+            }
+            // The ports of a headless Service are those of its slices.
+            ServiceSpec::Headless { .. } => Self::Headless,
+            ServiceSpec::ExternalName(name) => Self::ExternalName(name),
+        }
+    }
+
+    /// The virtual addresses.
+    pub(super) fn addresses(&self) -> &[IpAddr] {
+        match self {
+            Self::ClusterIp { addresses, .. } => addresses,
+            Self::Headless | Self::ExternalName(_) => &[],
+        }
+    }
+}
+
+impl Mirrored {
+    /// Whether nothing is left of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.object.is_none() && self.slices.is_empty() && self.holds.is_empty()
+    }
+
+    /// Whether endpoints have names below this Service.
+    pub(super) fn has_endpoints(&self) -> bool {
+        matches!(self.object, Some(Object { spec: Spec::ClusterIp { .. } | Spec::Headless, .. }))
+    }
+
+    /// The labels of all ready endpoints, held ones too.
+    pub(super) fn labels(&self) -> Vec<Label> {
+        let listed = self.slices.iter().flat_map(Slice::ready).filter_map(|entry| entry.label());
+        listed.chain(self.holds.iter().map(|hold| hold.label.clone())).collect()
+    }
+
+    /// The state of a label, merged over all slices; `None` when it is ready in none.
+    pub(super) fn state(&self, label: &Label, sets: &mut PortSets) -> Option<State> {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        let mut zone: Option<&Arc<str>> = None;
+        let mut ports: Vec<&Arc<[Port]>> = Vec::new();
+        for slice in &self.slices {
+            for entry in slice.endpoints.find(label.as_bytes()).filter(super::packed::Entry::is_ready) {
+                addresses.extend(entry.addresses());
+                let own = slice.zone(&entry);
+                zone = own.into_iter().chain(zone).min();
+                ports.push(&slice.ports);
+            }
+        }
+        for hold in self.holds.iter().filter(|hold| hold.label == *label) {
+            addresses.extend(hold.addresses.iter().copied());
+            zone = hold.zone.as_ref().into_iter().chain(zone).min();
+            ports.push(&hold.ports);
+        }
+        if addresses.is_empty() {
+            return None;
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        let ports = match ports.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|ports| ports == first) => Arc::clone(first),
+            _ => {
+                let union: BTreeSet<&Port> = ports.iter().flat_map(|ports| ports.iter()).collect();
+                sets.share(union.into_iter().cloned().collect())
+            }
+        };
+        Some(State { addresses, ports, zone: zone.cloned() })
+    }
+
+    /// Whether an address points to a label of this Service.
+    pub(super) fn points(&self, address: IpAddr, label: &Label) -> bool {
+        let listed = |slice: &Slice| {
+            slice.endpoints.find(label.as_bytes()).any(|entry| entry.is_ready() && entry.has_address(address))
+        };
+        self.slices.iter().any(listed)
+            || self.holds.iter().any(|hold| hold.label == *label && hold.addresses.contains(&address))
+    }
+
+    /// What the bare name stands for; `None` when it does not exist.
+    ///
+    /// Slices of type FQDN make a headless Service without other endpoints an alias, as they do in CoreDNS. One name
+    /// can have one alias: the first in order.
+    pub(super) fn kind(&self, without_endpoints: bool) -> Option<ServiceKind> {
+        Some(match &self.object.as_ref()?.spec {
+            Spec::ClusterIp { addresses, ports } => {
+                ServiceKind::ClusterIp { addresses: addresses.clone(), ports: Arc::clone(ports) }
+            }
+            Spec::Headless => match self.alias() {
+                Some(name) if without_endpoints => ServiceKind::ExternalName(name.clone()),
+                _ => ServiceKind::Headless,
+            },
+            // CoreDNS answers NXDOMAIN where the target is an address.
+            Spec::ExternalName(name) => ServiceKind::ExternalName(name.clone()?),
+        })
+    }
+
+    fn alias(&self) -> Option<&Name> {
+        let names = self.slices.iter().flat_map(|slice| &slice.aliases);
+        names.min_by(|one, other| one.as_wire().cmp(other.as_wire()))
+    }
+}
+
+/// Whether two kinds answer alike.
+pub(super) fn same_kind(one: &ServiceKind, other: &ServiceKind) -> bool {
+    match (one, other) {
+        (
+            ServiceKind::ClusterIp { addresses, ports },
+            ServiceKind::ClusterIp { addresses: other_addresses, ports: other_ports },
+        ) => addresses == other_addresses && ports == other_ports,
+        (ServiceKind::Headless, ServiceKind::Headless) => true,
+        (ServiceKind::ExternalName(name), ServiceKind::ExternalName(other)) => name == other,
+        _ => false,
+    }
+}
