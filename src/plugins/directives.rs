@@ -2,9 +2,9 @@
 
 use super::setup::Setup;
 use super::{
-    any, bind, bufsize, cache, chaos, debug, errors, forward, header, health, hosts, kubernetes, loadbalance, local,
-    log, loop_, metadata, minimal, multisocket, nsid, pprof, prometheus, ready, reload, rewrite, template, timeouts,
-    tls, whoami,
+    acl, any, autopath, bind, bufsize, cache, chaos, debug, dns64, erratic, errors, forward, header, health, hosts,
+    kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, pprof, prometheus, ready, reload,
+    rewrite, template, timeouts, tls, whoami,
 };
 use crate::corefile::{Error, Token};
 
@@ -25,10 +25,13 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("errors", errors::setup),
     ("log", log::setup),
     ("local", local::setup),
+    ("dns64", dns64::setup),
     ("any", any::setup),
     ("chaos", chaos::setup),
     ("loadbalance", loadbalance::setup),
     ("rewrite", rewrite::setup),
+    ("autopath", autopath::setup),
+    ("acl", acl::setup),
     ("cache", cache::setup),
     ("header", header::setup),
     ("tls", tls::setup),
@@ -38,13 +41,17 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("kubernetes", kubernetes::setup),
     ("loop", loop_::setup),
     ("forward", forward::setup),
+    ("erratic", erratic::setup),
     ("whoami", whoami::setup),
 ];
 
 /// Directives of CoreDNS's own build that are not supported.
-const OTHERS: [&str; 28] = [
+const OTHERS: [&str; 31] = [
     "root",
     "geoip",
+    "proxyproto",
+    "siit",
+    "dynupdate",
     "cancel",
     "quic",
     "grpc_server",

@@ -15,9 +15,9 @@ pub(crate) enum Value {
     /// Text.
     Text(String),
     /// Several values by number.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// Several values by name.
-    Map(BTreeMap<String, Value>),
+    Map(BTreeMap<String, Self>),
 }
 
 impl Value {
@@ -63,7 +63,7 @@ enum Node {
     Text(String),
     Print(Expression),
     /// Conditions with their parts, then what holds when none does.
-    If(Vec<(Expression, Vec<Node>)>, Vec<Node>),
+    If(Vec<(Expression, Vec<Self>)>, Vec<Self>),
 }
 
 #[derive(Debug)]
@@ -71,9 +71,9 @@ enum Expression {
     Literal(Value),
     /// `.A.B`; a lone `.` has no parts.
     Field(Vec<String>),
-    Call(Function, Vec<Expression>),
+    Call(Function, Vec<Self>),
     /// `.Meta "label"`: a field that is called.
-    Method(Vec<String>, Vec<Expression>),
+    Method(Vec<String>, Vec<Self>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -65,7 +65,7 @@ use super::settings::ReadyCheck;
 use super::setup::{Context, once};
 use super::words;
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::message::{DNSClass, Message, RData, Record, RecordType, ResponseCode, rdata};
+use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
 use crate::wire::{self, Failure, Label, Name, Parsed};
 use crate::zone::{self, Answered, Fallthrough, Pods, View};
 
@@ -193,6 +193,25 @@ impl Plugin for Kubernetes {
 
     fn view(&self) -> Option<Arc<View>> {
         Some(self.view.clone())
+    }
+
+    fn search_path(&self, query: &Query) -> Option<Vec<MessageName>> {
+        // Only without `pods verified` is a client's namespace not known.
+        if self.view.pods != Pods::Verified {
+            return None;
+        }
+        let name = names::to_wire(&query.name());
+        let zones = Zones(self.view.zones.clone());
+        let zone = zones.matching(&name)?;
+        let labels: Vec<&[u8]> = name.labels().collect();
+        let own = labels.len().checked_sub(zone.labels().count())?;
+        let [_, .., namespace, b"svc"] = labels.get(..own)? else { return None };
+        if !self.view.reader.has_pod(namespace, query.client.peer.ip().to_canonical()) {
+            return None;
+        }
+        let below = |labels: &[&[u8]]| Name::from_labels(labels.iter().copied().chain(zone.labels())).ok();
+        let path = [below(&[namespace, b"svc"])?, below(&[b"svc"])?, zone.clone()];
+        Some(path.iter().map(names::to_message).collect())
     }
 
     fn metadata(&self, query: &Query, into: &mut Metadata) {

@@ -9,13 +9,17 @@ pub mod kubernetes;
 pub mod settings;
 pub mod setup;
 
+mod acl;
 mod any;
+mod autopath;
 mod bind;
 mod bufsize;
 mod cache;
 mod chaos;
 mod debug;
 mod directives;
+mod dns64;
+mod erratic;
 mod errors;
 mod filter;
 mod forward;

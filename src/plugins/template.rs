@@ -102,7 +102,7 @@ enum Verdict {
     /// Its name matches nothing, and others shall not see it.
     Refused,
     /// It matches.
-    Matched(Filling),
+    Matched(Box<Filling>),
 }
 
 impl Rule {
@@ -129,7 +129,7 @@ impl Rule {
                 by_name.insert(label.to_owned(), group(index));
             }
         }
-        Verdict::Matched(Filling {
+        Verdict::Matched(Box::new(Filling {
             zone: zone.to_string(),
             name: text,
             class: class.to_string(),
@@ -138,7 +138,7 @@ impl Rule {
             id: query.request.metadata.id,
             remote: query.client.peer.ip().to_canonical().to_string(),
             metadata: query.metadata.clone(),
-        })
+        }))
     }
 
     async fn answer(&self, query: &Query, filling: &Filling) -> Outcome {
