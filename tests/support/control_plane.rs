@@ -1,0 +1,103 @@
+//! A real control plane for one test: etcd, kube-apiserver and kube-controller-manager, with a stand-in for the kubelet.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A running control plane. Dropping it stops all its parts.
+pub(crate) struct ControlPlane {
+    child: Child,
+    assets: PathBuf,
+    /// Its state, and the files of the test.
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl ControlPlane {
+    /// Starts one from `KUBEBUILDER_ASSETS`, or says why not.
+    pub(crate) fn start() -> Result<Self, String> {
+        let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from).ok_or_else(|| {
+            "KUBEBUILDER_ASSETS is not set; it names a folder with etcd, kube-apiserver, kube-controller-manager, kubectl \
+             and controlplane"
+                .to_owned()
+        })?;
+        // The convention knows etcd, kube-apiserver and kubectl; StatefulSets need controllers and something that runs pods.
+        for program in ["controlplane", "kubectl"] {
+            if !assets.join(program).exists() {
+                return Err(format!("KUBEBUILDER_ASSETS={} has no {program}", assets.display()));
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(dir.path().join("up.log")).unwrap();
+        let child = Command::new(assets.join("controlplane"))
+            .args(["up", "--dir"])
+            .arg(dir.path().join("state"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut plane = Self { child, assets, dir };
+        let limit = Instant::now() + Duration::from_secs(120);
+        while !plane.dir.path().join("state/ready").exists() {
+            let said = || std::fs::read_to_string(plane.dir.path().join("up.log")).unwrap_or_default();
+            assert!(plane.child.try_wait().unwrap().is_none(), "the control plane ended: {}", said());
+            assert!(Instant::now() < limit, "the control plane is not ready: {}", said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(plane)
+    }
+
+    /// The administrator's.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("state/kubeconfig")
+    }
+
+    /// A kubeconfig of a service account that has the rights of a ClusterRole in this manifest, and no more.
+    pub(crate) fn kubeconfig_with(&self, namespace: &str, account: &str) -> PathBuf {
+        let token = self.kubectl(&["create", "token", account, "--namespace", namespace, "--duration=2h"]);
+        let admin = std::fs::read_to_string(self.kubeconfig()).unwrap();
+        let file = self.dir.path().join(format!("kubeconfig-{account}"));
+        assert!(admin.contains("token: admin-token"));
+        std::fs::write(&file, admin.replace("token: admin-token", &format!("token: {}", token.trim()))).unwrap();
+        file
+    }
+
+    /// Runs kubectl and returns what it prints.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = Command::new(self.assets.join("kubectl"))
+            .args(arguments)
+            .env("KUBECONFIG", self.kubeconfig())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `kubectl apply` of a file or of text.
+    pub(crate) fn apply(&self, manifest: &str) {
+        let file = self.dir.path().join("apply.yaml");
+        std::fs::write(&file, manifest).unwrap();
+        self.apply_file(&file);
+    }
+
+    pub(crate) fn apply_file(&self, file: &Path) {
+        self.kubectl(&["apply", "--filename", file.to_str().unwrap()]);
+    }
+
+    /// Objects as the API has them.
+    pub(crate) fn objects(&self, kind: &str, selector: &str) -> Vec<Value> {
+        let text = self.kubectl(&["get", kind, "--selector", selector, "--output", "json"]);
+        serde_json::from_str::<Value>(&text).unwrap()["items"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        // SIGTERM, so that it stops its parts; it kills those that do not stop.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
