@@ -75,7 +75,8 @@ use crate::corefile::{Directive, Error, Token};
 use crate::upstream::{
     Endpoint, Group, Host, Policy, Settings, TlsConfig, Upstream, Way, client_config, nameservers, resolve,
 };
-use crate::wire::{Failure, Name, Rcode};
+use crate::wire::message::OpCode;
+use crate::wire::{Failure, Name, OwnEdns, Rcode, Records};
 
 //----------- Forward --------------------------------------------------------
 
@@ -101,6 +102,11 @@ impl Plugin for Forward {
             if !self.is_for(&name) {
                 return Outcome::Next;
             }
+            if query.request.metadata.op_code != OpCode::Query {
+                // CVE-2026-86003: an UPDATE for an upstream does not pass through here, whatever way it came.
+                let message = "only queries are sent upstream".to_owned();
+                return Outcome::Failed("forward", Failure { rcode: Rcode::NOTIMP, extended: None, message });
+            }
             let Some(_place) = Place::take(self) else {
                 REJECTS.inc();
                 let message = format!("concurrent queries exceeded maximum {}", self.max_concurrent);
@@ -124,7 +130,11 @@ impl Plugin for Forward {
             if another && self.goes_on(&answered.octets) {
                 return Outcome::Next;
             }
-            Outcome::Reply(Reply::from_octets("forward", answered.octets))
+            let mut octets = answered.octets;
+            if let Some(edns) = &query.request.edns {
+                add_opt(&mut octets, edns.flags().dnssec_ok);
+            }
+            Outcome::Reply(Reply::from_octets("forward", octets))
         })
     }
 
@@ -144,6 +154,17 @@ impl Forward {
         let nothing = rcode == Rcode::NOERROR && reply.get(6..8) == Some(&[0, 0]);
         self.next.contains(&rcode) || self.next_on_nodata && nothing
     }
+}
+
+/// Gives the answer of an upstream without EDNS the OPT record that a client with it expects (RFC 6891 section 6.1.1).
+fn add_opt(octets: &mut Vec<u8>, dnssec_ok: bool) {
+    const OPT: u16 = 41;
+    let has_opt = Records::new(octets).is_ok_and(|records| records.flatten().any(|record| record.rtype == OPT));
+    let Some(count) = octets.get_mut(10..12).filter(|_| !has_opt) else { return };
+    let Some(more) = count.try_into().ok().and_then(|count| u16::from_be_bytes(count).checked_add(1)) else { return };
+    count.copy_from_slice(&more.to_be_bytes());
+    let [p0, p1] = OwnEdns::DEFAULT.payload.to_be_bytes();
+    octets.extend_from_slice(&[0, 0, 41, p0, p1, 0, 0, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
 }
 
 /// One of the queries that may wait at a time.

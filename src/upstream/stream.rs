@@ -1,6 +1,7 @@
 //! Connections to one upstream, over TCP or TLS, kept for the next query.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) struct Pool {
     tls: Option<Tls>,
     keep: Connections,
     resting: Mutex<Vec<Resting>>,
+    /// Whether a task closes connections at their time.
+    closing: AtomicBool,
 }
 
 /// What TLS needs.
@@ -58,7 +61,7 @@ const DIAL: Duration = Duration::from_millis(2500);
 
 impl Pool {
     pub(super) fn new(to: SocketAddr, source: Option<IpAddr>, tls: Option<Tls>, keep: Connections) -> Self {
-        Self { to, source, tls, keep, resting: Mutex::default() }
+        Self { to, source, tls, keep, resting: Mutex::default(), closing: AtomicBool::new(false) }
     }
 
     /// Asks over a resting connection, or a new one; a resting one that the other side has closed costs no failure.
@@ -106,7 +109,7 @@ impl Pool {
         if resting.len() >= most || self.keep.expire.is_zero() {
             return;
         }
-        if resting.is_empty() {
+        if !self.closing.swap(true, Ordering::Relaxed) {
             self.close_later();
         }
         resting.push(Resting { connection, since: Instant::now() });
@@ -122,6 +125,8 @@ impl Pool {
                 let mut resting = pool.resting.lock().unwrap_or_else(PoisonError::into_inner);
                 pool.sweep(&mut resting);
                 if resting.is_empty() {
+                    // Under the lock: the next connection that comes to rest starts another.
+                    pool.closing.store(false, Ordering::Relaxed);
                     return;
                 }
             }

@@ -18,6 +18,9 @@ use super::request::Request;
 use super::shared::Shared;
 use crate::cluster::facts::{Event, Frame, Kind};
 
+/// Objects of a streamed list that are published together: as many as a page of a list has.
+const LIST_BATCH: usize = 500;
+
 /// The state of one loop between its requests.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -219,6 +222,7 @@ impl Supervisor {
         // A watch that began as a list asked for more time than it is given from then on, and is left, not closed.
         let left_by_us = list.is_some();
         let mut frames = Frames::new(response.encoding());
+        let mut batch = Vec::new();
         let mut events = 0;
         let failure = loop {
             let until = if list.is_some() { Instant::now() + self.timing.list_idle } else { deadline };
@@ -238,8 +242,13 @@ impl Supervisor {
             };
             frames.push(&chunk);
             let listing = list.is_some();
-            let (taken, failure) = self.take(&mut frames, response.encoding(), &mut list);
+            let (taken, failure) = self.take(&mut frames, response.encoding(), &mut list, &mut batch);
             events += taken;
+            // Nobody waits for one object of a list, and a batch is published at the price of a few of them.
+            if (taken > 0 && list.is_none()) || batch.len() >= LIST_BATCH {
+                let version = if list.is_none() { self.version.as_deref() } else { None };
+                self.shared.events(self.kind, std::mem::take(&mut batch), version);
+            }
             if failure.is_some() {
                 break failure;
             }
@@ -250,18 +259,21 @@ impl Supervisor {
                 self.recovered();
             }
         };
+        if !batch.is_empty() {
+            self.shared.events(self.kind, batch, None);
+        }
         let phase = if list.is_some() { Phase::Stream } else { Phase::Watch };
         Ended { phase, opened: true, events, failure }
     }
 
-    /// Takes in what came together: one batch, one lock.
+    /// Reads what came together into a batch.
     fn take(
         &mut self,
         frames: &mut Frames,
         encoding: decode::Encoding,
         list: &mut Option<(Instant, usize)>,
+        batch: &mut Vec<Event>,
     ) -> (u64, Option<Failure>) {
-        let mut batch = Vec::new();
         let mut taken = 0;
         let mut failure = None;
         loop {
@@ -286,7 +298,7 @@ impl Supervisor {
                 Event::Bad(bad) => self.shared.bad(&bad),
                 Event::Bookmark { initial_end, .. } => match list.take() {
                     Some((started, objects)) if initial_end => {
-                        self.shared.events(self.kind, std::mem::take(&mut batch), None);
+                        self.shared.events(self.kind, std::mem::take(batch), None);
                         self.complete(&resource_version, objects, started, "stream");
                     }
                     Some(_) => {
@@ -308,10 +320,6 @@ impl Supervisor {
             } else if !resource_version.is_empty() {
                 self.version = Some(resource_version);
             }
-        }
-        if taken > 0 {
-            let version = if list.is_none() { self.version.as_deref() } else { None };
-            self.shared.events(self.kind, batch, version);
         }
         (taken, failure)
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::testing::{block, fault, query};
+use super::super::testing::{block, fault, query, query_edns};
 use super::*;
 use crate::wire::message::RecordType;
 use resolver::{Act, Resolver, answer, empty};
@@ -47,6 +47,32 @@ async fn a_name_that_no_line_is_for_goes_on() {
     assert!(
         matches!(ask(&chain, "www.example.").await, Outcome::Failed("forward", failure) if failure.message.contains("no next plugin"))
     );
+}
+
+#[tokio::test]
+async fn a_client_with_edns_gets_an_opt_record_and_one_without_gets_none() {
+    let one = good(1).await;
+    let chain = block(&format!("forward . {}", one.address)).unwrap().chain;
+    for (mut asked, expected) in [
+        (query_edns("www.example.", RecordType::A, 1232, true), Some(true)),
+        (query("www.example.", RecordType::A), None),
+    ] {
+        let Outcome::Reply(mut reply) = Next::new(&chain).run(&mut asked).await else { panic!("no reply") };
+        let message = reply.message().unwrap();
+        assert_eq!(message.edns.as_ref().map(|edns| edns.flags().dnssec_ok), expected);
+        assert_eq!(message.answers.len(), 1);
+    }
+}
+
+// CVE-2026-86003.
+#[tokio::test]
+async fn what_is_no_query_is_not_sent_upstream() {
+    let one = good(1).await;
+    let chain = block(&format!("forward . {}", one.address)).unwrap().chain;
+    let mut update = query("www.example.", RecordType::SOA);
+    update.request.metadata.op_code = OpCode::Update;
+    let Outcome::Failed("forward", failure) = Next::new(&chain).run(&mut update).await else { panic!("sent") };
+    assert_eq!((failure.rcode, one.count()), (Rcode::NOTIMP, 0));
 }
 
 #[tokio::test]
