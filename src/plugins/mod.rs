@@ -52,5 +52,6 @@ mod words;
 #[cfg(test)]
 mod testing;
 
+pub use directives::directive_names;
 pub use filter::NameFilter;
 pub use metrics::register;
