@@ -1,4 +1,5 @@
 //! The built binary as an operator meets it: flags, exit status, signals, answers.
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

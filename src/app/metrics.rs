@@ -8,8 +8,10 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntGaugeVec, Opts, Registry};
 use tokio::runtime::Handle;
 
+use crate::admin;
 use crate::cluster;
-use crate::{admin, plugins, serve};
+use crate::plugins;
+use crate::serve;
 
 /// Reloads that failed.
 pub(super) static RELOAD_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
@@ -94,5 +96,26 @@ impl Collector for Tasks {
     fn collect(&self) -> Vec<MetricFamily> {
         self.gauge.set(self.runtime.metrics().num_alive_tasks() as f64);
         self.gauge.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_rooms_want_the_same_metric() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let registry = registry(runtime.handle()).unwrap();
+        describe(7, [("dns://:53".to_owned(), ".".to_owned(), "errors")]);
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            "coredns_plugin_enabled{name=\"errors\",server=\"dns://:53\",view=\"\",zone=\".\"} 1\n",
+            "coredns_reload_version_info{hash=\"fnv1a64\",value=\"0000000000000007\"} 1\n",
+            "\ngo_goroutines ",
+            "\nprocess_open_fds ",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

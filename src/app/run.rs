@@ -24,10 +24,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| match command {
         Command::Serve(options) => serve(&options),
         Command::Local(options) => serve_local(&options),
-        Command::Check(file) => check::describe(&file).map(|text| print(&text)),
-        Command::Help => Ok(print(flags::HELP)),
-        Command::Version => Ok(print(&version())),
-        Command::Plugins => Ok(print(&directives())),
+        Command::Check(file) => print(&check::describe(&file)?),
+        Command::Help => print(flags::HELP),
+        Command::Version => print(&version()),
+        Command::Plugins => print(&directives()),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,16 +42,19 @@ fn serve(options: &Serve) -> Result<(), Error> {
     logs::start();
     let runtime = runtime()?;
     let signals = listen(&runtime)?;
+    // Plugins may start tasks while they are set up.
+    let guard = runtime.enter();
     let source = origin::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
     let mut instance = Instance::new(runtime.handle().clone(), options.max_in_flight)?;
     let mirrors = Registry::new(runtime.handle().clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
     let _pidfile = options.pidfile.as_deref().map(Pidfile::write).transpose()?;
     if !options.quiet {
-        print(&banner(instance.plan()));
+        print(&banner(instance.plan()))?;
     }
     tracing::info!(target: "plugin/reload", "Running configuration FNV1a64 = {:016x}", reloader.hash());
     runtime.block_on(run(&mut instance, Some(&mut reloader), signals));
+    drop(guard);
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }
@@ -72,7 +75,7 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     let plan = Plan::new(&corefile, options.listen.port(), &mut Fixed(cluster.reader()), &instance.kept)?;
     instance.apply(plan, origin::hash(&corefile))?;
     let listen = instance.addresses().next().unwrap_or(options.listen);
-    print(&introduction(&cluster, listen, options));
+    print(&introduction(&cluster, listen, options))?;
     let _following = cluster.follow().map_err(|error| Error::runtime(format!("cannot follow the files: {error}")))?;
     runtime.block_on(run(&mut instance, None, signals));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -191,8 +194,9 @@ fn introduction(
     text
 }
 
-/// Writes to standard output; a reader that is gone is no reason to end.
-fn print(text: &str) {
+/// Writes to standard output; a reader that is gone is no reason to fail.
+fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
 }
