@@ -221,6 +221,7 @@ pub struct Reply {
     /// The plugin that wrote it; empty when the server did.
     pub plugin: &'static str,
     body: Body,
+    more: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -232,12 +233,23 @@ enum Body {
 impl Reply {
     /// An answer as octets, with the id of the query.
     pub fn from_octets(plugin: &'static str, octets: Vec<u8>) -> Self {
-        Self { plugin, body: Body::Octets(octets) }
+        Self { plugin, body: Body::Octets(octets), more: Vec::new() }
     }
 
     /// An answer as a message.
     pub fn from_message(plugin: &'static str, message: Message) -> Self {
-        Self { plugin, body: Body::Message(Box::new(message)) }
+        Self { plugin, body: Body::Message(Box::new(message)), more: Vec::new() }
+    }
+
+    /// Adds messages that follow the first one over TCP, as in a zone transfer (RFC 5936 section 2.2).
+    pub(crate) fn followed_by(mut self, more: Vec<Vec<u8>>) -> Self {
+        self.more = more;
+        self
+    }
+
+    /// Takes the messages that follow the first one, in order; most answers have none.
+    pub fn take_more(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.more)
     }
 
     /// The response code, read without taking octets apart.

@@ -2,9 +2,9 @@
 
 use super::setup::Setup;
 use super::{
-    acl, any, autopath, bind, bufsize, cache, chaos, debug, dns64, erratic, errors, forward, header, health, hosts,
-    kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, pprof, prometheus, ready, reload,
-    rewrite, template, timeouts, tls, whoami,
+    acl, any, autopath, bind, bufsize, cache, chaos, debug, dns64, erratic, errors, file, forward, header, health,
+    hosts, kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, pprof, prometheus, ready,
+    reload, rewrite, template, timeouts, tls, transfer, view, whoami,
 };
 use crate::corefile::{Error, Token};
 
@@ -37,17 +37,21 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("tls", tls::setup),
     ("minimal", minimal::setup),
     ("template", template::setup),
+    ("transfer", transfer::setup),
     ("hosts", hosts::setup),
     ("kubernetes", kubernetes::setup),
+    ("file", file::setup),
     ("loop", loop_::setup),
     ("forward", forward::setup),
     ("erratic", erratic::setup),
     ("whoami", whoami::setup),
+    ("view", view::setup),
 ];
 
 /// Directives of CoreDNS's own build that are not supported.
-const OTHERS: [&str; 31] = [
+const OTHERS: [&str; 32] = [
     "root",
+    "k8s_external",
     "geoip",
     "proxyproto",
     "siit",
@@ -80,13 +84,6 @@ const OTHERS: [&str; 31] = [
     "shutdown",
 ];
 
-/// The directives that are supported, in the order of the alphabet.
-pub fn directive_names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
-    names.sort_unstable();
-    names
-}
-
 /// Refuses a name that is no directive.
 ///
 /// # Errors
@@ -95,7 +92,8 @@ pub(crate) fn check_name(name: &Token) -> Result<(), Error> {
     if TABLE.iter().any(|(known, _)| *known == name.text) {
         return Ok(());
     }
-    let known = directive_names();
+    let mut known: Vec<&str> = TABLE.iter().map(|(known, _)| *known).collect();
+    known.sort_unstable();
     let what = if OTHERS.contains(&name.text.as_str()) {
         format!("the directive `{}` is not supported", name.text)
     } else {

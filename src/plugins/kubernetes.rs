@@ -52,6 +52,8 @@
 //! are not known yet get SERVFAIL. An ExternalName answer carries the response code of its target's look-up.
 //! `multicluster` is not supported.
 
+mod transfer;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -163,6 +165,15 @@ impl Plugin for Kubernetes {
             if query.qclass() != DNSClass::IN {
                 return Outcome::Next;
             }
+            if is_transfer(query.qtype()) {
+                let name = names::to_wire(&query.name());
+                if !self.view.zones.iter().any(|zone| name.is_within(zone)) {
+                    return Outcome::Next;
+                }
+                let mut message = query.reply_message();
+                message.metadata.response_code = ResponseCode::Refused;
+                return Outcome::Reply(Reply::from_message("kubernetes", message));
+            }
             let answered = {
                 let octets = match query.request.to_vec() {
                     Ok(octets) => octets,
@@ -193,6 +204,10 @@ impl Plugin for Kubernetes {
 
     fn view(&self) -> Option<Arc<View>> {
         Some(self.view.clone())
+    }
+
+    fn transfer(&self, zone: &MessageName) -> Option<Vec<Record>> {
+        transfer::records(&self.view, zone)
     }
 
     fn search_path(&self, query: &Query) -> Option<Vec<MessageName>> {

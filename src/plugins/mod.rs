@@ -21,6 +21,7 @@ mod directives;
 mod dns64;
 mod erratic;
 mod errors;
+mod file;
 mod filter;
 mod forward;
 mod gotext;
@@ -46,12 +47,14 @@ mod rewrite;
 mod template;
 mod timeouts;
 mod tls;
+mod transfer;
+mod view;
 mod whoami;
 mod words;
 
 #[cfg(test)]
 mod testing;
 
-pub use directives::directive_names;
 pub use filter::NameFilter;
 pub use metrics::register;
+pub use view::Filter;

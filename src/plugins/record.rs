@@ -68,6 +68,7 @@ pub(crate) fn parse_zone(text: &str, origin: &MessageName) -> Result<Vec<Record>
 }
 
 /// A record as a zone-file line.
+#[cfg(test)]
 pub(crate) fn text(record: &Record) -> String {
     let data = match &record.data {
         RData::TXT(txt) => {

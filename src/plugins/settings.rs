@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::filter::NameFilter;
 use super::setup::Task;
+use super::view::Filter;
 use crate::corefile::Error;
 use crate::wire::{Name, Question};
 
@@ -41,6 +42,8 @@ pub struct Settings {
     pub debug: bool,
     /// `tls`: the certificate of encrypted listeners.
     pub tls: Option<Tls>,
+    /// `view`: the block serves only queries for which this holds.
+    pub view: Option<Arc<Filter>>,
     /// Questions that take the chain though the zone could answer them.
     pub diverts: Vec<Divert>,
     /// Whether each of its plugins is ready, by the plugin's name.

@@ -45,6 +45,9 @@ impl Block {
     pub fn fast(&self) -> Result<Arc<View>, Vec<String>> {
         let mut reasons = Vec::new();
         let Some(view) = self.view() else { return Err(reasons) };
+        if self.settings.view.is_some() {
+            reasons.push("view: which block serves depends on the query".to_owned());
+        }
         for plugin in self.chain.iter().take_while(|plugin| plugin.view().is_none()) {
             if let Some(reason) = plugin.needs_message(&view.zones) {
                 reasons.push(format!("{}: {reason}", plugin.name()));
@@ -162,7 +165,11 @@ pub fn blocks(corefile: &Corefile, host: &mut Host<'_>) -> Result<Vec<Block>, Er
                 let same = other.zone == key.zone
                     && other.scheme == key.scheme
                     && port(other, host.default_port) == port(key, host.default_port);
-                if same && made.settings.shares_address(settings) {
+                if same
+                    && made.settings.view.is_none()
+                    && settings.view.is_none()
+                    && made.settings.shares_address(settings)
+                {
                     return Err(key.token.error(format!(
                         "the zone {} is already served at port {} by {}; give one of the two another port or `bind` address",
                         key.zone,

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Reply, Resolve, Transport};
 use super::setup::{Block, Host, Kept, Mirrors};
 use super::{kubernetes, names, record, setup};
-use crate::corefile::{Error, Key, Position, ServerBlock, Token};
+use crate::corefile::{Error, Position, Token};
 use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode};
 use crate::wire::{Failure, Name};
 use crate::zone::{Publisher, Reader};
@@ -210,9 +210,4 @@ pub(crate) fn fault(text: &str) -> String {
         Ok(_) => panic!("accepted: {text}"),
         Err(error) => error.to_string(),
     }
-}
-
-/// A block with these keys and nothing else.
-pub(crate) fn empty_block(keys: Vec<Key>) -> ServerBlock {
-    ServerBlock { keys, directives: Vec::new() }
 }

@@ -56,9 +56,7 @@ impl Context<'_, '_> {
     pub(super) fn write(&mut self, found: Lookup<'_>) -> Written {
         match (found, self.qtype) {
             (Lookup::NxDomain, _) => Written::NxDomain,
-            // As in CoreDNS: without addresses of its own, such a Service has no SRV records.
-            (Lookup::AliasOfPeers(_), SRV) => Written::NoData,
-            (Lookup::Alias(target) | Lookup::AliasOfPeers(target), _) => Written::Alias(target.clone()),
+            (Lookup::Alias(target), _) => Written::Alias(target.clone()),
             (Lookup::Apex, SOA) => self.soa(Section::Answer).into(),
             (Lookup::Apex, NS) => self.name_servers(),
             // Kubernetes DNS 2.2: the version of the schema.

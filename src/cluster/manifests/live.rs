@@ -236,6 +236,3 @@ impl Drop for Following {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,126 @@
+//! Name: `view`
+//!
+//! Description: lets a server block serve only the queries for which an expression is true.
+//!
+//! Syntax:
+//!
+//! ```text
+//! view NAME {
+//!     expr EXPRESSION
+//! }
+//! ```
+//!
+//! Of blocks with the same zone and port, the first whose expressions are all true serves a query; a block without `view`
+//! takes all. Functions: `bufsize()`, `class()`, `client_ip()`, `do()`, `id()`, `name()`, `opcode()`, `port()`, `proto()`,
+//! `server_ip()`, `server_port()`, `size()`, `type()`, `incidr(IP, NETWORK)`, `metadata(LABEL)`. Operators: `&&` `||` `!`
+//! (also `and` `or` `not`), `==` `!=` `<` `<=` `>` `>=`, `in [..]`, `matches`, `contains`, `startsWith`, `endsWith`.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     view inside {
+//!         expr incidr(client_ip(), '10.0.0.0/8') && type() in ['A', 'AAAA']
+//!     }
+//!     whoami
+//! }
+//! ```
+//!
+//! Metrics: none; the name is the label `view` of others.
+//!
+//! Ready: always.
+//!
+//! Differences: the expression language is the part listed above; anything else is refused when the Corefile is read.
+
+mod expression;
+
+use std::sync::Arc;
+
+use super::chain::{Plugin, Query};
+use super::setup::{Context, once};
+use super::words;
+use crate::corefile::{Directive, Error};
+use expression::Expression;
+
+/// The view of a server block.
+#[derive(Debug)]
+pub struct Filter {
+    /// Its name, the label `view` in metrics.
+    pub name: String,
+    expressions: Vec<Expression>,
+}
+
+impl Filter {
+    /// Whether the block serves a query. An expression that cannot be worked out is not true.
+    pub fn holds(&self, query: &Query) -> bool {
+        self.expressions.iter().all(|expression| expression.is_true(query))
+    }
+}
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let directive = once(lines)?;
+    let name = directive.one_argument("a name")?.text.clone();
+    let mut expressions = Vec::new();
+    for line in directive.lines() {
+        if line.name.text != "expr" {
+            return Err(words::unknown(line, "view", &["expr"]));
+        }
+        line.no_body()?;
+        let words: Vec<&str> = line.arguments.iter().map(|word| word.text.as_str()).collect();
+        let first = line.arguments.first().unwrap_or(&line.name);
+        let text = words.join(" ");
+        let read = Expression::parse(&text);
+        expressions.push(read.map_err(|why| first.error(format!("`{text}` is no expression: {why}")))?);
+    }
+    if expressions.is_empty() {
+        return Err(directive.name.error("view needs a block with expr"));
+    }
+    context.settings.view = Some(Arc::new(Filter { name, expressions }));
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, fault, query};
+    use crate::wire::message::RecordType;
+
+    fn holds(expression: &str) -> bool {
+        let block = block(&format!("view a {{\nexpr {expression}\n}}\nwhoami")).unwrap();
+        let mut asked = query("a.b.example.com.", RecordType::A);
+        asked.metadata.insert("x/y".into(), "z".into());
+        block.settings.view.unwrap().holds(&asked)
+    }
+
+    #[test]
+    fn expressions_tell_queries_apart() {
+        for (expression, truth) in [
+            ("incidr(client_ip(), '127.0.0.0/24')", true),
+            ("incidr(client_ip(), '192.168.0.0/16')", false),
+            ("type() in ['A', 'AAAA']", true),
+            ("type() not in ['A', 'AAAA']", false),
+            ("name() matches '^a\\\\..*\\\\.example\\\\.com\\\\.$'", true),
+            ("(type() == 'A' && name() == 'example.com.') || client_ip() == '127.0.0.1'", true),
+            ("not do() and !(proto() == 'tcp')", true),
+            ("bufsize() >= 512 && port() > 40000 && size() < 100", true),
+            ("metadata('x/y') == 'z' && metadata('none') == ''", true),
+            ("name() startsWith 'a.' && name() endsWith 'com.' && name() contains 'b'", true),
+            ("class() == 'IN' && server_ip() == '127.0.0.2' && server_port() == 53", true),
+            ("id() != 4711 || opcode() != 0", false),
+            ("incidr('nonsense', '10.0.0.0/8')", false),
+        ] {
+            assert_eq!(holds(expression), truth, "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused_at_its_line() {
+        for expression in ["name(", "name() ==", "nothing()", "1 +", "'a", "name() matches '('", "type() in 'A'", "a b"]
+        {
+            let said = fault(&format!("view a {{\nexpr {expression}\n}}"));
+            assert!(said.starts_with("Corefile:3:6:"), "{expression}: {said}");
+        }
+        assert!(fault("view a").starts_with("Corefile:2:1:"));
+        assert!(fault("view {\nexpr true\n}").starts_with("Corefile:2:1:"));
+        assert!(fault("view a {\nexpr\n}").starts_with("Corefile:3:1:"));
+    }
+}
