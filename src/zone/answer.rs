@@ -131,4 +131,6 @@ fn end(out: Answer<'_>, rcode: Rcode, truncated: bool, over_udp: bool) -> Answer
 }
 
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod tests;

@@ -18,9 +18,10 @@ pub(super) trait Keyed: Clone {
 }
 
 /// An immutable set of items.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Buckets<T> {
     /// Nothing.
+    #[default]
     Empty,
     /// Up to [`ONE`] items.
     One(Arc<[T]>),
@@ -158,12 +159,6 @@ impl<T: Keyed> Buckets<T> {
             Chunk { items: items.into(), end }
         });
         Self::Many(chunks.collect())
-    }
-}
-
-impl<T> Default for Buckets<T> {
-    fn default() -> Self {
-        Self::Empty
     }
 }
 

@@ -56,6 +56,11 @@ impl View {
         })
     }
 
+    /// The zone in which reverse names point to Services: the first that is no reverse zone.
+    pub(super) fn primary_zone(&self) -> Option<&Name> {
+        self.zones.iter().find(|zone| !is_reverse(zone.as_wire()))
+    }
+
     /// Whether a namespace is listed, if there is a list.
     pub(super) fn exposes(&self, namespace: &[u8]) -> bool {
         self.namespaces.as_ref().is_none_or(|listed| listed.contains(namespace))
@@ -66,7 +71,7 @@ impl View {
         if zone == 0 {
             return then(Lookup::Apex);
         }
-        if is_reverse(qname) {
+        if is_reverse(qname.as_wire()) {
             return self.look_up_reverse(qname, then);
         }
         match (qname.label(zone - 1), zone) {
@@ -231,10 +236,15 @@ fn dashed_address(label: &[u8]) -> Option<IpAddr> {
 const IN_ADDR: &[u8] = b"\x07in-addr\x04arpa\0";
 const IP6: &[u8] = b"\x03ip6\x04arpa\0";
 
-/// Whether a name belongs to one of the reverse trees.
-pub(super) fn is_reverse(qname: &QName) -> bool {
-    let end = qname.suffix(qname.label_count().saturating_sub(2));
-    end == IN_ADDR || end == IP6
+/// Whether a name in wire format belongs to one of the reverse trees.
+pub(super) fn is_reverse(wire: &[u8]) -> bool {
+    let ends = |end: &[u8]| {
+        wire.len()
+            .checked_sub(end.len())
+            .and_then(|at| wire.get(at..))
+            .is_some_and(|last| last.eq_ignore_ascii_case(end))
+    };
+    ends(IN_ADDR) || ends(IP6)
 }
 
 /// The address of a full reverse name (RFC 1035 section 3.5, RFC 3596 section 2.5).

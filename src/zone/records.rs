@@ -10,7 +10,7 @@ use super::endpoints::{Endpoint, Group};
 use super::lookup::{ClusterIp, Lookup, is_reverse};
 use super::peers::{Peers, Ports};
 use super::{Pointer, ServiceKind, ServiceName, View, sample};
-use crate::wire::{Answer, Full, Label, Name, Owner, Place, QName, Section, Target};
+use crate::wire::{Answer, Full, Label, Name, Owner, Place, Section, Target};
 
 /// An answer under construction, and what its records have in common.
 pub(super) struct Context<'q, 'b> {
@@ -126,7 +126,9 @@ impl Context<'_, '_> {
                 return Continue(());
             }
             let place = out.srv(owner, view.ttl, 0, weight(pairs), port.number, Target::wire(target));
-            first = first.or(place.ok());
+            if first.is_none() {
+                first = place.ok();
+            }
             going(place)
         });
         match first {
@@ -139,7 +141,7 @@ impl Context<'_, '_> {
     fn srv_of_endpoint(&mut self, service: &ServiceName, group: &Group, endpoint: &Endpoint) -> Written {
         let mut buffer = [0; 255];
         let Some(rest) = self.below_zone(service, &mut buffer) else { return Written::NoData };
-        let Some(target) = joined(&endpoint.label, rest) else { return Written::NoData };
+        let Some(target) = joined(Some(&endpoint.label), rest) else { return Written::NoData };
         let numbers = Ports::All.of(group);
         if numbers.count == 0 {
             return Written::NoData;
@@ -150,7 +152,9 @@ impl Context<'_, '_> {
         let all = sample::draw(numbers.count, usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
             let place = out.srv(owner, view.ttl, 0, weight, number, target);
-            first = first.or(place.ok());
+            if first.is_none() {
+                first = place.ok();
+            }
             going(place)
         });
         match first {
@@ -163,7 +167,7 @@ impl Context<'_, '_> {
     fn srv_of_peers(&mut self, peers: Peers<'_>) -> Written {
         match peers.srv_count() {
             0 => Written::NoData,
-            ..=64 => self.srv_of_many::<64>(peers),
+            1..=64 => self.srv_of_many::<64>(peers),
             _ if self.out.remaining() <= 4096 => self.srv_of_many::<256>(peers),
             _ => self.srv_of_many::<{ sample::MOST_RECORDS }>(peers),
         }
@@ -180,7 +184,7 @@ impl Context<'_, '_> {
         let mut drawn = 0;
         let all = sample::draw(count, MOST, seed, |at| {
             let Some(srv) = peers.srv(at) else { return Continue(()) };
-            let Some(target) = joined(&srv.endpoint.label, rest) else { return Continue(()) };
+            let Some(target) = joined(Some(&srv.endpoint.label), rest) else { return Continue(()) };
             let Ok(place) = out.srv(owner, view.ttl, 0, weight, srv.number, target) else { return Break(()) };
             places[drawn] = place.0 as u16;
             drawn += 1;
@@ -197,7 +201,7 @@ impl Context<'_, '_> {
         let mut lost = false;
         sample::draw(count, MOST, seed, |position| {
             let Some(srv) = peers.srv(position) else { return Continue(()) };
-            if joined(&srv.endpoint.label, rest).is_none() {
+            if joined(Some(&srv.endpoint.label), rest).is_none() {
                 return Continue(());
             }
             let owner = Owner::At(Place(usize::from(places[at])));
@@ -231,9 +235,7 @@ impl Context<'_, '_> {
 
     /// Kubernetes DNS 2.3.3 and 2.4.3: the name of the Service, or of each endpoint, that has the address.
     fn pointers(&mut self, pointer: &Pointer) -> Written {
-        let Some(zone) = self.view.zones.iter().find(|zone| !is_reverse(&QName::from_name(zone))) else {
-            return Written::NoData;
-        };
+        let Some(zone) = self.view.primary_zone() else { return Written::NoData };
         let (one, several) = match pointer {
             Pointer::Service(service) => (Some((None, service)), [].as_slice()),
             Pointer::Endpoint(label, service) => (Some((Some(label), service)), [].as_slice()),
@@ -243,11 +245,7 @@ impl Context<'_, '_> {
         for (label, service) in one.into_iter().chain(several.iter().map(|(label, service)| (Some(label), service))) {
             let mut buffer = [0; 255];
             let rest = below(service, zone.as_wire(), &mut buffer).filter(|_| self.view.exposes(service.namespace()));
-            let Some(target) =
-                rest.and_then(|rest| label.map_or(Some(Target::wire(rest)), |label| joined(label, rest)))
-            else {
-                continue;
-            };
+            let Some(target) = rest.and_then(|rest| joined(label, rest)) else { continue };
             some = true;
             if self.out.ptr(self.owner, self.view.ttl, target).is_err() {
                 return Written::Records { truncated: true };
@@ -261,30 +259,24 @@ impl Context<'_, '_> {
     /// The Services behind which this server stands, by its own addresses; else `ns.dns`.
     fn name_servers(&mut self) -> Written {
         let Self { view, owner, spelling, .. } = *self;
-        // Below a reverse zone there are no names of Services: those of the primary zone stand in.
-        let is_apex_of_names = !view
-            .zones
-            .iter()
-            .any(|zone| zone.as_wire().eq_ignore_ascii_case(spelling) && is_reverse(&QName::from_name(zone)));
-        let primary = view.zones.iter().find(|zone| !is_reverse(&QName::from_name(zone)));
-        let zone = if is_apex_of_names { spelling } else { primary.map_or(spelling, Name::as_wire) };
-        let mut places = [Place(0); SERVERS];
-        let mut written = 0;
+        // There are no names of Services below a reverse zone: those of the primary zone stand in.
+        let primary = view.primary_zone().filter(|_| is_reverse(spelling));
+        let zone = primary.map_or(spelling, Name::as_wire);
+        let mut places = [None; SERVERS];
+        let mut some = false;
         let mut lost = false;
-        view.for_each_server(|service, label, _| {
+        view.for_each_server(|at, server| {
             let mut buffer = [0; 255];
-            let Some(rest) = below(service, zone, &mut buffer) else { return };
-            let Some(target) = label.map_or(Some(Target::wire(rest)), |label| joined(label, rest)) else { return };
-            match self.out.ns(Section::Answer, owner, view.ttl, target) {
-                Ok(place) => places[written] = place,
-                Err(Full) => lost = true,
-            }
-            written += 1;
+            let rest = below(server.service, zone, &mut buffer);
+            let Some(target) = rest.and_then(|rest| joined(server.label, rest)) else { return };
+            let written = self.out.ns(Section::Answer, owner, view.ttl, target);
+            (some, lost) = (true, lost || written.is_err());
+            places[at] = written.ok();
         });
         if lost {
             return Written::Records { truncated: true };
         }
-        if written == 0 {
+        if !some {
             let mut buffer = [0; 255];
             let Some(target) = concat(&[b"\x02ns\x03dns", zone], &mut buffer) else { return Written::NoData };
             return match self.out.ns(Section::Answer, owner, view.ttl, Target::wire(target)) {
@@ -292,12 +284,11 @@ impl Context<'_, '_> {
                 Err(Full) => Written::Records { truncated: true },
             };
         }
-        let mut at = 0;
-        view.for_each_server(|_, _, addresses| {
-            let Some(&place) = places.get(at) else { return };
-            at += 1;
-            for address in addresses {
-                lost |= self.out.address(Section::Additional, Owner::At(place), view.ttl, *address).is_err();
+        view.for_each_server(|at, server| {
+            // The Service may have come between the two walks: then it has no place yet.
+            let Some(place) = places[at] else { return };
+            for &address in server.addresses {
+                lost |= self.out.address(Section::Additional, Owner::At(place), view.ttl, address).is_err();
             }
         });
         Written::Records { truncated: lost && self.over_udp }
@@ -308,9 +299,9 @@ impl Context<'_, '_> {
         let Self { view, owner, qtype, .. } = *self;
         let mut servers = false;
         let mut written = Written::NoData;
-        view.for_each_server(|_, _, addresses| {
+        view.for_each_server(|_, server| {
             servers = true;
-            for &address in addresses.iter().filter(|address| address.is_ipv4() == (qtype == A)) {
+            for &address in server.addresses.iter().filter(|address| address.is_ipv4() == (qtype == A)) {
                 let lost = self.out.address(Section::Answer, owner, view.ttl, address).is_err();
                 written =
                     Written::Records { truncated: lost || matches!(written, Written::Records { truncated: true }) };
@@ -331,31 +322,35 @@ impl From<Result<(), Full>> for Written {
     }
 }
 
+/// A Service behind which this server stands.
+struct Server<'s> {
+    service: &'s ServiceName,
+    /// This server's label in the Service, when that is headless.
+    label: Option<&'s Label>,
+    /// The addresses of the name that these make.
+    addresses: &'s [IpAddr],
+}
+
 /// At most so many Services are listed as name servers.
 const SERVERS: usize = 16;
 
 impl View {
-    /// Shows each Service behind which this server stands once, at most [`SERVERS`]: its name, this server's label in it
-    /// when it is headless, and the addresses of that name.
-    fn for_each_server(&self, mut show: impl FnMut(&ServiceName, Option<&Label>, &[IpAddr])) {
+    /// Shows each Service behind which this server stands once, with its number, which is below [`SERVERS`].
+    fn for_each_server(&self, mut show: impl FnMut(usize, Server<'_>)) {
         let mut shown = 0;
         for (at, own) in self.local.iter().enumerate() {
+            let earlier = self.local.get(..at).unwrap_or_default();
             self.with_endpoints(*own, |label, service| {
-                let earlier = self.local.get(..at).unwrap_or_default();
-                self.reader.with_service(service.as_wire(), |found| match found.map(|found| &found.kind) {
-                    Some(ServiceKind::ClusterIp { addresses, .. })
-                        if !self.stands_behind(earlier, None, service) && shown < SERVERS =>
-                    {
+                self.reader.with_service(service.as_wire(), |found| {
+                    let (label, addresses) = match found.map(|found| &found.kind) {
+                        Some(ServiceKind::ClusterIp { addresses, .. }) => (None, &**addresses),
+                        Some(ServiceKind::Headless) => (Some(label), std::slice::from_ref(own)),
+                        Some(ServiceKind::ExternalName(_)) | None => return,
+                    };
+                    if shown < SERVERS && !self.stands_behind(earlier, label, service) {
+                        show(shown, Server { service, label, addresses });
                         shown += 1;
-                        show(service, None, addresses);
                     }
-                    Some(ServiceKind::Headless)
-                        if !self.stands_behind(earlier, Some(label), service) && shown < SERVERS =>
-                    {
-                        shown += 1;
-                        show(service, Some(label), &[*own]);
-                    }
-                    _ => {}
                 });
             });
         }
@@ -395,9 +390,9 @@ fn concat<'n>(parts: &[&[u8]], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
     buffer.get(..len)
 }
 
-/// A label below a name; `None` when that would be too long.
-fn joined<'n>(label: &'n Label, rest: &'n [u8]) -> Option<Target<'n>> {
-    let label = label.as_bytes();
+/// A label, if there is one, below a name; `None` when that would be too long.
+fn joined<'n>(label: Option<&'n Label>, rest: &'n [u8]) -> Option<Target<'n>> {
+    let Some(label) = label.map(Label::as_bytes) else { return Some(Target::wire(rest)) };
     (label.len() + 1 + rest.len() <= 255).then_some(Target { label, rest })
 }
 

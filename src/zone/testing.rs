@@ -42,11 +42,11 @@ pub(super) fn changes(lines: &str) -> Changes {
             ["endpoint", name, own, address, rest @ ..] => {
                 let zone = rest.first().and_then(|word| word.strip_prefix("zone="));
                 let ports = rest.iter().skip(usize::from(zone.is_some())).map(|text| port(text));
-                let state = endpoints.entry(service_name(name)).or_default().entry(label(own)).or_insert(State {
-                    addresses: Vec::new(),
-                    ports: [].into(),
-                    zone: None,
-                });
+                let state = endpoints
+                    .entry(service_name(name))
+                    .or_default()
+                    .entry(label(own))
+                    .or_insert_with(|| State { addresses: Vec::new(), ports: [].into(), zone: None });
                 let mut all: Vec<Port> = state.ports.iter().cloned().chain(ports).collect();
                 all.sort();
                 all.dedup();

@@ -217,7 +217,7 @@ proptest! {
             match parse(&message) {
                 Parsed::Query(question) | Parsed::Refuse { question: Some(question), .. } => {
                     prop_assert_eq!(question.spelling().to_ascii_lowercase(), question.qname.as_wire());
-                    prop_assert!(crate::wire::Name::from_wire(question.qname.as_wire()).is_ok());
+                    prop_assert!(Name::from_wire(question.qname.as_wire()).is_ok());
                 }
                 _ => {}
             }
@@ -240,7 +240,7 @@ proptest! {
         let octets = message.to_vec().unwrap();
         let question = read(&octets);
         prop_assert_eq!((question.id, question.qtype, question.edns.map(|edns| edns.payload)), (id, qtype, payload));
-        prop_assert_eq!(crate::wire::Name::from_wire(question.qname.as_wire()).unwrap(), (&name).into());
+        prop_assert_eq!(Name::from_wire(question.qname.as_wire()).unwrap(), (&name).into());
     }
 }
 

@@ -113,3 +113,250 @@ fn every_case_is_answered_as_written() {
         .collect();
     assert!(wrong.is_empty(), "{} cases differ:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+//----------- Existence ------------------------------------------------------
+
+// One look-up decides whether a name exists, for every type (RFC 8020, RFC 2308).
+#[test]
+fn a_name_exists_for_every_type_or_for_none() {
+    let names: std::collections::BTreeSet<(&str, &str)> = include_str!("cases.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let mut fields = line.split(" | ");
+            let (zone, asked) = (fields.nth(1)?, fields.nth(1)?);
+            Some((zone, asked.split_once(' ')?.0))
+        })
+        .collect();
+    assert!(names.len() > 60);
+    for (zone_name, name) in names {
+        let (_publisher, mut view) = zone_of(zone_name);
+        view.zonal = true;
+        view.pods = Pods::Insecure;
+        view.zones.extend(["in-addr.arpa".parse().unwrap(), "ip6.arpa".parse().unwrap()]);
+        // An alias has the response code of its target.
+        if ask(&view, name, "CNAME").short().contains("CNAME") {
+            continue;
+        }
+        let types = ["A", "AAAA", "SRV", "TXT", "CNAME", "NS", "SOA", "PTR", "MX", "HTTPS", "ANY", "DS"];
+        let outcomes: std::collections::BTreeSet<String> = types
+            .iter()
+            .map(|type_name| ask(&view, name, type_name).short().split("; ").next().unwrap().to_owned())
+            .collect();
+        assert_eq!(outcomes.len(), 1, "{name} in {zone_name}: {outcomes:?}");
+    }
+}
+
+#[test]
+fn what_lies_above_a_name_that_exists_exists() {
+    let (_publisher, mut view) = zone_of("zonal");
+    view.zonal = true;
+    for name in ["_tcp.hdls", "tcp.hdls", "_zone.hdls", "pin._zone.hdls", "prefer._zone.hdls"] {
+        assert_eq!(ask(&view, &format!("{name}.testns.svc.cluster.local"), "A").short(), "NOERROR", "{name}");
+    }
+    for name in ["_udp.hdls", "_.hdls", "_zone.clstr", "florp._zone.hdls", "pin.hdls"] {
+        assert_eq!(ask(&view, &format!("{name}.testns.svc.cluster.local"), "A").short(), "NXDOMAIN", "{name}");
+    }
+    view.zonal = false;
+    assert_eq!(ask(&view, "us-west-2a.pin._zone.hdls.testns.svc.cluster.local", "A").short(), "NXDOMAIN");
+}
+
+#[test]
+fn the_longest_zone_counts_and_other_names_are_for_others() {
+    let (_publisher, mut view) = zone_of("main");
+    view.zones = list("local,svc.cluster.local,cluster.local");
+    assert_eq!(ask(&view, "svc1.testns.svc.cluster.local", "A").short(), "NXDOMAIN");
+    assert!(ask(&view, "svc.cluster.local", "SOA").answers()[0].starts_with("svc.cluster.local. 5 SOA"));
+    for name in ["example.org", "xcluster.local.org", "."] {
+        assert_eq!(ask(&view, name, "A").short(), "elsewhere", "{name}");
+    }
+}
+
+#[test]
+fn zone_transfers_and_other_classes_are_refused() {
+    let (_publisher, view) = zone_of("main");
+    for (type_number, class) in [(252, 1), (251, 1), (1, 3), (1, 255)] {
+        let got = ask_octets(&view, &query("cluster.local", type_number, class), 512, true, 1);
+        assert_eq!((got.short().as_str(), got.message.unwrap().metadata.authoritative), ("REFUSED", false));
+    }
+}
+
+// "Not synced yet" is not "empty": absence means nothing before the first complete list.
+#[test]
+fn before_the_first_list_absence_is_a_failure_and_nothing_falls_through() {
+    let (mut publisher, reader) = crate::zone::pair();
+    publisher.publish(changes("namespace testns\ncluster-ip svc1.testns 10.0.0.1 http/TCP/80"));
+    let mut view = view(reader);
+    view.zones = list("cluster.local,in-addr.arpa");
+    view.fallthrough = Fallthrough::All;
+    for (name, type_name, outcome) in [
+        ("svc1.testns.svc.cluster.local", "A", "NOERROR; A 10.0.0.1"),
+        ("svc0.testns.svc.cluster.local", "A", "SERVFAIL"),
+        ("svc1.other.svc.cluster.local", "A", "SERVFAIL"),
+        ("9.9.0.10.in-addr.arpa", "PTR", "SERVFAIL"),
+        ("1.0.0.10.in-addr.arpa", "PTR", "NOERROR; PTR svc1.testns.svc.cluster.local."),
+        ("svc.cluster.local", "A", "NOERROR"),
+    ] {
+        assert_eq!(ask(&view, name, type_name).short(), outcome, "{name}");
+    }
+    assert!(ask(&view, "svc0.testns.svc.cluster.local", "A").authorities()[0].contains(" SOA "));
+    publisher.set_synced();
+    assert_eq!(ask(&view, "svc0.testns.svc.cluster.local", "A").short(), "next");
+    assert_eq!(ask(&view, "9.9.0.10.in-addr.arpa", "PTR").short(), "next");
+    // `fallthrough` hands on what does not exist, never what exists without a record.
+    assert_eq!(ask(&view, "svc1.testns.svc.cluster.local", "AAAA").short(), "NOERROR");
+    view.fallthrough = Fallthrough::Zones(list("in-addr.arpa"));
+    assert_eq!(ask(&view, "svc0.testns.svc.cluster.local", "A").short(), "NXDOMAIN");
+    assert_eq!(ask(&view, "9.9.0.10.in-addr.arpa", "PTR").short(), "next");
+}
+
+//----------- ExternalName ---------------------------------------------------
+
+fn aliases() -> (Publisher, View) {
+    let mut lines = "namespace n\ncluster-ip web.n 10.0.0.1 http/TCP/80\n".to_owned();
+    for (name, target) in [
+        ("once", "web.n.svc.cluster.local"),
+        ("twice", "once.n.svc.cluster.local"),
+        ("missing", "nobody.n.svc.cluster.local"),
+        ("outside", "example.org"),
+        ("later", "outside.n.svc.cluster.local"),
+        ("self", "self.n.svc.cluster.local"),
+        ("ping", "pong.n.svc.cluster.local"),
+        ("pong", "ping.n.svc.cluster.local"),
+    ] {
+        lines += &format!("external {name}.n {target}\n");
+    }
+    for number in 0..12 {
+        lines += &format!("external row{number}.n row{}.n.svc.cluster.local\n", number + 1);
+    }
+    let (publisher, reader) = zone(&lines);
+    (publisher, view(reader))
+}
+
+fn alias(view: &View, name: &str, type_name: &str) -> String {
+    ask(view, &format!("{name}.N.svc.Cluster.local"), type_name).short().replace(".n.svc.cluster.local.", "")
+}
+
+#[test]
+fn an_alias_is_followed_within_the_zones_for_every_type() {
+    let (_publisher, view) = aliases();
+    let got = ask(&view, "Twice.n.svc.CLUSTER.local", "A");
+    assert_eq!(
+        got.answers(),
+        [
+            "Twice.n.svc.CLUSTER.local. 5 CNAME once.n.svc.cluster.local.",
+            "once.n.svc.cluster.local. 5 CNAME web.n.svc.cluster.local.",
+            "web.n.svc.cluster.local. 5 A 10.0.0.1",
+        ]
+    );
+    assert_eq!(alias(&view, "once", "SRV"), "NOERROR; CNAME web; SRV 0 100 80 web");
+    assert_eq!(alias(&view, "once", "MX"), "NOERROR; CNAME web");
+    assert!(ask(&view, "once.n.svc.cluster.local", "MX").authorities()[0].starts_with("cluster.local. 5 SOA"));
+    for type_name in ["CNAME", "ANY"] {
+        assert_eq!(alias(&view, "twice", type_name), "NOERROR; CNAME once");
+    }
+    assert_eq!(ask(&view, "below.once.n.svc.cluster.local", "A").short(), "NXDOMAIN");
+}
+
+// RFC 6604 section 3: the response code is that of the last name.
+#[test]
+fn an_alias_of_a_missing_name_has_its_cname_and_nxdomain() {
+    let (_publisher, mut view) = aliases();
+    assert_eq!(alias(&view, "missing", "A"), "NXDOMAIN; CNAME nobody");
+    assert!(ask(&view, "missing.n.svc.cluster.local", "A").authorities()[0].starts_with("cluster.local. 5 SOA"));
+    view.fallthrough = Fallthrough::All;
+    assert_eq!(alias(&view, "missing", "A"), "chase; nobody");
+}
+
+#[test]
+fn an_alias_that_leaves_the_zones_needs_another_look_up() {
+    let (_publisher, view) = aliases();
+    assert_eq!(alias(&view, "outside", "A"), "chase; example.org.");
+    assert_eq!(alias(&view, "later", "MX"), "chase; outside; example.org.");
+    assert_eq!(alias(&view, "outside", "CNAME"), "NOERROR; CNAME example.org.");
+}
+
+#[test]
+fn a_loop_of_aliases_is_cut() {
+    let (_publisher, view) = aliases();
+    assert_eq!(alias(&view, "self", "A"), "NOERROR; CNAME self");
+    assert_eq!(alias(&view, "ping", "A"), "NOERROR; CNAME pong; CNAME ping");
+    assert_eq!(ask(&view, "row0.n.svc.cluster.local", "A").answers().len(), 10);
+}
+
+//----------- Name servers ---------------------------------------------------
+
+#[test]
+fn the_services_behind_which_the_server_stands_are_its_name_servers() {
+    let (_publisher, mut view) = zone_of("ns");
+    view.zones = list("cluster.local,in-addr.arpa");
+    view.local = list("10.244.0.20,192.0.2.1");
+    view.namespaces = Some([Label::new(b"testns").unwrap()].into());
+    let got = ask(&view, "Cluster.Local", "NS");
+    let servers = ["10-244-0-20.hdls-dns-service", "dns-service", "dns6-service"];
+    let below = |name: &str| format!("{name}.kube-system.svc.Cluster.Local.");
+    let expected: Vec<String> = servers.iter().map(|name| format!("Cluster.Local. 5 NS {}", below(name))).collect();
+    assert_eq!(sorted(got.answers()), expected);
+    let glue = ["A 10.244.0.20", "A 10.0.0.111", "AAAA 10::111"];
+    let expected: Vec<String> =
+        servers.iter().zip(glue).map(|(name, data)| format!("{} 5 {data}", below(name))).collect();
+    assert_eq!(sorted(got.additionals()), sorted(expected));
+    assert_eq!(ask(&view, "ns.dns.cluster.local", "A").short(), "NOERROR; A 10.0.0.111; A 10.244.0.20");
+    assert_eq!(ask(&view, "ns.dns.cluster.local", "AAAA").short(), "NOERROR; AAAA 10::111");
+    assert!(ask(&view, "in-addr.arpa", "NS").short().contains("NS dns-service.kube-system.svc.cluster.local."));
+}
+
+//----------- Choices of endpoints -------------------------------------------
+
+#[test]
+fn names_of_ports_stand_for_the_endpoints_that_have_them() {
+    let lines = "namespace n\nheadless mixed.n\n\
+        endpoint mixed.n a 10.0.0.1 http/TCP/80\nendpoint mixed.n b 10.0.0.2 http/TCP/80 admin/TCP/9\n\
+        endpoint mixed.n c 10.0.0.2 admin/TCP/9\nendpoint mixed.n d 10.0.0.3 admin/TCP/9\n\
+        endpoint mixed.n e 10.0.0.4\n";
+    let (_publisher, reader) = zone(lines);
+    let view = view(reader);
+    let asked = |name: &str, type_name: &str| ask(&view, &format!("{name}mixed.n.svc.cluster.local"), type_name);
+    assert_eq!(asked("", "A").short(), "NOERROR; A 10.0.0.1; A 10.0.0.2; A 10.0.0.3; A 10.0.0.4");
+    assert_eq!(asked("_http._tcp.", "A").short(), "NOERROR; A 10.0.0.1; A 10.0.0.2");
+    // Two endpoints share an address, which is answered once.
+    assert_eq!(asked("_admin._tcp.", "A").short(), "NOERROR; A 10.0.0.2; A 10.0.0.3");
+    assert_eq!(asked("e.", "A").short(), "NOERROR; A 10.0.0.4");
+    assert_eq!(asked("e.", "SRV").short(), "NOERROR");
+    let srv = asked("_admin._tcp.", "SRV");
+    let targets: Vec<String> = sorted(srv.answers()).iter().map(|line| line[46..].to_owned()).collect();
+    assert_eq!(targets.len(), 3, "{targets:?}");
+    assert!(srv.answers().iter().all(|line| line.contains(" SRV 0 33 9 ")));
+    assert_eq!(srv.additionals().len(), 3);
+}
+
+#[test]
+fn one_number_over_two_protocols_is_one_srv_record() {
+    let ports = "dns/UDP/53 dns-tcp/TCP/53 metrics/TCP/9153";
+    let lines =
+        format!("namespace n\ncluster-ip dns.n 10.0.0.10 {ports}\nheadless all.n\nendpoint all.n a 10.1.0.1 {ports}\n");
+    let (_publisher, reader) = zone(&lines);
+    let view = view(reader);
+    let weights = "SRV 0 33 53 X; SRV 0 33 9153 X";
+    for (name, target) in [("dns", "dns"), ("all", "a.all"), ("a.all", "a.all")] {
+        let got = ask(&view, &format!("{name}.n.svc.cluster.local"), "SRV");
+        let expected = format!("NOERROR; {}", weights.replace('X', &format!("{target}.n.svc.cluster.local.")));
+        assert_eq!((got.short(), got.additionals().len()), (expected, 1));
+    }
+}
+
+#[test]
+fn reverse_names_show_only_exposed_namespaces() {
+    let lines = "namespace a\nnamespace b\nheadless s.a\nheadless s.b\n\
+        endpoint s.a x 10.0.0.1\nendpoint s.b y 10.0.0.1\nendpoint s.b z 10.0.0.2\n";
+    let (_publisher, reader) = zone(lines);
+    let mut view = view(reader);
+    view.zones = list("cluster.local,in-addr.arpa");
+    let both = "NOERROR; PTR x.s.a.svc.cluster.local.; PTR y.s.b.svc.cluster.local.";
+    assert_eq!(ask(&view, "1.0.0.10.in-addr.arpa", "PTR").short(), both);
+    view.namespaces = Some([Label::new(b"a").unwrap()].into());
+    assert_eq!(ask(&view, "1.0.0.10.in-addr.arpa", "PTR").short(), "NOERROR; PTR x.s.a.svc.cluster.local.");
+    assert_eq!(ask(&view, "2.0.0.10.in-addr.arpa", "PTR").short(), "NXDOMAIN");
+    assert_eq!(ask(&view, "1.0.0.10.in-addr.arpa", "A").short(), "NOERROR");
+    assert_eq!(ask(&view, "0.0.10.in-addr.arpa", "PTR").short(), "NXDOMAIN");
+}

@@ -105,7 +105,7 @@ fn readers_never_see_a_service_blank_or_half_changed() {
         let mut round = 0u32;
         while Instant::now() < end {
             let number = (round % 100) as u8;
-            let change = if round % 3 == 0 { peer(number) } else { Change { state: None, ..peer(number) } };
+            let change = if round.is_multiple_of(3) { peer(number) } else { Change { state: None, ..peer(number) } };
             let others = (0..20).map(|other| {
                 let there = !(round + other).is_multiple_of(3);
                 let (name, service) = headless(&format!("other-{other}"), Endpoints::default());
