@@ -84,6 +84,13 @@ const OTHERS: [&str; 32] = [
     "shutdown",
 ];
 
+/// The directives that are supported, in the order of the alphabet.
+pub fn directive_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names
+}
+
 /// Refuses a name that is no directive.
 ///
 /// # Errors
@@ -92,8 +99,7 @@ pub(crate) fn check_name(name: &Token) -> Result<(), Error> {
     if TABLE.iter().any(|(known, _)| *known == name.text) {
         return Ok(());
     }
-    let mut known: Vec<&str> = TABLE.iter().map(|(known, _)| *known).collect();
-    known.sort_unstable();
+    let known = directive_names();
     let what = if OTHERS.contains(&name.text.as_str()) {
         format!("the directive `{}` is not supported", name.text)
     } else {

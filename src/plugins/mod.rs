@@ -55,6 +55,7 @@ mod words;
 #[cfg(test)]
 mod testing;
 
+pub use directives::directive_names;
 pub use filter::NameFilter;
 pub use metrics::register;
 pub use view::Filter;

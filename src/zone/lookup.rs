@@ -27,6 +27,8 @@ pub(super) enum Lookup<'s> {
     Pod(IpAddr),
     /// An ExternalName Service.
     Alias(&'s Name),
+    /// A headless Service whose endpoints are another name.
+    AliasOfPeers(&'s Name),
     /// A Service with addresses of its own.
     ClusterIp(ClusterIp<'s>),
     /// Several endpoints: a headless Service, those with one of its ports, or those in a topology zone.
@@ -108,6 +110,7 @@ impl View {
         let no_endpoints = service.endpoints.is_empty();
         match &service.kind {
             ServiceKind::ExternalName(target) => return (left == 0).then_some(Lookup::Alias(target)),
+            ServiceKind::Alias(target) => return (left == 0).then_some(Lookup::AliasOfPeers(target)),
             // Kubernetes DNS 2.4.1: a headless Service without ready endpoints does not exist.
             ServiceKind::Headless if no_endpoints => return None,
             ServiceKind::ClusterIp { .. } if no_endpoints && self.ignore_empty => return None,
@@ -196,6 +199,7 @@ fn with_ports<'s>(service: &'s Service, ports: Ports<'s>) -> Lookup<'s> {
             Lookup::Peers(Peers { service: name, endpoints: &service.endpoints, ports, zone: None })
         }
         ServiceKind::ExternalName(target) => Lookup::Alias(target),
+        ServiceKind::Alias(target) => Lookup::AliasOfPeers(target),
     }
 }
 
@@ -204,7 +208,7 @@ fn has_port(service: &Service, wanted: impl Fn(&Port) -> bool) -> bool {
     match &service.kind {
         ServiceKind::ClusterIp { ports, .. } => ports.iter().any(wanted),
         ServiceKind::Headless => service.endpoints.groups().iter().any(|group| group.ports.iter().any(&wanted)),
-        ServiceKind::ExternalName(_) => false,
+        ServiceKind::ExternalName(_) | ServiceKind::Alias(_) => false,
     }
 }
 

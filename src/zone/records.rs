@@ -56,7 +56,9 @@ impl Context<'_, '_> {
     pub(super) fn write(&mut self, found: Lookup<'_>) -> Written {
         match (found, self.qtype) {
             (Lookup::NxDomain, _) => Written::NxDomain,
-            (Lookup::Alias(target), _) => Written::Alias(target.clone()),
+            // As in CoreDNS: without addresses of its own, such a Service has no SRV records.
+            (Lookup::AliasOfPeers(_), SRV) => Written::NoData,
+            (Lookup::Alias(target) | Lookup::AliasOfPeers(target), _) => Written::Alias(target.clone()),
             (Lookup::Apex, SOA) => self.soa(Section::Answer).into(),
             (Lookup::Apex, NS) => self.name_servers(),
             // Kubernetes DNS 2.2: the version of the schema.
@@ -345,7 +347,7 @@ impl View {
                     let (label, addresses) = match found.map(|found| &found.kind) {
                         Some(ServiceKind::ClusterIp { addresses, .. }) => (None, &**addresses),
                         Some(ServiceKind::Headless) => (Some(label), std::slice::from_ref(own)),
-                        Some(ServiceKind::ExternalName(_)) | None => return,
+                        Some(ServiceKind::ExternalName(_) | ServiceKind::Alias(_)) | None => return,
                     };
                     if shown < SERVERS && !self.stands_behind(earlier, label, service) {
                         show(shown, Server { service, label, addresses });

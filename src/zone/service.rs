@@ -65,6 +65,8 @@ pub enum ServiceKind {
     Headless,
     /// Another name.
     ExternalName(Name),
+    /// Headless, and its endpoints are another name: slices of the address type FQDN.
+    Alias(Name),
 }
 
 /// A port of a Service or of a slice.

@@ -500,7 +500,7 @@ fn derive(
 ) -> Option<Option<Arc<Service>>> {
     let (base, mut labels) = match &mirrored.published {
         _ if !mirrored.has_endpoints() => (Endpoints::default(), Vec::new()),
-        Some(published) if !matches!(published.kind, ServiceKind::ExternalName(_)) => {
+        Some(published) if !matches!(published.kind, ServiceKind::ExternalName(_) | ServiceKind::Alias(_)) => {
             (published.endpoints.clone(), labels)
         }
         // Nothing of it is published yet.

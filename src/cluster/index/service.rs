@@ -131,7 +131,7 @@ impl Mirrored {
                 ServiceKind::ClusterIp { addresses: addresses.clone(), ports: Arc::clone(ports) }
             }
             Spec::Headless => match self.alias() {
-                Some(name) if without_endpoints => ServiceKind::ExternalName(name.clone()),
+                Some(name) if without_endpoints => ServiceKind::Alias(name.clone()),
                 _ => ServiceKind::Headless,
             },
             // CoreDNS answers NXDOMAIN where the target is an address.
@@ -153,7 +153,8 @@ pub(super) fn same_kind(one: &ServiceKind, other: &ServiceKind) -> bool {
             ServiceKind::ClusterIp { addresses: other_addresses, ports: other_ports },
         ) => addresses == other_addresses && ports == other_ports,
         (ServiceKind::Headless, ServiceKind::Headless) => true,
-        (ServiceKind::ExternalName(name), ServiceKind::ExternalName(other)) => name == other,
+        (ServiceKind::ExternalName(name), ServiceKind::ExternalName(other))
+        | (ServiceKind::Alias(name), ServiceKind::Alias(other)) => name == other,
         _ => false,
     }
 }

@@ -340,14 +340,14 @@ fn an_fqdn_slice_makes_a_headless_service_an_alias_until_it_has_endpoints() {
     bench.apply(headless("db"));
     assert!(bench.apply(alias));
     assert!(
-        matches!(&bench.service("db").unwrap().kind, ServiceKind::ExternalName(name) if name.to_string() == "db.example.org.")
+        matches!(&bench.service("db").unwrap().kind, ServiceKind::Alias(name) if name.to_string() == "db.example.org.")
     );
     assert!(bench.apply(slice("s", "db", &["x=10.0.0.1"])));
     assert!(matches!(bench.service("db").unwrap().kind, ServiceKind::Headless));
     assert_eq!(bench.endpoints("db"), ["x=10.0.0.1"]);
     assert!(
         bench.delete(Kind::EndpointSlice, "default/f")
-            || !matches!(bench.service("db").unwrap().kind, ServiceKind::ExternalName(_))
+            || !matches!(bench.service("db").unwrap().kind, ServiceKind::Alias(_))
     );
 }
 

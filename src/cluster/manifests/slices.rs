@@ -36,20 +36,38 @@ pub(super) fn derive(service: &ServiceObject, pods: &[PodObject], version: u64) 
             let family = if v6 { Family::V6 } else { Family::V4 };
             match slices.iter_mut().find(|slice| slice.family == family && slice.ports == ports) {
                 Some(slice) => slice.endpoints.push(endpoint),
-                None => slices.push(SliceFact {
-                    key: ObjectKey::new(&key.namespace, &format!("{}-from-pods-{}", key.name, slices.len())),
-                    version,
-                    service: key.name.clone(),
-                    family,
-                    ports: ports.clone(),
-                    endpoints: vec![endpoint],
-                    aliases: Vec::new(),
-                    triggered: None,
-                }),
+                None => {
+                    let slice = empty(service, family, &slices, version);
+                    slices.push(SliceFact { ports: ports.clone(), endpoints: vec![endpoint], ..slice });
+                }
             }
         }
     }
+    // The controller leaves an empty slice where it finds no pods, so that the last ones go by an update.
+    let families = if service.families.is_empty() { &[false] } else { service.families.as_slice() };
+    for family in families.iter().map(|&v6| if v6 { Family::V6 } else { Family::V4 }) {
+        if !slices.iter().any(|slice| slice.family == family) {
+            slices.push(empty(service, family, &slices, version));
+        }
+    }
     slices
+}
+
+/// A slice under the next name of its family.
+fn empty(service: &ServiceObject, family: Family, others: &[SliceFact], version: u64) -> SliceFact {
+    let key = &service.meta.key;
+    let number = others.iter().filter(|slice| slice.family == family).count();
+    let v = if family == Family::V6 { "v6" } else { "v4" };
+    SliceFact {
+        key: ObjectKey::new(&key.namespace, &format!("{}-from-pods-{v}-{number}", key.name)),
+        version,
+        service: key.name.clone(),
+        family,
+        ports: Vec::new(),
+        endpoints: Vec::new(),
+        aliases: Vec::new(),
+        triggered: None,
+    }
 }
 
 /// The families that the Service has: as said, else those of its ClusterIPs, else the first of the pod.

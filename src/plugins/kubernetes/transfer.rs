@@ -64,7 +64,9 @@ fn add(view: &View, zone: &Name, service: &Service, records: &mut Vec<Record>) {
     let srv = |weight: u16, port: u16, target: MessageName| RData::SRV(rdata::SRV::new(0, weight, port, target));
     let underscore = |label: &[u8]| [b"_".as_slice(), label].concat();
     match &service.kind {
-        ServiceKind::ExternalName(target) => put(name(&[]), RData::CNAME(rdata::CNAME(names::to_message(target)))),
+        ServiceKind::ExternalName(target) | ServiceKind::Alias(target) => {
+            put(name(&[]), RData::CNAME(rdata::CNAME(names::to_message(target))))
+        }
         ServiceKind::ClusterIp { addresses, ports } => {
             addresses.iter().for_each(|address: &IpAddr| put(name(&[]), RData::from(*address)));
             for port in ports.iter() {

@@ -1,0 +1,55 @@
+//! Why the process ends, and with which status.
+
+use std::fmt;
+
+use crate::corefile;
+
+/// What ends the process.
+#[derive(Debug)]
+pub(super) struct Error {
+    fault: Fault,
+    message: String,
+}
+
+/// Whose fault it is: the exit status follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// The command line or the configuration.
+    Operator,
+    /// The machine: a port in use, no memory for a thread.
+    Runtime,
+}
+
+impl Error {
+    /// The command line or the configuration is wrong.
+    pub(super) fn operator(message: impl Into<String>) -> Self {
+        Self { fault: Fault::Operator, message: message.into() }
+    }
+
+    /// Something failed that the configuration asked for rightly.
+    pub(super) fn runtime(message: impl Into<String>) -> Self {
+        Self { fault: Fault::Runtime, message: message.into() }
+    }
+
+    /// The exit status.
+    pub(super) fn status(&self) -> u8 {
+        match self.fault {
+            Fault::Runtime => 1,
+            Fault::Operator => 2,
+        }
+    }
+}
+
+impl From<corefile::Error> for Error {
+    fn from(error: corefile::Error) -> Self {
+        Self::operator(error.to_string())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,239 @@
+//! The command line: CoreDNS's flags, our own below `-rollcall.`, and the subcommands.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::error::Error;
+
+/// What `--help` prints.
+pub(super) const HELP: &str = "\
+rollcall answers DNS for a Kubernetes cluster, and takes CoreDNS's Corefile and flags.
+
+usage:
+  rollcall [-conf FILE] [FLAGS]                 serve what a Corefile says
+  rollcall local [--listen ADDRESS:PORT] [--zone ZONE] PATH...
+                                                serve the names of manifest files, without a cluster
+  rollcall check FILE                           say what a Corefile means, exit 0 or 2
+
+flags:
+  -conf FILE        the Corefile; `stdin` reads it from standard input
+                    (default: ./Corefile; in a cluster without one, kubeadm's default)
+  -dns.port PORT    port of server blocks that name none (default 53); also -p
+  -pidfile FILE     write the process id there
+  -plugins          list the directives
+  -quiet            print no banner
+  -version          print the version
+  -rollcall.max-in-flight N
+                    queries of one address that may wait for plugins at a time, past which they are dropped
+                    (default 10000, environment ROLLCALL_MAX_IN_FLIGHT)
+Flags may be written with one dash or two, and as -flag=value.
+
+local:
+  --listen ADDRESS:PORT   where to answer (default 127.0.0.1:1053)
+  --zone ZONE             the cluster domain (default cluster.local)
+  PATH...                 manifest files or folders: YAML or JSON; edits are followed
+
+signals: TERM stops after `lameduck`, INT stops at once, USR1 reloads.
+exit status: 0 clean stop, 1 failure while running, 2 wrong command line or configuration.
+";
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Serve a Corefile.
+    Serve(Serve),
+    /// Serve manifests.
+    Local(Local),
+    /// Say what a Corefile means.
+    Check(PathBuf),
+    /// Print the help text.
+    Help,
+    /// Print the version.
+    Version,
+    /// List the directives.
+    Plugins,
+}
+
+/// Flags of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Serve {
+    /// The Corefile; `stdin` means standard input.
+    pub(super) conf: Option<String>,
+    /// The port of server blocks that name none.
+    pub(super) port: u16,
+    /// Where to write the process id.
+    pub(super) pidfile: Option<PathBuf>,
+    /// No banner.
+    pub(super) quiet: bool,
+    /// Queries of one address that may wait for plugins.
+    pub(super) max_in_flight: usize,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        Self { conf: None, port: 53, pidfile: None, quiet: false, max_in_flight: 10_000 }
+    }
+}
+
+/// What `local` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Local {
+    /// Where to answer.
+    pub(super) listen: SocketAddr,
+    /// The cluster domain.
+    pub(super) zone: String,
+    /// Manifest files and folders.
+    pub(super) paths: Vec<PathBuf>,
+}
+
+/// Reads the arguments after the program's name. `variable` gives the value of an environment variable.
+///
+/// # Errors
+/// When they make no command; the message says which argument and what was expected.
+pub(super) fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Command, Error> {
+    let arguments: Vec<String> =
+        arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    match arguments.split_first() {
+        Some((first, rest)) if first == "local" => local(rest),
+        Some((first, rest)) if first == "check" => check(rest),
+        Some((first, _)) if first == "help" => Ok(Command::Help),
+        _ => serve(&arguments, variable),
+    }
+}
+
+fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
+    let mut options = Serve::default();
+    if let Some(value) = variable("ROLLCALL_MAX_IN_FLIGHT") {
+        options.max_in_flight = number("ROLLCALL_MAX_IN_FLIGHT", &value)?;
+    }
+    let mut command = None;
+    let mut rest = Arguments(arguments);
+    while let Some(argument) = rest.next() {
+        let Argument::Flag { name, value } = argument else {
+            let Argument::Word(word) = argument else { continue };
+            return Err(Error::operator(format!(
+                "`{word}` is not expected: flags begin with a dash, subcommands are local and check; see rollcall --help"
+            )));
+        };
+        match name {
+            "conf" => options.conf = Some(rest.value(name, value)?.to_owned()),
+            "dns.port" | "p" => options.port = port(name, rest.value(name, value)?)?,
+            "pidfile" => options.pidfile = Some(rest.value(name, value)?.into()),
+            "quiet" => options.quiet = switch(name, value)?,
+            "plugins" if switch(name, value)? => command = command.or(Some(Command::Plugins)),
+            "version" if switch(name, value)? => command = command.or(Some(Command::Version)),
+            "h" | "help" => return Ok(Command::Help),
+            "rollcall.max-in-flight" => options.max_in_flight = number(name, rest.value(name, value)?)?,
+            "plugins" | "version" => {}
+            _ => return Err(unknown(name)),
+        }
+    }
+    Ok(command.unwrap_or(Command::Serve(options)))
+}
+
+fn local(arguments: &[String]) -> Result<Command, Error> {
+    let mut options =
+        Local { listen: SocketAddr::from(([127, 0, 0, 1], 1053)), zone: "cluster.local".to_owned(), paths: Vec::new() };
+    let mut rest = Arguments(arguments);
+    while let Some(argument) = rest.next() {
+        match argument {
+            Argument::Word(path) => options.paths.push(path.into()),
+            Argument::Flag { name: "listen", value } => {
+                let text = rest.value("listen", value)?;
+                options.listen = text.parse().map_err(|_| {
+                    Error::operator(format!("--listen needs ADDRESS:PORT, as in 127.0.0.1:1053, got `{text}`"))
+                })?;
+            }
+            Argument::Flag { name: "zone", value } => options.zone = rest.value("zone", value)?.to_owned(),
+            Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
+            Argument::Flag { name, .. } => return Err(unknown(name)),
+        }
+    }
+    if options.paths.is_empty() {
+        return Err(Error::operator(
+            "local needs manifest files or folders, as in `rollcall local deploy/examples/kubia`",
+        ));
+    }
+    Ok(Command::Local(options))
+}
+
+fn check(arguments: &[String]) -> Result<Command, Error> {
+    let mut file = None;
+    let mut rest = Arguments(arguments);
+    while let Some(argument) = rest.next() {
+        match argument {
+            Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
+            Argument::Flag { name, .. } => return Err(unknown(name)),
+            Argument::Word(more) if file.is_some() => {
+                return Err(Error::operator(format!("check takes one Corefile, got `{more}` as well")));
+            }
+            Argument::Word(path) => file = Some(PathBuf::from(path)),
+        }
+    }
+    file.map(Command::Check).ok_or_else(|| Error::operator("check needs a Corefile, as in `rollcall check Corefile`"))
+}
+
+/// One argument, taken apart.
+enum Argument<'a> {
+    Flag { name: &'a str, value: Option<&'a str> },
+    Word(&'a str),
+}
+
+struct Arguments<'a>(&'a [String]);
+
+impl<'a> Arguments<'a> {
+    fn next(&mut self) -> Option<Argument<'a>> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        let Some(flag) = first.strip_prefix("--").or_else(|| first.strip_prefix('-')).filter(|flag| !flag.is_empty())
+        else {
+            return Some(Argument::Word(first));
+        };
+        Some(match flag.split_once('=') {
+            Some((name, value)) => Argument::Flag { name, value: Some(value) },
+            None => Argument::Flag { name: flag, value: None },
+        })
+    }
+
+    /// The value of a flag: behind its `=`, or the next argument.
+    fn value(&mut self, name: &str, value: Option<&'a str>) -> Result<&'a str, Error> {
+        if let Some(value) = value {
+            return Ok(value);
+        }
+        let Some((first, rest)) = self.0.split_first() else {
+            return Err(Error::operator(format!("-{name} needs a value; see rollcall --help")));
+        };
+        self.0 = rest;
+        Ok(first)
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::operator(format!("unknown flag `-{name}`; see rollcall --help"))
+}
+
+fn switch(name: &str, value: Option<&str>) -> Result<bool, Error> {
+    match value {
+        None | Some("true" | "1" | "t" | "T" | "TRUE" | "True") => Ok(true),
+        Some("false" | "0" | "f" | "F" | "FALSE" | "False") => Ok(false),
+        Some(other) => Err(Error::operator(format!("-{name} takes true or false, got `{other}`"))),
+    }
+}
+
+fn port(name: &str, text: &str) -> Result<u16, Error> {
+    text.parse().map_err(|_| Error::operator(format!("-{name} needs a port from 0 to 65535, got `{text}`")))
+}
+
+fn number(name: &str, text: &str) -> Result<usize, Error> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(Error::operator(format!("{name} needs a number above 0, got `{text}`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

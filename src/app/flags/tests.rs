@@ -1,0 +1,77 @@
+use super::*;
+
+fn command(line: &str) -> Command {
+    read(line.split_whitespace().map(OsString::from), &|_| None).unwrap()
+}
+
+fn refusal(line: &str) -> String {
+    let error = read(line.split_whitespace().map(OsString::from), &|_| None).unwrap_err();
+    assert_eq!(error.status(), 2);
+    error.to_string()
+}
+
+#[test]
+fn corednss_flags_are_taken_with_one_dash_or_two() {
+    let wanted = Serve {
+        conf: Some("/etc/coredns/Corefile".into()),
+        port: 1053,
+        pidfile: Some("/run/x.pid".into()),
+        quiet: true,
+        max_in_flight: 10_000,
+    };
+    let wanted = Command::Serve(wanted);
+    assert_eq!(command("-conf /etc/coredns/Corefile -dns.port 1053 -pidfile /run/x.pid -quiet"), wanted);
+    assert_eq!(command("--conf=/etc/coredns/Corefile --p=1053 -pidfile=/run/x.pid --quiet=true"), wanted);
+    assert_eq!(command(""), Command::Serve(Serve::default()));
+    assert_eq!(command("-quiet=false"), Command::Serve(Serve::default()));
+}
+
+#[test]
+fn some_flags_are_commands() {
+    assert_eq!(command("-conf x -version"), Command::Version);
+    assert_eq!(command("--plugins"), Command::Plugins);
+    assert_eq!(command("--help"), Command::Help);
+    assert_eq!(command("local -h"), Command::Help);
+    assert_eq!(command("-version=false"), Command::Serve(Serve::default()));
+}
+
+#[test]
+fn our_own_settings_have_a_flag_and_a_variable() {
+    let variable = |name: &str| (name == "ROLLCALL_MAX_IN_FLIGHT").then(|| "7".to_owned());
+    let max = |line: &str| match read(line.split_whitespace().map(OsString::from), &variable) {
+        Ok(Command::Serve(options)) => options.max_in_flight,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(max(""), 7);
+    assert_eq!(max("-rollcall.max-in-flight 9"), 9);
+}
+
+#[test]
+fn local_takes_paths_among_its_flags() {
+    let wanted = Local {
+        listen: SocketAddr::from(([127, 0, 0, 1], 5300)),
+        zone: "example.org".into(),
+        paths: vec!["a.yaml".into(), "b".into()],
+    };
+    assert_eq!(command("local a.yaml --listen 127.0.0.1:5300 -zone=example.org b"), Command::Local(wanted));
+}
+
+#[test]
+fn check_takes_one_file() {
+    assert_eq!(command("check Corefile"), Command::Check("Corefile".into()));
+    assert!(refusal("check").contains("check needs a Corefile"));
+    assert!(refusal("check a b").contains("got `b` as well"));
+}
+
+#[test]
+fn what_makes_no_command_is_refused_with_the_argument() {
+    assert!(refusal("Corefile").contains("`Corefile` is not expected"));
+    assert!(refusal("-config x").contains("unknown flag `-config`"));
+    assert!(refusal("-conf").contains("-conf needs a value"));
+    assert!(refusal("-dns.port dns").contains("got `dns`"));
+    assert!(refusal("-quiet=maybe").contains("got `maybe`"));
+    assert!(refusal("-rollcall.max-in-flight 0").contains("got `0`"));
+    assert!(refusal("local").contains("local needs manifest files"));
+    assert!(refusal("local --listen 1053 x").contains("got `1053`"));
+    assert!(refusal("local --port 1 x").contains("unknown flag `-port`"));
+}

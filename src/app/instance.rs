@@ -1,0 +1,150 @@
+//! The running server: listeners, admin, mirrors and tasks of the present plan, and the change to the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::error::Error;
+use super::plan::{Listener, Plan};
+use super::{logs, metrics, state};
+use crate::admin::{Admin, Probe};
+use crate::plugins::setup::{Kept, Task};
+use crate::serve::{Handler, Server};
+
+/// For queries in flight and connections, once the sockets are to go.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything that runs.
+pub(super) struct Instance {
+    runtime: Handle,
+    max_in_flight: usize,
+    registry: prometheus::Registry,
+    /// What outlives reloads: caches, connections.
+    pub(super) kept: Kept,
+    admin: Admin,
+    probes: Vec<Probe>,
+    servers: BTreeMap<Listener, Server>,
+    tasks: Vec<AbortHandle>,
+    stopping: Arc<AtomicBool>,
+    plan: Option<Plan>,
+}
+
+impl Instance {
+    /// Nothing runs yet.
+    ///
+    /// # Errors
+    /// When two rooms want the same metric.
+    pub(super) fn new(runtime: Handle, max_in_flight: usize) -> Result<Self, Error> {
+        let registry =
+            metrics::registry(&runtime).map_err(|error| Error::runtime(format!("cannot set metrics up: {error}")))?;
+        Ok(Self {
+            admin: Admin::new(runtime.clone()),
+            runtime,
+            max_in_flight,
+            registry,
+            kept: Kept::default(),
+            probes: Vec::new(),
+            servers: BTreeMap::new(),
+            tasks: Vec::new(),
+            stopping: Arc::default(),
+            plan: None,
+        })
+    }
+
+    /// Changes over to a plan. Everything new is bound before anything changes; listeners whose address stays are kept.
+    ///
+    /// # Errors
+    /// When an address cannot be bound; the present plan goes on.
+    pub(super) fn apply(&mut self, plan: Plan, hash: u64) -> Result<(), Error> {
+        let sites = state::sites(&plan, &self.registry, &self.stopping);
+        let prepared = self.admin.prepare(sites).map_err(|error| in_use(&error.source, &error.to_string()))?;
+        let mut started = BTreeMap::new();
+        for (listener, server) in plan.servers.iter().filter(|(listener, _)| !self.servers.contains_key(listener)) {
+            let handler = Arc::new(Handler::new(server.plan(&listener.to_string()), self.max_in_flight));
+            let server = Server::start(listener.address, handler, &server.limits, &self.runtime)
+                .map_err(|error| in_use(&error, &error.to_string()))?;
+            started.insert(*listener, server);
+        }
+        self.admin.commit(prepared).map_err(|error| Error::runtime(error.to_string()))?;
+        let (kept, gone) = std::mem::take(&mut self.servers)
+            .into_iter()
+            .partition(|(listener, _)| plan.servers.contains_key(listener));
+        self.servers = kept;
+        for (listener, running) in &self.servers {
+            if let Some(server) = plan.servers.get(listener) {
+                running.handler().replace(server.plan(&listener.to_string()));
+            }
+        }
+        self.servers.append(&mut started);
+        self.runtime.spawn(drain(gone));
+        self.start_tasks(&plan);
+        let addresses = state::health_addresses(&plan);
+        let probed = addresses.iter().filter_map(|address| self.admin.address(address));
+        self.probes = probed.map(|address| Probe::start(address, &self.runtime)).collect();
+        logs::set_debug(plan.debug());
+        metrics::describe(hash, plan.enabled());
+        self.plan = Some(plan);
+        self.kept.sweep();
+        Ok(())
+    }
+
+    fn start_tasks(&mut self, plan: &Plan) {
+        self.tasks.drain(..).for_each(|task| task.abort());
+        let tasks = plan.blocks.iter().flat_map(|block| block.settings.tasks.iter().cloned());
+        self.tasks = tasks.map(|task| self.runtime.spawn(repeat(task)).abort_handle()).collect();
+    }
+
+    /// The present plan.
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    /// Where a listener really listens.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+        self.servers.values().map(Server::address)
+    }
+
+    /// From now on `/ready` says that we are leaving; everything else goes on.
+    pub(super) fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Closes the listeners: what has been asked is still answered.
+    pub(super) async fn drain(&mut self) {
+        drain(std::mem::take(&mut self.servers)).await;
+    }
+}
+
+async fn drain(servers: BTreeMap<Listener, Server>) {
+    join_all(servers.into_values().map(|server| server.drain(PATIENCE))).await;
+}
+
+/// Runs what a directive does from time to time; it may read files, so it runs where that holds nobody up.
+async fn repeat(task: Task) {
+    loop {
+        tokio::time::sleep(task.every).await;
+        let run = task.run.clone();
+        // A panic ends one run, not the task: the next may find a better file.
+        let _ = tokio::task::spawn_blocking(move || run(Instant::now())).await;
+    }
+}
+
+/// Names the next step for a listener that cannot be had.
+fn in_use(error: &std::io::Error, message: &str) -> Error {
+    let step = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; something listens there already: stop it, or choose another port (in the Corefile, or with -dns.port)"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need the capability NET_BIND_SERVICE, or choose another port"
+        }
+        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have the address: change `bind`",
+        _ => "",
+    };
+    Error::runtime(format!("{message}{step}"))
+}

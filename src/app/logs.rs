@@ -1,0 +1,124 @@
+//! Log lines on standard output, in CoreDNS's shape: `[INFO] plugin/reload: Running configuration …`.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
+
+type Control = reload::Handle<Targets, Registry>;
+
+static CONTROL: OnceLock<Control> = OnceLock::new();
+
+/// Begins to log. Only the first call counts.
+pub(super) fn start() {
+    let (filter, control) = reload::Layer::new(targets(false));
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines).with_ansi(false).with_writer(std::io::stdout);
+    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+        let _ = CONTROL.set(control);
+    }
+}
+
+/// `debug`: debug lines too, or no longer.
+pub(super) fn set_debug(debug: bool) {
+    if let Some(control) = CONTROL.get() {
+        let _ = control.reload(targets(debug));
+    }
+}
+
+/// What other crates say is for their makers, unless it is a warning.
+fn targets(debug: bool) -> Targets {
+    let ours = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    Targets::new().with_default(LevelFilter::WARN).with_target("rollcall", ours).with_target("plugin", ours)
+}
+
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let meta = event.metadata();
+        write!(out, "[{}] {}", level(*meta.level()), source(meta.target()))?;
+        context.field_format().format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARNING",
+        Level::INFO => "INFO",
+        Level::DEBUG | Level::TRACE => "DEBUG",
+    }
+}
+
+/// Who speaks, as CoreDNS names it.
+fn source(target: &str) -> String {
+    match target {
+        // The lines of `log` are for machines, which expect the query right behind the level.
+        "plugin/log" => String::new(),
+        _ if target.starts_with("plugin/") => format!("{target}: "),
+        _ if target.starts_with("rollcall::cluster") => "plugin/kubernetes: ".to_owned(),
+        _ if target.starts_with("rollcall::upstream") => "plugin/forward: ".to_owned(),
+        _ if target.starts_with("rollcall") => String::new(),
+        _ => format!("{target}: "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(debug: bool, speak: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer =
+            tracing_subscriber::fmt::layer().event_format(Lines).with_ansi(false).with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(targets(debug)).with(layer), speak);
+        let octets = sink.0.lock().unwrap().clone();
+        String::from_utf8(octets).unwrap()
+    }
+
+    #[test]
+    fn lines_look_as_corednss_do() {
+        let said = lines(false, || {
+            tracing::info!(target: "plugin/log", "127.0.0.1:5 - 7 \"A IN a. udp\"");
+            tracing::error!(target: "plugin/errors", "2 a. A: no upstream");
+            tracing::warn!(target: "rollcall::cluster::watch", kind = "services", "forbidden");
+            tracing::debug!(target: "plugin/cache", "hidden");
+            tracing::info!(target: "hyper", "hidden");
+        });
+        assert_eq!(
+            said,
+            "[INFO] 127.0.0.1:5 - 7 \"A IN a. udp\"\n[ERROR] plugin/errors: 2 a. A: no upstream\n\
+             [WARNING] plugin/kubernetes: forbidden kind=\"services\"\n"
+        );
+        assert_eq!(lines(true, || tracing::debug!(target: "plugin/cache", "shown")), "[DEBUG] plugin/cache: shown\n");
+    }
+}

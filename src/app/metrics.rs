@@ -1,0 +1,121 @@
+//! The one registry, and what the process says of itself.
+
+use std::sync::LazyLock;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Gauge, IntCounter, IntGaugeVec, Opts, Registry};
+use tokio::runtime::Handle;
+
+use crate::admin;
+use crate::cluster;
+use crate::plugins;
+use crate::serve;
+
+/// Reloads that failed.
+pub(super) static RELOAD_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
+    IntCounter::new("coredns_reload_failed_total", "Counter of the number of failed reload attempts.")
+        .expect("the name is well-formed")
+});
+
+/// The Corefile in use.
+static VERSION_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "coredns_reload_version_info",
+        "A metric with a constant '1' value, labelled by the hash of the Corefile.",
+        &["hash", "value"],
+    )
+});
+
+/// Directives in use.
+static PLUGIN_ENABLED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "coredns_plugin_enabled",
+        "A metric that indicates whether a plugin is enabled on per server and zone basis.",
+        &["server", "zone", "view", "name"],
+    )
+});
+
+static BUILD_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "coredns_build_info",
+        "A metric with a constant '1' value, labelled by version and revision.",
+        &["version", "revision", "goversion"],
+    )
+});
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, help), labels).expect("the names are well-formed")
+}
+
+/// The registry with the metrics of all rooms.
+pub(super) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> {
+    let registry = Registry::new();
+    admin::register(&registry)?;
+    cluster::register(&registry)?;
+    plugins::register(&registry)?;
+    serve::metrics::register(&registry)?;
+    registry.register(Box::new(RELOAD_FAILED.clone()))?;
+    registry.register(Box::new(VERSION_INFO.clone()))?;
+    registry.register(Box::new(PLUGIN_ENABLED.clone()))?;
+    registry.register(Box::new(BUILD_INFO.clone()))?;
+    registry.register(Box::new(ProcessCollector::for_self()))?;
+    registry.register(Box::new(Tasks::new(runtime.clone())?))?;
+    BUILD_INFO.with_label_values(&[super::VERSION, super::REVISION, "rust"]).set(1);
+    Ok(registry)
+}
+
+/// Says which Corefile is in use, and which directives: `(server, zone, directive)`.
+pub(super) fn describe(hash: u64, enabled: impl IntoIterator<Item = (String, String, &'static str)>) {
+    VERSION_INFO.reset();
+    VERSION_INFO.with_label_values(&["fnv1a64", &format!("{hash:016x}")]).set(1);
+    PLUGIN_ENABLED.reset();
+    for (server, zone, name) in enabled {
+        PLUGIN_ENABLED.with_label_values(&[server.as_str(), zone.as_str(), "", name]).set(1);
+    }
+}
+
+/// The tasks of the runtime, under the name by which dashboards look for what runs at the same time.
+struct Tasks {
+    gauge: Gauge,
+    runtime: Handle,
+}
+
+impl Tasks {
+    fn new(runtime: Handle) -> Result<Self, prometheus::Error> {
+        Ok(Self { gauge: Gauge::new("go_goroutines", "Number of tasks that currently exist.")?, runtime })
+    }
+}
+
+impl Collector for Tasks {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set(self.runtime.metrics().num_alive_tasks() as f64);
+        self.gauge.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_rooms_want_the_same_metric() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let registry = registry(runtime.handle()).unwrap();
+        describe(7, [("dns://:53".to_owned(), ".".to_owned(), "errors")]);
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            "coredns_plugin_enabled{name=\"errors\",server=\"dns://:53\",view=\"\",zone=\".\"} 1\n",
+            "coredns_reload_version_info{hash=\"fnv1a64\",value=\"0000000000000007\"} 1\n",
+            "\ngo_goroutines ",
+            "\nprocess_open_fds ",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The mirrors of clusters, by source: two server blocks, and the plans before and after a reload, share one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::cluster;
+use crate::cluster::{Connection, Mirror, Options, TlsFiles};
+use crate::corefile::{Error, Token};
+use crate::plugins::kubernetes::{Access, Source};
+use crate::plugins::setup::Mirrors;
+use crate::zone::{self, Reader};
+
+/// The mirrors that the present plan uses.
+#[derive(Debug)]
+pub(super) struct Registry {
+    runtime: Handle,
+    mirrors: HashMap<Source, Arc<Mirror>>,
+}
+
+impl Registry {
+    /// No mirror yet; their watches run on `runtime`.
+    pub(super) fn new(runtime: Handle) -> Self {
+        Self { runtime, mirrors: HashMap::new() }
+    }
+
+    /// Begins to set a plan up.
+    pub(super) fn session(&self) -> Session<'_> {
+        Session { registry: self, used: HashMap::new() }
+    }
+
+    /// Keeps what the new plan uses; mirrors that nobody uses any more end.
+    pub(super) fn keep(&mut self, used: Used) {
+        self.mirrors = used.0;
+    }
+}
+
+/// The mirrors of a plan in the making; those that are new end with it, unless they are [kept](Registry::keep).
+#[derive(Debug)]
+pub(super) struct Session<'r> {
+    registry: &'r Registry,
+    used: HashMap<Source, Arc<Mirror>>,
+}
+
+/// The mirrors that a plan uses.
+#[derive(Debug)]
+pub(super) struct Used(HashMap<Source, Arc<Mirror>>);
+
+impl Session<'_> {
+    /// What the plan uses.
+    pub(super) fn finish(self) -> Used {
+        Used(self.used)
+    }
+}
+
+impl Used {
+    /// Waits until all mirrors are synced, at most for `patience`; says whether they are.
+    pub(super) async fn synced(&self, patience: Duration) -> bool {
+        let all = futures_util::future::join_all(self.0.values().map(|mirror| mirror.synced()));
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+}
+
+impl Mirrors for Session<'_> {
+    fn mirror(&mut self, source: &Source, at: &Token) -> Result<Reader, Error> {
+        let known = self.used.get(source).or_else(|| self.registry.mirrors.get(source)).cloned();
+        let mirror = match known {
+            Some(mirror) => mirror,
+            None => {
+                let (options, settings) = read(source);
+                let started = Mirror::start(&options, settings, &self.registry.runtime);
+                Arc::new(started.map_err(|error| at.error(error.to_string()))?)
+            }
+        };
+        let reader = mirror.reader();
+        self.used.insert(source.clone(), mirror);
+        Ok(reader)
+    }
+}
+
+fn read(source: &Source) -> (Options, cluster::Settings) {
+    let connection = match source.access.clone() {
+        Access::InCluster => Connection::InCluster,
+        Access::Kubeconfig { file, context } => Connection::Kubeconfig { file, context },
+        Access::Endpoint { url, tls } => {
+            let tls = tls.map(|[cert, key, ca]| TlsFiles { cert: Some(cert), key: Some(key), ca: Some(ca) });
+            Connection::Endpoint { url, tls }
+        }
+    };
+    let [qps, burst, _] = source.limits;
+    let options = Options {
+        connection,
+        labels: source.labels.clone(),
+        namespace_labels: source.namespace_labels.clone(),
+        pods: source.pods,
+        no_endpoints: !source.endpoints,
+        qps: (qps > 0).then(|| f64::from(qps)),
+        burst: (burst > 0).then_some(burst),
+        ..Options::default()
+    };
+    let settings = cluster::Settings { endpoint_pod_names: source.endpoint_pod_names, zonal: source.zonal };
+    (options, settings)
+}
+
+/// One zone for every source: that of the manifests.
+#[derive(Debug)]
+pub(super) struct Fixed(pub(super) Reader);
+
+impl Mirrors for Fixed {
+    fn mirror(&mut self, _: &Source, _: &Token) -> Result<Reader, Error> {
+        Ok(self.0.clone())
+    }
+}
+
+/// No cluster at all: for a look at a Corefile.
+#[derive(Debug)]
+pub(super) struct Unsynced;
+
+impl Mirrors for Unsynced {
+    fn mirror(&mut self, _: &Source, _: &Token) -> Result<Reader, Error> {
+        let (_, reader) = zone::pair();
+        Ok(reader)
+    }
+}

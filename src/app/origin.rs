@@ -1,0 +1,141 @@
+//! Which Corefile is served, read anew for each reload.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::error::Error;
+use crate::corefile::{self, Corefile, Directive, Source};
+
+/// What kubeadm installs, for a pod that is given no Corefile.
+const IN_CLUSTER: &str = "\
+.:53 {
+    errors
+    health {
+        lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf {
+        max_concurrent 1000
+    }
+    cache 30 {
+        disable success cluster.local
+        disable denial cluster.local
+    }
+    loop
+    reload
+    loadbalance
+}
+";
+
+/// Finds the Corefile: what `-conf` names, else `./Corefile`, else, in a cluster, kubeadm's.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error> {
+    let text = |name: &str, text: String| Source::Text { name: name.to_owned(), text };
+    match conf {
+        Some("stdin") => {
+            let mut read = String::new();
+            std::io::stdin()
+                .read_to_string(&mut read)
+                .map_err(|error| Error::operator(format!("stdin:1:1: cannot read the Corefile: {error}")))?;
+            Ok(text("stdin", read))
+        }
+        Some(path) => Ok(Source::File(path.into())),
+        None if PathBuf::from("Corefile").exists() => Ok(Source::File("Corefile".into())),
+        None if in_cluster => {
+            tracing::warn!(
+                "no Corefile here: serving cluster.local as kubeadm sets it up; name a file with -conf to change that"
+            );
+            Ok(text("built-in Corefile", IN_CLUSTER.to_owned()))
+        }
+        None => Err(Error::operator(
+            "no Corefile here and no cluster around: name a file with `-conf FILE`, or serve manifest files with `rollcall local PATH...`",
+        )),
+    }
+}
+
+/// Reads a Corefile with the environment of the process.
+///
+/// # Errors
+/// At the first fault, with its place.
+pub(super) fn read(source: &Source) -> Result<Corefile, corefile::Error> {
+    corefile::parse(source, &|name| std::env::var(name).ok())
+}
+
+/// A number that stays the same as long as the words do: comments and white space do not count.
+pub(super) fn hash(corefile: &Corefile) -> u64 {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    for block in &corefile.blocks {
+        block.keys.iter().for_each(|key| hash.word(&key.token.text));
+        hash.mark(1);
+        hash.lines(&block.directives);
+    }
+    hash.0
+}
+
+/// FNV-1a: stable between builds, and nobody gains by a collision.
+struct Fnv(u64);
+
+impl Fnv {
+    fn mark(&mut self, octet: u8) {
+        self.0 = (self.0 ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+
+    fn word(&mut self, text: &str) {
+        text.bytes().for_each(|octet| self.mark(octet));
+        self.mark(0);
+    }
+
+    fn lines(&mut self, lines: &[Directive]) {
+        for line in lines {
+            self.word(&line.name.text);
+            line.arguments.iter().for_each(|argument| self.word(&argument.text));
+            if let Some(body) = &line.body {
+                self.mark(2);
+                self.lines(body);
+            }
+            self.mark(3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash_of(text: &str) -> u64 {
+        hash(&read(&Source::Text { name: "Corefile".into(), text: text.into() }).unwrap())
+    }
+
+    #[test]
+    fn the_hash_sees_words_and_structure_and_nothing_else() {
+        let plain = hash_of(". {\n cache 30 {\n  denial 5\n }\n}");
+        assert_eq!(plain, hash_of("# c\n.   {\n\tcache 30 { # c\n denial 5\n\n}\n}"));
+        for other in [
+            ". {\n cache 30 {\n  denial 6\n }\n}",
+            ". {\n cache 30\n denial 5\n}",
+            ". {\n cache 30 {\n  denial\n  5\n }\n}",
+        ] {
+            assert_ne!(plain, hash_of(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_built_in_corefile_is_one() {
+        hash_of(IN_CLUSTER);
+    }
+
+    #[test]
+    fn a_named_file_is_taken_as_named() {
+        assert!(
+            matches!(find(Some("x/Corefile"), false), Ok(Source::File(path)) if path == PathBuf::from("x/Corefile"))
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! From a Corefile to what each listener serves.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::interfaces;
+use crate::corefile::{Corefile, Error, Key, Scheme};
+use crate::plugins::settings::{Reload, Settings, Timeouts};
+use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
+use crate::serve::{self, Limits};
+use crate::wire::OwnEdns;
+
+/// An address to listen on, and how messages travel there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Listener {
+    /// How messages travel.
+    pub(super) scheme: Scheme,
+    /// The address; `[::]` for all of both families.
+    pub(super) address: SocketAddr,
+}
+
+/// What one listener serves.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Limits of its connections.
+    pub(super) limits: Limits,
+    /// Its server blocks, each with those of its keys that are for this listener.
+    blocks: Vec<(Arc<Block>, Vec<Key>)>,
+}
+
+/// Everything that a Corefile asks for.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// What each listener serves.
+    pub(super) servers: BTreeMap<Listener, Server>,
+    /// The server blocks, as written.
+    pub(super) blocks: Vec<Arc<Block>>,
+}
+
+impl Plan {
+    /// Sets a Corefile up. Nothing is bound yet.
+    ///
+    /// # Errors
+    /// At the first fault, with its place.
+    pub(super) fn new(
+        corefile: &Corefile,
+        default_port: u16,
+        mirrors: &mut dyn Mirrors,
+        kept: &Kept,
+    ) -> Result<Self, Error> {
+        let interfaces = interfaces::list();
+        let hostname = hostname();
+        let now = Instant::now();
+        let mut host = Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, kept, now };
+        let blocks: Vec<Arc<Block>> = setup::blocks(corefile, &mut host)?.into_iter().map(Arc::new).collect();
+        let mut servers = BTreeMap::<Listener, Server>::new();
+        for block in &blocks {
+            for key in &block.keys {
+                if key.scheme != Scheme::Dns {
+                    let scheme = scheme(key.scheme);
+                    return Err(key
+                        .token
+                        .error(format!("listeners for {scheme}:// are not supported yet: expected dns:// or none")));
+                }
+                for address in addresses(&block.settings) {
+                    let address = SocketAddr::new(address, setup::port(key, default_port));
+                    let server = match servers.entry(Listener { scheme: key.scheme, address }) {
+                        Entry::Occupied(entry) => entry.into_mut(),
+                        Entry::Vacant(entry) => entry.insert(Server { limits: Limits::default(), blocks: Vec::new() }),
+                    };
+                    server.add(block, key);
+                }
+            }
+        }
+        Ok(Self { servers, blocks })
+    }
+
+    /// The listeners of a server block.
+    pub(super) fn listeners(&self, block: &Arc<Block>) -> Vec<String> {
+        let has = |server: &Server| server.blocks.iter().any(|(other, _)| Arc::ptr_eq(other, block));
+        self.servers.iter().filter(|(_, server)| has(server)).map(|(listener, _)| listener.to_string()).collect()
+    }
+
+    /// `reload`: the first that is written counts for the whole process.
+    pub(super) fn reload(&self) -> Option<Reload> {
+        self.blocks.iter().find_map(|block| block.settings.reload)
+    }
+
+    /// How long answers go on after the order to stop: the longest `lameduck`.
+    pub(super) fn lameduck(&self) -> Duration {
+        let lameducks =
+            self.blocks.iter().filter_map(|block| block.settings.health.as_ref()).map(|health| health.lameduck);
+        lameducks.max().unwrap_or_default()
+    }
+
+    /// Whether some server block has `debug`.
+    pub(super) fn debug(&self) -> bool {
+        self.blocks.iter().any(|block| block.settings.debug)
+    }
+
+    /// What is enabled where: `(server, zone, directive)`.
+    pub(super) fn enabled(&self) -> Vec<(String, String, &'static str)> {
+        let mut all = Vec::new();
+        for (listener, server) in &self.servers {
+            for (block, keys) in &server.blocks {
+                for key in keys {
+                    all.extend(
+                        block.settings.enabled.iter().map(|name| (listener.to_string(), key.zone.clone(), *name)),
+                    );
+                }
+            }
+        }
+        all
+    }
+
+    /// A line for each zone and listener, as CoreDNS prints them at the start: `.:53`, `.:53 on 127.0.0.1`.
+    pub(super) fn banner(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (listener, server) in &self.servers {
+            for key in server.blocks.iter().flat_map(|(_, keys)| keys) {
+                let on = match listener.address.ip() {
+                    ip if ip.is_unspecified() => String::new(),
+                    ip => format!(" on {ip}"),
+                };
+                let way = if listener.scheme == Scheme::Dns { "" } else { &format!("{}://", scheme(listener.scheme)) };
+                lines.push(format!("{way}{}:{}{on}", key.zone, listener.address.port()));
+            }
+        }
+        lines
+    }
+}
+
+impl Server {
+    fn add(&mut self, block: &Arc<Block>, key: &Key) {
+        match self.blocks.iter_mut().find(|(other, _)| Arc::ptr_eq(other, block)) {
+            Some((_, keys)) => keys.push(key.clone()),
+            None => {
+                self.limits = with(self.limits, &block.settings);
+                self.blocks.push((block.clone(), vec![key.clone()]));
+            }
+        }
+    }
+
+    /// The plan of the listener, whose label in metrics is `label`.
+    pub(super) fn plan(&self, label: &str) -> serve::Plan {
+        let blocks = self.blocks.iter().map(|(block, keys)| served(block, keys)).collect();
+        serve::Plan::new(label, blocks)
+    }
+}
+
+/// Later blocks of a listener change what they write, and nothing else.
+fn with(limits: Limits, settings: &Settings) -> Limits {
+    let Timeouts { read, write, idle, max_tcp_queries } = settings.timeouts;
+    Limits {
+        sockets: settings.sockets.or(limits.sockets),
+        read: read.unwrap_or(limits.read),
+        write: write.unwrap_or(limits.write),
+        idle: idle.unwrap_or(limits.idle),
+        queries_per_connection: max_tcp_queries.or(limits.queries_per_connection),
+        ..limits
+    }
+}
+
+fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
+    let settings = &block.settings;
+    let own = OwnEdns {
+        payload: settings.bufsize.unwrap_or(OwnEdns::DEFAULT.payload),
+        nsid: settings.nsid.clone().map(Into::into),
+    };
+    let diverts = settings.diverts.clone();
+    serve::Block {
+        // Setting the block up has read each of them already.
+        zones: keys.iter().filter_map(|key| key.zone.parse().ok()).collect(),
+        views: block.fast().into_iter().collect(),
+        diverts: match diverts.is_empty() {
+            true => None,
+            false => Some(Box::new(move |question| diverts.iter().any(|divert| divert.holds(question)))),
+        },
+        chain: block.chain.iter().cloned().collect(),
+        own,
+        any_class: settings.any_class,
+        measured: settings.prometheus.is_some(),
+        ..serve::Block::default()
+    }
+}
+
+/// Where a server block listens: its `bind` addresses, or everywhere.
+fn addresses(settings: &Settings) -> Vec<IpAddr> {
+    match settings.bind.as_slice() {
+        [] => vec![Ipv6Addr::UNSPECIFIED.into()],
+        some => some.to_vec(),
+    }
+}
+
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// The scheme as a Corefile writes it.
+pub(super) fn scheme(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Dns => "dns",
+        Scheme::Tls => "tls",
+        Scheme::Https => "https",
+        Scheme::Quic => "quic",
+    }
+}
+
+impl fmt::Display for Listener {
+    /// The server's label in metrics: `dns://:53`, `dns://127.0.0.1:53`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address.ip().is_unspecified() {
+            true => write!(f, "{}://:{}", scheme(self.scheme), self.address.port()),
+            false => write!(f, "{}://{}", scheme(self.scheme), self.address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::mirrors::Unsynced;
+    use crate::corefile::{Source, parse};
+
+    fn plan(text: &str) -> Plan {
+        try_plan(text).unwrap()
+    }
+
+    fn try_plan(text: &str) -> Result<Plan, Error> {
+        let source = Source::Text { name: "Corefile".into(), text: text.into() };
+        Plan::new(&parse(&source, &|_| None)?, 53, &mut Unsynced, &Kept::default())
+    }
+
+    fn labels(plan: &Plan) -> Vec<String> {
+        plan.servers.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn blocks_are_grouped_by_address_and_port() {
+        let plan = plan(
+            ". {\n whoami\n}\nexample.org example.net:5300 {\n whoami\n}\nexample.com {\n bind 127.0.0.1 ::1\n whoami\n}",
+        );
+        assert_eq!(labels(&plan), ["dns://127.0.0.1:53", "dns://:53", "dns://:5300", "dns://[::1]:53"]);
+        assert_eq!(
+            plan.banner(),
+            ["example.com.:53 on 127.0.0.1", ".:53", "example.org.:53", "example.net.:5300", "example.com.:53 on ::1"]
+        );
+    }
+
+    #[test]
+    fn the_longest_lameduck_and_the_first_reload_count() {
+        let plan = plan(
+            ". {\n health {\n  lameduck 5s\n }\n reload 10s\n}\nexample.org {\n health :8081 {\n  lameduck 7s\n }\n debug\n}",
+        );
+        assert_eq!(plan.lameduck(), Duration::from_secs(7));
+        assert_eq!(plan.reload().map(|reload| reload.interval), Some(Duration::from_secs(10)));
+        assert!(plan.debug());
+    }
+
+    #[test]
+    fn the_same_zone_and_port_twice_is_refused_at_the_second() {
+        let fault = |text: &str| try_plan(text).unwrap_err().to_string();
+        assert!(fault(". {\n whoami\n}\n.:53 {\n whoami\n}").starts_with("Corefile:4:1: "));
+        assert!(fault("a.example A.example. {\n whoami\n}").starts_with("Corefile:1:11: "));
+        assert!(try_plan(". {\n bind 127.0.0.1\n}\n. {\n bind 127.0.0.2\n}").is_ok());
+    }
+
+    #[test]
+    fn a_listener_that_is_not_supported_is_refused_at_its_key() {
+        let fault = try_plan("tls://. {\n whoami\n}").unwrap_err().to_string();
+        assert!(fault.starts_with("Corefile:1:1: listeners for tls:// are not supported yet"), "{fault}");
+    }
+
+    #[test]
+    fn enabled_directives_are_named_by_server_and_zone() {
+        let enabled = plan("example.org {\n errors\n whoami\n}").enabled();
+        let row = |name| ("dns://:53".to_owned(), "example.org.".to_owned(), name);
+        assert_eq!(enabled, [row("errors"), row("whoami")]);
+    }
+}

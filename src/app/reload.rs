@@ -1,0 +1,137 @@
+//! Reads the Corefile again, on its own or on SIGUSR1: validated first, swapped as a whole, or left aside.
+
+use std::time::Duration;
+
+use super::error::Error;
+use super::instance::Instance;
+use super::mirrors::Registry;
+use super::plan::Plan;
+use super::{metrics, origin};
+use crate::corefile::Source;
+use crate::plugins::settings::Reload;
+
+/// For a cluster that the new Corefile names for the first time: its names are complete before the old ones go.
+const SYNC: Duration = Duration::from_secs(60);
+
+/// What is served now, and where it came from.
+pub(super) struct Reloader {
+    source: Source,
+    port: u16,
+    mirrors: Registry,
+    hash: u64,
+    /// The last file that was refused, so that a poll tells of it once.
+    refused: Option<String>,
+}
+
+impl Reloader {
+    /// Reads a Corefile for the first time and starts what it says.
+    ///
+    /// # Errors
+    /// When it is wrong, or when an address cannot be bound.
+    pub(super) fn start(source: Source, port: u16, mirrors: Registry, instance: &mut Instance) -> Result<Self, Error> {
+        let corefile = origin::read(&source)?;
+        if corefile.blocks.is_empty() {
+            return Err(Error::operator(format!(
+                "{}: expected a server block, as in `.:53 {{`, found none",
+                name(&source)
+            )));
+        }
+        let mut reloader = Self { source, port, mirrors, hash: origin::hash(&corefile), refused: None };
+        let mut session = reloader.mirrors.session();
+        let plan = Plan::new(&corefile, port, &mut session, &instance.kept)?;
+        let used = session.finish();
+        corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        notes(&plan);
+        instance.apply(plan, reloader.hash)?;
+        reloader.mirrors.keep(used);
+        Ok(reloader)
+    }
+
+    /// Reads the file again and changes over, if that can be done. A poll leaves alone what has not changed.
+    ///
+    /// May be cancelled: until the change itself nothing has happened.
+    pub(super) async fn reload(&mut self, instance: &mut Instance, asked: bool) {
+        match self.try_reload(instance, asked).await {
+            Ok(()) => self.refused = None,
+            Err(error) => {
+                let said = error.to_string();
+                if asked || self.refused.as_ref() != Some(&said) {
+                    metrics::RELOAD_FAILED.inc();
+                    tracing::error!(target: "plugin/reload", "Corefile changed but reload failed, the old one is served on: {said}");
+                }
+                self.refused = Some(said);
+            }
+        }
+    }
+
+    async fn try_reload(&mut self, instance: &mut Instance, asked: bool) -> Result<(), Error> {
+        let corefile = origin::read(&self.source)?;
+        let hash = origin::hash(&corefile);
+        if !asked && hash == self.hash {
+            return Ok(());
+        }
+        if corefile.blocks.is_empty() {
+            return Err(Error::operator(format!("{}: no server block is left", name(&self.source))));
+        }
+        tracing::info!("Reloading");
+        let mut session = self.mirrors.session();
+        let plan = tokio::task::block_in_place(|| Plan::new(&corefile, self.port, &mut session, &instance.kept))?;
+        let used = session.finish();
+        if !used.synced(SYNC).await {
+            // The names of the old plan, if it had any, are better than none.
+            let had_names = instance.plan().is_some_and(|plan| plan.blocks.iter().any(|block| is_synced(block.view())));
+            if had_names {
+                return Err(Error::runtime(format!("the cluster did not list its objects within {SYNC:?}")));
+            }
+        }
+        corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        notes(&plan);
+        tokio::task::block_in_place(|| instance.apply(plan, hash))?;
+        self.mirrors.keep(used);
+        self.hash = hash;
+        tracing::info!("Reloading complete");
+        Ok(())
+    }
+
+    /// The number that stands for the Corefile in use.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+fn is_synced(view: Option<std::sync::Arc<crate::zone::View>>) -> bool {
+    view.is_some_and(|view| view.reader.is_synced())
+}
+
+/// How long to wait before the next look at the file: many replicas must not look at the same time.
+pub(super) fn pause(reload: Reload) -> Duration {
+    let half = reload.jitter / 2;
+    reload.interval.saturating_sub(half) + reload.jitter.mul_f64(rand::random())
+}
+
+fn notes(plan: &Plan) {
+    plan.blocks.iter().flat_map(|block| &block.settings.notes).for_each(|note| tracing::warn!("{note}"));
+}
+
+fn name(source: &Source) -> String {
+    match source {
+        Source::File(path) => format!("{}:1:1", path.display()),
+        Source::Text { name, .. } => format!("{name}:1:1"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_varies_around_the_interval_by_half_the_jitter() {
+        let reload = Reload { interval: Duration::from_secs(30), jitter: Duration::from_secs(15) };
+        for _ in 0..100 {
+            let pause = pause(reload);
+            assert!(pause >= Duration::from_millis(22_500) && pause <= Duration::from_millis(37_500), "{pause:?}");
+        }
+        let still = Reload { interval: Duration::from_secs(2), jitter: Duration::ZERO };
+        assert_eq!(super::pause(still), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,202 @@
+//! From the command line to the exit status.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::error::Error;
+use super::flags::{Command, Local, Serve};
+use super::instance::Instance;
+use super::mirrors::{Fixed, Registry};
+use super::plan::Plan;
+use super::reload::{self, Reloader};
+use super::signals::{Signal, Signals};
+use super::{COMPATIBLE, REVISION, VERSION, check, flags, local, logs, origin};
+use crate::plugins;
+use crate::wire::Name;
+
+/// Runs the program. `arguments` are those after its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| match command {
+        Command::Serve(options) => serve(&options),
+        Command::Local(options) => serve_local(&options),
+        Command::Check(file) => print(&check::describe(&file)?),
+        Command::Help => print(flags::HELP),
+        Command::Version => print(&version()),
+        Command::Plugins => print(&directives()),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "rollcall: {error}");
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn serve(options: &Serve) -> Result<(), Error> {
+    logs::start();
+    let runtime = runtime()?;
+    let signals = listen(&runtime)?;
+    // Plugins may start tasks while they are set up.
+    let guard = runtime.enter();
+    let source = origin::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
+    let mut instance = Instance::new(runtime.handle().clone(), options.max_in_flight)?;
+    let mirrors = Registry::new(runtime.handle().clone());
+    let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
+    let _pidfile = options.pidfile.as_deref().map(Pidfile::write).transpose()?;
+    if !options.quiet {
+        print(&banner(instance.plan()))?;
+    }
+    tracing::info!(target: "plugin/reload", "Running configuration FNV1a64 = {:016x}", reloader.hash());
+    runtime.block_on(run(&mut instance, Some(&mut reloader), signals));
+    drop(guard);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+fn serve_local(options: &Local) -> Result<(), Error> {
+    logs::start();
+    if let Err(error) = options.zone.parse::<Name>() {
+        return Err(Error::operator(format!(
+            "--zone needs a domain name, as in cluster.local, got `{}`: {error}",
+            options.zone
+        )));
+    }
+    let runtime = runtime()?;
+    let signals = listen(&runtime)?;
+    let cluster = local::cluster(options)?;
+    let corefile = origin::read(&local::corefile(options))?;
+    let mut instance = Instance::new(runtime.handle().clone(), Serve::default().max_in_flight)?;
+    let plan = Plan::new(&corefile, options.listen.port(), &mut Fixed(cluster.reader()), &instance.kept)?;
+    instance.apply(plan, origin::hash(&corefile))?;
+    let listen = instance.addresses().next().unwrap_or(options.listen);
+    print(&introduction(&cluster, listen, options))?;
+    let _following = cluster.follow().map_err(|error| Error::runtime(format!("cannot follow the files: {error}")))?;
+    runtime.block_on(run(&mut instance, None, signals));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// Serves until it is told to stop, and stops in order.
+async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut signals: Signals) {
+    let signal = loop {
+        let pause = match (&reloader, instance.plan().and_then(Plan::reload)) {
+            (Some(_), Some(reload)) => reload::pause(reload),
+            _ => Duration::MAX,
+        };
+        let asked = tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Reload => true,
+                stop => break stop,
+            },
+            () = tokio::time::sleep(pause) => false,
+        };
+        let Some(reloader) = reloader.as_deref_mut() else { continue };
+        tokio::select! {
+            () = reloader.reload(instance, asked) => {}
+            stop = signals.stop() => break stop,
+        }
+    };
+    stop(instance, signal, signals).await;
+}
+
+async fn stop(instance: &mut Instance, signal: Signal, mut signals: Signals) {
+    let lameduck = match signal {
+        Signal::Quit => std::process::exit(0),
+        Signal::Terminate => instance.plan().map(Plan::lameduck).unwrap_or_default(),
+        Signal::Interrupt | Signal::Reload => Duration::ZERO,
+    };
+    instance.announce_stop();
+    tracing::info!("Shutting down: not ready any more, answers go on for {lameduck:?}");
+    tokio::select! {
+        () = async {
+            tokio::time::sleep(lameduck).await;
+            instance.drain().await;
+        } => {}
+        _ = signals.stop() => {
+            tracing::warn!("told to stop again: ending at once");
+            std::process::exit(1);
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    let built = Builder::new_multi_thread().thread_name("control").enable_all().build();
+    built.map_err(|error| Error::runtime(format!("cannot start threads: {error}")))
+}
+
+/// Signals count from before the first port is bound.
+fn listen(runtime: &Runtime) -> Result<Signals, Error> {
+    let _guard = runtime.enter();
+    Signals::new().map_err(|error| Error::runtime(format!("cannot listen for signals: {error}")))
+}
+
+/// A file with the process id, removed when the process ends.
+struct Pidfile<'p>(&'p Path);
+
+impl<'p> Pidfile<'p> {
+    fn write(path: &'p Path) -> Result<Self, Error> {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| Error::runtime(format!("cannot write the pidfile {}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Pidfile<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
+fn version() -> String {
+    let revision = if REVISION.is_empty() { String::new() } else { format!(", {REVISION}") };
+    // As container images name platforms.
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let system = std::env::consts::OS;
+    format!("rollcall-{VERSION}\n{system}/{machine}, {COMPATIBLE} compatible{revision}\n")
+}
+
+fn banner(plan: Option<&Plan>) -> String {
+    let mut lines: String = plan.map(Plan::banner).unwrap_or_default().into_iter().map(|line| line + "\n").collect();
+    lines.push_str(&version());
+    lines
+}
+
+fn directives() -> String {
+    let names: String = plugins::directive_names().into_iter().map(|name| format!("  dns.{name}\n")).collect();
+    format!("Server types:\n  dns\n\nOther plugins:\n{names}")
+}
+
+fn introduction(
+    cluster: &crate::cluster::manifests::LocalCluster,
+    listen: std::net::SocketAddr,
+    options: &Local,
+) -> String {
+    let mut text = format!(
+        "{}\nAnswering on {listen} for {}, over UDP and TCP. Edits are followed; end with Ctrl-C.\n",
+        cluster.summary(),
+        options.zone
+    );
+    let zone = options.zone.parse::<Name>().map(|zone| cluster.summary().dig_lines(listen, &zone)).unwrap_or_default();
+    if !zone.is_empty() {
+        text.push_str("Try:\n");
+        zone.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+    }
+    text
+}
+
+/// Writes to standard output; a reader that is gone is no reason to fail.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}

@@ -1,0 +1,428 @@
+//! The built binary as an operator meets it: flags, exit status, signals, answers.
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    command.env_remove("KUBERNETES_SERVICE_HOST");
+    command
+}
+
+fn run(arguments: &[&str], folder: &Path) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command().args(arguments).current_dir(folder).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// A port of 127.0.0.1 that is free for UDP and TCP at this moment.
+fn free_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A server at work; killed when the test ends.
+struct Server {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Server {
+    fn start(arguments: &[&str], folder: &Path) -> Self {
+        Self::with_stdin(arguments, folder, "")
+    }
+
+    fn with_stdin(arguments: &[&str], folder: &Path, text: &str) -> Self {
+        let mut command = command();
+        command.args(arguments).current_dir(folder);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let said = said.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    *said.lock().unwrap() += &(line + "\n");
+                }
+            });
+        }
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until the server has said something.
+    fn until(&self, text: &str) {
+        wait_for(|| self.said().contains(text), || format!("{text:?} in {}", self.said()));
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_for(
+            || {
+                status = self.child.try_wait().unwrap();
+                status.is_some()
+            },
+            || "the end of the process".to_owned(),
+        );
+        status.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_for(mut holds: impl FnMut() -> bool, what: impl Fn() -> String) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "waited for {}", what());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn ask(port: u16, name: &str, qtype: RecordType) -> Option<Message> {
+    let mut query = Message::new(7, MessageType::Query, OpCode::Query);
+    query.add_query(Query::query(Name::from_ascii(name).unwrap(), qtype));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket.send_to(&query.to_vec().unwrap(), ("127.0.0.1", port)).unwrap();
+    let mut buffer = [0; 4096];
+    let len = socket.recv(&mut buffer).ok()?;
+    Message::from_vec(&buffer[..len]).ok()
+}
+
+/// Waits for the first answer.
+fn answer(port: u16, name: &str, qtype: RecordType) -> Message {
+    let mut answer = None;
+    wait_for(
+        || {
+            answer = ask(port, name, qtype);
+            answer.is_some()
+        },
+        || format!("an answer to {name} {qtype}"),
+    );
+    answer.unwrap()
+}
+
+fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// A Corefile in a folder of its own.
+fn folder(corefile: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Corefile"), corefile).unwrap();
+    folder
+}
+
+#[test]
+fn help_version_and_directives_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, out, _) = run(&["--help"], folder.path());
+    assert_eq!(status, Some(0));
+    assert!(out.contains("rollcall local") && out.contains("-conf FILE"), "{out}");
+    let (status, out, _) = run(&["-version"], folder.path());
+    assert_eq!(status, Some(0));
+    assert!(out.starts_with("rollcall-") && out.contains("CoreDNS-"), "{out}");
+    let (status, out, _) = run(&["-plugins"], folder.path());
+    assert_eq!(status, Some(0));
+    assert!(out.contains("\n  dns.kubernetes\n"), "{out}");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, _, said) = run(&["-cnf", "x"], folder.path());
+    assert_eq!(status, Some(2));
+    assert!(said.contains("unknown flag `-cnf`"), "{said}");
+    let (status, _, said) = run(&[], folder.path());
+    assert_eq!(status, Some(2));
+    assert!(said.contains("-conf FILE") && said.contains("rollcall local"), "{said}");
+}
+
+#[test]
+fn a_wrong_corefile_ends_with_2_and_its_place() {
+    let folder = folder(". {\n    errors\n    kuberneets cluster.local\n}\n");
+    for arguments in [&[][..], &["-conf", "Corefile"], &["check", "Corefile"]] {
+        let (status, _, said) = run(arguments, folder.path());
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("Corefile:3:5: unknown directive `kuberneets`"), "{said}");
+    }
+    let (status, _, said) = run(&["-conf", "nothere"], folder.path());
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("nothere:1:1: cannot read the Corefile"), "{said}");
+}
+
+#[test]
+fn check_says_what_a_corefile_means() {
+    let folder = folder("cluster.local:5300 {\n    bind 127.0.0.1\n    errors\n    kubernetes\n}\n");
+    let (status, out, said) = run(&["check", "Corefile"], folder.path());
+    assert_eq!(status, Some(0), "{said}");
+    for part in
+        ["Corefile:1:1: server block cluster.local.", "dns://127.0.0.1:5300", "errors > kubernetes", "fast path"]
+    {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn the_server_answers_and_leaves_in_order() {
+    let (port, health, ready, metrics) = (free_port(), free_port(), free_port(), free_port());
+    let folder = folder(&format!(
+        ".:{port} {{
+    bind 127.0.0.1
+    whoami
+    health 127.0.0.1:{health} {{
+        lameduck 2s
+    }}
+    ready 127.0.0.1:{ready}
+    prometheus 127.0.0.1:{metrics}
+}}
+"
+    ));
+    let mut server = Server::start(&["-pidfile", "pid"], folder.path());
+    server.until("CoreDNS-");
+    assert!(server.said().contains(&format!(".:{port} on 127.0.0.1\n")), "{}", server.said());
+    assert_eq!(fs::read_to_string(folder.path().join("pid")).unwrap().trim(), server.child.id().to_string());
+    assert_eq!(answer(port, "a.example.", RecordType::A).additionals.len(), 2);
+    assert_eq!(get(health, "/health"), Some((200, "OK".to_owned())));
+    assert_eq!(get(ready, "/ready"), Some((200, "OK".to_owned())));
+    let (_, text) = get(metrics, "/metrics").unwrap();
+    let server_label = format!("server=\"dns://127.0.0.1:{port}\"");
+    for part in [
+        "coredns_build_info{",
+        "coredns_panics_total 0",
+        "process_resident_memory_bytes ",
+        "go_goroutines ",
+        "coredns_reload_version_info{",
+        &server_label,
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+
+    server.signal("TERM");
+    wait_for(|| get(ready, "/ready") == Some((503, "Shutting down".to_owned())), || "/ready to fail".to_owned());
+    assert!(ask(port, "a.example.", RecordType::A).is_some(), "answers go on during lameduck");
+    assert_eq!(get(health, "/health"), Some((200, "OK".to_owned())));
+    assert_eq!(server.ended().code(), Some(0), "{}", server.said());
+    assert!(!folder.path().join("pid").exists());
+}
+
+#[test]
+fn interrupt_does_not_wait_and_a_second_signal_ends_at_once() {
+    let port = free_port();
+    let health = free_port();
+    let text =
+        format!(".:{port} {{\n bind 127.0.0.1\n whoami\n health 127.0.0.1:{health} {{\n  lameduck 300s\n }}\n}}\n");
+    let mut server = Server::with_stdin(&["-conf", "stdin", "-quiet"], Path::new("."), &text);
+    answer(port, "a.example.", RecordType::A);
+    assert!(!server.said().contains("CoreDNS-"), "{}", server.said());
+    server.signal("INT");
+    assert_eq!(server.ended().code(), Some(0));
+
+    let mut server = Server::with_stdin(&["-conf", "stdin"], Path::new("."), &text);
+    answer(port, "a.example.", RecordType::A);
+    server.signal("TERM");
+    server.until("Shutting down");
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(1));
+}
+
+#[test]
+fn a_port_in_use_ends_with_1_and_says_which() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for extra in [
+        format!(".:{port} {{\n bind 127.0.0.1\n whoami\n}}"),
+        format!(". {{\n bind 127.0.0.1\n health 127.0.0.1:{port}\n}}"),
+    ] {
+        let folder = folder(&extra);
+        let (status, _, said) = run(&["-dns.port", &free_port().to_string()], folder.path());
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains(&format!("127.0.0.1:{port}")) && said.contains("something listens there"), "{said}");
+    }
+}
+
+#[test]
+fn a_reload_keeps_ports_and_a_bad_file_keeps_the_old_one() {
+    let (port, other, ready, metrics) = (free_port(), free_port(), free_port(), free_port());
+    let text = |more: &str, line: &str| {
+        format!(
+            ".:{port}{more} {{\n bind 127.0.0.1\n ready 127.0.0.1:{ready}\n prometheus 127.0.0.1:{metrics}\n {line}\n}}\n"
+        )
+    };
+    let folder = folder(&text("", "whoami"));
+    let conf = folder.path().join("Corefile");
+    let server = Server::start(&[], folder.path());
+    assert_eq!(answer(port, "a.example.", RecordType::A).metadata.response_code, ResponseCode::NoError);
+
+    fs::write(&conf, text("", "hosts {\n  192.0.2.7 a.example\n }")).unwrap();
+    server.signal("USR1");
+    server.until("Reloading complete");
+    assert_eq!(answer(port, "a.example.", RecordType::A).answers.len(), 1);
+
+    fs::write(&conf, text("", "hostss")).unwrap();
+    server.signal("USR1");
+    server.until("Corefile:5:2: unknown directive `hostss`");
+    assert_eq!(answer(port, "a.example.", RecordType::A).answers.len(), 1);
+    assert!(get(metrics, "/metrics").unwrap().1.contains("coredns_reload_failed_total 1\n"));
+    assert_eq!(get(ready, "/ready"), Some((200, "OK".to_owned())));
+
+    fs::write(&conf, text(&format!(" .:{other}"), "whoami")).unwrap();
+    server.signal("USR1");
+    assert_eq!(answer(other, "b.example.", RecordType::A).additionals.len(), 2);
+    assert_eq!(answer(port, "b.example.", RecordType::A).additionals.len(), 2);
+    fs::write(&conf, text("", "whoami")).unwrap();
+    server.signal("USR1");
+    wait_for(|| ask(other, "b.example.", RecordType::A).is_none(), || format!("port {other} to close"));
+}
+
+#[test]
+fn a_file_that_changes_is_read_again_on_its_own() {
+    let port = free_port();
+    let text = |line: &str| format!(".:{port} {{\n bind 127.0.0.1\n reload 2s 0s\n {line}\n}}\n");
+    let folder = folder(&text("whoami"));
+    let server = Server::start(&[], folder.path());
+    assert!(answer(port, "a.example.", RecordType::A).answers.is_empty());
+    fs::write(folder.path().join("Corefile"), text("hosts {\n  192.0.2.7 a.example\n }")).unwrap();
+    server.until("Reloading complete");
+    assert_eq!(answer(port, "a.example.", RecordType::A).answers.len(), 1);
+}
+
+#[test]
+fn ports_are_bound_before_the_cluster_answers() {
+    let (port, ready) = (free_port(), free_port());
+    let folder = folder(&format!(
+        ".:{port} {{
+    bind 127.0.0.1
+    ready 127.0.0.1:{ready}
+    kubernetes cluster.local in-addr.arpa {{
+        endpoint http://127.0.0.1:9
+    }}
+    whoami
+}}
+"
+    ));
+    let _server = Server::start(&[], folder.path());
+    let unsynced = answer(port, "kubia.default.svc.cluster.local.", RecordType::A);
+    assert_eq!(unsynced.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(get(ready, "/ready"), Some((503, "kubernetes".to_owned())));
+}
+
+#[test]
+fn a_kubeconfig_that_is_missing_is_told_at_its_word() {
+    let folder = folder(". {\n    kubernetes cluster.local {\n        kubeconfig nothere\n    }\n}\n");
+    let (status, _, said) = run(&[], folder.path());
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("Corefile:3:20: ") && said.contains("nothere"), "{said}");
+}
+
+/// A headless Service with a StatefulSet.
+fn manifests(replicas: u8) -> String {
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata:
+  name: kubia
+spec:
+  clusterIP: None
+  selector:
+    app: kubia
+  ports:
+  - name: http
+    port: 80
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: kubia
+spec:
+  serviceName: kubia
+  replicas: {replicas}
+  selector:
+    matchLabels:
+      app: kubia
+  template:
+    metadata:
+      labels:
+        app: kubia
+    spec:
+      containers:
+      - name: kubia
+        image: kubia
+"
+    )
+}
+
+#[test]
+fn local_serves_manifests_and_follows_an_edit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubia.yaml");
+    fs::write(&file, manifests(2)).unwrap();
+    let listen = format!("127.0.0.1:{}", free_port());
+    let port = listen.rsplit_once(':').unwrap().1.parse().unwrap();
+    let mut server = Server::start(&["local", "--listen", &listen, "."], folder.path());
+    server.until(&format!("dig @127.0.0.1 -p {port} SRV kubia.default.svc.cluster.local"));
+    let peers = answer(port, "kubia.default.svc.cluster.local.", RecordType::SRV);
+    assert_eq!((peers.answers.len(), peers.additionals.len()), (2, 2), "{peers}");
+    assert_eq!(peers.answers[0].ttl, 30);
+    assert_eq!(answer(port, "kubia-1.kubia.default.svc.cluster.local.", RecordType::A).answers.len(), 1);
+    let missing = answer(port, "kubia-2.kubia.default.svc.cluster.local.", RecordType::A);
+    assert_eq!(missing.metadata.response_code, ResponseCode::NXDomain);
+
+    fs::write(&file, manifests(3)).unwrap();
+    wait_for(
+        || answer(port, "kubia.default.svc.cluster.local.", RecordType::SRV).answers.len() == 3,
+        || "the third peer".to_owned(),
+    );
+    assert_eq!(answer(port, "kubia-2.kubia.default.svc.cluster.local.", RecordType::A).answers.len(), 1);
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn a_broken_manifest_ends_with_2_and_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.yaml"), "apiVersion: v1\nkind: Service\nmetadata: [\n").unwrap();
+    let (status, _, said) = run(&["local", "bad.yaml"], folder.path());
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("bad.yaml:"), "{said}");
+    let (status, _, said) = run(&["local", "nothere"], folder.path());
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("nothere"), "{said}");
+}
