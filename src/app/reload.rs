@@ -132,6 +132,6 @@ mod tests {
             assert!(pause >= Duration::from_millis(22_500) && pause <= Duration::from_millis(37_500), "{pause:?}");
         }
         let still = Reload { interval: Duration::from_secs(2), jitter: Duration::ZERO };
-        assert_eq!(super::pause(still), Duration::from_secs(2));
+        assert_eq!(pause(still), Duration::from_secs(2));
     }
 }

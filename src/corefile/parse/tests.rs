@@ -26,7 +26,7 @@ fn shape(corefile: &Corefile) -> String {
         let line = |d: &Directive| {
             let words =
                 std::iter::once(&d.name).chain(&d.arguments).map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
-            d.body.as_ref().map_or(words.clone(), |body| format!("{words}[{}]", lines(body)))
+            d.body.as_ref().map_or_else(|| words.clone(), |body| format!("{words}[{}]", lines(body)))
         };
         directives.iter().map(line).collect::<Vec<_>>().join("; ")
     }

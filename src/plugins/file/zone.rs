@@ -109,7 +109,8 @@ impl Zone {
         for cut in chain(&wire, &self.origin).into_iter().rev().skip(1) {
             let servers = self.of(&cut, RecordType::NS);
             // The parent answers for DS (RFC 4035 section 3.1.4.1).
-            if !servers.is_empty() && !(cut == wire && qtype == RecordType::DS) {
+            let asks_parent = cut == wire && qtype == RecordType::DS;
+            if !servers.is_empty() && !asks_parent {
                 found.referral = found.answers.is_empty();
                 self.beside(&servers, found);
                 found.authorities.extend(servers);
