@@ -18,7 +18,7 @@
 //!
 //! ```corefile
 //! example.org {
-//!     file /etc/rollcall/db.example.org {
+//!     file db.example.org {
 //!         reload 30s
 //!     }
 //! }

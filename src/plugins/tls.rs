@@ -16,7 +16,7 @@
 //!
 //! ```corefile
 //! . {
-//!     tls /etc/tls/tls.crt /etc/tls/tls.key
+//!     tls tls.crt tls.key
 //!     whoami
 //! }
 //! ```
