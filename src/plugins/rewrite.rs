@@ -5,7 +5,7 @@
 //! Syntax:
 //!
 //! ```text
-//! rewrite [continue|stop] name [exact|prefix|suffix|substring|regex] FROM TO [answer auto|answer name|value FROM TO]...
+//! rewrite [continue|stop] name [exact|prefix|suffix|substring|regex] FROM TO [metadata] [answer auto|name|value [FROM TO]]...
 //! rewrite [continue|stop] type|class FROM TO
 //! rewrite [continue|stop] ttl [MATCH] NAME SECONDS|MIN-MAX
 //! rewrite [continue|stop] rcode [MATCH] NAME FROM TO
@@ -16,8 +16,11 @@
 //! ```
 //!
 //! A rule may stand in a block, one line for the rule and one for each `answer`. The first rule that applies ends the
-//! rewriting, unless it says `continue`. A regular expression has groups `{1}`, `{2}`… in TO. `exact` puts the names of the
-//! answer back by itself, the others with `answer auto`. The question goes back as it came, always.
+//! rewriting, unless it says `continue`. `prefix`, `suffix` and `substring` find whole labels at their end: FROM and TO get a
+//! final dot where they have none. A regular expression has groups `{1}`, `{2}`… in TO, and with `metadata` labels such as
+//! `{kubernetes/service}`. `exact` puts the names of the answer back by itself, the others with `answer auto`; `answer name` and
+//! `answer value` change owners and values by expressions. The question goes back as it came, always. Options of an answer are
+//! the server's own, so `revert` is read and has nothing to do.
 //!
 //! Examples:
 //!
@@ -50,7 +53,7 @@ use super::names;
 use super::setup::Context;
 use crate::corefile::{Directive, Error, Token};
 use crate::wire::message::{Message, MessageName, RData, Record, RecordType, rdata};
-use crate::wire::{Failure, Name, Rcode};
+use crate::wire::{Failure, Name};
 use rules::{Back, Rewritten, Rule};
 
 /// The plugin: all rules of a server block, in their order.
@@ -82,10 +85,7 @@ impl Plugin for Rewrite {
                         let name = names::text(&query.name());
                         let why = format!("plugin/rewrite: {name} cannot be rewritten: {why}");
                         query.request.queries = queries;
-                        return Outcome::Failed(
-                            "rewrite",
-                            Failure { rcode: Rcode::REFUSED, extended: None, message: why },
-                        );
+                        return Outcome::Failed("rewrite", Failure::servfail(why));
                     }
                 }
                 if *mode == Mode::Stop {
@@ -173,9 +173,9 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         let mut rest = words.as_slice();
         let mut mode = Mode::Stop;
         if let Some((word, after)) = rest.split_first()
-            && matches!(word.text.as_str(), "continue" | "stop")
+            && matches!(word.text.to_lowercase().as_str(), "continue" | "stop")
         {
-            mode = if word.text == "continue" { Mode::Continue } else { Mode::Stop };
+            mode = if word.text.to_lowercase() == "continue" { Mode::Continue } else { Mode::Stop };
             rest = after;
         }
         let rule = Rule::read(&line.name, rest)?;

@@ -20,7 +20,7 @@ pub(super) struct Edns0 {
 enum Action {
     /// Puts the option in, instead of the present one.
     Set,
-    /// Puts the option in where there is none.
+    /// Puts the option in, beside the present one where several can be.
     Append,
     /// Changes the option where there is one.
     Replace,
@@ -49,20 +49,23 @@ impl Edns0 {
     pub(super) fn read(at: &Token, words: &[&Token]) -> Result<Self, Error> {
         // The options of an answer are the server's own, so there is nothing to revert.
         let words = match words {
+            [_, action, .., last] if last.text == "revert" && action.text.to_lowercase() == "unset" => {
+                return Err(last.error("revert is for set, append and replace"));
+            }
             [rest @ .., last] if last.text == "revert" => rest,
             all => all,
         };
         let [kind, action, rest @ ..] = words else {
             return Err(at.error("rewrite edns0 needs local, nsid or subnet, then set, append, replace or unset"));
         };
-        let action = match action.text.as_str() {
+        let action = match action.text.to_lowercase().as_str() {
             "set" => Action::Set,
             "append" => Action::Append,
             "replace" => Action::Replace,
             "unset" => Action::Unset,
             other => return Err(action.error(format!("`{other}` is none of set, append, replace, unset"))),
         };
-        let option = match (kind.text.as_str(), rest) {
+        let option = match (kind.text.to_lowercase().as_str(), rest) {
             ("local", [code]) if action == Action::Unset => Kind::Local(read_code(code)?, Value::Octets(Vec::new())),
             ("local", [code, value]) => Kind::Local(read_code(code)?, read_value(value)?),
             ("local", _) => return Err(kind.error("rewrite edns0 local needs CODE VALUE")),
@@ -86,7 +89,8 @@ impl Edns0 {
         let there = query.request.edns.as_ref().is_some_and(|edns| edns.option(code).is_some());
         let change = match self.action {
             Action::Set => true,
-            Action::Append => !there,
+            // Further options of its kind may stand beside the first.
+            Action::Append => !there || self.repeats(),
             Action::Replace | Action::Unset => there,
         };
         if !change {
@@ -100,11 +104,18 @@ impl Edns0 {
             },
         };
         let edns = query.request.edns.get_or_insert_with(MessageEdns::new);
-        edns.options_mut().remove(code);
+        if !(self.action == Action::Append && self.repeats()) {
+            edns.options_mut().remove(code);
+        }
         if let Some(option) = option {
             edns.options_mut().insert(option);
         }
         true
+    }
+
+    /// Whether several options of this kind can be in one query.
+    fn repeats(&self) -> bool {
+        matches!(self.option, Kind::Local(_, Value::Octets(_)) | Kind::Nsid)
     }
 
     fn make(&self, query: &Query) -> Option<EdnsOption> {

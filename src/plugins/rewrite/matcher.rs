@@ -24,10 +24,13 @@ pub(crate) enum Matcher {
 
 impl Matcher {
     /// Reads `[exact|prefix|suffix|substring|regex] FROM`; gives the words after it.
+    ///
+    /// With `whole`, what is no regular expression gets a final dot: `prefix old` finds `old.example.` and not `older.example.`.
     pub(crate) fn read<'w, 'd>(
         at: &Token,
         words: &'w [&'d Token],
         following: usize,
+        whole: bool,
     ) -> Result<(Self, &'w [&'d Token]), Error> {
         const KINDS: [&str; 5] = ["exact", "prefix", "suffix", "substring", "regex"];
         let missing = || at.error("rewrite needs a name to match, and more words after it");
@@ -43,15 +46,16 @@ impl Matcher {
             return Err(from.error(format!("rewrite needs {following} more word(s) after `{}`", from.text)));
         }
         let text = from.text.to_lowercase();
+        let part = || if whole { absolute(&text) } else { text.clone() };
         let matcher = match kind.as_str() {
             "exact" => {
                 let name: Name =
                     text.parse().map_err(|why| from.error(format!("`{}` is no name: {why}", from.text)))?;
                 Self::Exact(name.to_string())
             }
-            "prefix" => Self::Prefix(text),
+            "prefix" => Self::Prefix(part()),
             "suffix" => Self::Suffix(absolute(&text)),
-            "substring" => Self::Substring(text),
+            "substring" => Self::Substring(part()),
             _ => Self::Regex(words::regex(from)?),
         };
         Ok((matcher, rest))
@@ -96,6 +100,17 @@ impl Matcher {
 /// With a final dot.
 pub(crate) fn absolute(name: &str) -> String {
     if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
+}
+
+/// Refuses a replacement with more groups than the expression has.
+pub(crate) fn check_groups(regex: &Regex, to: &Token) -> Result<(), Error> {
+    let used = (0..=100).filter(|group| to.text.contains(&format!("{{{group}}}"))).count();
+    let there = regex.captures_len() - 1;
+    if used > there {
+        let expected = format!("`{}` uses {used} groups of an expression that has {there}", to.text);
+        return Err(to.error(expected));
+    }
+    Ok(())
 }
 
 /// The replacement with its groups filled in, when the expression is found.

@@ -4,13 +4,13 @@ use std::ops::RangeInclusive;
 
 use regex::Regex;
 
-use super::super::chain::Query;
+use super::super::chain::{Metadata, Query};
 use super::super::names;
 use super::super::settings::Divert;
 use super::super::template::read_rcode;
 use super::super::{record, words};
 use super::edns::Edns0;
-use super::matcher::{Matcher, absolute, by_groups};
+use super::matcher::{Matcher, absolute, by_groups, check_groups};
 use super::{Message, MessageName, RData, Record, RecordType, rdata};
 use crate::corefile::{Error, Token};
 use crate::wire::Name;
@@ -18,12 +18,38 @@ use crate::wire::message::{DNSClass, ResponseCode};
 
 /// One rule.
 pub(super) enum Rule {
-    Name { from: Matcher, to: String, answers: Vec<AnswerRule> },
-    Type { from: RecordType, to: RecordType },
-    Class { from: DNSClass, to: DNSClass },
-    Ttl { names: Matcher, range: RangeInclusive<u32> },
-    Rcode { names: Matcher, from: ResponseCode, to: ResponseCode },
-    Cname { from: Matcher, to: String },
+    Name {
+        from: Matcher,
+        to: String,
+        answers: Vec<AnswerRule>,
+    },
+    /// A name made of groups and of what plugins know of the query.
+    Metadata {
+        from: Regex,
+        to: String,
+        answers: Vec<AnswerRule>,
+    },
+    Type {
+        from: RecordType,
+        to: RecordType,
+    },
+    Class {
+        from: DNSClass,
+        to: DNSClass,
+    },
+    Ttl {
+        names: Matcher,
+        range: RangeInclusive<u32>,
+    },
+    Rcode {
+        names: Matcher,
+        from: ResponseCode,
+        to: ResponseCode,
+    },
+    Cname {
+        from: Matcher,
+        to: String,
+    },
     Edns(Edns0),
 }
 
@@ -46,11 +72,6 @@ pub(super) enum Rewritten {
 pub(super) enum Back {
     /// Names that are this one or end with it become the other, owners and values.
     Names {
-        from: String,
-        to: String,
-    },
-    /// Names that begin with this begin with the other.
-    Beginning {
         from: String,
         to: String,
     },
@@ -90,16 +111,16 @@ impl Rule {
                 [from, to] => Ok(Self::Class { from: read_class(from)?, to: read_class(to)? }),
                 _ => Err(field.error("rewrite class needs FROM TO")),
             },
-            "ttl" => match Matcher::read(field, rest, 1)? {
+            "ttl" => match Matcher::read(field, rest, 1, true)? {
                 (names, [range]) => Ok(Self::Ttl { names, range: read_range(range)? }),
                 (_, [_, extra, ..]) => Err(extra.error("rewrite ttl takes nothing after the TTL")),
                 (_, []) => Err(field.error("rewrite ttl needs a TTL")),
             },
-            "rcode" => match Matcher::read(field, rest, 2)? {
+            "rcode" => match Matcher::read(field, rest, 2, true)? {
                 (names, [from, to]) => Ok(Self::Rcode { names, from: read_rcode(from)?, to: read_rcode(to)? }),
                 _ => Err(field.error("rewrite rcode needs NAME FROM TO")),
             },
-            "cname" => match Matcher::read(field, rest, 1)? {
+            "cname" => match Matcher::read(field, rest, 1, false)? {
                 (from, [to]) => Ok(Self::Cname { from, to: to.text.to_lowercase() }),
                 _ => Err(field.error("rewrite cname needs FROM TO")),
             },
@@ -123,7 +144,12 @@ impl Rule {
             Self::Name { from, to, answers } => {
                 let Some(new) = from.rewrite(&name, to) else { return Ok(Rewritten::No) };
                 question.name = names::parse(&new)?;
-                self.backs(&name, &new, answers, from, to)
+                backs(&name, &new, answers, Some((from, to)))
+            }
+            Self::Metadata { from, to, answers } => {
+                let Some(new) = by_metadata(from, &name, to, &query.metadata) else { return Ok(Rewritten::No) };
+                question.name = names::parse(&new)?;
+                backs(&name, &new, answers, None)
             }
             Self::Type { from, to } if question.query_type == *from => {
                 question.query_type = *to;
@@ -148,27 +174,11 @@ impl Rule {
         Ok(Rewritten::Yes(back))
     }
 
-    fn backs(&self, name: &str, new: &str, answers: &[AnswerRule], from: &Matcher, to: &str) -> Vec<Back> {
-        let mut back: Vec<Back> = Vec::new();
-        if answers.is_empty() && matches!(from, Matcher::Exact(_)) {
-            back.push(Back::Names { from: new.to_owned(), to: name.to_owned() });
-        }
-        for answer in answers {
-            back.push(match (answer, from) {
-                (AnswerRule::Auto, Matcher::Suffix(from)) => Back::Ending { from: absolute(to), to: from.clone() },
-                (AnswerRule::Auto, Matcher::Prefix(from)) => Back::Beginning { from: to.to_owned(), to: from.clone() },
-                (AnswerRule::Auto, _) => Back::Names { from: new.to_owned(), to: name.to_owned() },
-                (AnswerRule::Name(regex, to), _) => Back::Owner(regex.clone(), to.clone()),
-                (AnswerRule::Value(regex, to), _) => Back::Value(regex.clone(), to.clone()),
-            });
-        }
-        back
-    }
-
     /// Why cluster names must come through this rule.
     pub(super) fn concerns(&self, zones: &[Name]) -> Option<String> {
         match self {
             Self::Name { from, .. } if from.may_hold(zones) => Some("a name rule may match cluster names".into()),
+            Self::Metadata { .. } => Some("a name rule may match cluster names".into()),
             Self::Ttl { names, .. } if names.may_hold(zones) => Some("a ttl rule may match cluster names".into()),
             Self::Rcode { names, .. } if names.may_hold(zones) => Some("an rcode rule may match cluster names".into()),
             // A CNAME that leads out of the cluster takes the chain anyway.
@@ -196,6 +206,17 @@ impl Rule {
             _ => None,
         }
     }
+}
+
+/// What is put back after a name has been rewritten; `Auto` stands first and so is done last.
+fn backs(name: &str, new: &str, answers: &[AnswerRule], rule: Option<(&Matcher, &str)>) -> Vec<Back> {
+    let back = |answer: &AnswerRule| match (answer, rule) {
+        (AnswerRule::Auto, Some((Matcher::Suffix(from), to))) => Back::Ending { from: absolute(to), to: from.clone() },
+        (AnswerRule::Auto, _) => Back::Names { from: new.to_owned(), to: name.to_owned() },
+        (AnswerRule::Name(regex, to), _) => Back::Owner(regex.clone(), to.clone()),
+        (AnswerRule::Value(regex, to), _) => Back::Value(regex.clone(), to.clone()),
+    };
+    answers.iter().map(back).collect()
 }
 
 impl Back {
@@ -228,7 +249,6 @@ impl Back {
                 let left = text.strip_suffix(from.as_str()).filter(|left| left.is_empty() || left.ends_with('.'));
                 left.map(|left| format!("{left}{to}"))
             }
-            Self::Beginning { from, to } => text.strip_prefix(from.as_str()).map(|rest| format!("{to}{rest}")),
             Self::Ending { from, to } => text.strip_suffix(from.as_str()).map(|left| format!("{left}{to}")),
             Self::Owner(regex, to) | Self::Value(regex, to) => by_groups(regex, &text, to),
             _ => None,
@@ -248,7 +268,7 @@ fn values(record: &mut Record) -> Vec<&mut MessageName> {
         RData::CNAME(rdata::CNAME(name)) | RData::NS(rdata::NS(name)) | RData::PTR(rdata::PTR(name)) => vec![name],
         RData::SRV(srv) => vec![&mut srv.target],
         RData::MX(mx) => vec![&mut mx.exchange],
-        RData::SOA(soa) => vec![&mut soa.mname, &mut soa.rname],
+        RData::SOA(soa) => vec![&mut soa.mname],
         RData::NAPTR(naptr) => vec![&mut naptr.replacement],
         _ => Vec::new(),
     }
@@ -257,39 +277,117 @@ fn values(record: &mut Record) -> Vec<&mut MessageName> {
 //----------- Reading --------------------------------------------------------
 
 fn read_name(field: &Token, words: &[&Token]) -> Result<Rule, Error> {
-    let (from, rest) = Matcher::read(field, words, 1)?;
+    let (from, rest) = Matcher::read(field, words, 1, true)?;
     let Some((to, mut rest)) = rest.split_first() else { return Err(field.error("rewrite name needs FROM TO")) };
-    let mut answers = Vec::new();
-    while let Some((word, after)) = rest.split_first() {
-        if word.text.to_lowercase() != "answer" {
-            return Err(word.error(format!("`{}` cannot stand here, only answer can", word.text)));
+    let metadata = rest.first().filter(|word| word.text == "metadata");
+    if metadata.is_some() {
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    let answers = read_answers(&from, rest)?;
+    let text = absolute(&to.text.to_lowercase());
+    match (from, metadata) {
+        (Matcher::Regex(from), Some(_)) => {
+            check_placeholders(&from, to)?;
+            Ok(Rule::Metadata { from, to: absolute(&to.text), answers })
         }
-        rest = match after {
+        (_, Some(word)) => Err(word.error("metadata is for names found by regex alone")),
+        (from, None) => {
+            match &from {
+                Matcher::Exact(_) => drop(names::parse(&text).map_err(|why| to.error(why))?),
+                Matcher::Regex(regex) => check_groups(regex, to)?,
+                _ => {}
+            }
+            Ok(Rule::Name { from, to: text, answers })
+        }
+    }
+}
+
+/// Reads `answer auto|name FROM TO|value FROM TO`, any number of them; the word `answer` may be left out behind the first.
+fn read_answers(from: &Matcher, words: &[&Token]) -> Result<Vec<AnswerRule>, Error> {
+    let (mut answers, mut auto, mut rest) = (Vec::new(), None, words);
+    let expression = |from: &Token, to: &Token| {
+        let regex = words::regex(from)?;
+        check_groups(&regex, to)?;
+        Ok((regex, to.text.to_lowercase()))
+    };
+    while let Some((word, after)) = rest.split_first() {
+        let behind = match word.text.as_str() {
+            "answer" => after,
+            _ if auto.is_some() || !answers.is_empty() => rest,
+            _ => return Err(word.error(format!("`{}` cannot stand here, only answer can", word.text))),
+        };
+        rest = match behind {
             [kind, rest @ ..] if kind.text == "auto" => {
-                answers.push(AnswerRule::Auto);
+                auto = Some(*kind);
                 rest
             }
             [kind, from, to, rest @ ..] if kind.text == "name" => {
-                answers.push(AnswerRule::Name(words::regex(from)?, to.text.to_lowercase()));
+                let (regex, to) = expression(from, to)?;
+                answers.push(AnswerRule::Name(regex, to));
                 rest
             }
             [kind, from, to, rest @ ..] if kind.text == "value" => {
-                answers.push(AnswerRule::Value(words::regex(from)?, to.text.to_lowercase()));
+                let (regex, to) = expression(from, to)?;
+                answers.push(AnswerRule::Value(regex, to));
                 rest
             }
-            // The old way to write `answer name FROM TO`.
-            [from, to, rest @ ..] if from.text != "name" && from.text != "value" => {
-                answers.push(AnswerRule::Name(words::regex(from)?, to.text.to_lowercase()));
-                rest
+            [kind, ..] if !matches!(kind.text.as_str(), "name" | "value") => {
+                return Err(kind.error(format!("`{}` is none of auto, name, value", kind.text)));
             }
             _ => return Err(word.error("answer needs auto, name FROM TO or value FROM TO")),
         };
     }
-    let text = to.text.to_lowercase();
-    if matches!(from, Matcher::Exact(_)) {
-        names::parse(&text).map_err(|why| to.error(why))?;
+    match auto {
+        Some(word) if answers.iter().any(|answer| matches!(answer, AnswerRule::Name(..))) => {
+            return Err(word.error("answer auto and answer name exclude each other"));
+        }
+        // Exact rules put names back by themselves.
+        _ if auto.is_some() || matches!(from, Matcher::Exact(_)) => answers.insert(0, AnswerRule::Auto),
+        _ => {}
     }
-    Ok(Rule::Name { from, to: text, answers })
+    Ok(answers)
+}
+
+/// Makes sure that each `{…}` of a name is a group of the expression or a label of metadata.
+fn check_placeholders(regex: &Regex, to: &Token) -> Result<(), Error> {
+    for part in placeholders(&to.text) {
+        match part {
+            Ok(_) => {}
+            Err(label) if label.parse::<usize>().is_ok_and(|group| group < regex.captures_len()) => {}
+            Err(label) if label.contains('/') && !label.contains('{') => {}
+            Err(label) => {
+                let said = format!("`{{{label}}}` is neither a group of the expression nor a label of metadata");
+                return Err(to.error(said));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes a text apart: plain text as `Ok`, what stands in braces as `Err`.
+fn placeholders(text: &str) -> Vec<Result<&str, &str>> {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some((before, (label, after))) =
+        rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    {
+        parts.extend([Ok(before), Err(label)]);
+        rest = after;
+    }
+    parts.push(Ok(rest));
+    parts
+}
+
+/// The name made of groups and metadata; `None` when the expression is not found or something is not known.
+fn by_metadata(regex: &Regex, name: &str, to: &str, metadata: &Metadata) -> Option<String> {
+    let captures = regex.captures(name)?;
+    let fill = |part: Result<&str, &str>| match part {
+        Ok(text) => Some(text.to_lowercase()),
+        Err(label) => match label.parse::<usize>() {
+            Ok(group) => Some(captures.get(group).map_or(String::new(), |found| found.as_str().to_owned())),
+            Err(_) => metadata.get(label).filter(|value| !value.is_empty()).map(|value| value.to_lowercase()),
+        },
+    };
+    placeholders(to).into_iter().map(fill).collect()
 }
 
 fn read_type(word: &Token) -> Result<RecordType, Error> {

@@ -4,6 +4,7 @@ use super::super::chain::Reply;
 use super::super::setup::Block;
 use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
 use super::*;
+use crate::wire::Rcode;
 use crate::wire::message::ResponseCode;
 
 /// Answers each name with what it has, after a rewrite has found it; remembers the last query.
@@ -90,6 +91,29 @@ fn suffixes_prefixes_and_parts_are_rewritten() {
 }
 
 #[test]
+fn prefixes_and_parts_end_with_a_label() {
+    let rules = "rewrite name prefix old web";
+    assert_eq!(ask(rules, WEB, "old.default.svc.cluster.local."), [WEB]);
+    assert_eq!(ask(rules, WEB, "older.default.svc.cluster.local."), [""; 0]);
+    let rules = "rewrite name substring service svc";
+    assert_eq!(ask(rules, WEB, "web.default.service.cluster.local."), [WEB]);
+    assert_eq!(ask(rules, WEB, "web.default.services.cluster.local."), [""; 0]);
+}
+
+#[test]
+fn a_name_is_made_of_metadata() {
+    let rules =
+        "rewrite name regex ^(.*)\\.my\\.example\\.$ {1}.{team/namespace}.svc.cluster.local metadata answer auto";
+    let zone = Zone::new(WEB);
+    let chain = chain(rules, &zone);
+    let mut asked = query("web.my.example.", RecordType::A);
+    asked.metadata.insert("team/namespace".into(), "Default".into());
+    assert_eq!(lines(&message(run(&chain, &mut asked)).answers), ["web.my.example. 30 IN A 10.96.0.80"]);
+    let unknown = message(run(&chain, &mut query("web.my.example.", RecordType::A)));
+    assert_eq!(unknown.metadata.response_code, ResponseCode::NXDomain, "the name stays as it is");
+}
+
+#[test]
 fn regular_expressions_have_groups_and_answers_of_their_own() {
     let by_hand = "rewrite stop {\nname regex ^([a-z]+)-([a-z]+)\\.corp\\.example\\.$ {1}.{2}.svc.cluster.local\n\
                    answer name ^([a-z]+)\\.([a-z]+)\\.svc\\.cluster\\.local\\.$ {1}-{2}.corp.example\n}";
@@ -104,7 +128,9 @@ fn regular_expressions_have_groups_and_answers_of_their_own() {
     );
     let value = "rewrite name a.example b.example answer value (.*)\\.inner\\.example {1}.outer.example";
     let srv = "b.example. 5 IN SRV 0 0 80 x.inner.example.";
-    assert_eq!(ask(value, srv, "a.example."), ["b.example. 5 IN SRV 0 0 80 x.outer.example."]);
+    assert_eq!(ask(value, srv, "a.example."), ["a.example. 5 IN SRV 0 0 80 x.outer.example."]);
+    let two = "rewrite name suffix .a.example .b.example answer name (.*)[.]b[.]example {1}.c.example value (x) {1}.y";
+    assert_eq!(ask(two, "k.b.example. 5 IN SRV 0 0 80 x.", "k.a.example."), ["k.c.example. 5 IN SRV 0 0 80 x.y."]);
 }
 
 #[test]
@@ -168,6 +194,14 @@ fn edns_options_are_put_into_the_query_and_not_into_the_answer() {
     assert_eq!((subnet.addr().to_string().as_str(), subnet.source_prefix()), ("127.0.0.0", 24));
     let mut asked = query_edns("web.default.svc.cluster.local.", RecordType::A, 1232, false);
     assert!(message(run(&chain, &mut asked)).edns.is_some());
+    let rules = "rewrite continue edns0 local append 65001 one\nrewrite CONTINUE EDNS0 Local Append 65001 two\n\
+                 rewrite continue edns0 local replace 65002 none\nrewrite edns0 subnet append 8 8 revert";
+    let block = block(rules).unwrap();
+    let mut asked = query("a.example.", RecordType::A);
+    drop(run(&block.chain, &mut asked));
+    let sent = asked.request.edns.unwrap();
+    assert_eq!(sent.options().get_all(65001.into()).len(), 2, "both are there");
+    assert!(sent.option(65002.into()).is_none() && sent.option(8.into()).is_some());
 }
 
 #[test]
@@ -194,6 +228,14 @@ fn broken_rules_are_refused_at_their_word() {
         ("rewrite name regex (a b", 20),
         ("rewrite name a b question", 18),
         ("rewrite name a b answer", 18),
+        ("rewrite name a b answer some", 25),
+        ("rewrite name suffix .a .b answer auto answer name x y", 34),
+        ("rewrite name suffix .a .b answer name (x) {1}{2}", 43),
+        ("rewrite name regex (a) {1}.{2}", 24),
+        ("rewrite name exact a b metadata", 24),
+        ("rewrite name regex (a) {2} metadata", 24),
+        ("rewrite name regex (a) {nothing} metadata", 24),
+        ("rewrite edns0 nsid unset revert", 26),
         ("rewrite type A", 9),
         ("rewrite type A XX", 16),
         ("rewrite class IN XX", 18),
@@ -218,5 +260,5 @@ fn a_name_that_grows_too_long_is_refused() {
     else {
         panic!("answered")
     };
-    assert_eq!(failure.rcode, Rcode::REFUSED);
+    assert_eq!(failure.rcode, Rcode::SERVFAIL);
 }
