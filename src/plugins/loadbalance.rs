@@ -15,7 +15,8 @@
 //!
 //! `round_robin` puts A, AAAA and MX records in a random order, CNAME records first. With `prefer`, addresses in the first
 //! network come first, then those in the second, and so on. `weighted` puts an address first with a chance that
-//! follows its weight; the file has a line with a name, then lines `ADDRESS WEIGHT` with weights from 1 to 255.
+//! follows its weight; the file has a line with a name, then lines `ADDRESS WEIGHT` with weights from 1 to 255. Addresses
+//! without a line weigh 1. The file is read again every 30 seconds unless given, never with `reload 0`; it may come later.
 //!
 //! Examples:
 //!
@@ -47,11 +48,11 @@ use rand::seq::SliceRandom;
 
 use super::chain::{Next, Outcome, Plugin, Query};
 use super::names;
-use super::setup::{Context, Task, once};
+use super::setup::{Context, Task, last};
 use super::words;
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::Name;
-use crate::wire::message::{MessageName, Record, RecordType};
+use crate::wire::message::{Record, RecordType};
+use crate::wire::{Name, Rcode};
 
 /// The plugin.
 pub(crate) struct Loadbalance {
@@ -66,54 +67,61 @@ enum Policy {
 type Weights = HashMap<Name, HashMap<IpAddr, u8>>;
 
 impl Loadbalance {
-    fn order(&self, name: &MessageName, records: &mut Vec<Record>) {
+    fn order(&self, records: &mut Vec<Record>) {
         if records.len() < 2 {
             return;
         }
-        let (mut moved, mut rest): (Vec<Record>, Vec<Record>) = std::mem::take(records)
-            .into_iter()
-            .partition(|record| matches!(record.record_type(), RecordType::A | RecordType::AAAA | RecordType::MX));
-        let aliases = rest.iter().filter(|record| record.record_type() == RecordType::CNAME).count();
-        rest.sort_by_key(|record| record.record_type() != RecordType::CNAME);
-        let others = rest.split_off(aliases);
-        moved.shuffle(&mut rand::rng());
+        records.shuffle(&mut rand::rng());
         match &self.policy {
             Policy::RoundRobin { prefer } => {
                 let rank = |record: &Record| {
                     let address = record.data.ip_addr();
                     prefer.iter().position(|net| address.is_some_and(|ip| net.contains(&ip))).unwrap_or(prefer.len())
                 };
-                moved.sort_by_key(rank);
+                records.sort_by_key(|record| (place(record), rank(record)));
             }
             Policy::Weighted { weights, .. } => {
+                records.sort_by_key(place);
                 let weights = weights.read().unwrap_or_else(PoisonError::into_inner);
-                if let Some(weights) = weights.get(&names::to_wire(name)) {
-                    let all: u32 = moved.iter().map(|record| weight(weights, record)).sum();
-                    let draw = rand::rng().random_range(0..all.max(1));
-                    let first = pick(&moved, weights, draw);
-                    moved.swap(0, first);
+                let first = records.iter().position(|record| place(record) == ADDRESS).unwrap_or(records.len());
+                let addresses = records.get_mut(first..).unwrap_or_default();
+                let count = addresses.iter().take_while(|record| place(record) == ADDRESS).count();
+                let addresses = addresses.get_mut(..count).unwrap_or_default();
+                let shares: Vec<u32> = addresses.iter().map(|record| weight(&weights, record)).collect();
+                let chosen = pick(&shares, rand::rng().random_range(0..shares.iter().sum::<u32>().max(1)));
+                if chosen < addresses.len() {
+                    addresses.swap(0, chosen);
                 }
             }
         }
-        rest.append(&mut moved);
-        rest.extend(others);
-        *records = rest;
     }
 }
 
-/// The weight of a record: that of its address, else 1.
-fn weight(weights: &HashMap<IpAddr, u8>, record: &Record) -> u32 {
-    record.data.ip_addr().and_then(|ip| weights.get(&ip)).map_or(1, |weight| u32::from(*weight))
+/// The place of addresses in a section: behind aliases, before MX records and all others.
+const ADDRESS: u8 = 1;
+
+fn place(record: &Record) -> u8 {
+    match record.record_type() {
+        RecordType::CNAME => 0,
+        RecordType::A | RecordType::AAAA => ADDRESS,
+        RecordType::MX => 2,
+        _ => 3,
+    }
 }
 
-/// The record that a number below the sum of all weights falls upon.
-fn pick(records: &[Record], weights: &HashMap<IpAddr, u8>, mut draw: u32) -> usize {
-    for (index, record) in records.iter().enumerate() {
-        let weight = weight(weights, record);
-        if draw < weight {
+/// The weight of a record: that of its address under its owner's name, else 1.
+fn weight(weights: &Weights, record: &Record) -> u32 {
+    let own = weights.get(&names::to_wire(&record.name)).zip(record.data.ip_addr());
+    own.and_then(|(own, ip)| own.get(&ip)).map_or(1, |weight| u32::from(*weight))
+}
+
+/// The share that a number below the sum of all falls upon.
+fn pick(shares: &[u32], mut draw: u32) -> usize {
+    for (index, share) in shares.iter().enumerate() {
+        if draw < *share {
             return index;
         }
-        draw -= weight;
+        draw -= share;
     }
     0
 }
@@ -125,15 +133,17 @@ impl Plugin for Loadbalance {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let name = query.name();
             let mut outcome = next.run(query).await;
             if let Outcome::Reply(reply) = &mut outcome {
                 // The zone draws its own random order; taking its octets apart would gain nothing.
                 let done =
                     reply.plugin == "kubernetes" && reply.as_octets().is_some() && self.needs_message(&[]).is_none();
-                if !done && let Ok(message) = reply.message() {
-                    self.order(&name, &mut message.answers);
-                    self.order(&name, &mut message.additionals);
+                if !done
+                    && reply.rcode() == Rcode::NOERROR
+                    && let Ok(message) = reply.message()
+                {
+                    self.order(&mut message.answers);
+                    self.order(&mut message.additionals);
                 }
             }
             outcome
@@ -152,17 +162,18 @@ impl Plugin for Loadbalance {
 //----------- Setup ----------------------------------------------------------
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
-    let policy = match directive.arguments.as_slice() {
-        [] => round_robin(directive)?,
-        [word] if word.text == "round_robin" => round_robin(directive)?,
-        [word, rest @ ..] if word.text == "weighted" => return weighted(directive, rest, context),
-        [word, ..] => return Err(word.error(format!("`{}` is neither round_robin nor weighted FILE", word.text))),
-    };
-    Ok(vec![Arc::new(Loadbalance { policy })])
+    last(lines, |directive| match directive.arguments.as_slice() {
+        [] => round_robin(directive),
+        [word] if word.text == "round_robin" => round_robin(directive),
+        [word, extra, ..] if word.text == "round_robin" => {
+            Err(extra.error(format!("round_robin takes nothing after it, got `{}`", extra.text)))
+        }
+        [word, rest @ ..] if word.text == "weighted" => weighted(directive, rest, context),
+        [word, ..] => Err(word.error(format!("`{}` is neither round_robin nor weighted FILE", word.text))),
+    })
 }
 
-fn round_robin(directive: &Directive) -> Result<Policy, Error> {
+fn round_robin(directive: &Directive) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let mut prefer = Vec::new();
     for line in directive.lines() {
         if line.name.text != "prefer" {
@@ -173,10 +184,11 @@ fn round_robin(directive: &Directive) -> Result<Policy, Error> {
             return Err(line.name.error("prefer needs at least one network"));
         }
         for word in &line.arguments {
-            prefer.push(words::network(word)?);
+            let network = word.text.parse::<IpNet>();
+            prefer.push(network.map_err(|_| word.error(format!("`{}` is no ADDRESS/LENGTH", word.text)))?.trunc());
         }
     }
-    Ok(Policy::RoundRobin { prefer })
+    Ok(vec![Arc::new(Loadbalance { policy: Policy::RoundRobin { prefer } })])
 }
 
 fn weighted(
@@ -184,8 +196,10 @@ fn weighted(
     rest: &[Token],
     context: &mut Context<'_, '_>,
 ) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let [file] = rest else {
-        return Err(directive.name.error("loadbalance weighted needs the one file of the weights"));
+    let file = match rest {
+        [file] => file,
+        [] => return Err(directive.name.error("loadbalance weighted needs the file of the weights")),
+        [_, extra, ..] => return Err(extra.error("loadbalance weighted takes one file and nothing after it")),
     };
     let mut every = Duration::from_secs(30);
     for line in directive.lines() {
@@ -195,7 +209,14 @@ fn weighted(
         }
     }
     let path = words::file(file);
-    let weights = load(&path).map_err(|why| file.error(why))?;
+    let weights = match load(&path) {
+        Ok(weights) => weights,
+        Err(fault) if !path.exists() && !every.is_zero() => {
+            context.settings.notes.push(file.error(format!("{fault}; it is looked for every {every:?}")));
+            Weights::new()
+        }
+        Err(fault) => return Err(file.error(fault)),
+    };
     let plugin = Arc::new(Loadbalance { policy: Policy::Weighted { file: path, weights: RwLock::new(weights) } });
     if !every.is_zero() {
         let reloaded = plugin.clone();
@@ -228,6 +249,9 @@ fn parse(text: &str) -> Result<Weights, (usize, String)> {
         let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
         match words.as_slice() {
             [] => {}
+            [word] if word.parse::<IpAddr>().is_ok() => {
+                return Err(fault(format!("expected a weight after the address `{word}`")));
+            }
             [word] => {
                 let parsed: Name =
                     word.parse().map_err(|error| fault(format!("`{word}` is no domain name: {error}")))?;
@@ -282,17 +306,23 @@ mod tests {
 
     #[test]
     fn weights_decide_how_often_an_address_comes_first() {
-        let weights = parse("# weights\na.example\n10.0.0.1 200\n10.0.0.2 1\n").unwrap();
-        let own = weights.get(&"a.example".parse().unwrap()).unwrap();
+        // The owner's name counts, which is the alias' target here.
+        let weights = parse("# weights\na.example\n10.0.0.2 255\nB.example\n10.0.0.1 200\n10.0.0.2 1\n").unwrap();
         let records: Vec<Record> = Answers::with(FOUR).answers.into_iter().skip(1).collect();
-        let hits = |index| (0..202).filter(|draw| pick(&records, own, *draw) == index).count();
+        let shares: Vec<u32> = records.iter().map(|record| weight(&weights, record)).collect();
+        assert_eq!(shares, [200, 1, 1]);
+        let hits = |index| (0..202).filter(|draw| pick(&shares, *draw) == index).count();
         assert_eq!([hits(0), hits(1), hits(2)], [200, 1, 1]);
+        let weights = RwLock::new(weights);
+        let answers = ask(Loadbalance { policy: Policy::Weighted { file: PathBuf::new(), weights } });
+        assert!(answers.len() == 4 && answers[0].contains("CNAME"), "{answers:?}");
     }
 
     #[test]
     fn broken_weights_are_refused_with_their_line() {
         assert_eq!(parse("10.0.0.1 5").unwrap_err().0, 1);
         assert_eq!(parse("a.example\n10.0.0.1 0").unwrap_err(), (2, "`0` is no weight from 1 to 255".into()));
+        assert_eq!(parse("a.example\n10.0.0.1").unwrap_err().0, 2);
         assert_eq!(parse("a.example\n10.0.0 1").unwrap_err().0, 2);
     }
 
@@ -300,7 +330,11 @@ mod tests {
     fn settings_are_checked() {
         assert!(fault("loadbalance round_robin {\nprefer 10.0.0.0/33\n}").starts_with("Corefile:3:8:"));
         assert!(fault("loadbalance weighted").starts_with("Corefile:2:1:"));
-        assert!(fault("loadbalance weighted /does/not/exist").contains("cannot be read"));
+        assert!(fault("loadbalance weighted a b").starts_with("Corefile:2:24:"));
+        assert!(fault("loadbalance round_robin {\nprefer 10.0.0.1\n}").starts_with("Corefile:3:8:"));
+        assert!(fault("loadbalance round_robin all").starts_with("Corefile:2:25:"));
+        assert!(fault("loadbalance weighted /does/not/exist {\nreload 0\n}").contains("cannot be read"));
+        assert_eq!(block("loadbalance weighted /does/not/exist").unwrap().settings.notes.len(), 1);
         assert!(fault("loadbalance least_conn").starts_with("Corefile:2:13:"));
         let block = block("loadbalance").unwrap();
         assert!(block.chain[0].needs_message(&[]).is_none());

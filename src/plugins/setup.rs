@@ -148,6 +148,16 @@ pub(crate) fn once<'d>(lines: &[&'d Directive]) -> Result<&'d Directive, Error> 
     }
 }
 
+/// The line that counts of a directive that may be repeated: the last one. The others must make sense as well.
+pub(crate) fn last<T>(lines: &[&Directive], mut read: impl FnMut(&Directive) -> Result<T, Error>) -> Result<T, Error> {
+    let (last, before) =
+        lines.split_last().unwrap_or_else(|| unreachable!("a directive is set up only where it is written"));
+    for line in before {
+        read(line)?;
+    }
+    read(last)
+}
+
 //----------- Blocks ---------------------------------------------------------
 
 /// Sets all server blocks of a Corefile up.
