@@ -56,6 +56,8 @@ pub(crate) enum Level {
 struct Pattern {
     every: Duration,
     regex: Regex,
+    /// The expression as written.
+    text: String,
     level: Level,
     show_first: bool,
     seen: Mutex<Seen>,
@@ -100,7 +102,7 @@ impl Errors {
             // The first one, told at once, is not news any more.
             if !(pattern.show_first && count == 1) {
                 let every = text_of(pattern.every);
-                let regex = pattern.regex.as_str();
+                let regex = &pattern.text;
                 summaries.push((pattern.level, format!("{count} errors like '{regex}' occurred in last {every}")));
             }
         }
@@ -198,6 +200,7 @@ fn pattern(line: &Directive) -> Result<Pattern, Error> {
     Ok(Pattern {
         every: words::positive_duration(every)?,
         regex: words::regex(regex)?,
+        text: regex.text.clone(),
         level,
         show_first,
         seen: Mutex::default(),
@@ -223,6 +226,7 @@ mod tests {
         let pattern = |&(seconds, regex, level, show_first): &(u64, &str, Level, bool)| Pattern {
             every: Duration::from_secs(seconds),
             regex: Regex::new(regex).unwrap(),
+            text: regex.to_owned(),
             level,
             show_first,
             seen: Mutex::default(),

@@ -2,7 +2,7 @@
 //!
 //! [`chain`] carries a query from plugin to plugin, [`setup`] turns a server block into its chain, in CoreDNS's fixed order,
 //! and [`settings`] is what the rest of the server reads of a block. Files not named after a directive serve several:
-//! `names`, `words`, `record`, `metrics`, `directives`, `filter`, `gotext`.
+//! `names`, `words`, `record`, `metrics`, `directives`, `filter`, `gotext`, `goregex`.
 
 pub mod chain;
 pub mod kubernetes;
@@ -24,6 +24,7 @@ mod errors;
 mod file;
 mod filter;
 mod forward;
+mod goregex;
 mod gotext;
 mod header;
 mod health;

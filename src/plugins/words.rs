@@ -114,19 +114,21 @@ pub(crate) fn regex(word: &Token) -> Result<regex::Regex, Error> {
     compile(&word.text).map_err(|why| word.error(format!("`{}` is no regular expression: {why}", word.text)))
 }
 
-/// Compiles a regular expression, bounded in length and in memory.
+/// Compiles a regular expression in Go's spelling, bounded in length and in memory.
 pub(crate) fn compile(text: &str) -> Result<regex::Regex, String> {
     if text.len() > 10_000 {
         return Err("it is longer than 10000 octets".into());
     }
-    regex::RegexBuilder::new(text).size_limit(1 << 21).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "it needs too much memory".to_owned(),
-        // The last line of the report says what is wrong; those above draw a picture.
-        other => {
-            let report = other.to_string();
-            report.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
-        }
-    })
+    regex::RegexBuilder::new(&super::goregex::translate(text)).size_limit(1 << 21).build().map_err(
+        |error| match error {
+            regex::Error::CompiledTooBig(_) => "it needs too much memory".to_owned(),
+            // The last line of the report says what is wrong; those above draw a picture.
+            other => {
+                let report = other.to_string();
+                report.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+            }
+        },
+    )
 }
 
 #[cfg(test)]
