@@ -11,12 +11,14 @@
 //!     no_reverse
 //!     reload DURATION
 //!     fallthrough [ZONES...]
+//!     fallthrough_unsupported
 //! }
 //! ```
 //!
 //! The file is `/etc/hosts` unless given; it need not exist. It is read again when it changes, looked at every 5 seconds
 //! unless given, never with `reload 0`. Lines with addresses stand before `fallthrough`. A name whose first label is `*` answers
-//! for all names below its parent that have no line of their own.
+//! for all names below its parent that have no line of their own. With `fallthrough_unsupported`, types other than A, AAAA and
+//! PTR are for the next plugin, also of names that have a line.
 //!
 //! Examples:
 //!
@@ -62,6 +64,8 @@ pub(crate) struct Hosts {
     ttl: u32,
     reverse: bool,
     fallthrough: Fallthrough,
+    /// `fallthrough_unsupported`: types other than A and AAAA of its names are for the next plugin.
+    passes_other_types: bool,
     path: PathBuf,
     inline: Table,
     file: RwLock<Table>,
@@ -206,6 +210,12 @@ impl Plugin for Hosts {
             if self.zones.matching(&name).is_none() {
                 return Outcome::Next;
             }
+            if self.passes_other_types
+                && !matches!(qtype, RecordType::A | RecordType::AAAA)
+                && falls_through(&self.fallthrough, &name)
+            {
+                return Outcome::Next;
+            }
             match self.addresses(&name) {
                 Some(addresses) => {
                     let wanted = addresses.into_iter().filter(|address| match qtype {
@@ -246,16 +256,21 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         ttl: 3600,
         reverse: true,
         fallthrough: Fallthrough::None,
+        passes_other_types: false,
         path: file.map_or_else(|| PathBuf::from("/etc/hosts"), words::file),
         inline: Table::default(),
         file: RwLock::default(),
         stamp: Mutex::default(),
         filter: Arc::default(),
     };
-    let mut every = Duration::from_secs(5);
+    let (mut every, mut unsupported) = (Duration::from_secs(5), None);
     for line in directive.lines() {
         match line.name.text.as_str() {
             "ttl" => hosts.ttl = words::number(words::value(line, "a number of seconds")?, 1..=65_535)?,
+            "fallthrough_unsupported" => {
+                words::alone(line)?;
+                unsupported = Some(&line.name);
+            }
             "no_reverse" => {
                 words::alone(line)?;
                 hosts.reverse = false;
@@ -275,11 +290,24 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
                     }
                 }
                 None => {
-                    let known = ["an address with its names", "ttl", "no_reverse", "reload", "fallthrough"];
+                    let known = [
+                        "an address with its names",
+                        "ttl",
+                        "no_reverse",
+                        "reload",
+                        "fallthrough",
+                        "fallthrough_unsupported",
+                    ];
                     return Err(words::unknown(line, "hosts", &known));
                 }
             },
         }
+    }
+    if let Some(name) = unsupported {
+        if hosts.fallthrough == Fallthrough::None {
+            return Err(name.error("fallthrough_unsupported needs fallthrough beside it"));
+        }
+        hosts.passes_other_types = true;
     }
     hosts.replace(Table::default());
     hosts.reload();
@@ -328,6 +356,14 @@ mod tests {
         let outcome = run(&closed.chain, &mut query("three.example.", RecordType::TXT));
         assert!(matches!(outcome, Outcome::Failed("hosts", _)));
         assert!(ask(&closed, "9.0.0.10.in-addr.arpa.", RecordType::PTR).is_empty());
+    }
+
+    #[test]
+    fn other_types_can_be_left_to_the_next_plugin() {
+        let text = format!("{INLINE}\nwhoami").replace("fallthrough", "fallthrough\nfallthrough_unsupported");
+        let reply = message(run(&block(&text).unwrap().chain, &mut query("one.example.", RecordType::MX)));
+        assert_eq!(reply.additionals.len(), 2, "whoami has answered");
+        assert!(fault("hosts {\nfallthrough_unsupported\n}").starts_with("Corefile:3:1:"));
     }
 
     #[test]
