@@ -29,7 +29,7 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::settings::Divert;
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
@@ -63,7 +63,7 @@ impl Plugin for Any {
 }
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    words::alone(once(lines)?)?;
+    last(lines, words::alone)?;
     context.settings.diverts.push(Divert::Type(RecordType::ANY.into()));
     Ok(vec![Arc::new(Any)])
 }

@@ -38,7 +38,7 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::names::{self, Zones};
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::{metrics, words};
 use crate::corefile::{Directive, Error};
 use crate::wire::message::{MessageName, RData, Record, ResponseCode, rdata};
@@ -91,9 +91,7 @@ impl Plugin for Autopath {
                 let mut outcome = next.run(&mut *query).await;
                 let found = matches!(&outcome, Outcome::Reply(reply) if reply.rcode() != Rcode::NXDOMAIN);
                 if found && let Outcome::Reply(reply) = &mut outcome {
-                    if step > 0 {
-                        metrics::AUTOPATH_SUCCESS.with_label_values(&[query.server.as_ref()]).inc();
-                    }
+                    metrics::AUTOPATH_SUCCESS.with_label_values(&[query.server.as_ref()]).inc();
                     return restore(query, &asked, reply);
                 }
                 if step == 0 {
@@ -145,8 +143,12 @@ fn restore(query: &mut Query, asked: &MessageName, reply: &mut Reply) -> Outcome
 //----------- Setup ----------------------------------------------------------
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
+    Ok(vec![Arc::new(last(lines, |directive| read(directive, context.zones))?)])
+}
+
+fn read(directive: &Directive, zones: &[Name]) -> Result<Autopath, Error> {
     directive.no_body()?;
+    let own_zones = zones;
     let Some((source, zones)) = directive.arguments.split_last() else {
         return Err(directive.name.error("autopath needs @kubernetes or a file with a search line"));
     };
@@ -156,7 +158,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         None => Some(search(&words::file(source)).map_err(|why| source.error(why))?),
     };
     let own = if path.is_none() { search(Path::new("/etc/resolv.conf")).unwrap_or_default() } else { Vec::new() };
-    Ok(vec![Arc::new(Autopath { zones: Zones::read(zones, context.zones)?, path, own })])
+    Ok(Autopath { zones: Zones::read(zones, own_zones)?, path, own })
 }
 
 /// The names on the last `search` line of a resolv.conf.

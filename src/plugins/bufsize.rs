@@ -28,16 +28,15 @@
 use std::sync::Arc;
 
 use super::chain::Plugin;
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
-    let size = match directive.arguments.as_slice() {
-        [] => 1232,
-        _ => words::number(words::value(directive, "a number of octets")?, 512..=4096)?,
-    };
+    let size = last(lines, |directive| match directive.arguments.as_slice() {
+        [] => Ok(1232),
+        _ => words::number(words::value(directive, "a number of octets")?, 512..=4096),
+    })?;
     context.settings.bufsize = Some(size);
     Ok(Vec::new())
 }
@@ -50,6 +49,8 @@ mod tests {
     fn the_size_has_a_default_and_bounds() {
         assert_eq!(block("bufsize").unwrap().settings.bufsize, Some(1232));
         assert_eq!(block("bufsize 800").unwrap().settings.bufsize, Some(800));
+        assert_eq!(block("bufsize\nbufsize 800").unwrap().settings.bufsize, Some(800));
+        assert!(fault("bufsize 511\nbufsize").starts_with("Corefile:2:9:"));
         assert!(fault("bufsize 511").starts_with("Corefile:2:9:"));
         assert!(fault("bufsize 4097").starts_with("Corefile:2:9:"));
     }

@@ -25,13 +25,14 @@
 //!
 //! Differences: only these names of class CH are answered; others of that class are refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::names;
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
 use crate::wire::message::{DNSClass, RData, Record, RecordType, ResponseCode, rdata};
@@ -84,12 +85,17 @@ impl Plugin for Chaos {
 }
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
-    directive.no_body()?;
     let own = concat!("rollcall-", env!("CARGO_PKG_VERSION"));
-    let (version, authors) = match directive.arguments.split_first() {
-        Some((version, authors)) => (version.text.clone(), authors.iter().map(|word| word.text.clone()).collect()),
-        None => (own.to_owned(), vec!["the authors of rollcall".to_owned()]),
+    let read = |directive: &Directive| {
+        directive.no_body()?;
+        let words = directive.arguments.iter().map(|word| word.text.clone());
+        Ok((words.clone().next(), words.skip(1).collect::<BTreeSet<_>>()))
+    };
+    let (version, authors) = last(lines, read)?;
+    let version = version.unwrap_or_else(|| own.to_owned());
+    let authors = match authors.is_empty() {
+        true => vec!["the authors of rollcall".to_owned()],
+        false => authors.into_iter().collect(),
     };
     context.settings.any_class = true;
     Ok(vec![Arc::new(Chaos { version, authors, hostname: context.host.hostname.to_owned() })])
@@ -101,7 +107,7 @@ mod tests {
     use super::*;
 
     fn ask(name: &str, class: DNSClass) -> crate::wire::message::Message {
-        let block = block("chaos v1 ann bob\nwhoami").unwrap();
+        let block = block("chaos v1 bob ann bob\nwhoami").unwrap();
         assert!(block.settings.any_class);
         let mut asked = query(name, RecordType::TXT);
         asked.request.queries.first_mut().unwrap().query_class = class;

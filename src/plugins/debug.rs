@@ -26,13 +26,12 @@
 use std::sync::Arc;
 
 use super::chain::Plugin;
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
-    words::alone(directive)?;
+    last(lines, words::alone)?;
     context.settings.debug = true;
     Ok(Vec::new())
 }

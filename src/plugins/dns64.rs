@@ -40,7 +40,7 @@ use ipnet::Ipv6Net;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::settings::Divert;
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::{metrics, words};
 use crate::corefile::{Directive, Error, Token};
 use crate::wire::Name;
@@ -150,7 +150,12 @@ impl Plugin for Dns64 {
 }
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
+    let dns64 = last(lines, read)?;
+    context.settings.diverts.push(Divert::Type(RecordType::AAAA.into()));
+    Ok(vec![Arc::new(dns64)])
+}
+
+fn read(directive: &Directive) -> Result<Dns64, Error> {
     let well_known = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
     let mut dns64 = Dns64 { prefix: well_known, translate_all: false, allow_ipv4: false };
     if !directive.arguments.is_empty() {
@@ -170,8 +175,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             _ => return Err(words::unknown(line, "dns64", &["prefix", "translate_all", "allow_ipv4"])),
         }
     }
-    context.settings.diverts.push(Divert::Type(RecordType::AAAA.into()));
-    Ok(vec![Arc::new(dns64)])
+    Ok(dns64)
 }
 
 fn read_prefix(word: &Token) -> Result<Ipv6Net, Error> {

@@ -9,11 +9,12 @@
 //!     drop [AMOUNT]
 //!     truncate [AMOUNT]
 //!     delay [AMOUNT [DURATION]]
+//!     large
 //! }
 //! ```
 //!
-//! One in AMOUNT queries is dropped, truncated or delayed; the amount is 2 and the duration 100ms unless given. Without a
-//! block one in two is dropped.
+//! One in AMOUNT queries is dropped, truncated or delayed; the amount is 2 and the duration 100ms unless given. One in two
+//! is dropped where nothing else is asked for. `large` repeats the record of type A thirty times.
 //!
 //! Examples:
 //!
@@ -39,7 +40,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 use crate::wire::message::{RData, Record, RecordType, rdata};
@@ -52,6 +53,7 @@ pub(crate) struct Erratic {
     truncate: u64,
     delay: u64,
     time: Duration,
+    large: bool,
     asked: AtomicU64,
 }
 
@@ -81,7 +83,9 @@ impl Plugin for Erratic {
             let mut message = query.reply_message();
             message.metadata.authoritative = true;
             message.metadata.truncation = one_in(self.truncate);
-            message.answers.push(Record::from_rdata(query.name(), 0, data));
+            let record = Record::from_rdata(query.name(), 0, data);
+            let copies = if self.large && query.qtype() == RecordType::A { 30 } else { 1 };
+            message.answers.extend(std::iter::repeat_n(record, copies));
             Outcome::Reply(Reply::from_message("erratic", message))
         })
     }
@@ -92,7 +96,10 @@ impl Plugin for Erratic {
 }
 
 pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
+    Ok(vec![Arc::new(last(lines, read)?)])
+}
+
+fn read(directive: &Directive) -> Result<Erratic, Error> {
     directive.no_arguments()?;
     let mut erratic = Erratic { time: Duration::from_millis(100), ..Erratic::default() };
     for line in directive.lines() {
@@ -104,6 +111,7 @@ pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec
         match (line.name.text.as_str(), line.arguments.get(1..).unwrap_or_default()) {
             ("drop", []) => erratic.drop = amount,
             ("truncate", []) => erratic.truncate = amount,
+            ("large", []) if line.arguments.is_empty() => erratic.large = true,
             ("delay", rest) => {
                 erratic.delay = amount;
                 match rest {
@@ -113,18 +121,19 @@ pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec
                 }
             }
             ("drop" | "truncate", [extra, ..]) => return Err(extra.error("only an amount can stand here")),
-            _ => return Err(words::unknown(line, "erratic", &["drop", "truncate", "delay"])),
+            _ => return Err(words::unknown(line, "erratic", &["drop", "truncate", "delay", "large"])),
         }
     }
-    if directive.lines().is_empty() {
+    let drops = directive.lines().iter().any(|line| line.name.text == "drop");
+    if !drops && erratic.delay == 0 && erratic.truncate == 0 {
         erratic.drop = 2;
     }
-    Ok(vec![Arc::new(erratic)])
+    Ok(erratic)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, query, run};
+    use super::super::testing::{block, fault, message, query, run};
     use super::*;
 
     #[test]
@@ -132,6 +141,13 @@ mod tests {
         let chain = block("erratic {\ndrop 3\n}").unwrap().chain;
         let dropped = (0..9).filter(|_| matches!(run(&chain, &mut query("a.example.", RecordType::A)), Outcome::Drop));
         assert_eq!(dropped.count(), 3);
+    }
+
+    #[test]
+    fn answers_can_be_large() {
+        let chain = block("erratic {\nlarge\ndrop 0\n}").unwrap().chain;
+        let reply = message(run(&chain, &mut query("a.example.", RecordType::A)));
+        assert_eq!(reply.answers.len(), 30);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! }
 //! ```
 //!
-//! Flags are `aa`, `ra` and `rd`. Lines without `query` or `response` are for the response.
+//! Flags are `aa`, `ra` and `rd`.
 //!
 //! Examples:
 //!
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query};
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
@@ -91,24 +91,28 @@ impl Plugin for Header {
 }
 
 pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
+    Ok(vec![Arc::new(last(lines, read)?)])
+}
+
+fn read(directive: &Directive) -> Result<Header, Error> {
     directive.no_arguments()?;
     let mut header = Header { query: Vec::new(), response: Vec::new() };
     for line in directive.lines() {
         line.no_body()?;
-        let words: Vec<_> = std::iter::once(&line.name).chain(&line.arguments).collect();
-        let (changes, rest) = match words.as_slice() {
-            [word, rest @ ..] if word.text == "query" => (&mut header.query, rest),
-            [word, rest @ ..] if word.text == "response" => (&mut header.response, rest),
-            all => (&mut header.response, all),
-        };
-        let (value, flags) = match rest {
-            [word, flags @ ..] if word.text == "set" && !flags.is_empty() => (true, flags),
-            [word, flags @ ..] if word.text == "clear" && !flags.is_empty() => (false, flags),
-            [word, _, ..] => return Err(word.error(format!("`{}` is neither set nor clear", word.text))),
+        let changes = match line.name.text.to_lowercase().as_str() {
+            "query" => &mut header.query,
+            "response" => &mut header.response,
             _ => {
                 return Err(words::unknown(line, "header", &["query", "response", "each with set FLAG or clear FLAG"]));
             }
+        };
+        let (value, flags) = match line.arguments.as_slice() {
+            [] | [_] => return Err(line.name.error(format!("{} needs set or clear, then flags", line.name.text))),
+            [word, flags @ ..] => match word.text.to_lowercase().as_str() {
+                "set" => (true, flags),
+                "clear" => (false, flags),
+                _ => return Err(word.error(format!("`{}` is neither set nor clear", word.text))),
+            },
         };
         for flag in flags {
             changes.push(match flag.text.to_lowercase().as_str() {
@@ -122,7 +126,7 @@ pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec
     if header.query.is_empty() && header.response.is_empty() {
         return Err(directive.name.error("header needs a block with query or response"));
     }
-    Ok(vec![Arc::new(header)])
+    Ok(header)
 }
 
 #[cfg(test)]
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn flags_are_set_and_cleared_both_ways() {
-        let chain = block("header {\nresponse set ra\nresponse clear aa\nquery clear rd\n}\nwhoami").unwrap().chain;
+        let chain = block("header {\nresponse set ra\nResponse CLEAR AA\nquery clear rd\n}\nwhoami").unwrap().chain;
         let reply = message(run(&chain, &mut query("a.example.", RecordType::A))).metadata;
         assert!(reply.recursion_available && !reply.authoritative && !reply.recursion_desired);
     }
@@ -141,6 +145,8 @@ mod tests {
     fn wrong_flags_are_refused() {
         assert!(fault("header {\nresponse set tc\n}").starts_with("Corefile:3:14:"));
         assert!(fault("header {\nresponse put ra\n}").starts_with("Corefile:3:10:"));
+        assert!(fault("header {\nset ra\n}").starts_with("Corefile:3:1:"));
+        assert!(fault("header {\nresponse set\n}").starts_with("Corefile:3:1:"));
         assert!(fault("header").starts_with("Corefile:2:1:"));
     }
 }

@@ -34,24 +34,25 @@ use std::time::Duration;
 
 use super::chain::Plugin;
 use super::settings::Health;
-use super::setup::{Context, once};
+use super::setup::Context;
 use super::words;
 use crate::corefile::{Directive, Error};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
-    let address = match directive.arguments.as_slice() {
-        [] => ":8080".to_owned(),
-        _ => words::listen_address(directive.one_argument("an address")?)?,
-    };
-    let mut lameduck = Duration::ZERO;
-    for line in directive.lines() {
-        match line.name.text.as_str() {
-            "lameduck" => lameduck = words::duration(words::value(line, "a duration, as in 5s")?)?,
-            _ => return Err(words::unknown(line, "health", &["lameduck"])),
+    let mut health = Health { address: ":8080".to_owned(), lameduck: Duration::ZERO };
+    // Repeated lines add up, as an imported file may set the one thing or the other.
+    for directive in lines {
+        if !directive.arguments.is_empty() {
+            health.address = words::listen_address(directive.one_argument("an address")?)?;
+        }
+        for line in directive.lines() {
+            match line.name.text.as_str() {
+                "lameduck" => health.lameduck = words::duration(words::value(line, "a duration, as in 5s")?)?,
+                _ => return Err(words::unknown(line, "health", &["lameduck"])),
+            }
         }
     }
-    context.settings.health = Some(Health { address, lameduck });
+    context.settings.health = Some(health);
     Ok(Vec::new())
 }
 
@@ -64,6 +65,8 @@ mod tests {
     fn address_and_lameduck_have_defaults() {
         let health = |text| block(text).unwrap().settings.health.unwrap();
         assert_eq!(health("health"), Health { address: ":8080".into(), lameduck: Duration::ZERO });
+        let added = health("health 127.0.0.1:80\nhealth {\nlameduck 5s\n}");
+        assert_eq!(added, health("health 127.0.0.1:80 {\nlameduck 5s\n}"));
         let set = health("health 127.0.0.1:80 {\nlameduck 5s\n}");
         assert_eq!(set, Health { address: "127.0.0.1:80".into(), lameduck: Duration::from_secs(5) });
     }

@@ -293,6 +293,9 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     for line in directive.lines() {
         options.read(line)?;
     }
+    if let (Some((line, _)), None) = (&options.tls, options.endpoint) {
+        context.settings.notes.push(line.name.error("tls is for endpoint, which is missing, and so has no effect"));
+    }
     let (source, at) = options.source(directive)?;
     let reader = context.host.mirrors.mirror(&source, at)?;
     let view = Arc::new(View {
@@ -337,7 +340,7 @@ struct Options<'d> {
     namespace_labels: Option<(String, &'d Token)>,
     pods: Pods,
     endpoint_pod_names: bool,
-    noendpoints: bool,
+    noendpoints: Option<&'d Token>,
     ttl: Option<u32>,
     fallthrough: Fallthrough,
     ignore_empty: bool,
@@ -393,7 +396,7 @@ impl<'d> Options<'d> {
             }
             "noendpoints" => {
                 line.no_arguments()?;
-                self.noendpoints = true;
+                self.noendpoints = Some(&line.name);
             }
             "ttl" => self.ttl = Some(words::number(line.one_argument("a number of seconds")?, 0..=3600)?),
             "fallthrough" => self.fallthrough = read_fallthrough(line)?,
@@ -436,8 +439,10 @@ impl<'d> Options<'d> {
         if let (Some((_, at)), Some(_)) = (&self.namespace_labels, &self.namespaces) {
             return Err(at.error("namespace_labels and namespaces exclude each other"));
         }
-        if let (Some((line, _)), None) = (&self.tls, self.endpoint) {
-            return Err(line.name.error("tls is for endpoint, which is missing"));
+        if self.zonal
+            && let Some(at) = self.noendpoints
+        {
+            return Err(at.error("noendpoints and zonal exclude each other: zonal names are those of endpoints"));
         }
         let (access, at) = match (&self.kubeconfig, self.endpoint) {
             (Some((file, context)), _) => {
@@ -457,7 +462,7 @@ impl<'d> Options<'d> {
             labels: self.labels.clone(),
             namespace_labels: self.namespace_labels.as_ref().map(|(selector, _)| selector.clone()),
             pods: self.pods == Pods::Verified,
-            endpoints: !self.noendpoints,
+            endpoints: self.noendpoints.is_none(),
             endpoint_pod_names: self.endpoint_pod_names,
             zonal: self.zonal,
             limits: self.limits,

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query};
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
@@ -63,7 +63,7 @@ impl Plugin for Minimal {
 }
 
 pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    words::alone(once(lines)?)?;
+    last(lines, words::alone)?;
     Ok(vec![Arc::new(Minimal)])
 }
 

@@ -8,7 +8,8 @@
 //! reload [INTERVAL] [JITTER]
 //! ```
 //!
-//! The files are looked at every 30 seconds, give or take 15, unless given; the interval is 2 seconds at least.
+//! The files are looked at every 30 seconds, give or take 15, unless given; the interval is 2 seconds at least, the
+//! jitter 0 or 1 second at least.
 //!
 //! Examples:
 //!
@@ -30,12 +31,16 @@ use std::time::Duration;
 
 use super::chain::Plugin;
 use super::settings::Reload;
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
+    context.settings.reload = Some(last(lines, read)?);
+    Ok(Vec::new())
+}
+
+fn read(directive: &Directive) -> Result<Reload, Error> {
     directive.no_body()?;
     let (mut interval, mut jitter) = (Duration::from_secs(30), Duration::from_secs(15));
     if let [_, _, extra, ..] = directive.arguments.as_slice() {
@@ -49,9 +54,11 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     }
     if let Some(word) = directive.arguments.get(1) {
         jitter = words::duration(word)?;
+        if !jitter.is_zero() && jitter < Duration::from_secs(1) {
+            return Err(word.error(format!("`{}` is too short: the jitter is 0s, or 1s at least", word.text)));
+        }
     }
-    context.settings.reload = Some(Reload { interval, jitter: jitter.min(interval / 2) });
-    Ok(Vec::new())
+    Ok(Reload { interval, jitter: jitter.min(interval / 2) })
 }
 
 #[cfg(test)]
@@ -68,6 +75,7 @@ mod tests {
         assert_eq!(reload("reload 10s 0s"), seconds(10, 0));
         assert_eq!(reload("reload 10s"), seconds(10, 5));
         assert!(fault("reload 1s").starts_with("Corefile:2:8:"));
+        assert!(fault("reload 10s 500ms").starts_with("Corefile:2:12:"));
         assert!(fault("reload 5s 1s 1s").starts_with("Corefile:2:14:"));
     }
 }

@@ -25,21 +25,29 @@
 //!
 //! Ready: always.
 //!
-//! Differences: none.
+//! Differences: `keylog` and certificates by ACME (`tls` without files) are not supported.
 
 use std::sync::Arc;
 
 use super::chain::Plugin;
 use super::settings::{ClientAuth, Tls};
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let directive = once(lines)?;
+    context.settings.tls = Some(last(lines, read)?);
+    Ok(Vec::new())
+}
+
+fn read(directive: &Directive) -> Result<Tls, Error> {
     let (certificate, key, authorities) = match directive.arguments.as_slice() {
         [certificate, key] => (certificate, key, None),
         [certificate, key, authorities] => (certificate, key, Some(authorities)),
+        [] => {
+            let why = "tls needs the files CERT KEY, and a CA if wanted; certificates by ACME are not supported";
+            return Err(directive.name.error(why));
+        }
         _ => return Err(directive.name.error("tls needs the files CERT KEY, and a CA if wanted")),
     };
     let mut client_auth = ClientAuth::None;
@@ -60,13 +68,12 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             }
         };
     }
-    context.settings.tls = Some(Tls {
+    Ok(Tls {
         certificate: words::file(certificate),
         key: words::file(key),
         authorities: authorities.map(words::file),
         client_auth,
-    });
-    Ok(Vec::new())
+    })
 }
 
 #[cfg(test)]

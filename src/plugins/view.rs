@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Of blocks with the same zone and port, the first whose expressions are all true serves a query; a block without `view`
-//! takes all. Functions: `bufsize()`, `class()`, `client_ip()`, `do()`, `id()`, `name()`, `opcode()`, `port()`, `proto()`,
+//! takes all, and so does a view without `expr`. Functions: `bufsize()`, `class()`, `client_ip()`, `do()`, `id()`, `name()`, `opcode()`, `port()`, `proto()`,
 //! `server_ip()`, `server_port()`, `size()`, `type()`, `incidr(IP, NETWORK)`, `metadata(LABEL)`. Operators: `&&` `||` `!`
 //! (also `and` `or` `not`), `==` `!=` `<` `<=` `>` `>=`, `in [..]`, `matches`, `contains`, `startsWith`, `endsWith`.
 //!
@@ -72,9 +72,6 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         let read = Expression::parse(&text);
         expressions.push(read.map_err(|why| first.error(format!("`{text}` is no expression: {why}")))?);
     }
-    if expressions.is_empty() {
-        return Err(directive.name.error("view needs a block with expr"));
-    }
     context.settings.view = Some(Arc::new(Filter { name, expressions }));
     Ok(Vec::new())
 }
@@ -119,7 +116,6 @@ mod tests {
             let said = fault(&format!("view a {{\nexpr {expression}\n}}"));
             assert!(said.starts_with("Corefile:3:6:"), "{expression}: {said}");
         }
-        assert!(fault("view a").starts_with("Corefile:2:1:"));
         assert!(fault("view {\nexpr true\n}").starts_with("Corefile:2:1:"));
         assert!(fault("view a {\nexpr\n}").starts_with("Corefile:3:1:"));
     }

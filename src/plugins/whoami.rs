@@ -27,7 +27,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::setup::{Context, once};
+use super::setup::{Context, last};
 use super::{names, words};
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
@@ -66,7 +66,7 @@ impl Plugin for Whoami {
 }
 
 pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    words::alone(once(lines)?)?;
+    last(lines, words::alone)?;
     Ok(vec![Arc::new(Whoami)])
 }
 

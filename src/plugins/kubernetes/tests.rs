@@ -57,7 +57,6 @@ fn wrong_options_are_refused_at_their_line() {
         ("labels", "needs a label selector"),
         ("endpoint", "needs the URL"),
         ("tls a b", "three files"),
-        ("tls a b c", "endpoint, which is missing"),
         ("startup_timeout soon", "no duration"),
         ("kubeconfig /does/not/exist", "cannot be read"),
         ("ignore everything", "only empty_service"),
