@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use rollcall::wire::{Label, Parsed, Rcode, parse};
 use rollcall::zone::{
-    Answered, Change, Changes, Endpoints, Fallthrough, Pods, Pointer, Port, Protocol, Publisher, Service, ServiceKind,
-    ServiceName, State, View, answer, pair,
+    Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, ImportedEndpoint, Pods, Pointer, Port,
+    Protocol, Publisher, Service, ServiceKind, ServiceName, State, View, answer, pair,
 };
 
 struct Counting;
@@ -69,8 +69,17 @@ fn zone() -> (Publisher, View) {
         let endpoints = Endpoints::default().apply(peers);
         (name.clone(), Some(Arc::new(Service { name: name.clone(), kind, endpoints })))
     };
-    let cluster_ip = ServiceKind::ClusterIp { addresses: [IpAddr::from([10, 96, 0, 1])].into(), ports };
+    let cluster_ip =
+        ServiceKind::ClusterIp { addresses: [IpAddr::from([10, 96, 0, 1])].into(), ports: Arc::clone(&ports) };
+    let imported = (0..300).map(|number| ImportedEndpoint {
+        label: label(&format!("kubia-{number}")),
+        cluster: Some(label("west")),
+        addresses: vec![address(number)],
+        ports: ports.to_vec(),
+    });
+    let import = Import::new(name("kubia"), ImportKind::Headless, imported.collect());
     publisher.publish(Changes {
+        imports: vec![(name("kubia"), Some(Arc::new(import)))],
         services: vec![
             service(&name("kubia"), ServiceKind::Headless, peers.as_slice()),
             service(&name("few"), ServiceKind::Headless, peers.get(..5).unwrap()),
@@ -93,7 +102,8 @@ fn zone() -> (Publisher, View) {
     publisher.set_synced();
     let view = View {
         reader: publisher.reader(),
-        zones: vec!["cluster.local".parse().unwrap(), "in-addr.arpa".parse().unwrap()],
+        zones: ["cluster.local", "in-addr.arpa", "clusterset.local"].map(|zone| zone.parse().unwrap()).into(),
+        multicluster: vec!["clusterset.local".parse().unwrap()],
         ttl: 5,
         pods: Pods::Verified,
         namespaces: Some([label("a-namespace-with-a-long-name"), label("another")].into()),
@@ -142,6 +152,10 @@ fn an_answer_allocates_nothing() {
         (in_namespace("nobody"), 1, Rcode::NXDOMAIN),
         (in_namespace("nobody.kubia"), 33, Rcode::NXDOMAIN),
         ("kubia.elsewhere.svc.cluster.local".into(), 1, Rcode::NXDOMAIN),
+        ("kubia.a-namespace-with-a-long-name.svc.clusterset.local".into(), 1, Rcode::NOERROR),
+        ("kubia.a-namespace-with-a-long-name.svc.clusterset.local".into(), 33, Rcode::NOERROR),
+        ("kubia-7.west.kubia.a-namespace-with-a-long-name.svc.clusterset.local".into(), 33, Rcode::NOERROR),
+        ("kubia-7.east.kubia.a-namespace-with-a-long-name.svc.clusterset.local".into(), 1, Rcode::NXDOMAIN),
         ("10-0-0-7.a-namespace-with-a-long-name.pod.cluster.local".into(), 1, Rcode::NOERROR),
         ("example.org.cluster.local".into(), 1, Rcode::NXDOMAIN),
         ("cluster.local".into(), 2, Rcode::NOERROR),

@@ -96,6 +96,7 @@ fn read(source: &Source) -> (Options, cluster::Settings) {
         namespace_labels: source.namespace_labels.clone(),
         pods: source.pods,
         no_endpoints: !source.endpoints,
+        multicluster: source.multicluster,
         qps: (qps > 0).then(|| f64::from(qps)),
         burst: (burst > 0).then_some(burst),
         ..Options::default()

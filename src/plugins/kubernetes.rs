@@ -20,6 +20,7 @@
 //!     fallthrough [ZONES...]
 //!     ignore empty_service
 //!     zonal
+//!     multicluster [ZONES...]
 //!     startup_timeout DURATION
 //!     apiserver_qps NUMBER
 //!     apiserver_burst NUMBER
@@ -28,6 +29,9 @@
 //! ```
 //!
 //! Without zones it answers those of the server block. Networks such as `10.0.0.0/8` stand for their reverse zones.
+//! The zones that `multicluster` names, which must be among the directive's, show Services imported from several
+//! clusters: ServiceImports (`multicluster.x-k8s.io/v1alpha1`) and the EndpointSlices that carry the label
+//! `multicluster.kubernetes.io/service-name`. An endpoint there is `ENDPOINT.CLUSTER.SERVICE.NAMESPACE.svc`.
 //!
 //! Examples:
 //!
@@ -50,7 +54,6 @@
 //!
 //! Differences: ports are bound at once, so `startup_timeout` is read and has no effect: until the lists are in, names that
 //! are not known yet get SERVFAIL. An ExternalName answer carries the response code of its target's look-up.
-//! `multicluster` is not supported.
 
 mod transfer;
 
@@ -88,6 +91,8 @@ pub struct Source {
     pub endpoint_pod_names: bool,
     /// `zonal`: topology zones are kept.
     pub zonal: bool,
+    /// `multicluster`: ServiceImports and their slices are watched as well.
+    pub multicluster: bool,
     /// `apiserver_qps`, `apiserver_burst`, `apiserver_max_inflight`; 0 for the client's own.
     pub limits: [u32; 3],
 }
@@ -262,7 +267,7 @@ fn failed(message: String) -> Outcome {
 
 //----------- Setup ----------------------------------------------------------
 
-const OPTIONS: [&str; 16] = [
+const OPTIONS: [&str; 17] = [
     "kubeconfig",
     "endpoint",
     "tls",
@@ -276,6 +281,7 @@ const OPTIONS: [&str; 16] = [
     "fallthrough",
     "ignore",
     "zonal",
+    "multicluster",
     "startup_timeout",
     "apiserver_qps",
     "apiserver_burst, apiserver_max_inflight",
@@ -296,11 +302,13 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     if let (Some((line, _)), None) = (&options.tls, options.endpoint) {
         context.settings.notes.push(line.name.error("tls is for endpoint, which is missing, and so has no effect"));
     }
+    options.check_multicluster(&zones.0)?;
     let (source, at) = options.source(directive)?;
     let reader = context.host.mirrors.mirror(&source, at)?;
     let view = Arc::new(View {
         reader: reader.clone(),
         zones: zones.0,
+        multicluster: options.multicluster.into_iter().map(|(zone, _)| zone).collect(),
         ttl: options.ttl.unwrap_or(5),
         pods: options.pods,
         namespaces: options.namespaces.map(|(namespaces, _)| namespaces),
@@ -345,6 +353,7 @@ struct Options<'d> {
     fallthrough: Fallthrough,
     ignore_empty: bool,
     zonal: bool,
+    multicluster: Vec<(Name, &'d Token)>,
     limits: [u32; 3],
 }
 
@@ -429,10 +438,25 @@ impl<'d> Options<'d> {
             removed @ ("upstream" | "resyncperiod" | "transfer") => {
                 return Err(line.name.error(format!("kubernetes has no option `{removed}` any more; delete the line")));
             }
-            "multicluster" => return Err(line.name.error("multicluster is not supported")),
+            "multicluster" => {
+                for word in &line.arguments {
+                    self.multicluster.extend(names::read_zone(word)?.into_iter().map(|zone| (zone, word)));
+                }
+            }
             _ => return Err(words::unknown(line, "kubernetes", &OPTIONS)),
         }
         Ok(())
+    }
+
+    /// Whether the zones of `multicluster` are among the directive's.
+    fn check_multicluster(&self, zones: &[Name]) -> Result<(), Error> {
+        match self.multicluster.iter().find(|(zone, _)| !zones.contains(zone)) {
+            None => Ok(()),
+            Some((_, word)) => {
+                let what = format!("the multicluster zone `{}` must be among the zones after kubernetes", word.text);
+                Err(word.error(what))
+            }
+        }
     }
 
     fn source(&self, directive: &'d Directive) -> Result<(Source, &'d Token), Error> {
@@ -465,6 +489,7 @@ impl<'d> Options<'d> {
             endpoints: self.noendpoints.is_none(),
             endpoint_pod_names: self.endpoint_pod_names,
             zonal: self.zonal,
+            multicluster: !self.multicluster.is_empty(),
             limits: self.limits,
         };
         Ok((source, at))

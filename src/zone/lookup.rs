@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str;
 
 use super::endpoints::{Endpoint, Group};
+use super::import::{Choice, Import, ImportKind, ImportedEndpoint};
 use super::peers::{Peers, Ports, TopologyZone};
 use super::{Pods, Pointer, Port, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Name, QName};
@@ -35,6 +36,10 @@ pub(super) enum Lookup<'s> {
     Peers(Peers<'s>),
     /// One endpoint of a Service.
     Endpoint(&'s ServiceName, &'s Group, &'s Endpoint),
+    /// Several endpoints of an imported Service.
+    ImportedPeers(&'s Import, &'s Choice),
+    /// One endpoint of an imported Service.
+    ImportedEndpoint(&'s Import, &'s ImportedEndpoint),
     /// A reverse name.
     Pointer(&'s Pointer),
 }
@@ -100,6 +105,11 @@ impl View {
         }
         let Some(left) = zone.checked_sub(3) else { return then(Lookup::Empty) };
         let key = qname.as_wire().get(qname.start(left)..qname.start(zone - 1)).unwrap_or_default();
+        if self.is_multicluster(qname, zone) {
+            return self.reader.with_import(key, |import| {
+                then(import.and_then(|import| self.below_import(import, qname, left)).unwrap_or(Lookup::NxDomain))
+            });
+        }
         self.reader.with_service(key, |service| {
             then(service.and_then(|service| self.below_service(service, qname, left)).unwrap_or(Lookup::NxDomain))
         })
@@ -146,6 +156,67 @@ impl View {
                     b"pin" => Some(Lookup::Peers(pinned)),
                     b"prefer" => Some(Lookup::Peers(if pinned.is_empty() { all } else { pinned })),
                     _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn is_multicluster(&self, qname: &QName, zone: usize) -> bool {
+        !self.multicluster.is_empty() && self.multicluster.iter().any(|own| own.as_wire() == qname.suffix(zone))
+    }
+
+    /// What the first `left` labels of a name are to an imported Service; `None` when there is no such name.
+    ///
+    /// Multicluster Services API, "DNS": as for a Service of the cluster, but that an endpoint's label comes with that of its
+    /// cluster. Two labels without an underscore are these; with one they are a port and its protocol.
+    #[cold]
+    fn below_import<'s>(&self, import: &'s Import, qname: &QName, left: usize) -> Option<Lookup<'s>> {
+        let ports = match &import.kind {
+            ImportKind::ClusterSetIp { .. } if self.ignore_empty && import.endpoints().is_empty() => return None,
+            ImportKind::ClusterSetIp { ports, .. } => &**ports,
+            ImportKind::Headless if import.endpoints().is_empty() => return None,
+            ImportKind::Headless => &[],
+        };
+        let cluster_set_ip = |named: Option<(&[u8], &[u8])>| {
+            let ImportKind::ClusterSetIp { addresses, ports: all_ports } = &import.kind else { return None };
+            let ports = match named {
+                None => Ports::All,
+                Some((name, protocol)) => {
+                    // The port itself lends its labels, as the answer outlives the question's.
+                    let port = all_ports.iter().find(|port| Ports::Named { name, protocol }.matches(port))?;
+                    Ports::Named { name: port.name.as_ref()?.as_bytes(), protocol: port.protocol.label() }
+                }
+            };
+            Some(Lookup::ClusterIp(ClusterIp { service: &import.name, addresses, all_ports, ports }))
+        };
+        let peers = |choice| Lookup::ImportedPeers(import, choice);
+        match (left, &import.kind) {
+            (0, ImportKind::ClusterSetIp { .. }) => cluster_set_ip(None),
+            (0, ImportKind::Headless) => import.all().map(peers),
+            (1, _) => {
+                let label = qname.label(0);
+                if let Some(endpoint) = import.find(label, None) {
+                    return Some(Lookup::ImportedEndpoint(import, endpoint));
+                }
+                // RFC 8020: what has names below it exists.
+                let protocol = plain(label);
+                let of_port = |port: &Port| port.name.is_some() && port.protocol.label() == protocol;
+                let is_above_a_port = match &import.kind {
+                    ImportKind::ClusterSetIp { .. } => ports.iter().any(of_port),
+                    ImportKind::Headless => import.has_protocol(protocol),
+                };
+                (is_above_a_port || import.has_cluster(label)).then_some(Lookup::Empty)
+            }
+            (2, kind) => {
+                let (first, second) = (qname.label(0), qname.label(1));
+                if !first.starts_with(b"_") && !second.starts_with(b"_") {
+                    return import.find(first, Some(second)).map(|own| Lookup::ImportedEndpoint(import, own));
+                }
+                let (name, protocol) = (plain(first), plain(second));
+                match kind {
+                    ImportKind::ClusterSetIp { .. } => cluster_set_ip(Some((name, protocol))),
+                    ImportKind::Headless => import.with_port(name, protocol).map(peers),
                 }
             }
             _ => None,

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::shards::{Entry, Shards};
-use super::{Pointer, Service, ServiceName};
+use super::{Import, Pointer, Service, ServiceName};
 use crate::wire::Label;
 
 /// Makes an empty zone that is not yet synced: its one writer and its first reader.
 pub fn pair() -> (Publisher, Reader) {
     let reader = Reader(Arc::new(Maps {
         services: Shards::new(),
+        imports: Shards::new(),
         pointers_v4: Shards::new(),
         pointers_v6: Shards::new(),
         namespaces: Shards::new(),
@@ -40,6 +41,8 @@ pub struct Reader(Arc<Maps>);
 pub struct Changes {
     /// Services that are there from now on, or gone.
     pub services: Vec<(ServiceName, Option<Arc<Service>>)>,
+    /// Imported Services that are there from now on, or gone.
+    pub imports: Vec<(ServiceName, Option<Arc<Import>>)>,
     /// What addresses point to from now on, or no longer.
     pub pointers: Vec<(IpAddr, Option<Pointer>)>,
     /// Namespaces that exist from now on (`true`), or no longer.
@@ -51,13 +54,15 @@ pub struct Changes {
 impl Changes {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.pointers.is_empty() && self.namespaces.is_empty() && self.pods.is_empty()
+        let Self { services, imports, pointers, namespaces, pods } = self;
+        services.is_empty() && imports.is_empty() && pointers.is_empty() && namespaces.is_empty() && pods.is_empty()
     }
 }
 
 #[derive(Debug)]
 struct Maps {
     services: Shards<Arc<Service>>,
+    imports: Shards<Arc<Import>>,
     pointers_v4: Shards<Pointed<Ipv4Addr>>,
     pointers_v6: Shards<Pointed<Ipv6Addr>>,
     namespaces: Shards<Label>,
@@ -82,6 +87,7 @@ impl Publisher {
         // A Service is visible only in a namespace that exists, so namespaces come first.
         maps.namespaces.update(changes.namespaces, |(name, _)| name.as_bytes(), |(name, there)| there.then_some(name));
         maps.services.update(changes.services, |(name, _)| name.as_wire(), |(_, service)| service);
+        maps.imports.update(changes.imports, |(name, _)| name.as_wire(), |(_, import)| import);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (address, pointer) in changes.pointers {
             match address {
@@ -150,6 +156,16 @@ impl Reader {
         self.0.services.entries()
     }
 
+    /// All imported Services, in no order: for zone transfers and tests.
+    pub fn imports(&self) -> Vec<Arc<Import>> {
+        self.0.imports.entries()
+    }
+
+    /// Shows an imported Service in its present version, like [`with_service`](Self::with_service).
+    pub(super) fn with_import<R>(&self, wire: &[u8], look: impl FnOnce(Option<&Import>) -> R) -> R {
+        self.0.imports.with(wire, |import| look(import.map(|import| &**import)))
+    }
+
     /// Shows a Service in its present version, by both labels in wire format ([`ServiceName::as_wire`]).
     #[inline]
     pub(super) fn with_service<R>(&self, wire: &[u8], look: impl FnOnce(Option<&Service>) -> R) -> R {
@@ -171,6 +187,18 @@ fn pointed<A>((address, pointer): (A, Option<Pointer>)) -> Option<Pointed<A>> {
 }
 
 impl Entry for Arc<Service> {
+    type Key<'k> = &'k [u8];
+
+    fn key(&self) -> &[u8] {
+        self.name.as_wire()
+    }
+
+    fn has(&self, key: &[u8]) -> bool {
+        self.key() == key
+    }
+}
+
+impl Entry for Arc<Import> {
     type Key<'k> = &'k [u8];
 
     fn key(&self) -> &[u8] {

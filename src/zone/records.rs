@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::endpoints::{Endpoint, Group};
+use super::import::{Choice, Import, ImportedEndpoint};
 use super::lookup::{ClusterIp, Lookup, is_reverse};
 use super::peers::{Peers, Ports};
 use super::{Pointer, ServiceKind, ServiceName, View, sample};
@@ -71,6 +72,10 @@ impl Context<'_, '_> {
             (Lookup::Peers(peers), SRV) => self.srv_of_peers(peers),
             (Lookup::Endpoint(_, _, endpoint), A | AAAA) => self.addresses(endpoint.addresses()),
             (Lookup::Endpoint(service, group, endpoint), SRV) => self.srv_of_endpoint(service, group, endpoint),
+            (Lookup::ImportedPeers(_, choice), A | AAAA) => self.addresses_of_import(choice),
+            (Lookup::ImportedPeers(import, choice), SRV) => self.srv_of_import(import, choice),
+            (Lookup::ImportedEndpoint(_, own), A | AAAA) => self.addresses(own.addresses.iter().copied()),
+            (Lookup::ImportedEndpoint(import, own), SRV) => self.srv_of_imported_endpoint(import, own),
             (Lookup::Pointer(pointer), PTR) => self.pointers(pointer),
             _ => Written::NoData,
         }
@@ -220,6 +225,102 @@ impl Context<'_, '_> {
             Continue(())
         });
         Written::Records { truncated: lost && self.over_udp }
+    }
+
+    //------- Imported Services ------------------------------------------------
+
+    #[cold]
+    fn addresses_of_import(&mut self, choice: &Choice) -> Written {
+        let Self { owner, seed, qtype, view, ref mut out, .. } = *self;
+        let count = if qtype == A { choice.v4.len() } else { choice.v6.len() };
+        if count == 0 {
+            return Written::NoData;
+        }
+        let all = sample::draw(count, usize::MAX, seed, |at| {
+            let (v4, v6) = (choice.v4.get(at).copied(), choice.v6.get(at).copied());
+            let address = if qtype == A { v4.map(IpAddr::V4) } else { v6.map(IpAddr::V6) };
+            address.map_or(Continue(()), |address| going(out.address(Section::Answer, owner, view.ttl, address)))
+        });
+        Written::Records { truncated: !all }
+    }
+
+    /// Multicluster Services API, "DNS": a record for each port of each ready endpoint, whose name has its cluster in it.
+    #[cold]
+    fn srv_of_import(&mut self, import: &Import, choice: &Choice) -> Written {
+        let Self { owner, seed, view, spelling, ref mut out, .. } = *self;
+        let weight = weight(choice.pairs);
+        let mut places = [0u16; sample::MOST_RECORDS];
+        let mut drawn = 0;
+        let record = |at: usize| {
+            let &(endpoint, number) = choice.srv.get(at)?;
+            let is_first = at.checked_sub(1).and_then(|at| choice.srv.get(at)).is_none_or(|srv| srv.0 != endpoint);
+            Some((import.endpoints().get(endpoint as usize)?, number, is_first))
+        };
+        let all = sample::draw(choice.srv.len(), places.len(), seed, |at| {
+            let mut buffer = [0; 255];
+            let Some((endpoint, number, _)) = record(at) else { return Continue(()) };
+            let rest = below_cluster(import, endpoint, spelling, &mut buffer);
+            let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Continue(()) };
+            let Ok(place) = out.srv(owner, view.ttl, 0, weight, number, target) else { return Break(()) };
+            places[drawn] = place.0 as u16;
+            drawn += 1;
+            Continue(())
+        });
+        if !all {
+            return Written::Records { truncated: true };
+        }
+        if drawn == 0 {
+            return Written::NoData;
+        }
+        // The same seed draws the same row again.
+        let mut at = 0;
+        let mut lost = false;
+        sample::draw(choice.srv.len(), places.len(), seed, |position| {
+            let mut buffer = [0; 255];
+            let Some((endpoint, _, is_first)) = record(position) else { return Continue(()) };
+            let rest = below_cluster(import, endpoint, spelling, &mut buffer);
+            if rest.and_then(|rest| joined(Some(&endpoint.label), rest)).is_none() {
+                return Continue(());
+            }
+            let owner = Owner::At(Place(usize::from(places[at])));
+            at += 1;
+            for &address in endpoint.addresses.iter().filter(|_| is_first) {
+                if out.address(Section::Additional, owner, view.ttl, address).is_err() {
+                    lost = true;
+                    return Break(());
+                }
+            }
+            Continue(())
+        });
+        Written::Records { truncated: lost && self.over_udp }
+    }
+
+    #[cold]
+    fn srv_of_imported_endpoint(&mut self, import: &Import, endpoint: &ImportedEndpoint) -> Written {
+        let mut buffer = [0; 255];
+        let rest = below_cluster(import, endpoint, self.spelling, &mut buffer);
+        let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
+        let weight = weight(endpoint.ports.len() * endpoint.addresses.len());
+        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let mut first = None;
+        let all = sample::draw(endpoint.ports.len(), usize::MAX, seed, |at| {
+            let Some((port, before)) = endpoint.ports.get(at).zip(endpoint.ports.get(..at)) else {
+                return Continue(());
+            };
+            if before.iter().any(|other| other.number == port.number) {
+                return Continue(());
+            }
+            let place = out.srv(owner, view.ttl, 0, weight, port.number, target);
+            if first.is_none() {
+                first = place.ok();
+            }
+            going(place)
+        });
+        match first {
+            Some(place) if all => self.glue(place, endpoint.addresses.iter().copied()),
+            None if all => Written::NoData,
+            _ => Written::Records { truncated: true },
+        }
     }
 
     /// Writes the addresses of a target beside it. Their loss counts over UDP only, as over TCP nothing better can be
@@ -381,6 +482,19 @@ impl View {
 /// The name of a Service in a zone, in wire format; `None` when it would be too long.
 fn below<'n>(service: &ServiceName, zone: &[u8], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
     concat(&[service.as_wire(), b"\x03svc", zone], buffer)
+}
+
+/// What stands right of an imported endpoint's own label; `None` when it would be too long.
+fn below_cluster<'n>(
+    import: &Import,
+    endpoint: &ImportedEndpoint,
+    zone: &[u8],
+    buffer: &'n mut [u8; 255],
+) -> Option<&'n [u8]> {
+    let cluster = endpoint.cluster.as_ref().map_or(&[][..], Label::as_bytes);
+    let len = [cluster.len() as u8];
+    let len = if cluster.is_empty() { &[][..] } else { &len };
+    concat(&[len, cluster, import.name.as_wire(), b"\x03svc", zone], buffer)
 }
 
 fn concat<'n>(parts: &[&[u8]], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {

@@ -113,6 +113,7 @@ pub(super) fn view(reader: Reader) -> View {
     View {
         reader,
         zones: vec!["cluster.local".parse().unwrap()],
+        multicluster: Vec::new(),
         ttl: 5,
         pods: Pods::Disabled,
         namespaces: None,

@@ -13,6 +13,8 @@ pub struct View {
     pub reader: Reader,
     /// Forward and reverse zones, as listed; the longest that holds the qname counts.
     pub zones: Vec<Name>,
+    /// Those of the zones that show Services imported from several clusters in the place of the cluster's own.
+    pub multicluster: Vec<Name>,
     /// TTL of every record, 0 to 3600 seconds.
     pub ttl: u32,
     /// How `A-B-C-D.NAMESPACE.pod` is answered.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name as MessageName, RData, Record};
-use rollcall::cluster::facts::{Fact, Kind};
+use rollcall::cluster::facts::{Fact, Kind, Object, json};
 use rollcall::cluster::manifests::{Addresses, load};
 use rollcall::cluster::{Index, Settings};
 use rollcall::wire::{Name, Parsed, parse};
@@ -53,6 +53,24 @@ impl World {
         load(&[path], &mut self.addresses).unwrap_or_else(|error| panic!("{error}")).facts
     }
 
+    /// What a multicluster zone shows of the manifests.
+    pub(crate) fn imports(manifests: &[&str]) -> Vec<Fact> {
+        let facts = manifests.iter().filter_map(|manifest| {
+            let value: serde_json::Value = serde_saphyr::from_str(manifest).unwrap();
+            let kind = match value["kind"].as_str() {
+                Some("ServiceImport") => Kind::ServiceImport,
+                Some("EndpointSlice") => Kind::ImportedSlice,
+                _ => return None,
+            };
+            match json::value(kind, &value) {
+                Object::Keep(fact, None) => Some(fact),
+                Object::Drop(_) => None,
+                other => panic!("{other:?}"),
+            }
+        });
+        facts.collect()
+    }
+
     /// Facts received, the list not complete yet.
     pub(crate) fn receive(&mut self, facts: Vec<Fact>) {
         self.clock += 1;
@@ -61,7 +79,7 @@ impl World {
 
     /// A complete list of everything: what is not in it is gone.
     pub(crate) fn list(&mut self, facts: &[Fact]) {
-        for kind in [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Pod] {
+        for kind in Kind::ALL {
             self.clock += 1;
             self.index.begin_list(kind);
             let page = facts.iter().filter(|fact| fact.kind() == kind).cloned().collect();
@@ -87,6 +105,7 @@ impl World {
         View {
             reader: self.reader.clone(),
             zones: names(&["cluster.local.", "in-addr.arpa.", "ip6.arpa."]),
+            multicluster: Vec::new(),
             ttl: 30,
             pods: Pods::Insecure,
             namespaces: None,

@@ -39,6 +39,7 @@ impl Server {
         let view = View {
             reader: mirror.reader(),
             zones: vec![zone(&["cluster", "local"]), zone(&["in-addr", "arpa"])],
+            multicluster: Vec::new(),
             ttl: 30,
             pods: Pods::Disabled,
             namespaces: None,

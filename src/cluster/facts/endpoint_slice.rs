@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::port::{RawPort, ports};
 use super::raw::{Flaws, Meta, Text, dns_label};
 use super::service::host_name;
-use super::{EndpointFact, Fact, Family, Kind, Object, SliceFact, time};
+use super::{EndpointFact, Fact, Family, ImportedSliceFact, Kind, Object, SliceFact, time};
+use crate::wire::Label;
 
 /// More addresses than this on one endpoint are not read: the API allows 100 and uses one.
 const MAX_ADDRESSES: usize = 100;
@@ -48,8 +49,9 @@ pub(super) struct TargetRef<'a> {
     pub(super) name: Text<'a>,
 }
 
-pub(super) fn object(raw: &RawSlice<'_>) -> Object {
-    let mut slice = match Builder::new(&raw.metadata, &raw.address_type, raw.ports.iter().flatten()) {
+/// A slice of a Service, or one of a ServiceImport: a slice may be both, and its kind says as what it was asked for.
+pub(super) fn object(kind: Kind, raw: &RawSlice<'_>) -> Object {
+    let mut slice = match Builder::new(kind, &raw.metadata, &raw.address_type, raw.ports.iter().flatten()) {
         Ok(slice) => slice,
         Err(object) => return *object,
     };
@@ -62,34 +64,46 @@ pub(super) fn object(raw: &RawSlice<'_>) -> Object {
 /// Takes the endpoints of a slice one by one.
 #[derive(Debug)]
 pub(super) struct Builder<'m> {
+    kind: Kind,
     meta: &'m Meta<'m>,
     fact: SliceFact,
+    cluster: Option<Label>,
     flaws: Flaws,
 }
 
 impl<'m> Builder<'m> {
     /// Starts a slice, or says at once what becomes of it.
     pub(super) fn new<'r>(
+        kind: Kind,
         meta: &'m Meta<'m>,
         address_type: &str,
         raw_ports: impl IntoIterator<Item = &'r RawPort<'r>>,
     ) -> Result<Self, Box<Object>> {
-        meta.check(Kind::EndpointSlice).map_err(|bad| Box::new(Object::Bad(bad)))?;
+        meta.check(kind).map_err(|bad| Box::new(Object::Bad(bad)))?;
         let family = match address_type {
             "IPv4" => Family::V4,
             "IPv6" => Family::V6,
             "FQDN" => Family::Fqdn,
-            _ => return Err(Box::new(Object::Bad(meta.bad(Kind::EndpointSlice, "skipped: unknown addressType")))),
+            _ => return Err(Box::new(Object::Bad(meta.bad(kind, "skipped: unknown addressType")))),
         };
-        let service = meta.labels.as_ref().map_or("", |labels| &labels.service);
+        let is_import = kind == Kind::ImportedSlice;
+        let (key, service, cluster) = match &meta.labels {
+            Some(labels) if is_import => ("multicluster.kubernetes.io/service-name", &*labels.import, &*labels.cluster),
+            Some(labels) => ("kubernetes.io/service-name", &*labels.service, ""),
+            None => ("", "", ""),
+        };
         if service.is_empty() {
             return Err(Box::new(Object::Drop(meta.key())));
         }
         let Some(service) = dns_label(service) else {
-            let why = "skipped: the label kubernetes.io/service-name is no DNS label";
-            return Err(Box::new(Object::Bad(meta.bad(Kind::EndpointSlice, why))));
+            let why = format!("skipped: the label {key} is no DNS label");
+            return Err(Box::new(Object::Bad(meta.bad(kind, why))));
         };
         let mut flaws = Flaws::default();
+        let id = dns_label(cluster);
+        if id.is_none() && !cluster.is_empty() {
+            flaws.note("the label multicluster.kubernetes.io/source-cluster is no DNS label", cluster);
+        }
         let mut ports = ports(raw_ports, &mut flaws);
         ports.sort_unstable();
         let triggered = meta.annotations.as_ref().and_then(|annotations| time::milliseconds(&annotations.triggered));
@@ -103,7 +117,7 @@ impl<'m> Builder<'m> {
             aliases: Vec::new(),
             triggered,
         };
-        Ok(Self { meta, fact, flaws })
+        Ok(Self { kind, meta, fact, cluster: id, flaws })
     }
 
     pub(super) fn push(&mut self, raw: &RawEndpoint<'_>) {
@@ -168,7 +182,11 @@ impl<'m> Builder<'m> {
     pub(super) fn finish(mut self) -> Object {
         self.fact.aliases.sort_unstable_by(|one, other| one.as_wire().cmp(other.as_wire()));
         self.fact.aliases.dedup();
-        let flaw = self.flaws.into_bad(Kind::EndpointSlice, self.meta);
-        Object::Keep(Fact::Slice(self.fact), flaw)
+        let flaw = self.flaws.into_bad(self.kind, self.meta);
+        let fact = match self.kind {
+            Kind::ImportedSlice => Fact::ImportedSlice(ImportedSliceFact { slice: self.fact, cluster: self.cluster }),
+            _ => Fact::Slice(self.fact),
+        };
+        Object::Keep(fact, flaw)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::raw::{Meta, Text, excerpt};
 use super::{DecodeError, Event, Frame, Kind, Object, Page, Status};
-use super::{endpoint_slice, namespace, pod, service};
+use super::{endpoint_slice, namespace, pod, service, service_import};
 
 /// Decodes the body of a list.
 ///
@@ -85,9 +85,12 @@ pub fn value(kind: Kind, value: &serde_json::Value) -> Object {
 fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<Object, D::Error> {
     Ok(match kind {
         Kind::Service => service::object(&Deserialize::deserialize(deserializer)?),
-        Kind::EndpointSlice => endpoint_slice::object(&Deserialize::deserialize(deserializer)?),
+        Kind::EndpointSlice | Kind::ImportedSlice => {
+            endpoint_slice::object(kind, &Deserialize::deserialize(deserializer)?)
+        }
         Kind::Namespace => namespace::object(&Deserialize::deserialize(deserializer)?),
         Kind::Pod => pod::object(&Deserialize::deserialize(deserializer)?),
+        Kind::ServiceImport => service_import::object(&Deserialize::deserialize(deserializer)?),
     })
 }
 

@@ -13,6 +13,7 @@ mod port;
 pub mod protobuf;
 mod raw;
 mod service;
+mod service_import;
 mod time;
 
 #[cfg(test)]
@@ -63,6 +64,10 @@ pub enum Fact {
     Namespace(NamespaceFact),
     /// A Pod.
     Pod(PodFact),
+    /// A ServiceImport.
+    Import(ServiceFact),
+    /// An EndpointSlice of a ServiceImport.
+    ImportedSlice(ImportedSliceFact),
 }
 
 impl Fact {
@@ -73,16 +78,19 @@ impl Fact {
             Self::Slice(_) => Kind::EndpointSlice,
             Self::Namespace(_) => Kind::Namespace,
             Self::Pod(_) => Kind::Pod,
+            Self::Import(_) => Kind::ServiceImport,
+            Self::ImportedSlice(_) => Kind::ImportedSlice,
         }
     }
 
     /// Namespace and name of the object.
     pub fn key(&self) -> ObjectKey {
         match self {
-            Self::Service(service) => service.key.clone(),
+            Self::Service(service) | Self::Import(service) => service.key.clone(),
             Self::Slice(slice) => slice.key.clone(),
             Self::Namespace(namespace) => ObjectKey::new("", &namespace.name),
             Self::Pod(pod) => pod.key.clone(),
+            Self::ImportedSlice(imported) => imported.slice.key.clone(),
         }
     }
 }
@@ -98,19 +106,26 @@ pub enum Kind {
     Namespace,
     /// `v1` Pod.
     Pod,
+    /// `multicluster.x-k8s.io/v1alpha1` ServiceImport.
+    ServiceImport,
+    /// `discovery.k8s.io/v1` EndpointSlice that belongs to a ServiceImport.
+    ImportedSlice,
 }
 
 impl Kind {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Service, Self::EndpointSlice, Self::Namespace, Self::Pod];
+    pub const ALL: [Self; 6] =
+        [Self::Service, Self::EndpointSlice, Self::Namespace, Self::Pod, Self::ServiceImport, Self::ImportedSlice];
 
-    /// The kind as the API spells it.
+    /// The kind as the API spells it; the slices of ServiceImports are told apart.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Namespace => "Namespace",
             Self::Pod => "Pod",
+            Self::ServiceImport => "ServiceImport",
+            Self::ImportedSlice => "ImportedEndpointSlice",
         }
     }
 }
@@ -121,7 +136,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What is kept of a Service.
+/// What is kept of a Service, or of a ServiceImport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFact {
     /// Namespace and name; both fit a label.
@@ -160,7 +175,7 @@ pub struct SliceFact {
     pub key: ObjectKey,
     /// Its resourceVersion, for explanations; 0 when it is no number.
     pub version: u64,
-    /// The label `kubernetes.io/service-name`; it fits a label of a name, in lower case.
+    /// The label `kubernetes.io/service-name`, or `multicluster.kubernetes.io/service-name`; it fits a label of a name, in lower case.
     pub service: Box<str>,
     /// What its endpoints' addresses are.
     pub family: Family,
@@ -172,6 +187,15 @@ pub struct SliceFact {
     pub aliases: Vec<Name>,
     /// `endpoints.kubernetes.io/last-change-trigger-time` in milliseconds since 1970, for the programming latency.
     pub triggered: Option<u64>,
+}
+
+/// What is kept of an EndpointSlice that belongs to a ServiceImport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedSliceFact {
+    /// The slice; its Service is the ServiceImport.
+    pub slice: SliceFact,
+    /// The label `multicluster.kubernetes.io/source-cluster`, where it is there and fits a label of a name.
+    pub cluster: Option<Label>,
 }
 
 /// The `addressType` of a slice.

@@ -73,12 +73,16 @@ pub(super) struct Meta<'a> {
     pub(super) annotations: Option<Annotations<'a>>,
 }
 
-/// The one label that is read.
+/// The labels that are read.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Labels<'a> {
     #[serde(borrow, rename = "kubernetes.io/service-name")]
     pub(super) service: Text<'a>,
+    #[serde(rename = "multicluster.kubernetes.io/service-name")]
+    pub(super) import: Text<'a>,
+    #[serde(rename = "multicluster.kubernetes.io/source-cluster")]
+    pub(super) cluster: Text<'a>,
 }
 
 /// The two annotations that are read.

@@ -9,6 +9,7 @@
 //! list did not name go at its end.
 
 mod hold;
+mod imports;
 mod packed;
 mod pods;
 mod pointers;
@@ -29,10 +30,11 @@ use std::time::Instant;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::facts::{Fact, Kind, ObjectKey, ServiceFact, SliceFact};
+use super::facts::{Fact, ImportedSliceFact, Kind, ObjectKey, ServiceFact, SliceFact};
 use super::status::{self, ProgrammedKind};
 use crate::wire::Label;
 use crate::zone::{Change, Changes, Endpoints, Publisher, Reader, Service, ServiceKind, ServiceName};
+use imports::Imports;
 use pods::{Namespaces, Pods};
 use pointers::Pointers;
 use ports::PortSets;
@@ -50,6 +52,7 @@ pub struct Index {
     slices: SliceNames,
     pods: Pods,
     namespaces: Namespaces,
+    imports: Imports,
     pointers: Pointers,
     ports: PortSets,
     /// Services that hold endpoints.
@@ -122,6 +125,7 @@ impl Index {
             slices: SliceNames::default(),
             pods: Pods::default(),
             namespaces: Namespaces::default(),
+            imports: Imports::default(),
             pointers: Pointers::default(),
             ports: PortSets::default(),
             held: HashSet::new(),
@@ -174,6 +178,10 @@ impl Index {
             }
             Kind::Namespace => self.namespaces.delete(&key.name, &mut self.batch.changes),
             Kind::Pod => self.pods.delete(key, &mut self.batch.changes),
+            Kind::ServiceImport => {
+                service_name(&key.name, &key.namespace).iter().for_each(|name| self.imports.delete(name));
+            }
+            Kind::ImportedSlice => self.imports.delete_slice(key),
         }
         self.publish(unix)
     }
@@ -196,6 +204,10 @@ impl Index {
             }
             Kind::Namespace => self.namespaces.keep(&key.name, generation),
             Kind::Pod => self.pods.keep(key, generation),
+            Kind::ServiceImport => {
+                service_name(&key.name, &key.namespace).iter().for_each(|name| self.imports.keep(name, generation));
+            }
+            Kind::ImportedSlice => self.imports.keep_slice(key, generation),
         }
     }
 
@@ -241,6 +253,8 @@ impl Index {
             Kind::Pod => {
                 self.pods.unnamed(generation).iter().for_each(|key| self.pods.delete(key, &mut self.batch.changes));
             }
+            Kind::ServiceImport => self.imports.sweep(generation),
+            Kind::ImportedSlice => self.imports.sweep_slices(generation),
         }
         self.list_mut(kind).under_way = false;
         self.publish(unix)
@@ -288,6 +302,8 @@ impl Index {
             Kind::Pod => self.pods.len(),
             Kind::Namespace => self.namespaces.len(),
             Kind::Service | Kind::EndpointSlice => self.list(kind).objects,
+            Kind::ServiceImport => self.imports.len(),
+            Kind::ImportedSlice => self.imports.slice_len(),
         }
     }
 
@@ -307,7 +323,22 @@ impl Index {
             Fact::Slice(fact) => self.take_slice(fact, now, unix),
             Fact::Namespace(fact) => self.namespaces.apply(&fact.name, generation, &mut self.batch.changes),
             Fact::Pod(fact) => self.pods.apply(fact, generation, &mut self.batch.changes),
+            Fact::Import(fact) => {
+                let Some(name) = service_name(&fact.key.name, &fact.key.namespace) else { return };
+                let List { generation, under_way, .. } = self.list(kind);
+                self.imports.apply(name, fact, generation, under_way);
+            }
+            Fact::ImportedSlice(fact) => self.take_imported_slice(fact, unix),
         }
+    }
+
+    fn take_imported_slice(&mut self, fact: ImportedSliceFact, unix: u32) {
+        let ImportedSliceFact { slice, cluster } = fact;
+        let Some(name) = service_name(&slice.service, &slice.key.namespace) else { return };
+        let List { generation, under_way, .. } = self.list(Kind::ImportedSlice);
+        let (key, ports) = (slice.key.clone(), self.ports.share(slice.ports.clone()));
+        let slice = Slice::new(slice, ports, self.settings, unix, generation);
+        self.imports.apply_slice(name, key, slice, cluster, under_way);
     }
 
     fn take_service(&mut self, fact: ServiceFact, now: Instant, unix: u32) {
@@ -468,6 +499,7 @@ impl Index {
             }
         }
         changes.pointers = self.pointers.take(&self.reader);
+        self.imports.publish(&mut changes);
         for kind in Kind::ALL {
             status::count_objects(kind, self.count(kind));
         }

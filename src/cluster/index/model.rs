@@ -91,7 +91,7 @@ impl Cluster {
         match &mut fact {
             Fact::Slice(fact) => fact.version = self.version,
             Fact::Service(fact) => fact.version = self.version,
-            Fact::Namespace(_) | Fact::Pod(_) => {}
+            Fact::Namespace(_) | Fact::Pod(_) | Fact::Import(_) | Fact::ImportedSlice(_) => {}
         }
         self.objects.insert((fact.kind(), fact.key()), fact.clone());
         fact

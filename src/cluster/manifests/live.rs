@@ -215,8 +215,9 @@ fn is_same(path: &Path, stamp: &Stamp, clock: SystemTime) -> bool {
 
 fn version(fact: &mut Fact) -> Option<&mut u64> {
     match fact {
-        Fact::Service(fact) => Some(&mut fact.version),
+        Fact::Service(fact) | Fact::Import(fact) => Some(&mut fact.version),
         Fact::Slice(fact) => Some(&mut fact.version),
+        Fact::ImportedSlice(fact) => Some(&mut fact.slice.version),
         Fact::Pod(_) | Fact::Namespace(_) => None,
     }
 }

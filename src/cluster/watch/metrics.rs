@@ -65,13 +65,15 @@ pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
     status::register(registry)
 }
 
-/// The name of a kind in metrics and logs: the plural that the API and RBAC use.
+/// The name of a kind in metrics and logs: the plural that the API and RBAC use; slices of imports are told apart.
 pub(super) fn plural(kind: Kind) -> &'static str {
     match kind {
         Kind::Service => "services",
         Kind::EndpointSlice => "endpointslices",
         Kind::Namespace => "namespaces",
         Kind::Pod => "pods",
+        Kind::ServiceImport => "serviceimports",
+        Kind::ImportedSlice => "importedendpointslices",
     }
 }
 

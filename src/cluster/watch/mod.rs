@@ -57,6 +57,9 @@ impl Mirror {
         if options.pods {
             kinds.push(Kind::Pod);
         }
+        if options.multicluster {
+            kinds.extend([Kind::ServiceImport, Kind::ImportedSlice]);
+        }
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps, options.burst.unwrap_or(10))));
         let apis = kinds
             .iter()
@@ -69,11 +72,8 @@ impl Mirror {
         let shared = Arc::new(Shared::new(Index::new(publisher, settings), &kinds));
         let mut tasks = Vec::new();
         for (kind, api) in apis {
-            let selector = match kind {
-                Kind::Namespace => options.namespace_labels.as_deref(),
-                Kind::Service | Kind::EndpointSlice | Kind::Pod => options.labels.as_deref(),
-            };
-            let request = Request::new(kind, selector);
+            let selector = options.selector(kind);
+            let request = Request::new(kind, selector.as_deref());
             let supervisor = Supervisor::new(kind, request, api, shared.clone(), options.timing);
             tasks.push(runtime.spawn(supervisor.run()).abort_handle());
         }

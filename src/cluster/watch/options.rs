@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::connection::Connection;
+use crate::cluster::facts::Kind;
 
 /// Settings of a mirror: the options of one `kubernetes` directive that concern the API server.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +18,30 @@ pub struct Options {
     pub pods: bool,
     /// `noendpoints`: EndpointSlices are not watched.
     pub no_endpoints: bool,
+    /// `multicluster`: ServiceImports and their EndpointSlices are watched as well.
+    pub multicluster: bool,
     /// `apiserver_qps`: requests in a second; no limit where absent, because a mirror makes three or four in a minute.
     pub qps: Option<f64>,
     /// `apiserver_burst`: requests that may come at once before `qps` counts; 10 where absent.
     pub burst: Option<u32>,
     /// How patient it is. The defaults are for all but tests.
     pub timing: Timing,
+}
+
+impl Options {
+    /// The label selector for one kind.
+    pub(super) fn selector(&self, kind: Kind) -> Option<String> {
+        match kind {
+            // As CoreDNS has it: ServiceImports go with their namespaces.
+            Kind::Namespace | Kind::ServiceImport => self.namespace_labels.clone(),
+            Kind::Service | Kind::EndpointSlice | Kind::Pod => self.labels.clone(),
+            Kind::ImportedSlice => {
+                let own = self.labels.as_deref().filter(|labels| !labels.is_empty());
+                let parts: Vec<&str> = own.into_iter().chain(["multicluster.kubernetes.io/service-name"]).collect();
+                Some(parts.join(","))
+            }
+        }
+    }
 }
 
 /// How long a mirror waits for what.

@@ -17,9 +17,10 @@ impl Request {
     pub(super) fn new(kind: Kind, selector: Option<&str>) -> Self {
         let path = match kind {
             Kind::Service => "/api/v1/services",
-            Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
+            Kind::EndpointSlice | Kind::ImportedSlice => "/apis/discovery.k8s.io/v1/endpointslices",
             Kind::Namespace => "/api/v1/namespaces",
             Kind::Pod => "/api/v1/pods",
+            Kind::ServiceImport => "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
         };
         let mut base = format!("{path}?");
         if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {

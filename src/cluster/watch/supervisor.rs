@@ -408,11 +408,15 @@ impl Supervisor {
         let serving = if self.listed { "the last known names" } else { "nothing yet of this kind" };
         if due {
             (trouble.word, trouble.said) = (word, now);
-            let group = if self.kind == Kind::EndpointSlice { "discovery.k8s.io" } else { "" };
+            let (resource, group) = match self.kind {
+                Kind::EndpointSlice | Kind::ImportedSlice => ("endpointslices", "discovery.k8s.io"),
+                Kind::ServiceImport => (kind, "multicluster.x-k8s.io"),
+                Kind::Service | Kind::Namespace | Kind::Pod => (kind, ""),
+            };
             match word {
                 "forbidden" => tracing::warn!(
                     kind, verb, attempts, retry_in = ?wait, serving, reason = %reason,
-                    "the API server forbids this: grant the verbs list and watch on resource \"{kind}\" of API group \"{group}\""
+                    "the API server forbids this: grant the verbs list and watch on resource \"{resource}\" of API group \"{group}\""
                 ),
                 "unauthorized" => tracing::warn!(
                     kind, verb, attempts, retry_in = ?wait, serving, reason = %reason,

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, lines, message, query, run};
 use super::*;
 use crate::wire::message::RecordType;
-use crate::zone::{Changes, Service, ServiceKind, ServiceName};
+use crate::zone::{Changes, Import, ImportKind, ImportedEndpoint, Port, Protocol, Service, ServiceKind, ServiceName};
 
 fn options(text: &str) -> String {
     format!("kubernetes cluster.local in-addr.arpa ip6.arpa {{\n{text}\n}}")
@@ -38,6 +38,57 @@ fn zones_default_to_those_of_the_server_block_and_ttl_to_five() {
 }
 
 #[test]
+fn multicluster_zones_are_zones_of_the_directive() {
+    let mut mirrors = OneZone::default();
+    let text = "kubernetes cluster.local clusterset.local {\nmulticluster clusterset.local\n}";
+    let view = block_with(text, &mut mirrors).unwrap().view().unwrap();
+    assert_eq!(view.multicluster, ["clusterset.local".parse().unwrap()]);
+    assert!(mirrors.sources.first().unwrap().multicluster);
+    let view = block("kubernetes cluster.local {\nmulticluster\n}").unwrap().view().unwrap();
+    assert!(view.multicluster.is_empty());
+}
+
+#[test]
+fn a_transfer_of_a_multicluster_zone_has_its_imports() {
+    let mut mirrors = OneZone::default();
+    let text = "kubernetes cluster.local clusterset.local {\nmulticluster clusterset.local\n}";
+    let block = block_with(text, &mut mirrors).unwrap();
+    let label = |text: &str| Label::new(text.as_bytes()).unwrap();
+    let name = |service: &str| ServiceName::new(&label(service), &label("n"));
+    let sql = Port { name: Some(label("sql")), protocol: Protocol::Tcp, number: 5432 };
+    let peer = ImportedEndpoint {
+        label: label("db-0"),
+        cluster: Some(label("west")),
+        addresses: vec![IpAddr::from([172, 16, 0, 1])],
+        ports: vec![sql.clone()],
+    };
+    let kind = ImportKind::ClusterSetIp { addresses: [IpAddr::from([10, 0, 0, 1])].into(), ports: [sql].into() };
+    let db = Import::new(name("db"), ImportKind::Headless, vec![peer]);
+    let web = Import::new(name("web"), kind, Vec::new());
+    let publisher = mirrors.publisher.as_mut().unwrap();
+    publisher.publish(Changes {
+        imports: [db, web].map(|import| (import.name.clone(), Some(Arc::new(import)))).into(),
+        namespaces: vec![(label("n"), true)],
+        ..Changes::default()
+    });
+    publisher.set_synced();
+    let records = |zone: &str| block.chain.first().unwrap().transfer(&zone.parse().unwrap()).unwrap();
+    let all = lines(&records("clusterset.local."));
+    assert_eq!(
+        all.iter().filter(|line| line.contains(".n.svc.")).map(String::as_str).collect::<Vec<_>>(),
+        [
+            "db.n.svc.clusterset.local. 5 IN A 172.16.0.1",
+            "db-0.west.db.n.svc.clusterset.local. 5 IN A 172.16.0.1",
+            "_sql._tcp.db.n.svc.clusterset.local. 5 IN SRV 0 100 5432 db-0.west.db.n.svc.clusterset.local.",
+            "web.n.svc.clusterset.local. 5 IN A 10.0.0.1",
+            "web.n.svc.clusterset.local. 5 IN SRV 0 100 5432 web.n.svc.clusterset.local.",
+            "_sql._tcp.web.n.svc.clusterset.local. 5 IN SRV 0 100 5432 web.n.svc.clusterset.local.",
+        ]
+    );
+    assert!(!lines(&records("cluster.local.")).iter().any(|line| line.contains(".n.svc.")));
+}
+
+#[test]
 fn networks_alone_are_refused_and_a_zone_may_stand_twice() {
     assert!(fault("kubernetes 10.0.0.0/8 fd00::/8").starts_with("Corefile:2:1:"));
     assert!(block("kubernetes cluster.local  cluster.local in-addr.arpa ip6.arpa").is_ok());
@@ -60,7 +111,7 @@ fn wrong_options_are_refused_at_their_line() {
         ("startup_timeout soon", "no duration"),
         ("kubeconfig /does/not/exist", "cannot be read"),
         ("ignore everything", "only empty_service"),
-        ("multicluster example", "not supported"),
+        ("multicluster example", "must be among the zones"),
         ("apiserver_qps many", "no number"),
         ("nonsense", "no option `nonsense`"),
     ] {

@@ -36,9 +36,13 @@ fn what_is_published_is_found_until_it_is_gone() {
         ],
         namespaces: vec![(label("default"), true)],
         pods: vec![(label("default"), address, true)],
+        imports: vec![(
+            name("kubia"),
+            Some(Arc::new(Import::new(name("kubia"), crate::zone::ImportKind::Headless, Vec::new()))),
+        )],
     });
     assert_eq!(reader.service(&name("kubia")).unwrap().name, name("kubia"));
-    assert_eq!(reader.services().len(), 1);
+    assert_eq!((reader.services().len(), reader.imports().len()), (1, 1));
     assert_eq!(reader.pointer(address), Some(Pointer::Endpoint(label("kubia-0"), name("kubia"))));
     assert_eq!(reader.pointer(v6), Some(Pointer::Service(name("kubia"))));
     assert!(reader.has_namespace(b"default") && reader.has_pod(b"default", address));
@@ -49,8 +53,9 @@ fn what_is_published_is_found_until_it_is_gone() {
         pointers: vec![(address, None), (v6, None)],
         namespaces: vec![(label("default"), false)],
         pods: vec![(label("default"), address, false)],
+        imports: vec![(name("kubia"), None)],
     });
-    assert!(reader.service(&name("kubia")).is_none() && reader.services().is_empty());
+    assert!(reader.service(&name("kubia")).is_none() && reader.services().is_empty() && reader.imports().is_empty());
     assert_eq!((reader.pointer(address), reader.pointer(v6)), (None, None));
     assert!(!reader.has_namespace(b"default") && !reader.has_pod(b"default", address));
 }

@@ -5,7 +5,7 @@ use crate::cluster::facts::endpoint_slice::{Builder, Conditions, RawEndpoint, Ta
 use crate::cluster::facts::namespace::{self, RawNamespace};
 use crate::cluster::facts::pod::{self, RawPod, RawStatus};
 use crate::cluster::facts::port::RawPort;
-use crate::cluster::facts::raw::{Annotations, Labels, Meta};
+use crate::cluster::facts::raw::{Annotations, Meta};
 use crate::cluster::facts::service::{self, RawService, RawSpec, Selector};
 use crate::cluster::facts::{Kind, Object};
 
@@ -13,9 +13,11 @@ use crate::cluster::facts::{Kind, Object};
 pub(super) fn object(kind: Kind, message: &[u8]) -> Object {
     let read = match kind {
         Kind::Service => service(message),
-        Kind::EndpointSlice => slice(message),
+        Kind::EndpointSlice | Kind::ImportedSlice => slice(kind, message),
         Kind::Namespace => namespace(message),
         Kind::Pod => pod(message),
+        // Custom resources have no such encoding.
+        Kind::ServiceImport => Err(Malformed::new("a ServiceImport in protobuf")),
     };
     read.unwrap_or_else(|error| Object::Bad(bare(message).bad(kind, format!("skipped: {error}"))))
 }
@@ -40,9 +42,15 @@ fn read_meta<'a>(message: &'a [u8], meta: &mut Meta<'a>) -> Result<(), Malformed
             (6, value) => meta.resource_version = value.text()?.into(),
             (9, _) => meta.deletion_timestamp = "set".into(),
             (11, value) => {
-                if let ("kubernetes.io/service-name", value) = entry(value.bytes()?)? {
-                    meta.labels.get_or_insert_with(Labels::default).service = value.into();
-                }
+                let (key, value) = entry(value.bytes()?)?;
+                let labels = &mut meta.labels;
+                let place = match key {
+                    "kubernetes.io/service-name" => &mut labels.get_or_insert_default().service,
+                    "multicluster.kubernetes.io/service-name" => &mut labels.get_or_insert_default().import,
+                    "multicluster.kubernetes.io/source-cluster" => &mut labels.get_or_insert_default().cluster,
+                    _ => continue,
+                };
+                *place = value.into();
             }
             (12, value) => match entry(value.bytes()?)? {
                 ("endpoints.kubernetes.io/last-change-trigger-time", value) => {
@@ -114,7 +122,7 @@ fn port(message: &[u8]) -> Result<RawPort<'_>, Malformed> {
 }
 
 /// Two passes: the address type comes after the endpoints, which are handed on one by one.
-fn slice(message: &[u8]) -> Result<Object, Malformed> {
+fn slice(kind: Kind, message: &[u8]) -> Result<Object, Malformed> {
     let (mut meta, mut ports, mut address_type) = (Meta::default(), Vec::new(), "");
     for field in Fields::new(message) {
         match field? {
@@ -124,7 +132,7 @@ fn slice(message: &[u8]) -> Result<Object, Malformed> {
             _ => {}
         }
     }
-    let mut slice = match Builder::new(&meta, address_type, &ports) {
+    let mut slice = match Builder::new(kind, &meta, address_type, &ports) {
         Ok(slice) => slice,
         Err(object) => return Ok(*object),
     };

@@ -1,0 +1,117 @@
+//! From a ServiceImport (`multicluster.x-k8s.io`) to its facts.
+
+use std::net::IpAddr;
+
+use super::port::{RawPort, ports};
+use super::raw::{Flaws, Meta, Text, dns_label};
+use super::{Fact, Kind, Object, ServiceFact, ServiceSpec};
+
+/// A ServiceImport; the API server has custom resources in JSON only.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct RawServiceImport<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Meta<'a>,
+    pub(super) spec: Option<RawSpec<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct RawSpec<'a> {
+    #[serde(borrow)]
+    pub(super) ports: Option<Vec<RawPort<'a>>>,
+    pub(super) ips: Option<Vec<Text<'a>>>,
+    #[serde(rename = "type")]
+    pub(super) kind: Text<'a>,
+}
+
+pub(super) fn object(raw: &RawServiceImport<'_>) -> Object {
+    let meta = &raw.metadata;
+    if let Err(bad) = meta.check(Kind::ServiceImport) {
+        return Object::Bad(bad);
+    }
+    if dns_label(&meta.name).is_none() {
+        return Object::Bad(meta.bad(Kind::ServiceImport, "skipped: metadata.name is no DNS label"));
+    }
+    let Some(spec) = &raw.spec else {
+        return Object::Bad(meta.bad(Kind::ServiceImport, "skipped: it has no spec"));
+    };
+    let mut flaws = Flaws::default();
+    let ports = ports(spec.ports.iter().flatten(), &mut flaws);
+    let spec = if *spec.kind == *"Headless" {
+        ServiceSpec::Headless { ports }
+    } else {
+        let mut addresses: Vec<IpAddr> = Vec::with_capacity(2);
+        for text in spec.ips.iter().flatten() {
+            match text.parse() {
+                Ok(address) if addresses.contains(&address) => {}
+                Ok(address) => addresses.push(address),
+                Err(_) => flaws.note("one of spec.ips is no address", text),
+            }
+        }
+        ServiceSpec::ClusterIp { addresses, ports }
+    };
+    let fact = ServiceFact { key: meta.key(), version: meta.version(), selector: false, spec };
+    Object::Keep(Fact::Import(fact), flaws.into_bad(Kind::ServiceImport, meta))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ImportedSliceFact, SliceFact, json};
+    use super::*;
+
+    fn import(spec: &str) -> Object {
+        let text =
+            format!(r#"{{"metadata": {{"namespace": "n", "name": "db", "resourceVersion": "7"}}, "spec": {spec}}}"#);
+        json::object(Kind::ServiceImport, &text)
+    }
+
+    #[test]
+    fn the_type_says_what_the_name_stands_for() {
+        let Object::Keep(Fact::Import(fact), None) = import(r#"{"type": "Headless", "ports": [{"port": 80}]}"#) else {
+            panic!("it is well-formed");
+        };
+        assert!(fact.version == 7 && matches!(fact.spec, ServiceSpec::Headless { .. }));
+        let spec = r#"{"type": "ClusterSetIP", "ips": ["10.0.0.1", "10.0.0.1", "fd00::1"], "ports": null}"#;
+        let Object::Keep(Fact::Import(fact), None) = import(spec) else { panic!("it is well-formed") };
+        let addresses = ["10.0.0.1", "fd00::1"].map(|text| text.parse().unwrap()).to_vec();
+        assert_eq!(fact.spec, ServiceSpec::ClusterIp { addresses, ports: Vec::new() });
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_the_rest_is_kept() {
+        let Object::Keep(_, Some(flaw)) = import(r#"{"type": "ClusterSetIP", "ips": ["10.0.0"]}"#) else {
+            panic!("it is kept");
+        };
+        assert!(flaw.why.contains("spec.ips is no address") && flaw.kind == Kind::ServiceImport, "{flaw}");
+        assert!(matches!(import("null"), Object::Bad(_)));
+        assert!(matches!(
+            json::object(Kind::ServiceImport, r#"{"metadata": {"name": "a.b"}, "spec": {}}"#),
+            Object::Bad(_)
+        ));
+    }
+
+    #[test]
+    fn a_slice_belongs_to_its_import_by_label() {
+        let slice = |kind, labels: &str| {
+            let text = format!(
+                r#"{{"metadata": {{"namespace": "n", "name": "s", "labels": {{{labels}}}}}, "addressType": "IPv4",
+                    "endpoints": [{{"addresses": ["10.0.0.1"]}}]}}"#
+            );
+            json::object(kind, &text)
+        };
+        let both = r#""kubernetes.io/service-name": "derived-1", "multicluster.kubernetes.io/service-name": "db",
+            "multicluster.kubernetes.io/source-cluster": "West""#;
+        let Object::Keep(Fact::ImportedSlice(ImportedSliceFact { slice: fact, cluster }), None) =
+            slice(Kind::ImportedSlice, both)
+        else {
+            panic!("it is well-formed");
+        };
+        assert_eq!((&*fact.service, cluster.map(|cluster| cluster.to_string())), ("db", Some("west".into())));
+        let Object::Keep(Fact::Slice(SliceFact { service, .. }), None) = slice(Kind::EndpointSlice, both) else {
+            panic!("it is a slice of a Service as well");
+        };
+        assert_eq!(&*service, "derived-1");
+        assert!(matches!(slice(Kind::ImportedSlice, r#""kubernetes.io/service-name": "db""#), Object::Drop(_)));
+    }
+}
