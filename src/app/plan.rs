@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::interfaces;
 use crate::corefile::{Corefile, Error, Key, Scheme};
+use crate::plugins::blocks;
 use crate::plugins::settings::{Reload, Settings, Timeouts};
 use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
 use crate::serve::{self, Limits};
@@ -56,7 +57,7 @@ impl Plan {
         let hostname = hostname();
         let now = Instant::now();
         let mut host = Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, kept, now };
-        let blocks: Vec<Arc<Block>> = setup::blocks(corefile, &mut host)?.into_iter().map(Arc::new).collect();
+        let blocks: Vec<Arc<Block>> = blocks::set_up(corefile, &mut host)?.into_iter().map(Arc::new).collect();
         let mut servers = BTreeMap::<Listener, Server>::new();
         for block in &blocks {
             for key in &block.keys {

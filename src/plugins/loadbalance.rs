@@ -67,7 +67,7 @@ enum Policy {
 type Weights = HashMap<Name, HashMap<IpAddr, u8>>;
 
 impl Loadbalance {
-    fn order(&self, records: &mut Vec<Record>) {
+    fn order(&self, records: &mut [Record]) {
         if records.len() < 2 {
             return;
         }

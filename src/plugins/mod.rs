@@ -1,9 +1,10 @@
 //! What one directive does to one query; one file for each directive, named as in the Corefile.
 //!
-//! [`chain`] carries a query from plugin to plugin, [`setup`] turns a server block into its chain, in CoreDNS's fixed order,
-//! and [`settings`] is what the rest of the server reads of a block. Files not named after a directive serve several:
+//! [`chain`] carries a query from plugin to plugin, [`blocks`] turns a server block into its chain, in CoreDNS's fixed order,
+//! [`setup`] is what a directive sees meanwhile, and [`settings`] is what the rest of the server reads of a block. Files not named after a directive serve several:
 //! `names`, `words`, `record`, `metrics`, `directives`, `filter`, `gotext`, `goregex`.
 
+pub mod blocks;
 pub mod chain;
 pub mod kubernetes;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! From a server block to its chain, in CoreDNS's fixed order, and to the settings that the rest of the server reads.
+//! What a server block becomes, and what the setup of a directive sees.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::chain::{Next, Plugin};
+use super::kubernetes;
 use super::settings::Settings;
-use super::{directives, kubernetes};
-use crate::corefile::{Corefile, Directive, Error, Key, Scheme, ServerBlock, Token};
+use crate::corefile::{Directive, Error, Key, Scheme, Token};
 use crate::wire::Name;
 use crate::zone::{Reader, View};
 
@@ -158,42 +158,6 @@ pub(crate) fn last<T>(lines: &[&Directive], mut read: impl FnMut(&Directive) -> 
     read(last)
 }
 
-//----------- Blocks ---------------------------------------------------------
-
-/// Sets all server blocks of a Corefile up.
-///
-/// # Errors
-/// At the first fault, with its place.
-pub fn blocks(corefile: &Corefile, host: &mut Host<'_>) -> Result<Vec<Block>, Error> {
-    let mut blocks: Vec<Block> = Vec::new();
-    for source in &corefile.blocks {
-        let made = block(source, host)?;
-        for (index, key) in made.keys.iter().enumerate() {
-            let others = blocks.iter().flat_map(|other| other.keys.iter().map(move |key| (key, &other.settings)));
-            let own = made.keys.iter().take(index).map(|key| (key, &made.settings));
-            for (other, settings) in others.chain(own) {
-                let same = other.zone == key.zone
-                    && other.scheme == key.scheme
-                    && port(other, host.default_port) == port(key, host.default_port);
-                if same
-                    && made.settings.view.is_none()
-                    && settings.view.is_none()
-                    && made.settings.shares_address(settings)
-                {
-                    return Err(key.token.error(format!(
-                        "the zone {} is already served at port {} by {}; give one of the two another port or `bind` address",
-                        key.zone,
-                        port(key, host.default_port),
-                        other.token.position
-                    )));
-                }
-            }
-        }
-        blocks.push(made);
-    }
-    Ok(blocks)
-}
-
 /// The port of a key.
 pub fn port(key: &Key, default: u16) -> u16 {
     key.port.unwrap_or(match key.scheme {
@@ -203,30 +167,7 @@ pub fn port(key: &Key, default: u16) -> u16 {
     })
 }
 
-/// Sets one server block up.
-///
-/// # Errors
-/// At the first fault, with its place.
-pub fn block(source: &ServerBlock, host: &mut Host<'_>) -> Result<Block, Error> {
-    for directive in &source.directives {
-        directives::check_name(&directive.name)?;
-    }
-    let mut zones = Vec::new();
-    for key in &source.keys {
-        zones.push(key.zone.parse().map_err(|error| key.token.error(format!("`{}` is no zone: {error}", key.zone)))?);
-    }
-    let mut context = Context { zones: &zones, keys: &source.keys, host, settings: Settings::default() };
-    let mut chain = Vec::new();
-    for (name, setup) in directives::TABLE {
-        let lines: Vec<&Directive> = source.directives.iter().filter(|line| line.name.text == *name).collect();
-        if !lines.is_empty() {
-            context.settings.enabled.push(name);
-            chain.extend(setup(&lines, &mut context)?);
-        }
-    }
-    let settings = context.settings;
-    Ok(Block { keys: source.keys.clone(), chain, settings })
-}
+//----------- Task -----------------------------------------------------------
 
 /// Something that a directive does from time to time, as long as its block serves.
 #[derive(Clone)]
@@ -245,28 +186,7 @@ impl fmt::Debug for Task {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault};
     use super::*;
-
-    #[test]
-    fn the_chain_has_a_fixed_order() {
-        let block = block("whoami\nerrors\nlog\nminimal").unwrap();
-        let names: Vec<&str> = block.chain.iter().map(|plugin| plugin.name()).collect();
-        assert_eq!(names, ["errors", "log", "minimal", "whoami"]);
-    }
-
-    #[test]
-    fn unknown_directives_are_refused_with_the_known_ones() {
-        let said = fault("errors\nkuberneets cluster.local");
-        assert!(said.starts_with("Corefile:3:1: unknown directive `kuberneets`"), "{said}");
-        assert!(said.contains("kubernetes"), "{said}");
-        assert!(fault("etcd example").contains("not supported"), "etcd");
-    }
-
-    #[test]
-    fn most_directives_count_once_per_server_block() {
-        assert!(fault("nsid one\nnsid two").starts_with("Corefile:3:1: nsid can be used only once per server block"));
-    }
 
     #[test]
     fn what_is_kept_is_found_again_until_swept() {

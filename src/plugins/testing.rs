@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Reply, Resolve, Transport};
 use super::setup::{Block, Host, Kept, Mirrors};
-use super::{kubernetes, names, record, setup};
+use super::{blocks, kubernetes, names, record};
 use crate::corefile::{Error, Position, Token};
 use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode};
 use crate::wire::{Failure, Name};
@@ -201,7 +201,7 @@ pub(crate) fn block_with(text: &str, mirrors: &mut dyn Mirrors) -> Result<Block,
         kept: &kept,
         now: Instant::now(),
     };
-    setup::block(file.blocks.first().unwrap(), &mut host)
+    blocks::block(file.blocks.first().unwrap(), &mut host)
 }
 
 /// The error that a block must give.
