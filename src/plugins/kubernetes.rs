@@ -326,10 +326,13 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 /// The addresses by which this server is a name server of the zone: those of `bind`, or those of the machine.
 fn local_addresses(context: &Context<'_, '_>) -> Vec<IpAddr> {
-    let bound = &context.settings.bind;
+    let bound: Vec<IpAddr> =
+        context.settings.bind.iter().copied().filter(|address| !address.is_unspecified()).collect();
     let own = context.host.interfaces.iter().map(|(_, address)| *address);
     let all: Vec<IpAddr> = if bound.is_empty() { own.collect() } else { bound.clone() };
-    all.into_iter().filter(|address| !address.is_loopback() && !address.is_unspecified()).collect()
+    let others: Vec<IpAddr> = all.into_iter().filter(|address| !address.is_loopback()).collect();
+    // Bound to a loopback address and to nothing else, the server has that one to tell.
+    if others.is_empty() { bound } else { others }
 }
 
 /// Whether a zone lies below one of the reverse trees.

@@ -89,6 +89,18 @@ fn a_transfer_of_a_multicluster_zone_has_its_imports() {
 }
 
 #[test]
+fn name_servers_are_the_bound_addresses_or_those_of_the_machine() {
+    let local = |bind: &str| {
+        let view = block(&format!("{bind}\nkubernetes cluster.local")).unwrap().view().unwrap();
+        view.local.iter().map(IpAddr::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(local(""), ["10.244.0.5"]);
+    assert_eq!(local("bind 0.0.0.0"), ["10.244.0.5"]);
+    assert_eq!(local("bind 10.96.0.10 127.0.0.1"), ["10.96.0.10"]);
+    assert_eq!(local("bind 127.0.0.1"), ["127.0.0.1"]);
+}
+
+#[test]
 fn networks_alone_are_refused_and_a_zone_may_stand_twice() {
     assert!(fault("kubernetes 10.0.0.0/8 fd00::/8").starts_with("Corefile:2:1:"));
     assert!(block("kubernetes cluster.local  cluster.local in-addr.arpa ip6.arpa").is_ok());
