@@ -32,6 +32,21 @@ const KUBIA: &str = "kubia.default.svc.cluster.local";
 /// How far behind the API server an answer may be: far below a second, though the machine may be busy.
 const LAG: Duration = Duration::from_millis(500);
 
+/// The cache is there to show that the cluster's names never pass through it.
+const COREFILE: &str = "
+.:PORT {
+    bind 127.0.0.1
+    errors
+    ready READY
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        kubeconfig KUBECONFIG
+        ttl 30
+    }
+    cache 30
+    loadbalance
+}
+";
+
 const SERVICE: &str = "
 apiVersion: v1
 kind: Service
@@ -72,7 +87,8 @@ fn peers_of_a_stateful_set_are_seen_as_they_come_and_go() {
         plane.apply_file(&deploy.join(file));
     }
     // No more rights than the manifests grant.
-    let server = Server::start(&plane.kubeconfig_with("kube-system", "coredns"));
+    let corefile = COREFILE.replace("KUBECONFIG", plane.kubeconfig_with("kube-system", "coredns").to_str().unwrap());
+    let server = Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &corefile);
     let mut test = Scenario { dns: Client::new(server.addr()), plane: &plane, server: server.addr() };
 
     test.comes_up_in_order();

@@ -1,68 +1,63 @@
-//! The server under test: the mirror and the zone, behind one UDP socket.
+//! A DNS server as a process of its own: the built binary, or another one to compare it with.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use rollcall::cluster::{Connection, Mirror, Options, Settings};
-use rollcall::wire::{Name, Parsed, parse};
-use rollcall::zone::{Answered, Fallthrough, Pods, View, answer};
+/// Longer than a start takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Answers from a mirror of one cluster until it is dropped.
+/// Answers until it is dropped.
 pub(crate) struct Server {
+    child: Child,
     addr: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    _dir: tempfile::TempDir,
 }
 
 impl Server {
-    /// Starts it, and waits until the mirror is complete.
-    pub(crate) fn start(kubeconfig: &Path) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let addr = socket.local_addr().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let connection = Connection::Kubeconfig { file: kubeconfig.to_owned(), context: None };
-        let options = Options { connection, ..Options::default() };
-        let mirror = Mirror::start(&options, Settings::default(), runtime.handle()).unwrap();
-        let synced = mirror.synced();
-        runtime
-            .block_on(async { tokio::time::timeout(Duration::from_secs(30), synced).await })
-            .expect("the mirror syncs");
-        let zone = |labels: &[&str]| Name::from_labels(labels.iter().map(|label| label.as_bytes())).unwrap();
-        let view = View {
-            reader: mirror.reader(),
-            zones: vec![zone(&["cluster", "local"]), zone(&["in-addr", "arpa"])],
-            multicluster: Vec::new(),
-            ttl: 30,
-            pods: Pods::Disabled,
-            namespaces: None,
-            ignore_empty: false,
-            zonal: false,
-            fallthrough: Fallthrough::None,
-            local: Vec::new(),
-        };
-        let thread = std::thread::spawn(move || {
-            let seeds = RandomState::new();
-            let (mut query, mut reply) = ([0; 4096], [0; 4096]);
-            while !stopped.load(Ordering::Relaxed) {
-                let Ok((len, from)) = socket.recv_from(&mut query) else { continue };
-                let Parsed::Query(question) = parse(&query[..len]) else { continue };
-                let seed = seeds.hash_one(question.id);
-                if let Answered::Reply { len, .. } = answer(&question, &view, 4096, true, seed, &mut reply) {
-                    let _ = socket.send_to(&reply[..len], from);
-                }
+    /// Starts a program with a Corefile, in which `PORT` and `READY` stand for the port of DNS and the address of the
+    /// `ready` page; waits until it says that it is ready, and until its socket is there.
+    pub(crate) fn start(program: &Path, corefile: &str) -> Self {
+        let mut why = String::new();
+        // A port may be taken between the look and the start.
+        for _ in 0..3 {
+            match Self::try_start(program, corefile) {
+                Ok(server) => return server,
+                Err(said) => why = said,
             }
-            mirror.shutdown();
-            drop(runtime);
-        });
-        Self { addr, stop, thread: Some(thread) }
+        }
+        panic!("{} does not start: {why}", program.display());
+    }
+
+    fn try_start(program: &Path, corefile: &str) -> Result<Self, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let (port, ready) = (free_port(), SocketAddr::from(([127, 0, 0, 1], free_port())));
+        let text = corefile.replace("PORT", &port.to_string()).replace("READY", &ready.to_string());
+        let (file, log) = (dir.path().join("Corefile"), dir.path().join("log"));
+        std::fs::write(&file, text).unwrap();
+        let output = std::fs::File::create(&log).unwrap();
+        let child = Command::new(program)
+            .arg("-conf")
+            .arg(&file)
+            .env_remove("KUBERNETES_SERVICE_HOST")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let mut server = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], port)), _dir: dir };
+        let begun = Instant::now();
+        while !(is_ready(ready) && answers(server.addr)) {
+            let said = || std::fs::read_to_string(&log).unwrap_or_default();
+            if server.child.try_wait().unwrap().is_some() {
+                return Err(said());
+            }
+            assert!(begun.elapsed() < PATIENCE, "{} is not ready: {}", program.display(), said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -72,7 +67,43 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.take().map(std::thread::JoinHandle::join);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+/// A port of 127.0.0.1 that is free for UDP and TCP at this moment.
+fn free_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn is_ready(page: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(page)?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut head = [0; 12];
+        stream.read_exact(&mut head)?;
+        Ok(head.ends_with(b" 200"))
+    };
+    ask().unwrap_or(false)
+}
+
+/// Whether the server answers a question for the name servers of the root, with whatever.
+fn answers(addr: SocketAddr) -> bool {
+    const QUERY: &[u8] = &[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+    let ask = || -> std::io::Result<usize> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(addr)?;
+        socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+        socket.send(QUERY)?;
+        socket.recv(&mut [0; 512])
+    };
+    ask().is_ok()
 }
