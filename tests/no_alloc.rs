@@ -1,5 +1,7 @@
 //! An answer about the cluster allocates nothing, and an endpoint holds few bytes: counted by an allocator of our own.
 
+#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::IpAddr;
