@@ -102,7 +102,13 @@ fn fact(kind: Kind, at: usize, name: &str) -> Option<Fact> {
                 let address = std::net::Ipv4Addr::from_bits(0x0a60_0000 + at as u32);
                 ServiceSpec::ClusterIp { addresses: vec![address.into()], ports: vec![port()] }
             };
-            Some(Fact::Service(ServiceFact { key: key(format!("app{at}")), version: 1, selector: true, spec }))
+            Some(Fact::Service(ServiceFact {
+                key: key(format!("app{at}")),
+                version: 1,
+                selector: true,
+                spec,
+                external: None,
+            }))
         }
         _ if at < SERVICES => {
             let endpoints = (0..ENDPOINTS).map(|i| {

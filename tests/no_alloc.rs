@@ -100,6 +100,7 @@ fn zone() -> (Publisher, View) {
             .collect(),
         namespaces: vec![(label("a-namespace-with-a-long-name"), true)],
         pods: vec![(label("a-namespace-with-a-long-name"), address(7), true)],
+        ..Changes::default()
     });
     publisher.set_synced();
     let view = View {

@@ -124,10 +124,13 @@ impl Directive {
     /// Makes sure that there is no block.
     ///
     /// # Errors
-    /// At the directive.
+    /// At the first line of the block; at the directive when the block is empty.
     pub fn no_body(&self) -> Result<(), Error> {
-        match self.body {
-            Some(_) => Err(self.name.error(format!("{} takes no block", self.name.text))),
+        match self.body.as_deref() {
+            Some([first, ..]) => {
+                Err(first.name.error(format!("{} takes no block, got one with `{}`", self.name.text, first.name.text)))
+            }
+            Some([]) => Err(self.name.error(format!("{} takes no block", self.name.text))),
             None => Ok(()),
         }
     }

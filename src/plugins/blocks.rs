@@ -61,6 +61,10 @@ pub(super) fn block(source: &ServerBlock, host: &mut Host<'_>) -> Result<Block, 
         }
     }
     let settings = context.settings;
+    let line = |name: &str| source.directives.iter().find(|line| line.name.text == name);
+    if let (Some(external), None) = (line("k8s_external"), line("kubernetes")) {
+        return Err(external.name.error("k8s_external needs kubernetes in the same server block"));
+    }
     Ok(Block { keys: source.keys.clone(), chain, settings })
 }
 

@@ -121,6 +121,7 @@ mod tests {
         assert_eq!(ask("authors.bind.", DNSClass::CH).answers.len(), 2);
         assert_eq!(ask("a.example.", DNSClass::CH).metadata.response_code, ResponseCode::Refused);
         assert!(ask("version.bind.", DNSClass::IN).answers.is_empty());
-        assert!(fault("chaos 1.0 {\nauthors me\n}").contains("takes no block"));
+        assert!(fault("chaos 1.0 {\nauthors me\n}").starts_with("Corefile:3:1: chaos takes no block"));
+        assert!(fault("chaos 1.0 {\n}").starts_with("Corefile:2:1: chaos takes no block"));
     }
 }

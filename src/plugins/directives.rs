@@ -3,8 +3,8 @@
 use super::setup::Setup;
 use super::{
     acl, any, autopath, bind, bufsize, cache, chaos, debug, dns64, erratic, errors, file, forward, header, health,
-    hosts, kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, pprof, prometheus, ready,
-    reload, rewrite, template, timeouts, tls, transfer, view, whoami,
+    hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, pprof,
+    prometheus, ready, reload, rewrite, template, timeouts, tls, transfer, view, whoami,
 };
 use crate::corefile::{Error, Token};
 
@@ -39,6 +39,7 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("template", template::setup),
     ("transfer", transfer::setup),
     ("hosts", hosts::setup),
+    ("k8s_external", k8s_external::setup),
     ("kubernetes", kubernetes::setup),
     ("file", file::setup),
     ("loop", loop_::setup),
@@ -49,9 +50,8 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
 ];
 
 /// Directives of CoreDNS's own build that are not supported.
-const OTHERS: [&str; 32] = [
+const OTHERS: [&str; 31] = [
     "root",
-    "k8s_external",
     "geoip",
     "proxyproto",
     "siit",

@@ -123,9 +123,7 @@ impl Plugin for Forward {
                 Ok(answered) => answered,
                 Err(error) => return Outcome::Failed("forward", error.to_failure()),
             };
-            if !query.metadata.is_empty() {
-                query.metadata.insert("forward/upstream".into(), answered.upstream.to_string());
-            }
+            query.metadata.insert("forward/upstream".into(), answered.upstream.to_string());
             let another = next.plugins().first().is_some_and(|plugin| plugin.name() == "forward");
             if another && self.goes_on(&answered.octets) {
                 return Outcome::Next;

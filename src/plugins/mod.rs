@@ -30,6 +30,7 @@ mod gotext;
 mod header;
 mod health;
 mod hosts;
+mod k8s_external;
 mod loadbalance;
 mod local;
 mod log;

@@ -5,6 +5,7 @@
 mod answer;
 mod buckets;
 mod endpoints;
+mod external;
 mod import;
 mod lookup;
 mod peers;
@@ -20,6 +21,7 @@ mod view;
 
 pub use answer::{Answered, answer};
 pub use endpoints::{Change, Endpoints, State};
+pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind, ImportedEndpoint};
 pub use publish::{Changes, Publisher, Reader, pair};
 pub use service::{Pointer, Port, Protocol, Service, ServiceKind, ServiceName};

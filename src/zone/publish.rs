@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::shards::{Entry, Shards};
-use super::{Import, Pointer, Service, ServiceName};
+use super::{External, Import, Pointer, Service, ServiceName};
 use crate::wire::Label;
 
 /// Makes an empty zone that is not yet synced: its one writer and its first reader.
@@ -20,6 +20,7 @@ pub fn pair() -> (Publisher, Reader) {
         pointers_v6: Shards::new(),
         namespaces: Shards::new(),
         pods: Shards::new(),
+        external: Shards::new(),
         serial: AtomicU32::new(0),
         synced: AtomicBool::new(false),
     }));
@@ -49,13 +50,16 @@ pub struct Changes {
     pub namespaces: Vec<(Label, bool)>,
     /// Addresses of pods, by namespace, with `pods verified`: there from now on (`true`), or no longer.
     pub pods: Vec<(Label, IpAddr, bool)>,
+    /// Services that are reached from outside from now on, or no longer.
+    pub external: Vec<(ServiceName, Option<Arc<External>>)>,
 }
 
 impl Changes {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        let Self { services, imports, pointers, namespaces, pods } = self;
-        services.is_empty() && imports.is_empty() && pointers.is_empty() && namespaces.is_empty() && pods.is_empty()
+        let Self { services, imports, pointers, namespaces, pods, external } = self;
+        let no_services = services.is_empty() && imports.is_empty() && external.is_empty();
+        no_services && pointers.is_empty() && namespaces.is_empty() && pods.is_empty()
     }
 }
 
@@ -67,6 +71,7 @@ struct Maps {
     pointers_v6: Shards<Pointed<Ipv6Addr>>,
     namespaces: Shards<Label>,
     pods: Shards<(Label, IpAddr)>,
+    external: Shards<Arc<External>>,
     serial: AtomicU32,
     synced: AtomicBool,
 }
@@ -88,6 +93,7 @@ impl Publisher {
         maps.namespaces.update(changes.namespaces, |(name, _)| name.as_bytes(), |(name, there)| there.then_some(name));
         maps.services.update(changes.services, |(name, _)| name.as_wire(), |(_, service)| service);
         maps.imports.update(changes.imports, |(name, _)| name.as_wire(), |(_, import)| import);
+        maps.external.update(changes.external, |(name, _)| name.as_wire(), |(_, external)| external);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (address, pointer) in changes.pointers {
             match address {
@@ -149,6 +155,16 @@ impl Reader {
     /// Whether a pod of a namespace has an address; known with `pods verified` only.
     pub fn has_pod(&self, namespace: &[u8], address: IpAddr) -> bool {
         self.0.pods.with((namespace, address), |found| found.is_some())
+    }
+
+    /// How a Service is reached from outside, if it is.
+    pub fn external(&self, name: &ServiceName) -> Option<Arc<External>> {
+        self.0.external.with(name.as_wire(), |external| external.cloned())
+    }
+
+    /// All Services that are reached from outside, in no order.
+    pub fn externals(&self) -> Vec<Arc<External>> {
+        self.0.external.entries()
     }
 
     /// All Services, in no order: for zone transfers and tests.

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::wire::{Label, Name};
-use crate::zone::Port;
+use crate::zone::{ExternalHost, Port};
 
 pub use decoded::{BadObject, DecodeError, Event, Frame, Object, Page, Status};
 
@@ -147,6 +147,17 @@ pub struct ServiceFact {
     pub selector: bool,
     /// What its name stands for.
     pub spec: ServiceSpec,
+    /// How it is reached from outside the cluster; `None` when it is not.
+    pub external: Option<Box<ExternalFact>>,
+}
+
+/// How a Service is reached from outside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalFact {
+    /// `spec.externalIPs`, then `status.loadBalancer.ingress`.
+    pub hosts: Vec<ExternalHost>,
+    /// The Service's ports.
+    pub ports: Vec<Port>,
 }
 
 /// What the name of a Service stands for.

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::port::{RawPort, ports};
 use super::raw::{Flaws, Meta, Text, dns_label};
-use super::{Fact, Kind, Object, ServiceFact, ServiceSpec};
+use super::{ExternalFact, Fact, Kind, Object, ServiceFact, ServiceSpec};
 use crate::wire::Name;
+use crate::zone::ExternalHost;
 
 /// A Service as both encodings have it.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -14,6 +15,30 @@ pub(super) struct RawService<'a> {
     #[serde(borrow)]
     pub(super) metadata: Meta<'a>,
     pub(super) spec: Option<RawSpec<'a>>,
+    pub(super) status: Option<RawStatus<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawStatus<'a> {
+    #[serde(borrow)]
+    pub(super) load_balancer: Option<RawLoadBalancer<'a>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct RawLoadBalancer<'a> {
+    #[serde(borrow)]
+    pub(super) ingress: Option<Vec<RawIngress<'a>>>,
+}
+
+/// One way in; the address counts before the name.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct RawIngress<'a> {
+    #[serde(borrow)]
+    pub(super) ip: Text<'a>,
+    pub(super) hostname: Text<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -28,6 +53,8 @@ pub(super) struct RawSpec<'a> {
     #[serde(rename = "type")]
     pub(super) kind: Text<'a>,
     pub(super) external_name: Text<'a>,
+    #[serde(rename = "externalIPs")]
+    pub(super) external_ips: Option<Vec<Text<'a>>>,
     pub(super) selector: Option<Selector>,
 }
 
@@ -73,8 +100,29 @@ pub(super) fn object(raw: &RawService<'_>) -> Object {
         version: meta.version(),
         selector: spec.selector.as_ref().is_some_and(|selector| selector.0),
         spec: service_spec(spec, &mut flaws),
+        external: external(spec, raw.status.as_ref(), &mut flaws),
     };
     Object::Keep(Fact::Service(fact), flaws.into_bad(Kind::Service, meta))
+}
+
+fn external(spec: &RawSpec<'_>, status: Option<&RawStatus<'_>>, flaws: &mut Flaws) -> Option<Box<ExternalFact>> {
+    let mut hosts: Vec<ExternalHost> = Vec::new();
+    let balancer = status.and_then(|status| status.load_balancer.as_ref()).and_then(|it| it.ingress.as_ref());
+    let ingress = balancer.into_iter().flatten().map(|way| if way.ip.is_empty() { &way.hostname } else { &way.ip });
+    for text in spec.external_ips.iter().flatten().chain(ingress).filter(|text| !text.is_empty()) {
+        let host = text.parse().map(ExternalHost::Address).ok();
+        match host.or_else(|| host_name(text).map(ExternalHost::Name)) {
+            Some(host) if hosts.contains(&host) => {}
+            Some(host) => hosts.push(host),
+            None => flaws.note("an external address is neither an address nor a host name", text),
+        }
+    }
+    if hosts.is_empty() {
+        return None;
+    }
+    // What is wrong with the ports has been noted with those of the Service itself.
+    let ports = ports(spec.ports.iter().flatten(), &mut Flaws::default());
+    Some(Box::new(ExternalFact { hosts, ports }))
 }
 
 fn service_spec(spec: &RawSpec<'_>, flaws: &mut Flaws) -> ServiceSpec {

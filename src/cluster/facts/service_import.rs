@@ -51,7 +51,7 @@ pub(super) fn object(raw: &RawServiceImport<'_>) -> Object {
         }
         ServiceSpec::ClusterIp { addresses, ports }
     };
-    let fact = ServiceFact { key: meta.key(), version: meta.version(), selector: false, spec };
+    let fact = ServiceFact { key: meta.key(), version: meta.version(), selector: false, spec, external: None };
     Object::Keep(Fact::Import(fact), flaws.into_bad(Kind::ServiceImport, meta))
 }
 

@@ -216,6 +216,27 @@ fn services_of_each_type_have_the_same_facts_in_both_encodings() {
 }
 
 #[test]
+fn outside_addresses_have_the_same_facts_in_both_encodings() {
+    let json = json!({"metadata": {"name": "web", "namespace": "default"},
+        "spec": {"clusterIP": "10.96.0.1", "externalIPs": ["192.0.2.1", "not one"], "ports": [{"port": 80}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "2001:db8::1", "ipMode": "VIP"}, {"hostname": "lb.example.net"}, {"ip": "192.0.2.1"}]}}});
+    let ingress = |way: Message| message().message(1, &way);
+    let status = message()
+        .message(1, &ingress(message().text(1, "2001:db8::1").text(3, "VIP")))
+        .message(1, &ingress(message().text(2, "lb.example.net")).message(1, &message().text(1, "192.0.2.1")));
+    let spec = message().text(3, "10.96.0.1").text(5, "192.0.2.1").text(5, "not one").message(1, &message().int(3, 80));
+    let protobuf = message().message(1, &meta("default", "web", "")).message(2, &spec).message(3, &status);
+    let page = both(Kind::Service, &json, &protobuf);
+    let [Fact::Service(fact)] = page.facts.as_slice() else { panic!("not one Service: {:?}", page.facts) };
+    let external = fact.external.as_ref().unwrap();
+    let address = |text: &str| ExternalHost::Address(text.parse().unwrap());
+    let name = ExternalHost::Name("lb.example.net".parse().unwrap());
+    assert_eq!(external.hosts, [address("192.0.2.1"), address("2001:db8::1"), name]);
+    assert_eq!(external.ports, [port("", Tcp, 80)]);
+    assert_eq!(page.bad.len(), 1, "what is no address is reported");
+}
+
+#[test]
 fn an_external_name_is_kept_only_when_it_is_a_host_name() {
     for (text, name) in [
         ("db.example.org", Some("db.example.org")),

@@ -33,7 +33,7 @@ use hashbrown::HashTable;
 use super::facts::{Fact, ImportedSliceFact, Kind, ObjectKey, ServiceFact, SliceFact};
 use super::status::{self, ProgrammedKind};
 use crate::wire::Label;
-use crate::zone::{Change, Changes, Endpoints, Publisher, Reader, Service, ServiceKind, ServiceName};
+use crate::zone::{Change, Changes, Endpoints, External, Publisher, Reader, Service, ServiceKind, ServiceName};
 use imports::Imports;
 use pods::{Namespaces, Pods};
 use pointers::Pointers;
@@ -354,7 +354,10 @@ impl Index {
             }
         }
         let spec = Spec::new(fact.spec, &mut self.ports);
-        let object = Object { version: fact.version, arrived, generation, selector: fact.selector, spec };
+        let external = fact
+            .external
+            .map(|fact| Arc::new(External { name: name.clone(), hosts: fact.hosts.into(), ports: fact.ports.into() }));
+        let object = Object { version: fact.version, arrived, generation, selector: fact.selector, spec, external };
         self.set_service(&name, Some(object), now);
     }
 
@@ -409,6 +412,11 @@ impl Index {
         let new = mirrored.object.as_ref();
         let objects = &mut self.lists[Kind::Service as usize].objects;
         *objects = *objects + usize::from(new.is_some()) - usize::from(old.is_some());
+        let outside = |object: Option<&Object>| object.and_then(|object| object.external.clone());
+        let external = outside(new);
+        if outside(old.as_ref()) != external {
+            self.batch.changes.external.push((name.clone(), external));
+        }
         let (old, new) = (old.as_ref().map(|object| &object.spec), new.map(|object| &object.spec));
         let touched = self.batch.services.entry(name.clone()).or_default();
         if old == new {

@@ -9,7 +9,7 @@ use super::ports::PortSets;
 use super::slice::Slice;
 use crate::cluster::facts::ServiceSpec;
 use crate::wire::{Label, Name};
-use crate::zone::{Port, Service, ServiceKind, State};
+use crate::zone::{External, Port, Service, ServiceKind, State};
 
 /// A Service with its slices; either may come first, and reverse pointers need the slices alone.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ pub(super) struct Object {
     pub(super) generation: u32,
     pub(super) selector: bool,
     pub(super) spec: Spec,
+    pub(super) external: Option<Arc<External>>,
 }
 
 /// What its name stands for.

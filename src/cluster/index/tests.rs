@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::cluster::facts::{EndpointFact, Family, NamespaceFact, PodFact, ServiceSpec};
-use crate::zone::{Pointer, Port, Protocol, State, pair};
+use crate::cluster::facts::{EndpointFact, ExternalFact, Family, NamespaceFact, PodFact, ServiceSpec};
+use crate::zone::{ExternalHost, Pointer, Port, Protocol, State, pair};
 
 /// An index with a hand-turned clock.
 pub(super) struct Bench {
@@ -118,7 +118,7 @@ pub(super) fn port(number: u16) -> Port {
 }
 
 fn service(name: &str, spec: ServiceSpec) -> ServiceFact {
-    ServiceFact { key: ObjectKey::new("default", name), version: 0, selector: true, spec }
+    ServiceFact { key: ObjectKey::new("default", name), version: 0, selector: true, spec, external: None }
 }
 
 pub(super) fn headless(name: &str) -> ServiceFact {
@@ -304,6 +304,25 @@ fn a_service_changes_its_type_with_its_slices_in_place() {
     }
     assert!(bench.apply(external("kubia", "")));
     assert_eq!(bench.endpoints("kubia"), ["NXDOMAIN"]);
+}
+
+#[test]
+fn outside_addresses_are_published_and_go_with_the_service() {
+    let mut bench = Bench::new();
+    let name = service_name("web", "default").unwrap();
+    let hosts = vec![ExternalHost::Address("192.0.2.1".parse().unwrap())];
+    let reached = ServiceFact {
+        external: Some(Box::new(ExternalFact { hosts: hosts.clone(), ports: vec![port(80)] })),
+        ..cluster_ip("web", &["10.96.0.1"])
+    };
+    assert!(bench.apply(cluster_ip("web", &["10.96.0.1"])));
+    assert!(bench.apply(reached.clone()));
+    assert_eq!(*bench.reader.external(&name).unwrap().hosts, *hosts);
+    assert!(!bench.apply(reached.clone()), "nothing has changed");
+    assert!(bench.apply(cluster_ip("web", &["10.96.0.1"])));
+    assert!(bench.reader.external(&name).is_none());
+    assert!(bench.apply(reached) && bench.delete(Kind::Service, "default/web"));
+    assert!(bench.reader.externals().is_empty());
 }
 
 #[test]

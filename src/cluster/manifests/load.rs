@@ -11,7 +11,7 @@ use super::objects::{Meta, Objects, ServiceObject, ServiceType, SliceObject};
 use super::summary::Summary;
 use super::tree::Node;
 use super::{slices, workloads};
-use crate::cluster::facts::{Fact, NamespaceFact, PodFact, ServiceFact, ServiceSpec, SliceFact};
+use crate::cluster::facts::{ExternalFact, Fact, NamespaceFact, PodFact, ServiceFact, ServiceSpec, SliceFact};
 
 /// Namespaces that are there in every cluster.
 const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -263,7 +263,10 @@ fn service_fact(service: &ServiceObject, version: u64) -> ServiceFact {
         ServiceType::Headless => ServiceSpec::Headless { ports },
         ServiceType::ExternalName(name) => ServiceSpec::ExternalName(name.clone()),
     };
-    ServiceFact { key: service.meta.key.clone(), version, selector: !service.selector.is_empty(), spec }
+    let hosts = service.external.clone();
+    let ports = service.ports.iter().map(|own| own.port.clone()).collect();
+    let external = (!hosts.is_empty()).then(|| Box::new(ExternalFact { hosts, ports }));
+    ServiceFact { key: service.meta.key.clone(), version, selector: !service.selector.is_empty(), spec, external }
 }
 
 fn slice_fact(slice: &SliceObject, version: u64) -> SliceFact {

@@ -7,7 +7,7 @@ use super::error::{Error, Place, Remark};
 use super::tree::Field;
 use crate::cluster::facts::{EndpointFact, Family, ObjectKey};
 use crate::wire::{Label, Name};
-use crate::zone::{Port, Protocol};
+use crate::zone::{ExternalHost, Port, Protocol};
 
 /// The annotation on a StatefulSet or Deployment that names its pods that are not ready, separated by commas.
 pub const NOT_READY: &str = "rollcall.dev/not-ready";
@@ -44,6 +44,8 @@ pub(super) struct ServiceObject {
     /// The families of its addresses, where said: IPv6 is `true`.
     pub(super) families: Vec<bool>,
     pub(super) publish_not_ready: bool,
+    /// `spec.externalIPs` and `status.loadBalancer.ingress`.
+    pub(super) external: Vec<ExternalHost>,
 }
 
 /// What the name of a Service stands for.
@@ -233,7 +235,26 @@ fn service(object: &Field<'_>) -> Result<ServiceObject, Error> {
     }
     let families = spec.get("ipFamilies")?.items()?.iter().map(family).collect::<Result<_, _>>()?;
     let publish_not_ready = spec.get("publishNotReadyAddresses")?.boolean()?.unwrap_or(false);
-    Ok(ServiceObject { meta, kind, ports, selector: spec.get("selector")?.texts()?, families, publish_not_ready })
+    let selector = spec.get("selector")?.texts()?;
+    let external = external(object, &spec)?;
+    Ok(ServiceObject { meta, kind, ports, selector, families, publish_not_ready, external })
+}
+
+/// By which addresses and names a Service is reached from outside.
+fn external(object: &Field<'_>, spec: &Field<'_>) -> Result<Vec<ExternalHost>, Error> {
+    let mut hosts = Vec::new();
+    for field in spec.get("externalIPs")?.items()? {
+        hosts.extend(field.address()?.map(ExternalHost::Address));
+    }
+    for way in object.get("status")?.get("loadBalancer")?.get("ingress")?.items()? {
+        let name = way.get("hostname")?;
+        hosts.extend(match way.get("ip")?.address()? {
+            Some(address) => Some(ExternalHost::Address(address)),
+            None if name.text()?.is_some() => Some(ExternalHost::Name(host_name(&name)?)),
+            None => None,
+        });
+    }
+    Ok(hosts)
 }
 
 fn family(field: &Field<'_>) -> Result<bool, Error> {

@@ -40,6 +40,7 @@ fn what_is_published_is_found_until_it_is_gone() {
             name("kubia"),
             Some(Arc::new(Import::new(name("kubia"), crate::zone::ImportKind::Headless, Vec::new()))),
         )],
+        ..Changes::default()
     });
     assert_eq!(reader.service(&name("kubia")).unwrap().name, name("kubia"));
     assert_eq!((reader.services().len(), reader.imports().len()), (1, 1));
@@ -54,6 +55,7 @@ fn what_is_published_is_found_until_it_is_gone() {
         namespaces: vec![(label("default"), false)],
         pods: vec![(label("default"), address, false)],
         imports: vec![(name("kubia"), None)],
+        ..Changes::default()
     });
     assert!(reader.service(&name("kubia")).is_none() && reader.services().is_empty() && reader.imports().is_empty());
     assert_eq!((reader.pointer(address), reader.pointer(v6)), (None, None));

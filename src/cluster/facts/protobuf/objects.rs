@@ -86,6 +86,7 @@ fn service(message: &[u8]) -> Result<Object, Malformed> {
         match field? {
             (1, value) => read_meta(value.bytes()?, &mut raw.metadata)?,
             (2, value) => read_spec(value.bytes()?, raw.spec.get_or_insert_default())?,
+            (3, value) => read_balancer(value.bytes()?, raw.status.get_or_insert_default())?,
             _ => {}
         }
     }
@@ -99,9 +100,30 @@ fn read_spec<'a>(message: &'a [u8], spec: &mut RawSpec<'a>) -> Result<(), Malfor
             (2, _) => spec.selector = Some(Selector(true)),
             (3, value) => spec.cluster_ip = value.text()?.into(),
             (4, value) => spec.kind = value.text()?.into(),
+            (5, value) => spec.external_ips.get_or_insert_default().push(value.text()?.into()),
             (10, value) => spec.external_name = value.text()?.into(),
             (18, value) => spec.cluster_ips.get_or_insert_default().push(value.text()?.into()),
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// ServiceStatus, its LoadBalancerStatus and the list in that are field 1 each; LoadBalancerIngress has ip 1, hostname 2.
+fn read_balancer<'a>(message: &'a [u8], status: &mut service::RawStatus<'a>) -> Result<(), Malformed> {
+    let nested =
+        |message: &'a [u8]| Fields::new(message).filter(|field| !matches!(field, Ok((number, _)) if *number != 1));
+    for balancer in nested(message) {
+        for ingress in nested(balancer?.1.bytes()?) {
+            let mut way = service::RawIngress::default();
+            for field in Fields::new(ingress?.1.bytes()?) {
+                match field? {
+                    (1, value) => way.ip = value.text()?.into(),
+                    (2, value) => way.hostname = value.text()?.into(),
+                    _ => {}
+                }
+            }
+            status.load_balancer.get_or_insert_default().ingress.get_or_insert_default().push(way);
         }
     }
     Ok(())

@@ -1,0 +1,290 @@
+//! Name: `k8s_external`
+//!
+//! Description: answers in a zone of its own by which addresses Services are reached from outside the cluster:
+//! `SERVICE.NAMESPACE.ZONE` has the `externalIPs` and the load balancer's addresses.
+//!
+//! Syntax:
+//!
+//! ```text
+//! k8s_external [ZONES...] {
+//!     apex LABEL
+//!     ttl SECONDS
+//!     headless
+//!     fallthrough [ZONES...]
+//! }
+//! ```
+//!
+//! It needs `kubernetes` in the same server block. `apex` is the label below which the zone's name server stands (`dns`), `ttl`
+//! from 0 to 3600 (5). With `headless`, the endpoints of headless Services without external addresses are answered too, all
+//! of them and each by its name. Ports are asked for as `_PORT._PROTOCOL.SERVICE.NAMESPACE.ZONE`.
+//!
+//! Examples:
+//!
+//! ```corefile
+//! . {
+//!     kubernetes cluster.local
+//!     k8s_external example.org {
+//!         headless
+//!     }
+//! }
+//! ```
+//!
+//! Metrics: none.
+//!
+//! Ready: always; before the first complete list of the cluster, names that are not known get SERVFAIL.
+//!
+//! Differences: the serial is that of the cluster's zone. The CNAME of a load balancer that has a name carries the response code
+//! of its look-up. The zone is not given to `transfer`.
+
+mod lookup;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::kubernetes::{append, falls_through, is_transfer, read_fallthrough};
+use super::names::{self, Zones};
+use super::settings::Divert;
+use super::setup::{Context, last};
+use super::words;
+use crate::corefile::{Directive, Error};
+use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
+use crate::wire::{Failure, Label, Name};
+use crate::zone::{ExternalHost, Fallthrough, View};
+use lookup::{Found, look_up, look_up_address, servers};
+
+/// The plugin.
+pub(crate) struct K8sExternal {
+    zones: Zones,
+    apex: Label,
+    ttl: u32,
+    headless: bool,
+    fallthrough: Fallthrough,
+}
+
+impl Plugin for K8sExternal {
+    fn name(&self) -> &'static str {
+        "k8s_external"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let name = names::to_wire(&query.name());
+            let Some(zone) = self.zones.matching(&name) else { return Outcome::Next };
+            let Some(view) = next.plugins().iter().find_map(|plugin| plugin.view()) else { return Outcome::Next };
+            if query.qclass() != DNSClass::IN {
+                return Outcome::Next;
+            }
+            let mut message = query.reply_message();
+            message.metadata.authoritative = true;
+            if is_transfer(query.qtype()) {
+                message.metadata.authoritative = false;
+                message.metadata.response_code = ResponseCode::Refused;
+                return Outcome::Reply(Reply::from_message("k8s_external", message));
+            }
+            let found = match self.own(&view, zone, &name, query, &mut message) {
+                Some(found) => found,
+                None => self.cluster(&view, zone, &name, query, &mut message).await,
+            };
+            if !found {
+                if falls_through(&self.fallthrough, &name) {
+                    return Outcome::Next;
+                }
+                if !view.reader.is_synced() {
+                    let why = format!("plugin/k8s_external: {name} is not known before the first complete list");
+                    return Outcome::Failed("k8s_external", Failure::servfail(why));
+                }
+                message.metadata.response_code = ResponseCode::NXDomain;
+            }
+            if message.answers.is_empty() {
+                message.authorities.push(self.soa(&view, zone));
+            }
+            Outcome::Reply(Reply::from_message("k8s_external", message))
+        })
+    }
+
+    fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
+        // Zones below the cluster's take the chain by themselves.
+        let above = self.zones.0.iter().any(|zone| cluster_zones.iter().any(|own| own.is_within(zone)));
+        above.then(|| "its zones cover cluster names".to_owned())
+    }
+}
+
+impl K8sExternal {
+    fn record(&self, owner: MessageName, data: RData) -> Record {
+        Record::from_rdata(owner, self.ttl, data)
+    }
+
+    /// `ns1.APEX.ZONE`.
+    fn server(&self, zone: &Name, first: &[u8]) -> MessageName {
+        let labels = [first, self.apex.as_bytes()].into_iter().chain(zone.labels());
+        Name::from_labels(labels).as_ref().map_or_else(|_| names::to_message(zone), names::to_message)
+    }
+
+    fn soa(&self, view: &View, zone: &Name) -> Record {
+        let (server, mailbox) = (self.server(zone, b"ns1"), self.server(zone, b"hostmaster"));
+        let soa = rdata::SOA::new(server, mailbox, view.reader.serial(), 7200, 1800, 86_400, self.ttl);
+        self.record(names::to_message(zone), RData::SOA(soa))
+    }
+
+    /// The zone's own names; `None` for those of the cluster. Says whether the name exists.
+    fn own(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> Option<bool> {
+        let addresses = || servers(view, self.headless).into_iter().map(RData::from);
+        if name == zone {
+            let server = self.server(zone, b"ns1");
+            match query.qtype() {
+                RecordType::SOA => message.answers.push(self.soa(view, zone)),
+                RecordType::NS => {
+                    message.answers.push(self.record(query.name(), RData::NS(rdata::NS(server.clone()))));
+                    message.additionals.extend(addresses().map(|data| self.record(server.clone(), data)));
+                }
+                _ => {}
+            }
+            return Some(true);
+        }
+        let labels: Vec<&[u8]> = name.labels().collect();
+        let own = labels.get(..labels.len() - zone.labels().count()).unwrap_or_default();
+        match own {
+            [.., apex] if *apex != self.apex.as_bytes() => None,
+            // RFC 8020: the apex label exists, as `ns1` does below it.
+            [_] => Some(true),
+            [b"ns1", _] => {
+                let wanted = addresses().filter(|data| data.record_type() == query.qtype());
+                message.answers.extend(wanted.map(|data| self.record(query.name(), data)));
+                Some(true)
+            }
+            _ => Some(false),
+        }
+    }
+
+    /// The names of Services and endpoints. Says whether the name exists.
+    async fn cluster(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> bool {
+        if query.qtype() == RecordType::PTR
+            && let Some(address) = names::reverse_address(name)
+        {
+            let first = self.zones.0.first().unwrap_or(zone);
+            let pointers = look_up_address(view, first, address);
+            let pointers = pointers.iter().map(|target| RData::PTR(rdata::PTR(names::to_message(target))));
+            message.answers.extend(pointers.map(|data| self.record(query.name(), data)));
+            return !message.answers.is_empty();
+        }
+        let Some(found) = look_up(view, zone, name, self.headless) else { return false };
+        match query.qtype() {
+            RecordType::A | RecordType::AAAA => self.addresses(view, query, &found, message).await,
+            RecordType::SRV => self.services(view, query, &found, message).await,
+            _ => {}
+        }
+        true
+    }
+
+    async fn addresses(&self, view: &View, query: &Query, found: &[Found], message: &mut Message) {
+        let mut hosts: Vec<&ExternalHost> = Vec::new();
+        for found in found {
+            if !hosts.contains(&&found.host) {
+                hosts.push(&found.host);
+            }
+        }
+        for host in hosts {
+            match host {
+                ExternalHost::Address(address) => {
+                    let data = RData::from(*address);
+                    if data.record_type() == query.qtype() {
+                        message.answers.push(self.record(query.name(), data));
+                    }
+                }
+                ExternalHost::Name(target) => {
+                    let target = names::to_message(target);
+                    let alias = RData::CNAME(rdata::CNAME(target.clone()));
+                    message.answers.push(Record::from_rdata(query.name(), view.ttl, alias));
+                    match query.resolver.lookup(query, &target, query.qtype()).await {
+                        Outcome::Reply(mut reply) => {
+                            if let Ok(beyond) = reply.message() {
+                                append(message, beyond);
+                            }
+                        }
+                        Outcome::Failed(_, failure) => message.metadata.response_code = failure.rcode.into(),
+                        Outcome::Next | Outcome::Drop => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn services(&self, view: &View, query: &Query, found: &[Found], message: &mut Message) {
+        let weight = u16::try_from(100 / found.len().max(1)).unwrap_or(1).max(1);
+        let mut seen = Vec::new();
+        for found in found {
+            let target = match &found.host {
+                ExternalHost::Address(_) => names::to_message(&found.owner),
+                ExternalHost::Name(target) => names::to_message(target),
+            };
+            let Some(port) = found.port else { continue };
+            if !seen.contains(&(target.clone(), port)) {
+                seen.push((target.clone(), port));
+                let srv = RData::SRV(rdata::SRV::new(0, weight, port, target.clone()));
+                message.answers.push(Record::from_rdata(query.name(), view.ttl, srv));
+            }
+            let beside: Vec<Record> = match &found.host {
+                ExternalHost::Address(address) => vec![self.record(target, RData::from(*address))],
+                ExternalHost::Name(_) if message.additionals.iter().any(|record| record.name == target) => Vec::new(),
+                ExternalHost::Name(_) => {
+                    let mut beside = Vec::new();
+                    for qtype in [RecordType::A, RecordType::AAAA] {
+                        if let Outcome::Reply(mut reply) = query.resolver.lookup(query, &target, qtype).await
+                            && let Ok(beyond) = reply.message()
+                        {
+                            beside.append(&mut beyond.answers);
+                        }
+                    }
+                    beside
+                }
+            };
+            for record in beside {
+                if !message.additionals.contains(&record) {
+                    message.additionals.push(record);
+                }
+            }
+        }
+    }
+}
+
+//----------- Setup ----------------------------------------------------------
+
+pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
+    let plugin = last(lines, |directive| read(directive, context.zones))?;
+    for zone in &plugin.zones.0 {
+        context.settings.diverts.push(Divert::Zone(zone.clone(), None));
+    }
+    Ok(vec![Arc::new(plugin)])
+}
+
+fn read(directive: &Directive, zones: &[Name]) -> Result<K8sExternal, Error> {
+    let apex = Label::new(b"dns").map_err(|error| directive.name.error(error.to_string()))?;
+    let zones = Zones::read(&directive.arguments, zones)?;
+    let mut plugin = K8sExternal { zones, apex, ttl: 5, headless: false, fallthrough: Fallthrough::None };
+    for line in directive.lines() {
+        line.no_body()?;
+        match line.name.text.as_str() {
+            "apex" => {
+                let word = words::value(line, "a label")?;
+                if word.text.contains('.') {
+                    return Err(word.error(format!("`{}` is more than one label", word.text)));
+                }
+                plugin.apex = Label::new(word.text.to_lowercase().as_bytes())
+                    .map_err(|error| word.error(format!("`{}` is no label: {error}", word.text)))?;
+            }
+            "ttl" => plugin.ttl = words::number(words::value(line, "a number of seconds")?, 0..=3600)?,
+            "headless" => {
+                words::alone(line)?;
+                plugin.headless = true;
+            }
+            "fallthrough" => plugin.fallthrough = read_fallthrough(line)?,
+            _ => return Err(words::unknown(line, "k8s_external", &["apex", "ttl", "headless", "fallthrough"])),
+        }
+    }
+    Ok(plugin)
+}
+
+#[cfg(test)]
+mod tests;

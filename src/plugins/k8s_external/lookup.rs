@@ -1,0 +1,150 @@
+//! What a name of an outside zone is in the cluster.
+
+use std::net::IpAddr;
+
+use crate::wire::{Label, Name};
+use crate::zone::{External, ExternalHost, Pointer, Port, Service, ServiceKind, ServiceName, View};
+
+/// One port at one host of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) host: ExternalHost,
+    /// `None` for a Service without ports.
+    pub(super) port: Option<u16>,
+    /// The name that has the address, for SRV records.
+    pub(super) owner: Name,
+}
+
+/// The hosts and ports of a name; empty where it exists and has none, `None` where it does not exist.
+pub(super) fn look_up(view: &View, zone: &Name, name: &Name, headless: bool) -> Option<Vec<Found>> {
+    let labels: Vec<&[u8]> = name.labels().collect();
+    let own = labels.get(..labels.len().checked_sub(zone.labels().count())?)?;
+    let (namespace, own) = own.split_last()?;
+    if !is_exposed(view, namespace) {
+        return None;
+    }
+    let Some((service, own)) = own.split_last() else { return Some(Vec::new()) };
+    let (endpoint, port) = match own {
+        [] => (None, None),
+        [endpoint] => (Some(plain(endpoint)), None),
+        [port, protocol] => (None, Some((plain(port), plain(protocol)))),
+        _ => return None,
+    };
+    let key = ServiceName::new(&Label::new(service).ok()?, &Label::new(namespace).ok()?);
+    let found = match (view.reader.external(&key), view.reader.service(&key)) {
+        // As in CoreDNS, a label before a Service with outside addresses changes nothing.
+        (Some(external), _) => of_external(&external, zone, port),
+        (None, Some(service)) if headless && (is_headless(&service) || endpoint.is_some()) => {
+            of_endpoints(&service, zone, endpoint, port)
+        }
+        _ => Vec::new(),
+    };
+    (!found.is_empty()).then_some(found)
+}
+
+/// The names of the Services that have an address from outside.
+pub(super) fn look_up_address(view: &View, zone: &Name, address: IpAddr) -> Vec<Name> {
+    let mut all = view.reader.externals();
+    all.retain(|external| {
+        external.hosts.contains(&ExternalHost::Address(address))
+            && view.namespaces.as_ref().is_none_or(|_| is_exposed(view, external.name.namespace()))
+    });
+    let mut names: Vec<Name> = all.iter().filter_map(|external| owner(&external.name, zone, None)).collect();
+    names.sort_by(|one, other| one.as_wire().cmp(other.as_wire()));
+    names
+}
+
+/// The addresses by which this server is reached from outside; its own where no endpoint has them.
+pub(super) fn servers(view: &View, headless: bool) -> Vec<IpAddr> {
+    let (mut addresses, mut is_endpoint) = (Vec::new(), false);
+    for own in &view.local {
+        let services: Vec<ServiceName> = match view.reader.pointer(*own) {
+            Some(Pointer::Endpoint(_, service)) => vec![service],
+            Some(Pointer::Endpoints(all)) => all.iter().map(|(_, service)| service.clone()).collect(),
+            Some(Pointer::Service(_)) | None => Vec::new(),
+        };
+        for name in services {
+            is_endpoint = true;
+            match (view.reader.external(&name), view.reader.service(&name)) {
+                (_, Some(service)) if headless && is_headless(&service) => {
+                    addresses.extend(service.endpoints.iter().flat_map(|(_, state)| state.addresses));
+                }
+                (Some(external), _) => addresses.extend(external.hosts.iter().filter_map(|host| match host {
+                    ExternalHost::Address(address) => Some(*address),
+                    ExternalHost::Name(_) => None,
+                })),
+                _ => {}
+            }
+        }
+    }
+    if !is_endpoint {
+        addresses.clone_from(&view.local);
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+fn is_exposed(view: &View, namespace: &[u8]) -> bool {
+    let listed = view.namespaces.as_ref().is_none_or(|set| set.iter().any(|label| label.as_bytes() == namespace));
+    listed && view.reader.has_namespace(namespace)
+}
+
+fn is_headless(service: &Service) -> bool {
+    matches!(service.kind, ServiceKind::Headless | ServiceKind::Alias(_))
+}
+
+fn of_external(external: &External, zone: &Name, port: Option<(&[u8], &[u8])>) -> Vec<Found> {
+    let Some(owner) = owner(&external.name, zone, None) else { return Vec::new() };
+    let mut ports: Vec<Option<u16>> =
+        external.ports.iter().filter(|own| is_wanted(own, port)).map(|own| Some(own.number)).collect();
+    if external.ports.is_empty() && port.is_none() {
+        ports.push(None);
+    }
+    let each = |host: &ExternalHost| {
+        let (host, owner) = (host.clone(), owner.clone());
+        ports
+            .iter()
+            .map(move |port| Found { host: host.clone(), port: *port, owner: owner.clone() })
+            .collect::<Vec<_>>()
+    };
+    external.hosts.iter().flat_map(each).collect()
+}
+
+fn of_endpoints(service: &Service, zone: &Name, endpoint: Option<&[u8]>, port: Option<(&[u8], &[u8])>) -> Vec<Found> {
+    let mut all = Vec::new();
+    for (label, state) in service.endpoints.iter() {
+        if endpoint.is_some_and(|endpoint| label.as_bytes() != endpoint) {
+            continue;
+        }
+        let Some(owner) = owner(&service.name, zone, Some(label)) else { continue };
+        let mut ports: Vec<Option<u16>> =
+            state.ports.iter().filter(|own| is_wanted(own, port)).map(|own| Some(own.number)).collect();
+        if state.ports.is_empty() && port.is_none() {
+            ports.push(None);
+        }
+        for address in &state.addresses {
+            let found =
+                |port: &Option<u16>| Found { host: ExternalHost::Address(*address), port: *port, owner: owner.clone() };
+            all.extend(ports.iter().map(found));
+        }
+    }
+    all
+}
+
+fn is_wanted(own: &Port, wanted: Option<(&[u8], &[u8])>) -> bool {
+    wanted.is_none_or(|(name, protocol)| {
+        own.protocol.label() == protocol && own.name.as_ref().is_some_and(|own| own.as_bytes() == name)
+    })
+}
+
+/// `[ENDPOINT.]SERVICE.NAMESPACE.ZONE`.
+fn owner(service: &ServiceName, zone: &Name, endpoint: Option<&Label>) -> Option<Name> {
+    let endpoint = endpoint.into_iter().map(Label::as_bytes);
+    let labels = endpoint.chain([service.service(), service.namespace()]).chain(zone.labels());
+    Name::from_labels(labels).ok()
+}
+
+fn plain(label: &[u8]) -> &[u8] {
+    label.strip_prefix(b"_").unwrap_or(label)
+}
