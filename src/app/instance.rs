@@ -66,8 +66,18 @@ impl Instance {
         let mut started = BTreeMap::new();
         for (listener, server) in plan.servers.iter().filter(|(listener, _)| !self.servers.contains_key(listener)) {
             let handler = Arc::new(Handler::new(server.plan(&listener.to_string()), self.max_in_flight));
-            let server = Server::start(listener.address, handler, &server.limits, &self.runtime)
-                .map_err(|error| in_use(&error, &error.to_string()))?;
+            let server = match &server.secure {
+                None => Server::start(listener.address, handler, &server.limits, &self.runtime),
+                Some((encryption, tls)) => Server::start_encrypted(
+                    *encryption,
+                    tls.clone(),
+                    listener.address,
+                    handler,
+                    &server.limits,
+                    &self.runtime,
+                ),
+            };
+            let server = server.map_err(|error| in_use(&error, &error.to_string()))?;
             started.insert(*listener, server);
         }
         self.admin.commit(prepared).map_err(|error| Error::runtime(error.to_string()))?;
@@ -78,6 +88,9 @@ impl Instance {
         for (listener, running) in &self.servers {
             if let Some(server) = plan.servers.get(listener) {
                 running.handler().replace(server.plan(&listener.to_string()));
+                if let Some((_, tls)) = &server.secure {
+                    running.replace_identity(tls.clone());
+                }
             }
         }
         self.servers.append(&mut started);

@@ -32,10 +32,19 @@ pub(super) fn set_debug(debug: bool) {
     }
 }
 
+/// Crates that warn of what any client can cause, or of what is told here already: the watch of the API has its own lines.
+const QUIET: [&str; 6] = ["hickory_server", "hickory_net", "h2", "quinn", "quinn_proto", "kube_client"];
+
 /// What other crates say is for their makers, unless it is a warning.
 fn targets(debug: bool) -> Targets {
     let ours = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
-    Targets::new().with_default(LevelFilter::WARN).with_target("rollcall", ours).with_target("plugin", ours)
+    let theirs = if debug { LevelFilter::WARN } else { LevelFilter::OFF };
+    let quiet = QUIET.iter().map(|target| ((*target).to_owned(), theirs));
+    Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_targets(quiet)
+        .with_target("rollcall", ours)
+        .with_target("plugin", ours)
 }
 
 struct Lines;
@@ -113,6 +122,8 @@ mod tests {
             tracing::warn!(target: "rollcall::cluster::watch", kind = "services", "forbidden");
             tracing::debug!(target: "plugin/cache", "hidden");
             tracing::info!(target: "hyper", "hidden");
+            tracing::error!(target: "kube_client::client::builder", "hidden");
+            tracing::warn!(target: "hickory_server::server", "hidden");
         });
         assert_eq!(
             said,

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::interfaces;
 use crate::corefile::{Corefile, Error, Key, Scheme};
-use crate::plugins::blocks;
-use crate::plugins::settings::{Reload, Settings, Timeouts};
+use crate::plugins::settings::{Reload, Settings, Timeouts, Tls};
 use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
-use crate::serve::{self, Limits};
+use crate::plugins::{blocks, digest_of_files};
+use crate::serve::{self, Encryption, Limits};
 use crate::wire::OwnEdns;
 
 /// An address to listen on, and how messages travel there.
@@ -29,6 +29,8 @@ pub(super) struct Listener {
 pub(super) struct Server {
     /// Limits of its connections.
     pub(super) limits: Limits,
+    /// How it is encrypted, and who it is.
+    pub(super) secure: Option<(Encryption, Tls)>,
     /// Its server blocks, each with those of its keys that are for this listener.
     blocks: Vec<(Arc<Block>, Vec<Key>)>,
 }
@@ -61,18 +63,18 @@ impl Plan {
         let mut servers = BTreeMap::<Listener, Server>::new();
         for block in &blocks {
             for key in &block.keys {
-                if key.scheme != Scheme::Dns {
-                    let scheme = scheme(key.scheme);
-                    return Err(key
-                        .token
-                        .error(format!("listeners for {scheme}:// are not supported yet: expected dns:// or none")));
-                }
+                let secure = secure(key, &block.settings)?;
                 for address in addresses(&block.settings) {
                     let address = SocketAddr::new(address, setup::port(key, default_port));
                     let server = match servers.entry(Listener { scheme: key.scheme, address }) {
                         Entry::Occupied(entry) => entry.into_mut(),
-                        Entry::Vacant(entry) => entry.insert(Server { limits: Limits::default(), blocks: Vec::new() }),
+                        Entry::Vacant(entry) => entry.insert(Server {
+                            limits: Limits::default(),
+                            secure: secure.clone(),
+                            blocks: Vec::new(),
+                        }),
                     };
+                    server.check_same(secure.as_ref(), key)?;
                     server.add(block, key);
                 }
             }
@@ -101,6 +103,12 @@ impl Plan {
     /// Whether some server block has `debug`.
     pub(super) fn debug(&self) -> bool {
         self.blocks.iter().any(|block| block.settings.debug)
+    }
+
+    /// A number for what the files of certificates hold at present.
+    pub(super) fn certificates(&self) -> u64 {
+        let all = self.blocks.iter().filter_map(|block| block.settings.tls.as_ref());
+        digest_of_files(all.flat_map(|tls| &tls.files))
     }
 
     /// What is enabled where: `(server, zone, directive)`.
@@ -136,6 +144,17 @@ impl Plan {
 }
 
 impl Server {
+    /// The handshake comes before the question: one listener has one certificate.
+    fn check_same(&self, secure: Option<&(Encryption, Tls)>, key: &Key) -> Result<(), Error> {
+        match (&self.secure, secure) {
+            (Some((_, first)), Some((_, tls))) if first.digest != tls.digest => Err(key.token.error(format!(
+                "this listener has another certificate or `client_auth` at {}: use the same, or another port or `bind` address",
+                first.at
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn add(&mut self, block: &Arc<Block>, key: &Key) {
         match self.blocks.iter_mut().find(|(other, _)| Arc::ptr_eq(other, block)) {
             Some((_, keys)) => keys.push(key.clone()),
@@ -150,6 +169,23 @@ impl Server {
     pub(super) fn plan(&self, label: &str) -> serve::Plan {
         let blocks = self.blocks.iter().map(|(block, keys)| served(block, keys)).collect();
         serve::Plan::new(label, blocks)
+    }
+}
+
+/// How the listener of a key is encrypted.
+fn secure(key: &Key, settings: &Settings) -> Result<Option<(Encryption, Tls)>, Error> {
+    let encryption = match key.scheme {
+        Scheme::Dns => return Ok(None),
+        Scheme::Tls => Encryption::Tls,
+        Scheme::Https => Encryption::Https,
+        Scheme::Quic => Encryption::Quic,
+    };
+    match &settings.tls {
+        Some(tls) => Ok(Some((encryption, tls.clone()))),
+        None => Err(key.token.error(format!(
+            "a listener for {}:// needs a certificate: add `tls CERT KEY` to the server block",
+            scheme(key.scheme)
+        ))),
     }
 }
 
@@ -274,10 +310,41 @@ mod tests {
         assert!(try_plan(". {\n bind 127.0.0.1\n}\n. {\n bind 127.0.0.2\n}").is_ok());
     }
 
+    /// A folder with a certificate and its key: `NAME.crt`, `NAME.key`.
+    fn certificates(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            let made = rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap();
+            std::fs::write(folder.path().join(format!("{name}.crt")), made.cert.pem()).unwrap();
+            std::fs::write(folder.path().join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+        }
+        folder
+    }
+
     #[test]
-    fn a_listener_that_is_not_supported_is_refused_at_its_key() {
+    fn encrypted_listeners_have_ports_of_their_own_and_need_a_certificate() {
+        let folder = certificates(&["a", "b"]);
+        let tls = |name: &str| {
+            let path = folder.path().join(name).display().to_string();
+            format!("tls {path}.crt {path}.key")
+        };
+        let set = plan(&format!("tls://. https://. quic://. {{\n {}\n whoami\n}}", tls("a")));
+        assert_eq!(labels(&set), ["tls://:853", "https://:443", "quic://:853"]);
+        assert_eq!(set.banner(), ["tls://.:853", "https://.:443", "quic://.:853"]);
+        assert!(set.servers.values().all(|server| server.secure.is_some()));
+
         let fault = try_plan("tls://. {\n whoami\n}").unwrap_err().to_string();
-        assert!(fault.starts_with("Corefile:1:1: listeners for tls:// are not supported yet"), "{fault}");
+        assert!(fault.starts_with("Corefile:1:1: ") && fault.contains("add `tls CERT KEY`"), "{fault}");
+        let two = |one: &str, other: &str| {
+            try_plan(&format!("tls://a {{\n {}\n whoami\n}}\ntls://b {{\n {}\n whoami\n}}", tls(one), tls(other)))
+        };
+        assert!(two("a", "a").is_ok());
+        let fault = two("a", "b").unwrap_err().to_string();
+        assert!(fault.starts_with("Corefile:5:1: ") && fault.contains("Corefile:2:2"), "{fault}");
+        for scheme in ["grpc", "https3"] {
+            let fault = try_plan(&format!("{scheme}://. {{\n whoami\n}}")).unwrap_err().to_string();
+            assert!(fault.starts_with(&format!("Corefile:1:1: `{scheme}://` is not supported")), "{fault}");
+        }
     }
 
     #[test]

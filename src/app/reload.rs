@@ -19,6 +19,8 @@ pub(super) struct Reloader {
     port: u16,
     mirrors: Registry,
     hash: u64,
+    /// What the files of certificates held when they were read.
+    certificates: u64,
     /// The last file that was refused, so that a poll tells of it once.
     refused: Option<String>,
 }
@@ -36,12 +38,14 @@ impl Reloader {
                 name(&source)
             )));
         }
-        let mut reloader = Self { source, port, mirrors, hash: origin::hash(&corefile), refused: None };
+        let mut reloader =
+            Self { source, port, mirrors, hash: origin::hash(&corefile), certificates: 0, refused: None };
         let mut session = reloader.mirrors.session();
         let plan = Plan::new(&corefile, port, &mut session, &instance.kept)?;
         let used = session.finish();
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
+        reloader.certificates = plan.certificates();
         instance.apply(plan, reloader.hash)?;
         reloader.mirrors.keep(used);
         Ok(reloader)
@@ -67,7 +71,8 @@ impl Reloader {
     async fn try_reload(&mut self, instance: &mut Instance, asked: bool) -> Result<(), Error> {
         let corefile = origin::read(&self.source)?;
         let hash = origin::hash(&corefile);
-        if !asked && hash == self.hash {
+        let certificates = instance.plan().map_or(self.certificates, Plan::certificates);
+        if !asked && hash == self.hash && certificates == self.certificates {
             return Ok(());
         }
         if corefile.blocks.is_empty() {
@@ -86,9 +91,11 @@ impl Reloader {
         }
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
+        let certificates = plan.certificates();
         tokio::task::block_in_place(|| instance.apply(plan, hash))?;
         self.mirrors.keep(used);
         self.hash = hash;
+        self.certificates = certificates;
         tracing::info!("Reloading complete");
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A query on its way through the plugins of a server block, and the reply on its way back.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,8 +34,9 @@ pub trait Plugin: Send + Sync {
         let _ = (query, into);
     }
 
-    /// All records of a zone that it holds, for `transfer`: the SOA first and not again at the end.
-    fn transfer(&self, zone: &MessageName) -> Option<Vec<Record>> {
+    /// All records of a zone that it holds, for `transfer`: the SOA first and not again at the end. They are made one
+    /// by one, as the client takes them.
+    fn transfer(&self, zone: &MessageName) -> Option<Box<dyn Iterator<Item = Record> + Send>> {
         let _ = zone;
         None
     }
@@ -184,7 +186,7 @@ pub struct Client {
     pub transport: Transport,
 }
 
-/// A transport, as metrics and logs name it.
+/// A transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// UDP.
@@ -198,13 +200,11 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Its name in logs and metrics.
+    /// Its name in logs and metrics: as in CoreDNS, that of the protocol at the bottom.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Https => "https",
-            Self::Quic => "quic",
+            Self::Udp | Self::Quic => "udp",
+            Self::Tcp | Self::Https => "tcp",
         }
     }
 }
@@ -221,7 +221,37 @@ pub struct Reply {
     /// The plugin that wrote it; empty when the server did.
     pub plugin: &'static str,
     body: Body,
-    more: Vec<Vec<u8>>,
+    more: Option<More>,
+}
+
+/// The messages of an answer behind the first one, made one by one as they are taken.
+pub struct More(Box<dyn Iterator<Item = Vec<u8>> + Send>);
+
+impl More {
+    /// Messages, in order.
+    pub fn new(messages: impl Iterator<Item = Vec<u8>> + Send + 'static) -> Self {
+        Self(Box::new(messages))
+    }
+
+    /// Adds the messages of another answer behind these.
+    pub fn append(&mut self, other: Self) {
+        let first = std::mem::replace(&mut self.0, Box::new(std::iter::empty()));
+        self.0 = Box::new(first.chain(other.0));
+    }
+}
+
+impl Iterator for More {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        self.0.next()
+    }
+}
+
+impl fmt::Debug for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("More")
+    }
 }
 
 #[derive(Debug)]
@@ -233,23 +263,23 @@ enum Body {
 impl Reply {
     /// An answer as octets, with the id of the query.
     pub fn from_octets(plugin: &'static str, octets: Vec<u8>) -> Self {
-        Self { plugin, body: Body::Octets(octets), more: Vec::new() }
+        Self { plugin, body: Body::Octets(octets), more: None }
     }
 
     /// An answer as a message.
     pub fn from_message(plugin: &'static str, message: Message) -> Self {
-        Self { plugin, body: Body::Message(Box::new(message)), more: Vec::new() }
+        Self { plugin, body: Body::Message(Box::new(message)), more: None }
     }
 
     /// Adds messages that follow the first one over TCP, as in a zone transfer (RFC 5936 section 2.2).
-    pub(crate) fn followed_by(mut self, more: Vec<Vec<u8>>) -> Self {
-        self.more = more;
+    pub(crate) fn followed_by(mut self, more: More) -> Self {
+        self.more = Some(more);
         self
     }
 
-    /// Takes the messages that follow the first one, in order; most answers have none.
-    pub fn take_more(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.more)
+    /// Takes the messages that follow the first one; most answers have none.
+    pub fn take_more(&mut self) -> Option<More> {
+        self.more.take()
     }
 
     /// The response code, read without taking octets apart.

@@ -164,13 +164,13 @@ impl Plugin for Files {
         None
     }
 
-    fn transfer(&self, zone: &MessageName) -> Option<Vec<Record>> {
+    fn transfer(&self, zone: &MessageName) -> Option<Box<dyn Iterator<Item = Record> + Send>> {
         let wire = names::to_wire(zone);
         let (source, own) = self.source(&wire)?;
         if *own != wire {
             return None;
         }
-        source.zone(own).map(|zone| zone.records())
+        source.zone(own).map(|zone| Box::new(zone.records().into_iter()) as Box<_>)
     }
 }
 

@@ -211,7 +211,7 @@ impl Plugin for Kubernetes {
         Some(self.view.clone())
     }
 
-    fn transfer(&self, zone: &MessageName) -> Option<Vec<Record>> {
+    fn transfer(&self, zone: &MessageName) -> Option<Box<dyn Iterator<Item = Record> + Send>> {
         transfer::records(&self.view, zone)
     }
 

@@ -61,4 +61,5 @@ mod testing;
 pub use directives::directive_names;
 pub use filter::NameFilter;
 pub use metrics::register;
+pub use tls::digest as digest_of_files;
 pub use view::Filter;

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::CertifiedKey;
+
 use super::filter::NameFilter;
 use super::setup::Task;
 use super::view::Filter;
@@ -106,33 +109,19 @@ pub struct Timeouts {
     pub max_tcp_queries: Option<u32>,
 }
 
-/// `tls CERT KEY [CA]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `tls CERT KEY [CA]`: who the encrypted listeners of a block are, and what they ask of clients.
+#[derive(Clone, Debug)]
 pub struct Tls {
-    /// The certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// Its key, PEM.
-    pub key: PathBuf,
-    /// The authorities of client certificates, PEM.
-    pub authorities: Option<PathBuf>,
-    /// What is asked of clients.
-    pub client_auth: ClientAuth,
-}
-
-/// `client_auth`: what is asked of clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// Nothing.
-    #[default]
-    None,
-    /// A certificate, if they have one.
-    Request,
-    /// Some certificate.
-    Require,
-    /// A certificate that verifies, if they have one.
-    VerifyIfGiven,
-    /// A certificate that verifies.
-    RequireAndVerify,
+    /// The certificate chain and its key.
+    pub identity: Arc<CertifiedKey>,
+    /// What is asked of clients; `None` for nothing.
+    pub clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// Where the directive is, `FILE:LINE:COLUMN`.
+    pub at: String,
+    /// What was read, to notice that files have changed: their paths and a digest of all they hold.
+    pub files: Vec<PathBuf>,
+    /// What stands for the files' contents and the options: equal for equal settings.
+    pub digest: u64,
 }
 
 /// Whether a plugin is ready.

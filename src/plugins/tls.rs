@@ -1,6 +1,6 @@
 //! Name: `tls`
 //!
-//! Description: names the certificate of encrypted listeners.
+//! Description: names the certificate of encrypted listeners, and says what is asked of their clients.
 //!
 //! Syntax:
 //!
@@ -11,6 +11,8 @@
 //! ```
 //!
 //! The files are PEM. Listeners are encrypted by the scheme of the block's keys: `tls://`, `https://`, `quic://`.
+//! With `reload` the files are looked at as often as the Corefile, and a certificate that was renewed is used from then
+//! on; SIGUSR1 reads them at once. TLS 1.2 and 1.3 are spoken, QUIC needs 1.3.
 //!
 //! Examples:
 //!
@@ -25,15 +27,27 @@
 //!
 //! Ready: always.
 //!
-//! Differences: `keylog` and certificates by ACME (`tls` without files) are not supported.
+//! Differences: renewed files are noticed. A listener that is to be encrypted needs `tls`: CoreDNS answers there in the
+//! clear without it. `verify_if_given` and `require_and_verify` need the CA: CoreDNS takes the system's instead.
+//! `keylog` and certificates by ACME (`tls` without files) are not supported.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+
 use super::chain::Plugin;
-use super::settings::{ClientAuth, Tls};
+use super::settings::Tls;
 use super::setup::{Context, last};
 use super::words;
-use crate::corefile::{Directive, Error};
+use crate::corefile::{Directive, Error, Token};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     context.settings.tls = Some(last(lines, read)?);
@@ -50,44 +64,252 @@ fn read(directive: &Directive) -> Result<Tls, Error> {
         }
         _ => return Err(directive.name.error("tls needs the files CERT KEY, and a CA if wanted")),
     };
-    let mut client_auth = ClientAuth::None;
+    let mut asked = (Asked::Nothing, &directive.name);
     for line in directive.lines() {
         if line.name.text != "client_auth" {
             return Err(words::unknown(line, "tls", &["client_auth"]));
         }
         let word = words::value(line, "what is asked of clients")?;
-        client_auth = match word.text.as_str() {
-            "nocert" => ClientAuth::None,
-            "request" => ClientAuth::Request,
-            "require" => ClientAuth::Require,
-            "verify_if_given" => ClientAuth::VerifyIfGiven,
-            "require_and_verify" => ClientAuth::RequireAndVerify,
+        asked = (Asked::read(word)?, word);
+    }
+    let mut files = Files::default();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let identity = identity(&mut files, certificate, key, &provider)?;
+    let roots = authorities.map(|word| files.roots(word)).transpose()?;
+    let clients = verifier(asked.0, roots, &provider).map_err(|why| asked.1.error(why))?;
+    asked.0.hash(&mut files.digest);
+    Ok(Tls {
+        identity: Arc::new(identity),
+        clients,
+        at: directive.name.position.to_string(),
+        files: files.paths,
+        digest: files.digest.finish(),
+    })
+}
+
+/// A number for what files hold now: another one once they have changed.
+pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
+    let mut digest = DefaultHasher::new();
+    for path in paths {
+        std::fs::read(path).ok().hash(&mut digest);
+    }
+    digest.finish()
+}
+
+//----------- Files ----------------------------------------------------------
+
+/// The files that a directive names, each read once.
+#[derive(Default)]
+struct Files {
+    paths: Vec<PathBuf>,
+    digest: DefaultHasher,
+}
+
+impl Files {
+    fn read(&mut self, word: &Token, what: &str) -> Result<Vec<u8>, Error> {
+        let path = words::file(word);
+        let octets = std::fs::read(&path)
+            .map_err(|error| word.error(format!("cannot read {what} {}: {error}", path.display())))?;
+        octets.hash(&mut self.digest);
+        self.paths.push(path);
+        Ok(octets)
+    }
+
+    fn certificates(&mut self, word: &Token, what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let octets = self.read(word, what)?;
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
+        match read {
+            Ok(chain) if !chain.is_empty() => Ok(chain),
+            Ok(_) => Err(word.error(format!("{what} {} holds no CERTIFICATE block (PEM)", word.text))),
+            Err(error) => Err(word.error(format!("{what} {} is not PEM: {error}", word.text))),
+        }
+    }
+
+    fn roots(&mut self, word: &Token) -> Result<RootCertStore, Error> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates(word, "the CA file")? {
+            roots.add(certificate).map_err(|error| word.error(format!("the CA file {}: {error}", word.text)))?;
+        }
+        Ok(roots)
+    }
+}
+
+fn identity(
+    files: &mut Files,
+    certificate: &Token,
+    key: &Token,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Error> {
+    let chain = files.certificates(certificate, "the certificate")?;
+    let octets = files.read(key, "the key")?;
+    let secret = PrivateKeyDer::from_pem_slice(&octets)
+        .map_err(|error| key.error(format!("the key {} holds no private key (PEM): {error}", key.text)))?;
+    CertifiedKey::from_der(chain, secret, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            key.error(format!("the key {} is not that of the certificate {}", key.text, certificate.text))
+        }
+        other => key.error(format!("the key {} with the certificate {}: {other}", key.text, certificate.text)),
+    })
+}
+
+//----------- Asked ----------------------------------------------------------
+
+/// What is asked of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Asked {
+    Nothing,
+    Any { mandatory: bool },
+    Verified { mandatory: bool },
+}
+
+impl Asked {
+    fn read(word: &Token) -> Result<Self, Error> {
+        match word.text.as_str() {
+            "nocert" => Ok(Self::Nothing),
+            "request" => Ok(Self::Any { mandatory: false }),
+            "require" => Ok(Self::Any { mandatory: true }),
+            "verify_if_given" => Ok(Self::Verified { mandatory: false }),
+            "require_and_verify" => Ok(Self::Verified { mandatory: true }),
             other => {
                 let known = "nocert, request, require, verify_if_given, require_and_verify";
-                return Err(word.error(format!("`{other}` is none of {known}")));
+                Err(word.error(format!("`{other}` is none of {known}")))
             }
-        };
+        }
     }
-    Ok(Tls {
-        certificate: words::file(certificate),
-        key: words::file(key),
-        authorities: authorities.map(words::file),
-        client_auth,
-    })
+}
+
+fn verifier(
+    asked: Asked,
+    roots: Option<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
+    let mandatory = match asked {
+        Asked::Nothing => return Ok(None),
+        Asked::Any { mandatory } => {
+            return Ok(Some(Arc::new(AnyCertificate { mandatory, provider: provider.clone() })));
+        }
+        Asked::Verified { mandatory } => mandatory,
+    };
+    let Some(roots) = roots else {
+        return Err("clients can be verified only with a CA: write it behind the key, as in `tls CERT KEY CA`".into());
+    };
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
+    builder.build().map(|verifier| Some(verifier as Arc<dyn ClientCertVerifier>)).map_err(|error| error.to_string())
+}
+
+/// Takes any certificate whose key the client has.
+#[derive(Debug)]
+struct AnyCertificate {
+    mandatory: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::testing::{block, fault};
     use super::*;
 
+    /// A folder with two certificates and their keys: `a.crt`, `a.key`, `b.crt`, `b.key`.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            let made = rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap();
+            std::fs::write(folder.path().join(format!("{name}.crt")), made.cert.pem()).unwrap();
+            std::fs::write(folder.path().join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+        }
+        folder
+    }
+
+    fn line(folder: &Path, words: &str, body: &str) -> String {
+        let files: Vec<String> =
+            words.split(' ').map(|word| folder.join(word).to_string_lossy().into_owned()).collect();
+        format!("tls {} {body}", files.join(" "))
+    }
+
     #[test]
-    fn files_and_client_certificates_are_set() {
-        let set = block("tls a b c {\nclient_auth require_and_verify\n}").unwrap().settings.tls.unwrap();
-        let authorities = Some("c".into());
-        let client_auth = ClientAuth::RequireAndVerify;
-        assert_eq!(set, Tls { certificate: "a".into(), key: "b".into(), authorities, client_auth });
+    fn files_are_read_and_clients_are_asked_as_written() {
+        let folder = folder();
+        let set = |words: &str, body: &str| block(&line(folder.path(), words, body)).unwrap().settings.tls.unwrap();
+        let plain = set("a.crt a.key", "");
+        assert!(plain.clients.is_none() && plain.files.len() == 2);
+        for (word, mandatory) in
+            [("request", false), ("require", true), ("verify_if_given", false), ("require_and_verify", true)]
+        {
+            let set = set("a.crt a.key b.crt", &format!("{{\nclient_auth {word}\n}}"));
+            assert_eq!(set.clients.unwrap().client_auth_mandatory(), mandatory, "{word}");
+            assert_ne!(set.digest, plain.digest);
+        }
+        assert!(set("a.crt a.key", "{\nclient_auth nocert\n}").clients.is_none());
+        let before = digest(&plain.files);
+        std::fs::copy(folder.path().join("b.crt"), folder.path().join("a.crt")).unwrap();
+        assert_ne!(digest(&plain.files), before);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_its_place() {
+        let folder = folder();
+        std::fs::write(folder.path().join("empty"), "nothing\n").unwrap();
+        let said = |words: &str, body: &str| fault(&line(folder.path(), words, body));
+        for (words, body, place, part) in [
+            ("missing.crt a.key", "", "Corefile:2:5:", "cannot read the certificate"),
+            ("empty a.key", "", "Corefile:2:5:", "holds no CERTIFICATE block"),
+            ("a.crt missing.key", "", "Corefile:2:", "missing.key: "),
+            ("a.crt empty", "", "Corefile:2:", "holds no private key"),
+            ("a.crt b.key", "", "Corefile:2:", "is not that of the certificate"),
+            ("a.crt a.key missing.ca", "", "Corefile:2:", "cannot read the CA file"),
+            ("a.crt a.key", "{\nclient_auth maybe\n}", "Corefile:3:13:", "`maybe` is none of"),
+            ("a.crt a.key", "{\nclient_auth require_and_verify\n}", "Corefile:3:13:", "only with a CA"),
+            ("a.crt a.key", "{\nkeylog x\n}", "Corefile:3:1:", "client_auth"),
+        ] {
+            let said = said(words, body);
+            assert!(said.starts_with(place) && said.contains(part), "{words} {body}: {said}");
+        }
         assert!(fault("tls a").starts_with("Corefile:2:1:"));
-        assert!(fault("tls a b {\nclient_auth maybe\n}").starts_with("Corefile:3:13:"));
     }
 }

@@ -12,6 +12,7 @@
 //! ```
 //!
 //! Only the addresses after `to` get a zone, `*` is all. An IXFR gets the SOA alone when nothing has changed, else the whole.
+//! Zones are sent over TCP, TLS and QUIC, message by message as the client takes them.
 //!
 //! Examples:
 //!
@@ -30,12 +31,13 @@
 //!
 //! Differences: changes are not told to the others by NOTIFY, so `source` is read and has no effect.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
+use super::chain::{More, Next, Outcome, Plugin, Query, Reply, Transport};
 use super::kubernetes::is_transfer;
 use super::names::{self, Zones};
 use super::settings::Divert;
@@ -79,7 +81,8 @@ impl Plugin for Transfer {
             if !is_transfer(qtype) || !self.rules.iter().any(|rule| rule.zones.matching(&wire).is_some()) {
                 return Outcome::Next;
             }
-            let over_stream = query.client.transport != Transport::Udp;
+            // HTTP holds one message.
+            let over_stream = matches!(query.client.transport, Transport::Tcp | Transport::Quic);
             if !self.allows(&wire, query.client.peer.ip().to_canonical()) || (qtype == RecordType::AXFR && !over_stream)
             {
                 return refused(query);
@@ -87,16 +90,15 @@ impl Plugin for Transfer {
             let Some(mut records) = next.plugins().iter().find_map(|plugin| plugin.transfer(&name)) else {
                 return Outcome::Next;
             };
-            let Some(soa) = records.first().cloned() else { return Outcome::Next };
+            let Some(soa) = records.next() else { return Outcome::Next };
             let current = serial(&soa);
             let known = query.request.authorities.first().and_then(serial);
             // RFC 1995 section 2: nothing newer, or no room over UDP, is the SOA alone.
             if qtype == RecordType::IXFR && (!over_stream || (known.is_some() && known == current)) {
-                records.truncate(1);
-            } else {
-                records.push(soa);
+                return stream(query, Box::new(std::iter::once(soa)));
             }
-            stream(query, records)
+            let last = std::iter::once(soa.clone());
+            stream(query, Box::new(std::iter::once(soa).chain(records).chain(last)))
         })
     }
 
@@ -118,33 +120,52 @@ fn serial(record: &Record) -> Option<u32> {
     }
 }
 
-/// The records in as many messages as they need.
-fn stream(query: &Query, records: Vec<Record>) -> Outcome {
-    let mut messages = Vec::new();
-    for chunk in records.chunks(500) {
-        let mut message = query.reply_message();
-        message.metadata.authoritative = true;
-        if !messages.is_empty() {
-            message.edns = None;
+/// Starts an answer of as many messages as the records need; those behind the first are made when they are wanted.
+fn stream(query: &Query, records: Box<dyn Iterator<Item = Record> + Send>) -> Outcome {
+    let mut template = query.reply_message();
+    template.metadata.authoritative = true;
+    let mut messages = Messages { template, records, written: VecDeque::new(), failed: false };
+    let Some(first) = messages.next() else {
+        return Outcome::Failed("transfer", Failure::servfail("plugin/transfer: a record is larger than a message"));
+    };
+    // RFC 5936 section 2.2.2: once is enough.
+    messages.template.edns = None;
+    Outcome::Reply(Reply::from_octets("transfer", first).followed_by(More::new(messages)))
+}
+
+/// How many records are taken for a message: with names that are not compressed, it is about half full.
+const CHUNK: usize = 500;
+
+/// The messages of a transfer, some records at a time.
+struct Messages {
+    template: Message,
+    records: Box<dyn Iterator<Item = Record> + Send>,
+    written: VecDeque<Vec<u8>>,
+    /// A record was too large; the client notices that the last SOA is missing.
+    failed: bool,
+}
+
+impl Iterator for Messages {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.written.is_empty() && !self.failed {
+            let mut message = self.template.clone();
+            message.answers = self.records.by_ref().take(CHUNK).collect();
+            if message.answers.is_empty() {
+                return None;
+            }
+            self.failed = !write(message, &mut self.written);
         }
-        message.answers = chunk.to_vec();
-        if !write(message, &mut messages) {
-            let why = "plugin/transfer: a record is larger than a message";
-            return Outcome::Failed("transfer", Failure::servfail(why));
-        }
-    }
-    let mut messages = messages.into_iter();
-    match messages.next() {
-        Some(first) => Outcome::Reply(Reply::from_octets("transfer", first).followed_by(messages.collect())),
-        None => Outcome::Next,
+        self.written.pop_front()
     }
 }
 
 /// Writes a message; halves it when it is too large.
-fn write(mut message: Message, messages: &mut Vec<Vec<u8>>) -> bool {
+fn write(mut message: Message, messages: &mut VecDeque<Vec<u8>>) -> bool {
     let mut octets = Vec::new();
     if !message::encode(&message, Size::tcp(), 0, &mut octets) {
-        messages.push(octets);
+        messages.push_back(octets);
         return true;
     }
     if message.answers.len() < 2 {
@@ -224,11 +245,11 @@ mod tests {
             None
         }
 
-        fn transfer(&self, zone: &message::MessageName) -> Option<Vec<Record>> {
+        fn transfer(&self, zone: &message::MessageName) -> Option<Box<dyn Iterator<Item = Record> + Send>> {
             let read = |line: String| parse_line(&line, None, 60).unwrap();
             let mut records = vec![read(format!("{} SOA ns.example. host.example. 7 1 1 1 60", zone.to_ascii()))];
             records.extend((0..self.0).map(|n| read(format!("n{n}.{} A 10.0.0.1", zone.to_ascii()))));
-            (zone.to_ascii() == "example.").then_some(records)
+            (zone.to_ascii() == "example.").then(|| Box::new(records.into_iter()) as Box<_>)
         }
     }
 
@@ -244,7 +265,7 @@ mod tests {
     #[test]
     fn a_zone_goes_out_in_as_many_messages_as_it_needs() {
         let Outcome::Reply(mut reply) = ask("*", 3000, |_| ()) else { panic!("no reply") };
-        let more = reply.take_more();
+        let more: Vec<Vec<u8>> = reply.take_more().unwrap().collect();
         let mut records = reply.message().unwrap().answers.clone();
         for octets in &more {
             records.extend(message::decode(octets).unwrap().answers);

@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 
 use super::metrics::{self, Group, Observed, ShardId};
 use super::plan::{Block, Plan, Route};
-use crate::plugins::chain::{Client, Next, Outcome, Query, Reply, Resolve, Transport};
+use crate::plugins::chain::{Client, More, Next, Outcome, Query, Reply, Resolve, Transport};
 use crate::wire::message::{self, Message, MessageName, RecordType, Size};
 use crate::wire::{Edns, Failure, Name, Parsed, Question, Rcode, error_reply, failure_reply, parse, udp_limit};
 use crate::zone::{Answered, Swap, answer};
@@ -40,7 +40,14 @@ pub(super) enum Step {
 }
 
 /// The rest of a chain: its answer, or nothing for the client.
-pub(super) type Pending = BoxFuture<'static, Option<Vec<u8>>>;
+pub(super) type Pending = BoxFuture<'static, Option<Answer>>;
+
+/// An answer that took a chain.
+pub(super) struct Answer {
+    pub(super) octets: Vec<u8>,
+    /// The messages behind the first one, of a zone transfer.
+    pub(super) more: Option<More>,
+}
 
 /// A query on its way in.
 pub(super) struct Arrived<'m> {
@@ -76,12 +83,15 @@ impl Handler {
 
     /// Answers one query, however long it takes: for transports that bring their own tasks.
     /// `None` means that the client gets no answer.
-    pub async fn answer(self: Arc<Self>, octets: &[u8], client: Client) -> Option<Vec<u8>> {
+    pub(super) async fn answer(self: Arc<Self>, octets: &[u8], client: Client) -> Option<Answer> {
         let received = Instant::now();
         let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed: rand::random() };
         match self.begin_in_scratch(&self.plan(), &arrived, |answer| answer.to_vec()) {
-            Ok(answer) => answer,
-            Err(pending) => pending.await,
+            Ok(answer) => answer.map(|octets| Answer { octets, more: None }),
+            Err(pending) => {
+                let _place = self.admit()?;
+                pending.await
+            }
         }
     }
 
@@ -194,7 +204,8 @@ impl Handler {
         };
         let mut pending = run(route.clone(), query, asked).boxed();
         match pending.poll_unpin(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Some(octets)) => match buffer.get_mut(..octets.len()) {
+            Poll::Ready(Some(answer)) if answer.more.is_some() => Step::Later(ready(Some(answer)).boxed()),
+            Poll::Ready(Some(Answer { octets, .. })) => match buffer.get_mut(..octets.len()) {
                 Some(place) => {
                     place.copy_from_slice(&octets);
                     Step::Answer { len: octets.len(), route: None }
@@ -237,16 +248,18 @@ struct Asked {
 }
 
 /// Runs the chain of a block to its end and makes octets of what comes back.
-async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Vec<u8>> {
+async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Answer> {
     let block = route.block.clone();
     let outcome = AssertUnwindSafe(Next::new(&block.chain).run(&mut query)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
         metrics::PANICS.inc();
         Outcome::Failed("", Failure::servfail("a plugin panicked; this is a defect"))
     });
+    let mut more = None;
     let (octets, rcode, plugin) = match outcome {
-        Outcome::Reply(reply) => {
+        Outcome::Reply(mut reply) => {
             let (rcode, plugin) = (reply.rcode(), reply.plugin);
+            more = reply.take_more();
             match finish(reply, &asked, &block) {
                 Ok(octets) => (Some(octets), rcode, plugin),
                 Err(failure) => {
@@ -275,7 +288,7 @@ async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Vec<u8>> {
         group.observe(ShardId::SHARED, &observed);
         group.took(ShardId::SHARED, asked.received.elapsed());
     }
-    octets
+    octets.map(|octets| Answer { octets, more })
 }
 
 /// The octets of a reply: the server's own OPT record, cut to what the client can take.

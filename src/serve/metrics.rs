@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::plugins::chain::Transport;
 use crate::wire::Rcode;
@@ -37,13 +37,30 @@ pub(super) static OVERSIZED: LazyLock<IntCounter> = LazyLock::new(|| {
 pub(super) static CONNECTIONS_SHED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("rollcall_tcp_connections_shed_total", "TCP connections closed or refused at the limit"));
 
+/// Handshakes of TLS that failed or took too long.
+pub(super) static HANDSHAKES_FAILED: LazyLock<IntCounter> =
+    LazyLock::new(|| counter("rollcall_tls_handshakes_failed_total", "TLS handshakes that failed or took too long"));
+
+/// Answers over HTTPS, by HTTP status.
+pub(super) static HTTPS_RESPONSES: LazyLock<IntCounterVec> =
+    LazyLock::new(|| by_status("coredns_dns_https_responses_total", "DNS over HTTPS answers by HTTP status"));
+
+/// Streams over QUIC, by what became of them.
+pub(super) static QUIC_RESPONSES: LazyLock<IntCounterVec> =
+    LazyLock::new(|| by_status("coredns_dns_quic_responses_total", "DNS over QUIC answers by application error code"));
+
+fn by_status(name: &str, help: &str) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), &["server", "status"])
+        .unwrap_or_else(|_| unreachable!("well-formed name"))
+}
+
 /// Failures to accept a connection.
 pub(super) static ACCEPT_FAILED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("rollcall_tcp_accept_errors_total", "Failures to accept a TCP connection"));
 
 /// Open connections.
 pub(super) static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
-    IntGauge::new("rollcall_tcp_connections", "Open TCP connections")
+    IntGauge::new("rollcall_tcp_connections", "Open connections over TCP, TLS and QUIC")
         .unwrap_or_else(|_| unreachable!("well-formed name"))
 });
 
@@ -56,7 +73,12 @@ fn counter(name: &str, help: &str) -> IntCounter {
 /// # Errors
 /// When one of them is registered already.
 pub fn register(registry: &Registry) -> prometheus::Result<()> {
-    for metric in [&*QUEUE_DROPPED, &PANICS, &SEND_FAILED, &OVERSIZED, &CONNECTIONS_SHED, &ACCEPT_FAILED] {
+    let counters =
+        [&*QUEUE_DROPPED, &PANICS, &SEND_FAILED, &OVERSIZED, &CONNECTIONS_SHED, &ACCEPT_FAILED, &HANDSHAKES_FAILED];
+    for metric in counters {
+        registry.register(Box::new(metric.clone()))?;
+    }
+    for metric in [&*HTTPS_RESPONSES, &QUIC_RESPONSES] {
         registry.register(Box::new(metric.clone()))?;
     }
     registry.register(Box::new(CONNECTIONS.clone()))?;
@@ -262,14 +284,13 @@ fn add(counter: &AtomicU64, amount: u64, alone: bool) {
     }
 }
 
-const PROTOCOLS: [&str; 4] = ["udp", "tcp", "https", "quic"];
+/// As CoreDNS counts: HTTPS as TCP, QUIC as UDP; their own counters tell them apart.
+const PROTOCOLS: [&str; 2] = ["udp", "tcp"];
 
 fn protocol(transport: Transport) -> usize {
     match transport {
-        Transport::Udp => 0,
-        Transport::Tcp => 1,
-        Transport::Https => 2,
-        Transport::Quic => 3,
+        Transport::Udp | Transport::Quic => 0,
+        Transport::Tcp | Transport::Https => 1,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Carries bytes between listeners, the zone and the chain; size and connection limits.
 //!
-//! [`Server`] owns the sockets of one address: data threads for UDP, a task for TCP. All of them hand what they read to
+//! [`Server`] owns the sockets of one address: data threads for UDP, a task for TCP, others for what is encrypted. All of them hand what they read to
 //! the [`Handler`], which answers cluster names on the spot, from a zone's views, and starts the plugin chain for all
 //! else. What a server serves is a [`Plan`], replaced as a whole on a reload while sockets and connections stay.
 //!
@@ -10,17 +10,21 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 
+mod connections;
+mod encrypted;
 mod handle;
 pub mod metrics;
 mod mmsg;
 mod plan;
 mod server;
+mod stream;
 mod tcp;
 mod udp;
 
 #[cfg(test)]
 mod testing;
 
+pub use encrypted::Encryption;
 pub use handle::Handler;
 pub use plan::{Admits, Block, Diverts, Plan};
 pub use server::{Limits, Server};

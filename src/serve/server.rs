@@ -10,13 +10,17 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::encrypted::{self, Encryption, Identity};
 use super::{Handler, tcp, udp};
+use crate::plugins::settings::Tls;
 
 /// Limits of one server address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// UDP sockets, each with a thread of its own (`multisocket`); `None` for one per core.
     pub sockets: Option<NonZeroUsize>,
+    /// For the handshake of TLS.
+    pub handshake: Duration,
     /// To read one message over TCP, from its first octet (`timeouts`).
     pub read: Duration,
     /// To write answers over TCP.
@@ -37,6 +41,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sockets: None,
+            handshake: Duration::from_secs(5),
             read: Duration::from_secs(3),
             write: Duration::from_secs(5),
             idle: Duration::from_secs(10),
@@ -54,7 +59,8 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     udp: Vec<std::thread::JoinHandle<()>>,
-    tcp: Option<tokio::task::JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    identity: Option<Arc<Identity>>,
 }
 
 impl Server {
@@ -65,15 +71,73 @@ impl Server {
     /// When the address cannot be bound; the message names it.
     pub fn start(address: SocketAddr, handler: Arc<Handler>, limits: &Limits, runtime: &Handle) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let (address, listener, sockets) = bind(address, limits)?;
-        let mut server = Self { handler: handler.clone(), address, stop, udp: Vec::new(), tcp: None };
+        let (address, (listener, sockets)) = bind(address, &|address| bind_both(address, limits))?;
+        let mut server =
+            Self { handler: handler.clone(), address, stop, udp: Vec::new(), tasks: Vec::new(), identity: None };
         for (index, socket) in sockets.into_iter().enumerate() {
             server.udp.push(udp::start(index, socket, handler.clone(), stopped.clone(), runtime.clone())?);
         }
         let _entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        server.tcp = Some(runtime.spawn(tcp::serve(listener, handler, *limits, stopped)));
+        server.tasks.push(runtime.spawn(tcp::serve(listener, handler, *limits, None, stopped)));
         Ok(server)
+    }
+
+    /// Binds an address and answers there below TLS, as [`start`](Self::start) does in the clear.
+    ///
+    /// # Errors
+    /// When the address cannot be bound; the message names it.
+    pub fn start_encrypted(
+        encryption: Encryption,
+        tls: Tls,
+        address: SocketAddr,
+        handler: Arc<Handler>,
+        limits: &Limits,
+        runtime: &Handle,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let identity = Arc::new(Identity::new(tls));
+        let config = encryption.config(&identity).map_err(io::Error::other)?;
+        let _entered = runtime.enter();
+        let limits = *limits;
+        let with = |address| encrypted::Listener {
+            address,
+            handler: handler.clone(),
+            limits,
+            config: config.clone(),
+            stopped: stopped.clone(),
+        };
+        let mut tasks = Vec::new();
+        let address = match encryption {
+            Encryption::Tls => {
+                let (address, listener) = bind(address, &bind_tcp)?;
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                tasks.push(runtime.spawn(encrypted::serve_tls(listener, with(address))));
+                address
+            }
+            Encryption::Https => {
+                let (address, listener) = bind(address, &bind_tcp)?;
+                tasks.push(runtime.spawn(encrypted::serve_https(listener, with(address))));
+                address
+            }
+            Encryption::Quic => {
+                let (address, sockets) = bind(address, &|address| bind_udp(address, &limits))?;
+                for socket in sockets {
+                    socket.set_nonblocking(true)?;
+                    let socket = tokio::net::UdpSocket::from_std(socket)?;
+                    tasks.push(runtime.spawn(encrypted::serve_quic(socket, with(address))));
+                }
+                address
+            }
+        };
+        Ok(Self { handler, address, stop, udp: Vec::new(), tasks, identity: Some(identity) })
+    }
+
+    /// Replaces the certificate of an encrypted server, and what it asks of clients; connections stay.
+    pub fn replace_identity(&self, tls: Tls) {
+        if let Some(identity) = &self.identity {
+            identity.replace(tls);
+        }
     }
 
     /// The address in use.
@@ -93,10 +157,10 @@ impl Server {
         let threads = std::mem::take(&mut self.udp);
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         let _ = tokio::time::timeout_at(deadline, joined).await;
-        if let Some(mut tcp) = self.tcp.take()
-            && tokio::time::timeout_at(deadline, &mut tcp).await.is_err()
-        {
-            tcp.abort();
+        for mut task in std::mem::take(&mut self.tasks) {
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+            }
         }
         while self.handler.in_flight() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -110,35 +174,47 @@ impl Drop for Server {
     }
 }
 
-/// The listener and the UDP sockets of an address.
-fn bind(address: SocketAddr, limits: &Limits) -> io::Result<(SocketAddr, std::net::TcpListener, Vec<UdpSocket>)> {
+/// What binds an address: gives the address with its port, and the sockets.
+type Bind<'b, T> = &'b dyn Fn(SocketAddr) -> io::Result<(SocketAddr, T)>;
+
+/// Binds an address, or what stands for it where the system has no IPv6; errors name it.
+fn bind<T>(address: SocketAddr, bind: Bind<'_, T>) -> io::Result<(SocketAddr, T)> {
     let named =
         |error: io::Error, address| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-    match bind_all(address, limits) {
+    match bind_free(address, bind) {
         Err(error)
             if address.ip() == Ipv6Addr::UNSPECIFIED
                 && error.raw_os_error().is_some_and(|code| code == libc::EAFNOSUPPORT) =>
         {
             let address = SocketAddr::from(([0, 0, 0, 0], address.port()));
-            bind_all(address, limits).map_err(|error| named(error, address))
+            bind_free(address, bind).map_err(|error| named(error, address))
         }
         bound => bound.map_err(|error| named(error, address)),
     }
 }
 
-fn bind_all(address: SocketAddr, limits: &Limits) -> io::Result<(SocketAddr, std::net::TcpListener, Vec<UdpSocket>)> {
+fn bind_free<T>(address: SocketAddr, bind: Bind<'_, T>) -> io::Result<(SocketAddr, T)> {
     // A free port of TCP need not be free over UDP.
     let mut tries = if address.port() == 0 { 16 } else { 1 };
     loop {
         tries -= 1;
-        match bind_both(address, limits) {
+        match bind(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
             bound => return bound,
         }
     }
 }
 
-fn bind_both(address: SocketAddr, limits: &Limits) -> io::Result<(SocketAddr, std::net::TcpListener, Vec<UdpSocket>)> {
+fn bind_both(
+    address: SocketAddr,
+    limits: &Limits,
+) -> io::Result<(SocketAddr, (std::net::TcpListener, Vec<UdpSocket>))> {
+    let (address, listener) = bind_tcp(address)?;
+    let (address, sockets) = bind_udp(address, limits)?;
+    Ok((address, (listener, sockets)))
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<(SocketAddr, std::net::TcpListener)> {
     let listener = socket(address, Type::STREAM, Protocol::TCP)?;
     listener.set_reuse_address(true)?;
     listener.bind(&address.into())?;
@@ -146,22 +222,27 @@ fn bind_both(address: SocketAddr, limits: &Limits) -> io::Result<(SocketAddr, st
     listener.set_nonblocking(true)?;
     let listener = std::net::TcpListener::from(listener);
     let address = SocketAddr::new(address.ip(), listener.local_addr()?.port());
+    Ok((address, listener))
+}
+
+fn bind_udp(mut address: SocketAddr, limits: &Limits) -> io::Result<(SocketAddr, Vec<UdpSocket>)> {
     let count = limits.sockets.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let sockets = (0..count)
-        .map(|_| {
-            let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
-            // A single socket does without, so that a second server on its port is noticed.
-            if count > 1 {
-                socket.set_reuse_port(true)?;
-            }
-            // As much as the system allows: bursts wait here while a batch is answered.
-            let _ = socket.set_recv_buffer_size(4 << 20);
-            let _ = socket.set_send_buffer_size(4 << 20);
-            socket.bind(&address.into())?;
-            Ok(socket.into())
-        })
-        .collect::<io::Result<_>>()?;
-    Ok((address, listener, sockets))
+    let mut sockets = Vec::new();
+    for _ in 0..count {
+        let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+        // A single socket does without, so that a second server on its port is noticed.
+        if count > 1 {
+            socket.set_reuse_port(true)?;
+        }
+        // As much as the system allows: bursts wait here while a batch is answered.
+        let _ = socket.set_recv_buffer_size(4 << 20);
+        let _ = socket.set_send_buffer_size(4 << 20);
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from(socket);
+        address.set_port(socket.local_addr()?.port());
+        sockets.push(socket);
+    }
+    Ok((address, sockets))
 }
 
 fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

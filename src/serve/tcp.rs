@@ -1,10 +1,9 @@
-//! TCP: queries of one connection are answered side by side, ready answers leave together (RFC 7766).
+//! TCP, also below TLS: queries of one connection are answered side by side, ready answers leave together (RFC 7766, RFC 7858).
 //!
 //! A connection is one task. It takes queries off its buffer, answers cluster names into its output, lets the chain's
 //! answers come in when they are ready, and writes all that is there at once. Deadlines run from the first octet of a
-//! message, so that a client that sends an octet now and then gains nothing.
-
-mod connections;
+//! message, so that a client that sends an octet now and then gains nothing. Answers of many messages, zone transfers,
+//! are made message by message as the client takes them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,12 +19,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
 
-use super::handle::Arrived;
+use super::connections::{Connections, Guard};
+use super::handle::{Answer, Arrived};
 use super::metrics::{self, ShardId};
+use super::stream::{Secured, Stream};
 use super::{Handler, Limits};
-use crate::plugins::chain::{Client, Transport};
-use connections::{Connections, Guard};
+use crate::plugins::chain::{Client, More, Transport};
 
 /// How much is read at once.
 const READ: usize = 16 * 1024;
@@ -33,28 +34,41 @@ const READ: usize = 16 * 1024;
 /// When ready answers are written even though more queries wait: one answer may be as long.
 const FLUSH: usize = 64 * 1024;
 
-/// Accepts connections until the order to stop, then waits for those that are open.
+/// How long a connection must be quiet after the order to stop before it is closed: queries may be on their way.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// How long after the order to stop queries are read at all.
+const LAST_CALL: Duration = Duration::from_secs(2);
+
+/// Accepts connections until the order to stop, then waits for those that are open. With `tls` they begin with a
+/// handshake.
 pub(super) async fn serve(
     listener: TcpListener,
     handler: Arc<Handler>,
     limits: Limits,
+    tls: Option<TlsAcceptor>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let connections = Connections::new(limits.connections);
-    let mut tasks = JoinSet::new();
+    let mut begin = Begin {
+        handler,
+        limits,
+        tls,
+        stopped: stopped.clone(),
+        connections: Connections::new(limits.connections),
+        tasks: JoinSet::new(),
+    };
     let mut pause = Duration::ZERO;
-    let told_to_stop = stopped.clone();
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => break,
-            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+            Some(_) = begin.tasks.join_next(), if !begin.tasks.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = Duration::ZERO;
-                begin(stream, peer, &handler, limits, &told_to_stop, &connections, &mut tasks);
+                begin.connection(stream, peer);
             }
             Err(error) => {
                 metrics::ACCEPT_FAILED.inc();
@@ -71,60 +85,76 @@ pub(super) async fn serve(
     }
     // Connections that the system has made already are answered as well.
     while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-        begin(stream, peer, &handler, limits, &told_to_stop, &connections, &mut tasks);
+        begin.connection(stream, peer);
     }
     drop(listener);
-    while tasks.join_next().await.is_some() {}
+    while begin.tasks.join_next().await.is_some() {}
 }
 
-/// Starts the task of a connection.
-fn begin(
-    stream: TcpStream,
-    peer: SocketAddr,
-    handler: &Arc<Handler>,
+/// What it takes to begin a connection.
+struct Begin {
+    handler: Arc<Handler>,
     limits: Limits,
-    stopped: &watch::Receiver<bool>,
-    connections: &Arc<Connections>,
-    tasks: &mut JoinSet<()>,
-) {
-    let Some(guard) = connections.admit() else { return };
-    let Ok(local) = stream.local_addr() else { return };
-    let _ = stream.set_nodelay(true);
-    let client = Client { peer: canonical(peer), local: canonical(local), transport: Transport::Tcp };
-    let connection = Connection {
-        stream,
-        client,
-        handler: handler.clone(),
-        limits,
-        guard,
-        input: BytesMut::new(),
-        output: Vec::new(),
-        waiting: FuturesUnordered::new(),
-        queries: 0,
-    };
-    let stopped = stopped.clone();
-    tasks.spawn(async move {
-        // Resets, time-outs and clients that leave are the client's affair.
-        if let Err(error) = connection.run(stopped).await {
-            tracing::trace!(%error, peer = %client.peer, "a TCP connection ended early");
+    tls: Option<TlsAcceptor>,
+    stopped: watch::Receiver<bool>,
+    connections: Arc<Connections>,
+    tasks: JoinSet<()>,
+}
+
+impl Begin {
+    /// Starts the task of a connection.
+    fn connection(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let Some(guard) = self.connections.admit() else { return };
+        let Ok(local) = stream.local_addr() else { return };
+        let _ = stream.set_nodelay(true);
+        let client = Client { peer: canonical(peer), local: canonical(local), transport: Transport::Tcp };
+        let (handler, limits, stopped) = (self.handler.clone(), self.limits, self.stopped.clone());
+        let tls = self.tls.clone();
+        self.tasks.spawn(async move {
+            let ended = match tls {
+                None => Connection::new(stream, client, handler, limits, guard).run(stopped).await,
+                Some(tls) => match shake(&tls, stream, &limits, &guard).await {
+                    Ok(stream) => Connection::new(stream, client, handler, limits, guard).run(stopped).await,
+                    Err(error) => {
+                        metrics::HANDSHAKES_FAILED.inc();
+                        Err(error)
+                    }
+                },
+            };
+            // Resets, time-outs and clients that leave are the client's affair.
+            if let Err(error) = ended {
+                tracing::trace!(%error, peer = %client.peer, "a TCP connection ended early");
+            }
+        });
+    }
+}
+
+/// The handshake of TLS, in its time; it gives way to others like an idle connection.
+async fn shake(tls: &TlsAcceptor, stream: TcpStream, limits: &Limits, guard: &Guard) -> io::Result<Secured> {
+    tokio::select! {
+        shaken = timeout(limits.handshake, tls.accept(stream)) => {
+            Ok(Secured::new(shaken.map_err(|_| io::ErrorKind::TimedOut)??))
         }
-    });
+        () = guard.closed() => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
 }
 
 /// An IPv4 client of a socket for both families, shown as one.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     client: Client,
     handler: Arc<Handler>,
     limits: Limits,
     guard: Guard,
     input: BytesMut,
     output: Vec<u8>,
-    waiting: FuturesUnordered<BoxFuture<'static, Option<Vec<u8>>>>,
+    waiting: FuturesUnordered<BoxFuture<'static, Option<Answer>>>,
+    /// The rest of an answer of many messages; no more queries are taken until it has left.
+    more: Option<More>,
     queries: u32,
 }
 
@@ -141,32 +171,48 @@ enum Paused {
     Spent,
 }
 
-impl Connection {
+impl<S: Stream> Connection<S> {
+    fn new(stream: S, client: Client, handler: Arc<Handler>, limits: Limits, guard: Guard) -> Self {
+        Self {
+            stream,
+            client,
+            handler,
+            limits,
+            guard,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            waiting: FuturesUnordered::new(),
+            more: None,
+            queries: 0,
+        }
+    }
+
     async fn run(mut self, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
         // When the incomplete message at the front of the buffer began, and when anything was last complete.
         let mut began = None;
         let mut active = Instant::now();
         // No more input is to come: the client is done, or we are.
         let mut ended = false;
+        // When reading ends for good, after the order to stop.
+        let mut last_call: Option<Instant> = None;
         loop {
             let before = self.input.len();
             let paused = self.take_queries();
             if self.input.len() != before {
                 (began, active) = (None, Instant::now());
             }
+            self.put_more();
             if !self.output.is_empty() {
-                let written = timeout(self.limits.write, self.stream.write_all(&self.output)).await;
-                written.map_err(|_| io::ErrorKind::TimedOut)??;
-                self.output.clear();
-                self.output.shrink_to(FLUSH);
+                self.write().await?;
                 active = Instant::now();
             }
-            if paused == Paused::Output {
+            if paused == Paused::Output || self.more.is_some() {
                 continue;
             }
             let idle = self.waiting.is_empty();
             if idle && (ended || paused == Paused::Spent) {
-                return self.stream.shutdown().await;
+                let closed = timeout(self.limits.write, self.stream.shutdown()).await;
+                return closed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             }
             if self.input.is_empty() {
                 // An idle connection holds no buffer.
@@ -175,9 +221,10 @@ impl Connection {
                 began.get_or_insert_with(Instant::now);
             }
             self.guard.note(idle && self.input.is_empty());
-            let deadline = match began {
-                Some(began) => Some(began + self.limits.read),
-                None => idle.then(|| active + self.limits.idle),
+            let deadline = match (began, last_call) {
+                (Some(began), _) => Some(began + self.limits.read),
+                (None, Some(end)) => idle.then(|| end.min(active + LINGER)),
+                (None, None) => idle.then(|| active + self.limits.idle),
             };
             tokio::select! {
                 Some(answer) = self.waiting.next(), if !idle => {
@@ -191,25 +238,37 @@ impl Connection {
                     readable?;
                     ended |= self.read()?;
                 }
-                _ = stopped.wait_for(|stopped| *stopped), if !ended => {
-                    // What the client has sent before is answered.
-                    while !self.read()? && self.input.len() < FLUSH {
-                        if self.stream.readable().now_or_never().is_none() {
-                            break;
-                        }
-                    }
-                    ended = true;
+                _ = stopped.wait_for(|stopped| *stopped), if !ended && last_call.is_none() => {
+                    // What the client has sent until now is answered, and what was on its way.
+                    active = Instant::now();
+                    last_call = Some(active + LAST_CALL);
                 }
                 () = self.guard.closed() => return Ok(()),
-                () = sleep_until(deadline.unwrap_or(active)), if deadline.is_some() => return Ok(()),
+                () = sleep_until(deadline.unwrap_or(active)), if deadline.is_some() => match last_call {
+                    Some(_) if began.is_none() => ended = true,
+                    _ => return Ok(()),
+                },
             }
+            ended |= last_call.is_some_and(|end| end <= Instant::now());
         }
+    }
+
+    /// Writes all output, in the time for it.
+    async fn write(&mut self) -> io::Result<()> {
+        let written = timeout(self.limits.write, async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        });
+        written.await.map_err(|_| io::ErrorKind::TimedOut)??;
+        self.output.clear();
+        self.output.shrink_to(FLUSH);
+        Ok(())
     }
 
     /// Reads what is there. Says whether the client has ended its side.
     fn read(&mut self) -> io::Result<bool> {
         self.input.reserve(READ);
-        match self.stream.try_read_buf(&mut self.input) {
+        match self.stream.try_read(&mut self.input) {
             Ok(count) => Ok(count == 0),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
@@ -223,7 +282,7 @@ impl Connection {
             if self.output.len() >= FLUSH {
                 return Paused::Output;
             }
-            if self.waiting.len() >= self.limits.in_flight_per_connection {
+            if self.more.is_some() || self.waiting.len() >= self.limits.in_flight_per_connection {
                 return Paused::InFlight;
             }
             if self.limits.queries_per_connection.is_some_and(|limit| self.queries >= limit) {
@@ -256,9 +315,26 @@ impl Connection {
         }
     }
 
-    fn put(&mut self, answer: Option<Vec<u8>>) {
-        if let Some(answer) = answer {
-            frame(&mut self.output, &answer);
+    fn put(&mut self, answer: Option<Answer>) {
+        let Some(answer) = answer else { return };
+        frame(&mut self.output, &answer.octets);
+        self.guard.note(false);
+        match (&mut self.more, answer.more) {
+            (_, None) => {}
+            (None, more) => self.more = more,
+            (Some(before), Some(more)) => before.append(more),
+        }
+    }
+
+    /// Makes the next messages of an answer that has many: as many as leave together.
+    fn put_more(&mut self) {
+        while let Some(more) = &mut self.more
+            && self.output.len() < FLUSH
+        {
+            match more.next() {
+                Some(octets) => frame(&mut self.output, &octets),
+                None => self.more = None,
+            }
         }
     }
 }

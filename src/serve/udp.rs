@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Handler;
-use super::handle::{Arrived, Pending, Step};
+use super::handle::{Answer, Arrived, Pending, Step};
 use super::metrics::{self, ShardId};
 use super::mmsg::{self, BATCH, Batch, Envelope};
 use super::plan::Plan;
@@ -115,7 +115,7 @@ impl Thread {
         let Some(place) = self.handler.admit() else { return };
         let socket = self.socket.clone();
         self.runtime.spawn(async move {
-            let Some(octets) = pending.await else { return };
+            let Some(Answer { octets, .. }) = pending.await else { return };
             let mut sent = mmsg::send_one(&socket, &octets, &envelope);
             if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -72,7 +72,8 @@ fn a_transfer_of_a_multicluster_zone_has_its_imports() {
         ..Changes::default()
     });
     publisher.set_synced();
-    let records = |zone: &str| block.chain.first().unwrap().transfer(&zone.parse().unwrap()).unwrap();
+    let records =
+        |zone: &str| -> Vec<_> { block.chain.first().unwrap().transfer(&zone.parse().unwrap()).unwrap().collect() };
     let all = lines(&records("clusterset.local."));
     assert_eq!(
         all.iter().filter(|line| line.contains(".n.svc.")).map(String::as_str).collect::<Vec<_>>(),

@@ -1,34 +1,40 @@
 //! All names of a cluster as records, for zone transfers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::super::names;
 use crate::wire::message::{self, Asked, Message, MessageName, RData, Record, RecordType, rdata};
-use crate::wire::{self, Name, Parsed};
+use crate::wire::{self, Label, Name, Parsed};
 use crate::zone::{self, Answered, Import, ImportKind, Port, Service, ServiceKind, ServiceName, View};
 
-/// The records of a zone, the SOA first; nothing when the zone is not one of the view's zones of names.
-pub(super) fn records(view: &View, zone: &MessageName) -> Option<Vec<Record>> {
+/// Records made one by one.
+type Records = Box<dyn Iterator<Item = Record> + Send>;
+
+/// The records of a zone, the SOA first; nothing when the zone is not one of the view's zones of names. They are made
+/// one endpoint at a time: a transfer holds the present Services, and of their records no more than are under way.
+pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterator<Item = Record> + Send>> {
     let wire = names::to_wire(zone);
     if !view.zones.contains(&wire) || super::is_reverse(&wire) || !view.reader.is_synced() {
         return None;
     }
-    let mut records = ask(view, zone, RecordType::SOA)?.answers;
+    let mut apex = ask(view, zone, RecordType::SOA)?.answers;
     let mut servers = ask(view, zone, RecordType::NS)?;
-    records.append(&mut servers.answers);
+    apex.append(&mut servers.answers);
     for mut address in servers.additionals {
         address.ttl = 0;
-        records.push(address);
+        apex.push(address);
     }
-    if view.multicluster.contains(&wire) {
+    let zone = Arc::new(Zone { name: wire, ttl: view.ttl });
+    if view.multicluster.contains(&zone.name) {
         let mut imports = view.reader.imports();
         imports.retain(|import| {
             let hidden = view.ignore_empty && import.kind != ImportKind::Headless && import.endpoints().is_empty();
             is_exposed(view, &import.name) && !hidden
         });
         imports.sort_by(|a, b| a.name.cmp(&b.name));
-        imports.iter().for_each(|import| add_import(view, &wire, import, &mut records));
-        return Some(records);
+        let records = imports.into_iter().flat_map(move |import| zone.clone().import(import));
+        return Some(Box::new(apex.into_iter().chain(records)));
     }
     let mut services = view.reader.services();
     services.retain(|service| {
@@ -37,10 +43,8 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Vec<Record>> {
         is_exposed(view, &service.name) && !hidden
     });
     services.sort_by(|a, b| a.name.cmp(&b.name));
-    for service in services {
-        add(view, &wire, &service, &mut records);
-    }
-    Some(records)
+    let records = services.into_iter().flat_map(move |service| zone.clone().service(service));
+    Some(Box::new(apex.into_iter().chain(records)))
 }
 
 /// The zone's own answer to a question at its apex.
@@ -58,61 +62,90 @@ fn ask(view: &View, zone: &MessageName, qtype: RecordType) -> Option<Message> {
 
 fn is_exposed(view: &View, name: &ServiceName) -> bool {
     let namespace = name.namespace();
-    let listed = |set: &std::collections::HashSet<wire::Label>| set.iter().any(|label| label.as_bytes() == namespace);
+    let listed = |set: &std::collections::HashSet<Label>| set.iter().any(|label| label.as_bytes() == namespace);
     view.namespaces.as_ref().is_none_or(listed) && view.reader.has_namespace(namespace)
 }
 
-fn add(view: &View, zone: &Name, service: &Service, records: &mut Vec<Record>) {
-    let mut out = Below { view, zone, service: &service.name, records };
-    match &service.kind {
-        ServiceKind::ExternalName(target) | ServiceKind::Alias(target) => {
-            out.put(&[], RData::CNAME(rdata::CNAME(names::to_message(target))));
-        }
-        ServiceKind::ClusterIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
-        ServiceKind::Headless => {
-            let mut endpoints: Vec<_> = service.endpoints.iter().collect();
-            endpoints.sort_by(|a, b| a.0.cmp(b.0));
-            let weight = (100 / endpoints.len().max(1)).clamp(1, 100) as u16;
-            for (label, state) in endpoints {
-                out.put_endpoint(&[label.as_bytes()], &state.addresses, &state.ports, weight);
+//----------- Zone -----------------------------------------------------------
+
+/// What all records of a transfer share.
+struct Zone {
+    name: Name,
+    ttl: u32,
+}
+
+impl Zone {
+    fn service(self: Arc<Self>, service: Arc<Service>) -> Records {
+        let mut out = Below::new(&self, &service.name);
+        match &service.kind {
+            ServiceKind::ExternalName(target) | ServiceKind::Alias(target) => {
+                out.put(&[], RData::CNAME(rdata::CNAME(names::to_message(target))));
+            }
+            ServiceKind::ClusterIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
+            ServiceKind::Headless => {
+                let mut labels: Vec<Label> = service.endpoints.iter().map(|(label, _)| label.clone()).collect();
+                labels.sort();
+                let weight = weight(labels.len());
+                let records = labels.into_iter().flat_map(move |label| {
+                    let mut out = Below::new(&self, &service.name);
+                    if let Some(state) = service.endpoints.get(label.as_bytes()) {
+                        out.put_endpoint(&[label.as_bytes()], &state.addresses, &state.ports, weight);
+                    }
+                    out.records
+                });
+                return Box::new(records);
             }
         }
+        Box::new(out.records.into_iter())
+    }
+
+    fn import(self: Arc<Self>, import: Arc<Import>) -> Records {
+        let mut out = Below::new(&self, &import.name);
+        match &import.kind {
+            ImportKind::ClusterSetIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
+            ImportKind::Headless => {
+                let weight = weight(import.endpoints().len());
+                let records = (0..import.endpoints().len()).flat_map(move |at| {
+                    let mut out = Below::new(&self, &import.name);
+                    if let Some(endpoint) = import.endpoints().get(at) {
+                        let own = [Some(&endpoint.label), endpoint.cluster.as_ref()];
+                        let own: Vec<&[u8]> = own.into_iter().flatten().map(Label::as_bytes).collect();
+                        out.put_endpoint(&own, &endpoint.addresses, &endpoint.ports, weight);
+                    }
+                    out.records
+                });
+                return Box::new(records);
+            }
+        }
+        Box::new(out.records.into_iter())
     }
 }
 
-fn add_import(view: &View, zone: &Name, import: &Import, records: &mut Vec<Record>) {
-    let mut out = Below { view, zone, service: &import.name, records };
-    match &import.kind {
-        ImportKind::ClusterSetIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
-        ImportKind::Headless => {
-            let weight = (100 / import.endpoints().len().max(1)).clamp(1, 100) as u16;
-            for endpoint in import.endpoints() {
-                let own = [Some(&endpoint.label), endpoint.cluster.as_ref()];
-                let own: Vec<&[u8]> = own.into_iter().flatten().map(wire::Label::as_bytes).collect();
-                out.put_endpoint(&own, &endpoint.addresses, &endpoint.ports, weight);
-            }
-        }
-    }
+fn weight(endpoints: usize) -> u16 {
+    (100 / endpoints.max(1)).clamp(1, 100) as u16
 }
 
 /// Records at and below the name of one Service.
 struct Below<'t> {
-    view: &'t View,
-    zone: &'t Name,
+    zone: &'t Zone,
     service: &'t ServiceName,
-    records: &'t mut Vec<Record>,
+    records: Vec<Record>,
 }
 
-impl Below<'_> {
+impl<'t> Below<'t> {
+    fn new(zone: &'t Zone, service: &'t ServiceName) -> Self {
+        Self { zone, service, records: Vec::new() }
+    }
+
     fn name(&self, before: &[&[u8]]) -> Option<MessageName> {
         let base: [&[u8]; 3] = [self.service.service(), self.service.namespace(), b"svc"];
-        let labels = before.iter().copied().chain(base).chain(self.zone.labels());
+        let labels = before.iter().copied().chain(base).chain(self.zone.name.labels());
         Name::from_labels(labels).ok().map(|name| names::to_message(&name))
     }
 
     fn put(&mut self, before: &[&[u8]], data: RData) {
         if let Some(owner) = self.name(before) {
-            self.records.push(Record::from_rdata(owner, self.view.ttl, data));
+            self.records.push(Record::from_rdata(owner, self.zone.ttl, data));
         }
     }
 

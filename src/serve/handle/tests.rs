@@ -8,7 +8,7 @@ fn handler() -> Arc<Handler> {
 
 fn ask(handler: &Arc<Handler>, octets: &[u8], client: Client) -> Option<Message> {
     let answer = handler.clone().answer(octets, client).now_or_never().expect("nothing waits");
-    answer.map(|octets| {
+    answer.map(|Answer { octets, .. }| {
         assert_eq!(octets[..2], [0x12, 0x34]);
         decode(&octets).unwrap()
     })
@@ -97,6 +97,6 @@ fn queries_end_with_the_plan_they_began_with_and_the_next_take_the_new_one() {
     handler.replace(Plan::new("dns://:53", vec![]));
     gate.add_permits(1);
     let answer = pending.now_or_never().unwrap().unwrap();
-    assert_eq!(Rcode::from(decode(&answer).unwrap().metadata.response_code), Rcode::NOERROR);
+    assert_eq!(Rcode::from(decode(&answer.octets).unwrap().metadata.response_code), Rcode::NOERROR);
     assert_eq!(rcode(ask(&handler, &query("a.test", 1), CLIENT)), Rcode::REFUSED);
 }

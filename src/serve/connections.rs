@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::serve::metrics;
+use super::metrics;
 
 /// The open connections of one server.
 #[derive(Debug)]

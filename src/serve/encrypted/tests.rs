@@ -1,0 +1,366 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use hickory_server::net::h2::HttpsClientStream;
+use hickory_server::net::quic::QuicClientStream;
+use hickory_server::net::runtime::TokioRuntimeProvider;
+use hickory_server::net::xfer::{DnsRequestSender, FirstAnswer};
+use hickory_server::proto::op::{DnsRequest, DnsRequestOptions, Message, Query};
+use hickory_server::proto::rr::{Name, RecordType};
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::super::testing::{plan, query_with_id};
+use super::super::{Handler, Server, metrics};
+use super::*;
+use crate::plugins::settings::Tls;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const HOST: &str = "dns.example";
+
+/// A certificate of its own, and a client's settings that trust it.
+struct Certificate {
+    pem: String,
+    key: String,
+}
+
+impl Certificate {
+    fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+        Self { pem: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()]
+    }
+
+    fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.chain());
+        roots
+    }
+
+    fn tls(&self) -> Tls {
+        let provider = rustls::crypto::ring::default_provider();
+        Tls {
+            identity: Arc::new(CertifiedKey::from_der(self.chain(), self.key(), &provider).unwrap()),
+            clients: None,
+            at: "Corefile:1:1".to_owned(),
+            files: Vec::new(),
+            digest: 0,
+        }
+    }
+
+    fn client(&self, protocol: &[u8], own: Option<&Self>) -> ClientConfig {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots());
+        let mut config = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => builder.with_client_auth_cert(own.chain(), own.key()).unwrap(),
+        };
+        config.alpn_protocols = vec![protocol.to_vec()];
+        config
+    }
+}
+
+struct Running {
+    server: Server,
+    gate: Arc<Semaphore>,
+    certificate: Certificate,
+}
+
+fn start(encryption: Encryption, limits: &Limits) -> Running {
+    let certificate = Certificate::new();
+    let (plan, gate) = plan();
+    let handler = Arc::new(Handler::new(plan, 100));
+    let address = "127.0.0.1:0".parse().unwrap();
+    let tls = certificate.tls();
+    let server = Server::start_encrypted(encryption, tls, address, handler, limits, &Handle::current()).unwrap();
+    Running { server, gate, certificate }
+}
+
+impl Running {
+    fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    async fn connect(&self) -> TlsStream<TcpStream> {
+        connect(self.address(), self.certificate.client(b"dot", None)).await.unwrap()
+    }
+
+    async fn https(&self) -> HttpsClientStream {
+        let config = Arc::new(self.certificate.client(b"h2", None));
+        let client = HttpsClientStream::builder(config, TokioRuntimeProvider::new());
+        client.build(self.address(), HOST.into(), "/dns-query".into()).await.unwrap()
+    }
+
+    async fn quic(&self) -> QuicClientStream {
+        let client = QuicClientStream::builder().crypto_config(self.certificate.client(b"doq", None));
+        client.build(self.address(), HOST.into()).await.unwrap()
+    }
+}
+
+async fn connect(to: SocketAddr, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(to).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(HOST).unwrap(), stream).await
+}
+
+fn framed(octets: &[u8]) -> Vec<u8> {
+    [&(octets.len() as u16).to_be_bytes(), octets].concat()
+}
+
+async fn read(stream: &mut TlsStream<TcpStream>) -> Message {
+    let octets = tokio::time::timeout(PATIENCE, async {
+        let mut octets = vec![0; usize::from(stream.read_u16().await.unwrap())];
+        stream.read_exact(&mut octets).await.unwrap();
+        octets
+    });
+    Message::from_vec(&octets.await.expect("in time")).unwrap()
+}
+
+/// Whether the server closes a connection in time.
+async fn closed(mut stream: impl tokio::io::AsyncRead + Unpin) -> Duration {
+    let start = Instant::now();
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("in time");
+    start.elapsed()
+}
+
+/// Asks through a client of hickory's.
+async fn ask(client: &mut impl DnsRequestSender, name: &str) -> Message {
+    let mut message = Message::query();
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+    let request = DnsRequest::new(message, DnsRequestOptions::default());
+    let answer = client.send_message(request).first_answer();
+    tokio::time::timeout(PATIENCE, answer).await.expect("in time").unwrap().into_message()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_below_tls_are_answered_as_they_are_ready() {
+    let running = start(Encryption::Tls, &Limits::default());
+    let mut stream = running.connect().await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"dot"[..]));
+    let queries = [(1, "wait.test"), (2, "n3000.test"), (3, "a.test")];
+    let queries: Vec<u8> = queries.iter().flat_map(|&(id, name)| framed(&query_with_id(id, name))).collect();
+    for part in queries.chunks(7) {
+        stream.write_all(part).await.unwrap();
+    }
+    stream.flush().await.unwrap();
+    let long = read(&mut stream).await;
+    assert_eq!((long.metadata.id, long.answers.len()), (2, 3000));
+    assert_eq!(read(&mut stream).await.metadata.id, 3);
+    running.gate.add_permits(1);
+    assert_eq!(read(&mut stream).await.metadata.id, 1);
+    // More than one read brings, and more than one record of TLS holds.
+    let many: Vec<u8> = (0..2000).flat_map(|id| framed(&query_with_id(id, "a.test"))).collect();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let written = tokio::spawn(async move {
+        writer.write_all(&many).await.unwrap();
+        writer.flush().await.unwrap();
+        writer
+    });
+    for id in 0..2000 {
+        let mut octets = vec![0; usize::from(reader.read_u16().await.unwrap())];
+        reader.read_exact(&mut octets).await.unwrap();
+        assert_eq!(Message::from_vec(&octets).unwrap().metadata.id, id);
+    }
+    drop(written.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_has_its_time_and_so_has_an_idle_connection() {
+    let limits =
+        Limits { handshake: Duration::from_millis(200), idle: Duration::from_millis(300), ..Limits::default() };
+    let running = start(Encryption::Tls, &limits);
+    let before = metrics::HANDSHAKES_FAILED.get();
+    let mut silent = TcpStream::connect(running.address()).await.unwrap();
+    // The beginning of a ClientHello, and no end.
+    silent.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
+    assert!(closed(silent).await < Duration::from_secs(3));
+    assert!(metrics::HANDSHAKES_FAILED.get() > before);
+    let mut idle = running.connect().await;
+    idle.write_all(&framed(&query_with_id(1, "a.test"))).await.unwrap();
+    assert_eq!(read(&mut idle).await.metadata.id, 1);
+    let after = closed(idle).await;
+    assert!(after > Duration::from_millis(200) && after < Duration::from_secs(3), "{after:?}");
+    let not_tls = TcpStream::connect(running.address()).await.unwrap();
+    let mut not_tls = not_tls;
+    not_tls.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    closed(not_tls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_stay() {
+    for encryption in [Encryption::Tls, Encryption::Https, Encryption::Quic] {
+        let mut running = start(encryption, &Limits::default());
+        let mut old = match encryption {
+            Encryption::Tls => Some(running.connect().await),
+            _ => None,
+        };
+        let renewed = Certificate::new();
+        running.server.replace_identity(renewed.tls());
+        if encryption == Encryption::Tls {
+            let refused = connect(running.address(), running.certificate.client(b"dot", None)).await;
+            assert!(refused.is_err(), "the old certificate is gone");
+        }
+        running.certificate = renewed;
+        match encryption {
+            Encryption::Tls => {
+                let mut new = running.connect().await;
+                for stream in [&mut new, old.as_mut().unwrap()] {
+                    stream.write_all(&framed(&query_with_id(5, "a.test"))).await.unwrap();
+                    assert_eq!(read(stream).await.metadata.id, 5);
+                }
+            }
+            Encryption::Https => drop(ask(&mut running.https().await, "a.test.").await),
+            Encryption::Quic => drop(ask(&mut running.quic().await, "a.test.").await),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_show_what_is_asked_of_them() {
+    let running = start(Encryption::Tls, &Limits::default());
+    let own = Certificate::new();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(own.roots()), provider);
+    let tls = Tls { clients: Some(verifier.build().unwrap()), ..running.certificate.tls() };
+    running.server.replace_identity(tls);
+    let with = |own: Option<&Certificate>| running.certificate.client(b"dot", own);
+    let answered = async |config: ClientConfig| {
+        let Ok(mut stream) = connect(running.address(), config).await else { return false };
+        // TLS 1.3 tells of a refusal only after the client's side of the handshake.
+        if stream.write_all(&framed(&query_with_id(7, "a.test"))).await.is_err() {
+            return false;
+        }
+        stream.read_u16().await.is_ok()
+    };
+    assert!(answered(with(Some(&own))).await);
+    assert!(!answered(with(None)).await);
+    assert!(!answered(with(Some(&Certificate::new()))).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_are_answered_over_https() {
+    let running = start(Encryption::Https, &Limits::default());
+    let mut client = running.https().await;
+    for (name, count) in [("a.test.", 1), ("n400.test.", 400)] {
+        let answer = ask(&mut client, name).await;
+        assert_eq!((answer.answers.len(), answer.metadata.truncation), (count, false), "{name}");
+    }
+    assert_eq!(u16::from(ask(&mut client, "a.example.").await.metadata.response_code), 5);
+    let counted = metrics::HTTPS_RESPONSES.with_label_values(&["dns://:53", "200"]);
+    assert!(counted.get() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_https_clients_are_cut_off() {
+    let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
+    let running = start(Encryption::Https, &limits);
+    let mut silent = TcpStream::connect(running.address()).await.unwrap();
+    silent.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
+    assert!(closed(silent).await < Duration::from_secs(3), "a handshake that never ends");
+
+    // The preface, no settings, and a request whose body never comes: HEADERS with END_HEADERS, without END_STREAM.
+    let mut endless = connect(running.address(), running.certificate.client(b"h2", None)).await.unwrap();
+    let mut octets = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    octets.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    // POST, https, path and authority as literals without an index.
+    let mut block = vec![0x83, 0x87];
+    for (name, value) in [(0x04u8, "/dns-query"), (0x01, HOST)] {
+        block.extend([name, value.len() as u8]);
+        block.extend(value.as_bytes());
+    }
+    for (name, value) in [("content-type", "application/dns-message"), ("accept", "application/dns-message")] {
+        block.extend([0, name.len() as u8]);
+        block.extend(name.as_bytes());
+        block.push(value.len() as u8);
+        block.extend(value.as_bytes());
+    }
+    octets.extend([0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1]);
+    octets.extend(block);
+    endless.write_all(&octets).await.unwrap();
+    assert!(closed(endless).await < Duration::from_secs(3), "a body that never ends");
+    assert_eq!(ask(&mut running.https().await, "a.test.").await.answers.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_are_answered_over_quic_side_by_side() {
+    let running = start(Encryption::Quic, &Limits::default());
+    let mut client = running.quic().await;
+    let mut waiting = Message::query();
+    waiting.add_query(Query::query(Name::from_ascii("wait.test.").unwrap(), RecordType::A));
+    let first = client.send_message(DnsRequest::new(waiting, DnsRequestOptions::default())).first_answer();
+    let first = tokio::spawn(first);
+    while running.server.handler().in_flight() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for (name, count) in [("a.test.", 1), ("n3000.test.", 3000)] {
+        assert_eq!(ask(&mut client, name).await.answers.len(), count, "{name}");
+    }
+    running.gate.add_permits(1);
+    assert_eq!(first.await.unwrap().unwrap().answers.len(), 1);
+    assert!(metrics::QUIC_RESPONSES.with_label_values(&["dns://:53", "0x0"]).get() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_answers_what_waits_over_every_transport() {
+    for encryption in [Encryption::Tls, Encryption::Https, Encryption::Quic] {
+        let running = start(encryption, &Limits::default());
+        let wait: tokio::task::JoinHandle<usize> = match encryption {
+            Encryption::Tls => {
+                let mut stream = running.connect().await;
+                tokio::spawn(async move {
+                    stream.write_all(&framed(&query_with_id(1, "wait.test"))).await.unwrap();
+                    read(&mut stream).await.answers.len()
+                })
+            }
+            Encryption::Https => {
+                let mut client = running.https().await;
+                tokio::spawn(async move { ask(&mut client, "wait.test.").await.answers.len() })
+            }
+            Encryption::Quic => {
+                let mut client = running.quic().await;
+                tokio::spawn(async move { ask(&mut client, "wait.test.").await.answers.len() })
+            }
+        };
+        while running.server.handler().in_flight() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let (gate, address) = (running.gate.clone(), running.address());
+        let drained = tokio::spawn(running.server.drain(PATIENCE));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!drained.is_finished(), "{encryption:?}: a query waits");
+        gate.add_permits(1);
+        assert_eq!(wait.await.unwrap(), 1, "{encryption:?}");
+        tokio::time::timeout(PATIENCE, drained).await.expect("in time").unwrap();
+        match encryption {
+            // Closed connections keep the socket for a moment, so that late packets get no ICMP.
+            Encryption::Quic => {
+                let free = async {
+                    while std::net::UdpSocket::bind(address).is_err() {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                };
+                tokio::time::timeout(PATIENCE, free).await.expect("the port is free again");
+            }
+            _ => assert!(TcpStream::connect(address).await.is_err(), "{encryption:?}"),
+        }
+    }
+}
