@@ -6,7 +6,10 @@
 
 use std::net::IpAddr;
 
+mod row;
+
 use super::{Edns, Failure, OwnEdns, Question, Rcode};
+pub use row::SrvRow;
 
 /// An answer under construction in a caller's buffer. The size limit holds at every moment.
 ///
@@ -146,10 +149,17 @@ impl<'b> Answer<'b> {
     ///
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
+    #[inline]
     pub fn address(&mut self, section: Section, owner: Owner<'_>, ttl: u32, address: IpAddr) -> Result<(), Full> {
-        match address {
-            IpAddr::V4(v4) => self.record(section, owner, 1, ttl, |out, _| out.put(&v4.octets())),
-            IpAddr::V6(v6) => self.record(section, owner, 28, ttl, |out, _| out.put(&v6.octets())),
+        match (address, owner) {
+            // Nearly every address there is: one copy.
+            (IpAddr::V4(v4), Owner::At(place)) if place.is_reachable() => {
+                let ([o0, o1], [t0, t1, t2, t3]) = (place.pointer(), ttl.to_be_bytes());
+                let [a, b, c, d] = v4.octets();
+                self.copy(section, &[o0, o1, 0, 1, 0, 1, t0, t1, t2, t3, 0, 4, a, b, c, d])
+            }
+            (IpAddr::V4(v4), _) => self.record(section, owner, 1, ttl, |out, _| out.put(&v4.octets())),
+            (IpAddr::V6(v6), _) => self.record(section, owner, 28, ttl, |out, _| out.put(&v6.octets())),
         }
     }
 
@@ -305,6 +315,18 @@ impl<'b> Answer<'b> {
         Ok(())
     }
 
+    /// Appends a whole record.
+    #[inline]
+    fn copy<const N: usize>(&mut self, section: Section, record: &[u8; N]) -> Result<(), Full> {
+        debug_assert!(self.counts.iter().skip(section as usize + 1).all(|&count| count == 0), "sections in order");
+        let count = self.counts.get_mut(section as usize).ok_or(Full)?;
+        let (more, end) = (count.checked_add(1).ok_or(Full)?, self.len + N);
+        let place = self.buffer.get_mut(self.len..end).filter(|_| end <= self.limit).ok_or(Full)?;
+        place.copy_from_slice(record);
+        (*count, self.len) = (more, end);
+        Ok(())
+    }
+
     /// A cursor behind what is written, up to the limit.
     fn cursor(&mut self) -> Cursor<'_> {
         Cursor { out: self.buffer.get_mut(..self.limit).unwrap_or_default(), at: self.len, anchors: self.anchors }
@@ -315,6 +337,17 @@ impl Place {
     /// Whether a compression pointer can name it: 14 bits (RFC 1035 section 4.1.4).
     pub fn is_reachable(self) -> bool {
         self.0 < 0x4000
+    }
+
+    /// The place so many octets behind this one.
+    #[must_use]
+    pub fn behind(self, octets: usize) -> Self {
+        Self(self.0 + octets)
+    }
+
+    /// The compression pointer to a place within reach.
+    fn pointer(self) -> [u8; 2] {
+        (self.0 as u16 | 0xc000).to_be_bytes()
     }
 }
 
@@ -425,7 +458,7 @@ impl Cursor<'_> {
 
     #[inline]
     fn pointer(&mut self, place: Place) -> Result<(), Full> {
-        self.put(&(place.0 as u16 | 0xc000).to_be_bytes())
+        self.put(&place.pointer())
     }
 
     /// Writes an owner.

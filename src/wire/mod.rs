@@ -13,7 +13,7 @@ mod question;
 mod random;
 mod records;
 
-pub use answer::{Answer, Full, Owner, Place, Section, Target, error_reply, failure_reply};
+pub use answer::{Answer, Full, Owner, Place, Section, SrvRow, Target, error_reply, failure_reply};
 pub use edns::{Edns, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
 pub use name::{Label, Labels, Name, NameError};

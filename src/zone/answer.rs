@@ -57,7 +57,7 @@ pub fn answer(
     if question.qclass != IN || matches!(question.qtype, AXFR | IXFR) {
         return end(out, Rcode::REFUSED, false, over_udp);
     }
-    let (owner, apex) = (Owner::At(out.question_place()), Owner::At(out.suffix_place(qname.start(zone))));
+    let (owner, apex) = (out.question_place(), Owner::At(out.suffix_place(qname.start(zone))));
     let spelling = question.spelling().get(qname.start(zone)..).unwrap_or_default();
     let mut context = Context { view, qtype: question.qtype, owner, apex, spelling, over_udp, seed, out };
     match view.look_up(qname, zone, |found| context.write(found)) {
@@ -81,11 +81,11 @@ pub(super) const ANY: u16 = 255;
 fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool) -> Answered {
     let Context { view, qtype, over_udp, seed, mut out, .. } = context;
     let mut chain: [Option<Name>; LONGEST_CHAIN] = [const { None }; LONGEST_CHAIN];
-    let mut owner = Owner::At(out.question_place());
+    let mut owner = out.question_place();
     let mut target = first;
     let mut truncated = false;
     for at in 0..LONGEST_CHAIN {
-        let Ok(place) = out.cname(owner, view.ttl, Target::wire(target.as_wire())) else {
+        let Ok(place) = out.cname(Owner::At(owner), view.ttl, Target::wire(target.as_wire())) else {
             truncated = true;
             break;
         };
@@ -97,7 +97,7 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
         let chase = || Answered::Chase { targets: chain.iter().flatten().cloned().collect() };
         let name = QName::from_name(&target);
         let Some(zone) = view.zone_of(&name) else { return chase() };
-        owner = Owner::At(place);
+        owner = place;
         let (spelling, apex) = (name.suffix(zone), Owner::Wire(name.suffix(zone)));
         let mut here = Context { view, qtype, owner, apex, spelling, over_udp, seed, out };
         match view.look_up(&name, zone, |found| here.write(found)) {

@@ -98,6 +98,7 @@ impl TopologyZone<'_> {
 }
 
 /// One record of an SRV answer.
+#[derive(Clone, Copy)]
 pub(super) struct Srv<'s> {
     pub(super) endpoint: &'s Endpoint,
     pub(super) number: u16,
@@ -126,6 +127,17 @@ impl<'s> Peers<'s> {
     /// How many triples of endpoint, address and port there are, by which CoreDNS divides the weight.
     pub(super) fn srv_pairs(self) -> usize {
         self.groups().map(|group| group.pairs as usize * self.ports.of(group).pairs).sum()
+    }
+
+    /// Every SRV record, in no order.
+    pub(super) fn all_srv(self) -> impl Iterator<Item = Srv<'s>> {
+        self.groups().flat_map(move |group| {
+            let numbers = self.ports.of(group);
+            group.endpoints.iter().flat_map(move |endpoint| {
+                (0..numbers.count)
+                    .filter_map(move |at| Some(Srv { endpoint, number: numbers.nth(at)?, is_first: at == 0 }))
+            })
+        })
     }
 
     /// The SRV record at a position below [`srv_count`](Self::srv_count).

@@ -9,16 +9,16 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::endpoints::{Endpoint, Group};
 use super::import::{Choice, Import, ImportedEndpoint};
 use super::lookup::{ClusterIp, Lookup, is_reverse};
-use super::peers::{Peers, Ports};
+use super::peers::{Peers, Ports, Srv};
 use super::{Pointer, ServiceKind, ServiceName, View, sample};
-use crate::wire::{Answer, Full, Label, Name, Owner, Place, Section, Target};
+use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target};
 
 /// An answer under construction, and what its records have in common.
 pub(super) struct Context<'q, 'b> {
     pub(super) view: &'q View,
     pub(super) qtype: u16,
-    /// The owner of the records.
-    pub(super) owner: Owner<'q>,
+    /// Where the owner of the records stands.
+    pub(super) owner: Place,
     /// The zone.
     pub(super) apex: Owner<'q>,
     /// The zone as the client spelled it: SRV targets end so.
@@ -51,6 +51,9 @@ const TXT: u16 = 16;
 const AAAA: u16 = 28;
 const SRV: u16 = 33;
 
+/// No answer has more SRV records: each takes 18 octets and a target of `LABEL.SERVICE.NAMESPACE.svc` at least.
+const MOST_SRV: usize = 65_535 / (18 + 11);
+
 impl Context<'_, '_> {
     /// Writes what a name has of the type asked for.
     #[inline]
@@ -63,7 +66,7 @@ impl Context<'_, '_> {
             (Lookup::Apex, SOA) => self.soa(Section::Answer).into(),
             (Lookup::Apex, NS) => self.name_servers(),
             // Kubernetes DNS 2.2: the version of the schema.
-            (Lookup::Version, TXT) => self.out.txt(self.owner, 28_800, &[b"1.1.0"]).into(),
+            (Lookup::Version, TXT) => self.out.txt(Owner::At(self.owner), 28_800, &[b"1.1.0"]).into(),
             (Lookup::NameServer, A | AAAA) => self.own_addresses(),
             (Lookup::Pod(address), A | AAAA) => self.addresses([address]),
             (Lookup::ClusterIp(service), A | AAAA) => self.addresses(service.addresses.iter().copied()),
@@ -95,7 +98,7 @@ impl Context<'_, '_> {
         for address in addresses {
             if address.is_ipv4() == (self.qtype == A) {
                 some = true;
-                if self.out.address(Section::Answer, self.owner, self.view.ttl, address).is_err() {
+                if self.out.address(Section::Answer, Owner::At(self.owner), self.view.ttl, address).is_err() {
                     return Written::Records { truncated: true };
                 }
             }
@@ -107,7 +110,7 @@ impl Context<'_, '_> {
         let Self { owner, seed, qtype, view, ref mut out, .. } = *self;
         // A record takes 12 octets and its address.
         let (most_v4, most_v6) = (out.remaining() / 16, out.remaining() / 28);
-        let take = |address| going(out.address(Section::Answer, owner, view.ttl, address));
+        let take = |address| going(out.address(Section::Answer, Owner::At(owner), view.ttl, address));
         let all = if qtype == A { peers.draw_v4(most_v4, seed, take) } else { peers.draw_v6(most_v6, seed, take) };
         all.map_or(Written::NoData, |all| Written::Records { truncated: !all })
     }
@@ -132,7 +135,7 @@ impl Context<'_, '_> {
             if again || !ports.matches(port) {
                 return Continue(());
             }
-            let place = out.srv(owner, view.ttl, 0, weight(pairs), port.number, Target::wire(target));
+            let place = out.srv(Owner::At(owner), view.ttl, 0, weight(pairs), port.number, Target::wire(target));
             if first.is_none() {
                 first = place.ok();
             }
@@ -158,7 +161,7 @@ impl Context<'_, '_> {
         let mut first = None;
         let all = sample::draw(numbers.count, usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
-            let place = out.srv(owner, view.ttl, 0, weight, number, target);
+            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target);
             if first.is_none() {
                 first = place.ok();
             }
@@ -172,59 +175,75 @@ impl Context<'_, '_> {
 
     /// Kubernetes DNS 2.4.2: a record for each port of each ready endpoint.
     fn srv_of_peers(&mut self, peers: Peers<'_>) -> Written {
-        match peers.srv_count() {
+        let mut buffer = [0; 255];
+        let Some(rest) = self.below_zone(peers.service, &mut buffer) else { return Written::NoData };
+        let count = peers.srv_count();
+        let fit = self.out.remaining() / SrvRow::octets(&[0], rest);
+        match count {
             0 => Written::NoData,
-            1..=64 => self.srv_of_many::<64>(peers),
-            _ if self.out.remaining() <= 4096 => self.srv_of_many::<256>(peers),
-            _ => self.srv_of_many::<{ sample::MOST_RECORDS }>(peers),
+            1..=8 => self.srv_of_all::<8>(peers, rest),
+            9..=64 => self.srv_of_all::<64>(peers, rest),
+            _ if count <= fit => self.srv_of_all::<MOST_SRV>(peers, rest),
+            _ => self.srv_of_some(peers, rest, count, fit),
         }
     }
 
-    /// `MOST` bounds the records, whose targets' places are kept on the stack for the glue.
+    /// Writes the records of a set that fits, or is small: lists them, then draws from the list in random order.
+    ///
+    /// `MOST` is how long the list can be; it stands on the stack.
     #[inline(never)]
-    fn srv_of_many<const MOST: usize>(&mut self, peers: Peers<'_>) -> Written {
-        let (count, weight) = (peers.srv_count(), weight(peers.srv_pairs()));
-        let mut buffer = [0; 255];
-        let Some(rest) = self.below_zone(peers.service, &mut buffer) else { return Written::NoData };
-        let Self { owner, seed, view, ref mut out, .. } = *self;
-        let mut places = [0u16; MOST];
-        let mut drawn = 0;
-        let all = sample::draw(count, MOST, seed, |at| {
-            let Some(srv) = peers.srv(at) else { return Continue(()) };
-            let Some(target) = joined(Some(&srv.endpoint.label), rest) else { return Continue(()) };
-            let Ok(place) = out.srv(owner, view.ttl, 0, weight, srv.number, target) else { return Break(()) };
-            places[drawn] = place.0 as u16;
-            drawn += 1;
-            Continue(())
-        });
-        if !all {
-            return Written::Records { truncated: true };
-        }
-        if drawn == 0 {
+    fn srv_of_all<const MOST: usize>(&mut self, peers: Peers<'_>, rest: &[u8]) -> Written {
+        let weight = weight(peers.srv_pairs());
+        let mut list: [Option<Srv<'_>>; MOST] = [None; MOST];
+        let records = peers.all_srv().filter(|srv| joined(Some(&srv.endpoint.label), rest).is_some());
+        let count = list.iter_mut().zip(records).map(|(place, srv)| *place = Some(srv)).count();
+        if count == 0 {
             return Written::NoData;
         }
-        // The same seed draws the same row again. All records stand, so that each endpoint's first one does.
-        let mut at = 0;
-        let mut lost = false;
-        sample::draw(count, MOST, seed, |position| {
-            let Some(srv) = peers.srv(position) else { return Continue(()) };
-            if joined(Some(&srv.endpoint.label), rest).is_none() {
-                return Continue(());
+        let Self { owner, seed, view, over_udp, ref mut out, .. } = *self;
+        let mut row = out.srv_row(owner, view.ttl, weight, rest);
+        let first = row.next_target();
+        let list = &mut list[..count];
+        let mut random = Random::new(seed);
+        for at in 0..count {
+            list.swap(at, at + random.below(count - at));
+            let Some(srv) = list[at] else { continue };
+            if row.put(srv.endpoint.label.as_bytes(), srv.number).is_err() {
+                return Written::Records { truncated: true };
             }
-            let owner = Owner::At(Place(usize::from(places[at])));
-            at += 1;
-            if !srv.is_first {
-                return Continue(());
-            }
-            for address in srv.endpoint.addresses() {
+        }
+        // All records stand, so that each endpoint's first one does. Past the reach of pointers an owner is its label
+        // and a pointer to the end of the first target.
+        let above =
+            list.iter().flatten().next().map_or(first, |srv| first.behind(1 + srv.endpoint.label.as_bytes().len()));
+        let mut place = first;
+        for srv in list.iter().flatten() {
+            let label = srv.endpoint.label.as_bytes();
+            let owner = if place.is_reachable() { Owner::At(place) } else { Owner::Below(label, above) };
+            for address in srv.endpoint.addresses().filter(|_| srv.is_first) {
                 if out.address(Section::Additional, owner, view.ttl, address).is_err() {
-                    lost = true;
-                    return Break(());
+                    return Written::Records { truncated: over_udp };
                 }
             }
-            Continue(())
+            place = place.behind(SrvRow::octets(label, rest));
+        }
+        Written::Records { truncated: false }
+    }
+
+    /// Writes a choice of the records of a set that does not fit: the work grows with the choice alone.
+    #[inline(never)]
+    fn srv_of_some(&mut self, peers: Peers<'_>, rest: &[u8], count: usize, fit: usize) -> Written {
+        let weight = weight(peers.srv_pairs());
+        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let mut row = out.srv_row(owner, view.ttl, weight, rest);
+        sample::draw(count, fit, seed, |at| {
+            let Some(srv) = peers.srv(at) else { return Continue(()) };
+            match joined(Some(&srv.endpoint.label), rest) {
+                Some(target) => going(row.put(target.label, srv.number)),
+                None => Continue(()),
+            }
         });
-        Written::Records { truncated: lost && self.over_udp }
+        Written::Records { truncated: true }
     }
 
     //------- Imported Services ------------------------------------------------
@@ -239,7 +258,9 @@ impl Context<'_, '_> {
         let all = sample::draw(count, usize::MAX, seed, |at| {
             let (v4, v6) = (choice.v4.get(at).copied(), choice.v6.get(at).copied());
             let address = if qtype == A { v4.map(IpAddr::V4) } else { v6.map(IpAddr::V6) };
-            address.map_or(Continue(()), |address| going(out.address(Section::Answer, owner, view.ttl, address)))
+            address.map_or(Continue(()), |address| {
+                going(out.address(Section::Answer, Owner::At(owner), view.ttl, address))
+            })
         });
         Written::Records { truncated: !all }
     }
@@ -261,7 +282,7 @@ impl Context<'_, '_> {
             let Some((endpoint, number, _)) = record(at) else { return Continue(()) };
             let rest = below_cluster(import, endpoint, spelling, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Continue(()) };
-            let Ok(place) = out.srv(owner, view.ttl, 0, weight, number, target) else { return Break(()) };
+            let Ok(place) = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target) else { return Break(()) };
             places[drawn] = place.0 as u16;
             drawn += 1;
             Continue(())
@@ -310,7 +331,7 @@ impl Context<'_, '_> {
             if before.iter().any(|other| other.number == port.number) {
                 return Continue(());
             }
-            let place = out.srv(owner, view.ttl, 0, weight, port.number, target);
+            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, port.number, target);
             if first.is_none() {
                 first = place.ok();
             }
@@ -350,7 +371,7 @@ impl Context<'_, '_> {
             let rest = below(service, zone.as_wire(), &mut buffer).filter(|_| self.view.exposes(service.namespace()));
             let Some(target) = rest.and_then(|rest| joined(label, rest)) else { continue };
             some = true;
-            if self.out.ptr(self.owner, self.view.ttl, target).is_err() {
+            if self.out.ptr(Owner::At(self.owner), self.view.ttl, target).is_err() {
                 return Written::Records { truncated: true };
             }
         }
@@ -372,7 +393,7 @@ impl Context<'_, '_> {
             let mut buffer = [0; 255];
             let rest = below(server.service, zone, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(server.label, rest)) else { return };
-            let written = self.out.ns(Section::Answer, owner, view.ttl, target);
+            let written = self.out.ns(Section::Answer, Owner::At(owner), view.ttl, target);
             (some, lost) = (true, lost || written.is_err());
             places[at] = written.ok();
         });
@@ -382,7 +403,7 @@ impl Context<'_, '_> {
         if !some {
             let mut buffer = [0; 255];
             let Some(target) = concat(&[b"\x02ns\x03dns", zone], &mut buffer) else { return Written::NoData };
-            return match self.out.ns(Section::Answer, owner, view.ttl, Target::wire(target)) {
+            return match self.out.ns(Section::Answer, Owner::At(owner), view.ttl, Target::wire(target)) {
                 Ok(place) => self.glue(place, view.local.iter().copied()),
                 Err(Full) => Written::Records { truncated: true },
             };
@@ -405,7 +426,7 @@ impl Context<'_, '_> {
         view.for_each_server(|_, server| {
             servers = true;
             for &address in server.addresses.iter().filter(|address| address.is_ipv4() == (qtype == A)) {
-                let lost = self.out.address(Section::Answer, owner, view.ttl, address).is_err();
+                let lost = self.out.address(Section::Answer, Owner::At(owner), view.ttl, address).is_err();
                 written =
                     Written::Records { truncated: lost || matches!(written, Written::Records { truncated: true }) };
             }

@@ -65,6 +65,48 @@ fn header_and_question_are_copied_as_spelled() {
 }
 
 #[test]
+fn a_row_of_srv_records_is_what_they_are_one_by_one() {
+    let labels: Vec<String> = (0..2000).map(|number| format!("kubia-{number}")).collect();
+    for limit in [512, 1232, 16_500, 65_535] {
+        let mut room = [0, 0];
+        let by_row = written(&kubia(), limit, |answer| {
+            let owner = answer.question_place();
+            let mut row = answer.srv_row(owner, 30, 7, REST);
+            let mut target = row.next_target();
+            room[0] = labels.iter().take_while(|label| row.put(label.as_bytes(), 80).is_ok()).count();
+            for label in &labels[..room[0]] {
+                if !target.is_reachable() {
+                    break;
+                }
+                let _ = answer.address(Section::Additional, Owner::At(target), 30, Ipv4Addr::LOCALHOST.into());
+                target = target.behind(SrvRow::octets(label.as_bytes(), REST));
+            }
+        });
+        let singly = written(&kubia(), limit, |answer| {
+            let owner = Owner::At(answer.question_place());
+            let places: Vec<Place> = labels
+                .iter()
+                .map_while(|label| answer.srv(owner, 30, 0, 7, 80, Target { label: label.as_bytes(), rest: REST }).ok())
+                .collect();
+            room[1] = places.len();
+            for &place in places.iter().take_while(|place| place.is_reachable()) {
+                let _ = answer.address(Section::Additional, Owner::At(place), 30, Ipv4Addr::LOCALHOST.into());
+            }
+        });
+        assert_eq!(room[0], room[1]);
+        assert_eq!(by_row, singly);
+        assert!(room[0] > 6 && by_row.len() + 60 > limit.min(60_000), "{} records in {}", room[0], by_row.len());
+    }
+}
+
+#[test]
+fn nothing_of_a_row_fits_when_its_owner_is_out_of_reach() {
+    written(&kubia(), 65_535, |answer| {
+        assert_eq!(answer.srv_row(Place(0x4000), 30, 7, REST).put(b"kubia-0", 80), Err(Full));
+    });
+}
+
+#[test]
 fn srv_targets_are_spelled_out_and_their_addresses_point_to_them() {
     let octets = written(&kubia(), 512, |answer| {
         let owner = Owner::At(answer.question_place());
