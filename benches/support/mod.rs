@@ -1,0 +1,69 @@
+//! A cluster in memory and questions about it, for the benchmarks of the read path.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rollcall::wire::Label;
+use rollcall::zone::{
+    Change, Changes, Endpoints, Fallthrough, Pods, Port, Protocol, Publisher, Service, ServiceKind, ServiceName, State,
+    View, pair,
+};
+
+/// A label.
+pub(crate) fn label(text: &str) -> Label {
+    Label::new(text.as_bytes()).expect("a label of ours is well-formed")
+}
+
+/// The one port of all Services.
+pub(crate) fn ports() -> Arc<[Port]> {
+    [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 8080 }].into()
+}
+
+/// A zone of headless Services `SIZE-N.default`, each with so many endpoints `peer-0`, `peer-1`, …
+pub(crate) fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
+    let (mut publisher, reader) = pair();
+    let mut changes = Changes { namespaces: vec![(label("default"), true)], ..Changes::default() };
+    let mut address = 0x0a80_0000_u32;
+    for &(service, size) in sizes {
+        let name = ServiceName::new(&label(service), &label("default"));
+        let peers: Vec<Change> = (0..size)
+            .map(|number| {
+                address += 1;
+                let addresses = vec![IpAddr::from(address.to_be_bytes())];
+                let state = State { addresses, ports: ports(), zone: None };
+                Change { label: label(&format!("peer-{number}")), state: Some(state) }
+            })
+            .collect();
+        let endpoints = Endpoints::default().apply(&peers);
+        let service = Service { name: name.clone(), kind: ServiceKind::Headless, endpoints };
+        changes.services.push((name, Some(Arc::new(service))));
+    }
+    publisher.publish(changes);
+    publisher.set_synced();
+    let view = View {
+        reader,
+        zones: vec!["cluster.local".parse().expect("a name of ours is well-formed")],
+        ttl: 30,
+        pods: Pods::Disabled,
+        namespaces: None,
+        ignore_empty: false,
+        zonal: false,
+        fallthrough: Fallthrough::None,
+        local: Vec::new(),
+        multicluster: Vec::new(),
+    };
+    (publisher, view)
+}
+
+/// The octets of a query with an OPT record of 1232 octets, as dig sends them.
+pub(crate) fn query(qname: &str, qtype: u16) -> Vec<u8> {
+    let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    for label in qname.split('.') {
+        octets.push(label.len() as u8);
+        octets.extend_from_slice(label.as_bytes());
+    }
+    octets.push(0);
+    octets.extend_from_slice(&qtype.to_be_bytes());
+    octets.extend_from_slice(&[0, 1, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+    octets
+}
