@@ -23,6 +23,10 @@ use std::ptr;
 /// How many datagrams one call takes at most: the time of a batch stays below a third of a millisecond.
 pub(super) const BATCH: usize = 64;
 
+/// While no more than so many come at a time, headers are prepared for so many alone: preparing all of them takes longer
+/// than answering one query.
+const FEW: usize = 8;
+
 /// The longest query taken whole; no client sends more than a name and an OPT record over UDP.
 const REQUEST: usize = 4096;
 
@@ -38,6 +42,8 @@ const CONTROL: usize = 80;
 pub(super) struct Batch {
     slots: Vec<Slot>,
     received: usize,
+    /// How many the next call may take: [`FEW`] or [`BATCH`].
+    width: usize,
 }
 
 /// One datagram and its answer.
@@ -67,15 +73,30 @@ impl Batch {
             reply: Box::new([0; REPLY]),
             reply_len: 0,
         };
-        Self { slots: (0..BATCH).map(|_| slot()).collect(), received: 0 }
+        Self { slots: (0..BATCH).map(|_| slot()).collect(), received: 0, width: FEW }
     }
 
     /// Receives what is there; with `wait`, waits for the first datagram (as long as the socket's time-out says).
     /// Nothing is delayed to fill a batch.
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
         self.received = 0;
+        let count = match self.width {
+            FEW => self.receive_up_to::<FEW>(socket, wait)?,
+            _ => self.receive_up_to::<BATCH>(socket, wait)?,
+        };
+        self.received = count;
+        // What fills its headers says that more waits; the next call takes it.
+        self.width = match count {
+            0..FEW => FEW,
+            count if count >= self.width => BATCH,
+            _ => self.width,
+        };
+        Ok(count)
+    }
+
+    fn receive_up_to<const MOST: usize>(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
         // SAFETY: zero-is-valid.
-        let (mut headers, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) = unsafe { zeroed() };
+        let (mut headers, mut vectors): ([libc::mmsghdr; MOST], [libc::iovec; MOST]) = unsafe { zeroed() };
         for ((slot, header), vector) in self.slots.iter_mut().zip(&mut headers).zip(&mut vectors) {
             vector.iov_base = slot.request.as_mut_ptr().cast();
             vector.iov_len = REQUEST;
@@ -88,9 +109,8 @@ impl Batch {
         }
         let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
         // SAFETY: live-pointers (`self` is borrowed mutably, `vectors` lives on), true-lengths.
-        let count = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH as _, flags as _, ptr::null_mut())
-        };
+        let count =
+            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), MOST as _, flags as _, ptr::null_mut()) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         for (slot, header) in self.slots.iter_mut().zip(&headers).take(count) {
             slot.request_len = (header.msg_len as usize).min(REQUEST);
@@ -99,7 +119,6 @@ impl Batch {
             slot.control_len = control_len.min(CONTROL);
             slot.reply_len = 0;
         }
-        self.received = count;
         Ok(count)
     }
 
@@ -110,8 +129,12 @@ impl Batch {
 
     /// Sends the answers of the last batch. Returns how many could not be sent.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> usize {
+        if self.received <= FEW { self.send_up_to::<FEW>(socket) } else { self.send_up_to::<BATCH>(socket) }
+    }
+
+    fn send_up_to<const MOST: usize>(&mut self, socket: &UdpSocket) -> usize {
         // SAFETY: zero-is-valid.
-        let (mut headers, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) = unsafe { zeroed() };
+        let (mut headers, mut vectors): ([libc::mmsghdr; MOST], [libc::iovec; MOST]) = unsafe { zeroed() };
         let answered = self.slots.iter_mut().take(self.received).filter(|slot| slot.reply_len > 0);
         let mut count = 0;
         for ((slot, header), vector) in answered.zip(&mut headers).zip(&mut vectors) {
@@ -424,6 +447,29 @@ mod tests {
             assert_eq!((&answer[..len], from.ip()), (&[host, host][..], Ipv4Addr::new(127, 0, 0, host).into()));
         }
         assert_eq!(batch.receive(&server, false).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn batches_grow_with_what_waits_and_shrink_again() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(server.local_addr().unwrap()).unwrap();
+        for number in 0..100 {
+            client.send(&[number]).unwrap();
+        }
+        let mut batch = Batch::new();
+        let mut seen = Vec::new();
+        let counts: Vec<usize> = (0..3)
+            .map(|_| {
+                let count = batch.receive(&server, true).unwrap();
+                seen.extend(batch.slots().iter_mut().map(|slot| slot.parts().0[0]));
+                count
+            })
+            .collect();
+        assert_eq!(counts, [FEW, BATCH, 100 - FEW - BATCH]);
+        assert_eq!(seen, (0..100).collect::<Vec<u8>>());
+        client.send(&[0]).unwrap();
+        assert_eq!((batch.receive(&server, true).unwrap(), batch.width), (1, FEW));
     }
 
     #[test]
