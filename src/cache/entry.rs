@@ -110,6 +110,12 @@ impl Entry {
         }
     }
 
+    /// Whether a hit may lead to a refresh: past its end, or near it with `prefetch`.
+    pub(super) fn may_be_refreshed(&self, settings: &Settings, now: Instant) -> bool {
+        let left = self.ends().saturating_duration_since(now);
+        left.is_zero() || settings.prefetch.is_some_and(|prefetch| left <= self.lifetime * prefetch.percentage / 100)
+    }
+
     /// Counts a hit and says whether the caller is to refresh the entry.
     pub(super) fn touch(&mut self, settings: &Settings, now: Instant) -> bool {
         let wanted = if now < self.ends() {

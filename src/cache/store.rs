@@ -62,6 +62,23 @@ impl Cache {
     /// Writes the remembered answer to a question into the buffer: id, flags, spelling and OPT as the client's query wants
     /// them, TTLs counted down. `None` when there is none, or the buffer is too small for it.
     pub fn lookup(&self, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {
+        self.find(ask, now, buffer, |_| true)
+    }
+
+    /// Like [`lookup`](Self::lookup), for callers that cannot refresh: `None` also for an answer past its end, and
+    /// for one so near to it that `prefetch` may want it refreshed. Returns its half and its length.
+    pub fn recall(&self, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<(Kind, usize)> {
+        let hit = self.find(ask, now, buffer, |entry| !entry.may_be_refreshed(&self.settings, now))?;
+        Some((hit.kind, hit.len))
+    }
+
+    fn find(
+        &self,
+        ask: &Ask<'_>,
+        now: Instant,
+        buffer: &mut [u8],
+        wanted: impl Fn(&Entry) -> bool + Copy,
+    ) -> Option<Hit> {
         let hash = ask.hash(&self.hasher);
         let prefer_positive = self.settings.stale.is_some_and(|stale| stale.prefer_positive);
         {
@@ -70,14 +87,14 @@ impl Cache {
             if let Some(entry) = denial {
                 // A SERVFAIL passes: it does not hide an answer that can still be given.
                 if (entry.failure || prefer_positive)
-                    && let Some(hit) = self.take(Kind::Success, hash, ask, now, buffer)
+                    && let Some(hit) = self.take(hash, ask, now, buffer, wanted)
                 {
                     return Some(hit);
                 }
-                return self.give(Kind::Denial, entry, ask, now, buffer);
+                return if wanted(entry) { self.give(Kind::Denial, entry, ask, now, buffer) } else { None };
             }
         }
-        self.take(Kind::Success, hash, ask, now, buffer)
+        self.take(hash, ask, now, buffer, wanted)
     }
 
     /// Remembers an answer, if it may be; says what the client is to be told.
@@ -145,9 +162,17 @@ impl Cache {
         self.len(Kind::Success) == 0 && self.len(Kind::Denial) == 0
     }
 
-    fn take(&self, kind: Kind, hash: u64, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {
+    fn take(
+        &self,
+        hash: u64,
+        ask: &Ask<'_>,
+        now: Instant,
+        buffer: &mut [u8],
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Option<Hit> {
         let mut shard = self.success.shard(hash);
-        self.give(kind, shard.get(hash, ask)?, ask, now, buffer)
+        let entry = shard.get(hash, ask).filter(|entry| wanted(entry))?;
+        self.give(Kind::Success, entry, ask, now, buffer)
     }
 
     fn give(&self, kind: Kind, entry: &mut Entry, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {

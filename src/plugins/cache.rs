@@ -59,14 +59,14 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::sync::Semaphore;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
+use super::chain::{Next, Outcome, Plugin, Query, Recall, Reply, Transport};
 use super::names::Zones;
 use super::setup::{Context, once};
 use super::words;
 use crate::cache::{self, Ask, Hit, Kind, Prefetch, Settings, Stale};
 use crate::corefile::{Directive, Error, Token};
 use crate::wire::message::{OpCode, Size};
-use crate::wire::{Edns, Name, OwnEdns, Rcode};
+use crate::wire::{Edns, Name, OwnEdns, Question, Rcode, shuffle_addresses};
 
 //----------- Cache ----------------------------------------------------------
 
@@ -117,6 +117,12 @@ impl Plugin for Cache {
             counters.hits(hit.kind).inc();
             self.inner.give(&held, query, next, &counters, hit, octets).await
         })
+    }
+
+    fn recall(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn Recall>> {
+        let cluster = behind.iter().filter_map(|plugin| plugin.view()).flat_map(|view| view.zones.clone()).collect();
+        let (inner, counters) = (self.inner.clone(), self.inner.counters(server));
+        Some(Box::new(Memory { inner, counters, cluster, shuffled }))
     }
 
     /// The cluster's names never come here: the zone may answer without it.
@@ -334,6 +340,32 @@ impl Plugin for Remembered {
 
     fn needs_message(&self, _: &[Name]) -> Option<String> {
         None
+    }
+}
+
+/// What is remembered, for a server block whose chain does nothing more with it.
+struct Memory {
+    inner: Arc<Inner>,
+    counters: Arc<Counters>,
+    /// The zones of the cluster: a name there is for its plugin first.
+    cluster: Vec<Name>,
+    shuffled: bool,
+}
+
+impl Recall for Memory {
+    fn recall(&self, question: &Question<'_>, now: Instant, seed: u64, buffer: &mut [u8]) -> Option<usize> {
+        let ask = Ask::from(question);
+        let within = |zones: &[Name]| zones.iter().any(|zone| ask.is_within(zone.as_wire()));
+        if !within(&self.inner.zones.0) || within(&self.cluster) {
+            return None;
+        }
+        let (kind, len) = self.inner.memory.recall(&ask, now, buffer)?;
+        if self.shuffled {
+            shuffle_addresses(buffer.get_mut(..len)?, seed).ok()?;
+        }
+        self.counters.requests.inc();
+        self.counters.hits(kind).inc();
+        Some(len)
     }
 }
 

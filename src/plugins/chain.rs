@@ -9,7 +9,7 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 
 use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, Record, RecordType, Size};
-use crate::wire::{Failure, Name, Rcode};
+use crate::wire::{Failure, Name, Question, Rcode};
 use crate::zone::View;
 
 /// One directive at work in one server block.
@@ -29,6 +29,18 @@ pub trait Plugin: Send + Sync {
         None
     }
 
+    /// Gives what it remembers without the chain; `None` for plugins that remember nothing. `behind` are the plugins behind
+    /// it, `shuffled` says that some plugin before it puts addresses in a random order.
+    fn recall(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn Recall>> {
+        let _ = (server, behind, shuffled);
+        None
+    }
+
+    /// What it does to a remembered answer that comes from behind it.
+    fn passing(&self) -> Passing {
+        Passing::NeedsMessage
+    }
+
     /// Says what it knows of a query, for `log`, `template`, `rewrite` and `view`. Asked only where `metadata` is loaded.
     fn metadata(&self, query: &Query, into: &mut Metadata) {
         let _ = (query, into);
@@ -46,6 +58,24 @@ pub trait Plugin: Send + Sync {
         let _ = query;
         None
     }
+}
+
+/// What a plugin does to a remembered answer that comes from behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// It may look at the query or the answer: the chain must run.
+    NeedsMessage,
+    /// It leaves it as it is.
+    Unchanged,
+    /// It puts addresses in a random order.
+    Shuffled,
+}
+
+/// Gives remembered answers of one server block without running its chain.
+pub trait Recall: Send + Sync {
+    /// Writes the remembered answer to a question into the buffer and returns its length. `None` when there is none that
+    /// fits, or when it takes more than writing it: then the chain sees to it.
+    fn recall(&self, question: &Question<'_>, now: Instant, seed: u64, buffer: &mut [u8]) -> Option<usize>;
 }
 
 /// What plugins know of a query, by label: `kubernetes/service`, `forward/upstream`.

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use regex::Regex;
 
-use super::chain::{Next, Outcome, Plugin, Query};
+use super::chain::{Next, Outcome, Passing, Plugin, Query};
 use super::setup::{Context, Task, once};
 use super::{names, words};
 use crate::corefile::{Directive, Error, Token};
@@ -149,6 +149,10 @@ impl Plugin for Errors {
             }
             outcome
         })
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Unchanged
     }
 
     fn needs_message(&self, _: &[Name]) -> Option<String> {

@@ -46,7 +46,7 @@ use ipnet::IpNet;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use super::chain::{Next, Outcome, Plugin, Query};
+use super::chain::{Next, Outcome, Passing, Plugin, Query};
 use super::names;
 use super::setup::{Context, Task, last};
 use super::words;
@@ -148,6 +148,13 @@ impl Plugin for Loadbalance {
             }
             outcome
         })
+    }
+
+    fn passing(&self) -> Passing {
+        match self.needs_message(&[]) {
+            None => Passing::Shuffled,
+            Some(_) => Passing::NeedsMessage,
+        }
     }
 
     fn needs_message(&self, _: &[Name]) -> Option<String> {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query};
+use super::chain::{Next, Outcome, Passing, Plugin, Query};
 use super::names::{self, Zones};
 use super::setup::{Context, once};
 use crate::corefile::{Directive, Error};
@@ -54,6 +54,10 @@ impl Plugin for Collector {
             }
             Outcome::Next
         })
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Unchanged
     }
 
     fn needs_message(&self, _: &[Name]) -> Option<String> {

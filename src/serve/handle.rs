@@ -150,21 +150,10 @@ impl Handler {
         }
         question.own = &block.own;
         if question.qclass == CLASS_IN && !block.diverts.as_ref().is_some_and(|diverts| diverts(&question)) {
-            let size = size(arrived.client.transport, question.edns, block);
-            for view in &block.views {
-                match answer(&question, view, size.limit, size.over_udp, arrived.seed, buffer) {
-                    Answered::Reply { len, rcode, oversized, .. } => {
-                        if oversized {
-                            warn_of_size(&question);
-                        }
-                        let reply = Some((len, rcode, "kubernetes"));
-                        observe(route.group.as_ref(), arrived, question.qtype, question.edns, reply);
-                        return Step::Answer { len, route: route.group.as_ref().map(|_| index) };
-                    }
-                    Answered::NotInZone => {}
-                    // The chain comes to the same point with its message, and goes on from there.
-                    Answered::Fallthrough | Answered::Chase { .. } => break,
-                }
+            let done = at_once(route, &question, arrived, buffer);
+            if let Some((len, rcode, plugin)) = done {
+                observe(route.group.as_ref(), arrived, question.qtype, question.edns, Some((len, rcode, plugin)));
+                return Step::Answer { len, route: route.group.as_ref().map(|_| index) };
             }
         }
         self.start_chain(plan, arrived, route, &question, buffer)
@@ -315,6 +304,35 @@ fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Option<Vec<u8>> {
     let mut buffer = [0; 512];
     let len = failure_reply(&question, failure, &mut buffer);
     buffer.get(..len).map(<[u8]>::to_vec)
+}
+
+/// Answers without the chain where that can be: from the zone, else from memory. Gives the length of the answer, its
+/// response code and whose it is.
+fn at_once(
+    route: &Route,
+    question: &Question<'_>,
+    arrived: &Arrived<'_>,
+    buffer: &mut [u8],
+) -> Option<(usize, Rcode, &'static str)> {
+    let size = size(arrived.client.transport, question.edns, &route.block);
+    for view in &route.block.views {
+        match answer(question, view, size.limit, size.over_udp, arrived.seed, buffer) {
+            Answered::Reply { len, rcode, oversized, .. } => {
+                if oversized {
+                    warn_of_size(question);
+                }
+                return Some((len, rcode, "kubernetes"));
+            }
+            Answered::NotInZone => {}
+            // The chain comes to the same point with its message, and goes on from there.
+            Answered::Fallthrough | Answered::Chase { .. } => return None,
+        }
+    }
+    let memory = route.memory.as_ref()?;
+    let end = size.limit.min(buffer.len());
+    let len = memory.recall(question, arrived.received, arrived.seed, buffer.get_mut(..end)?)?;
+    let rcode = buffer.get(3).map_or(Rcode::SERVFAIL, |flags| Rcode(u16::from(flags & 0xf)));
+    Some((len, rcode, "cache"))
 }
 
 /// Counts an answer that no DNS message holds, and says so once a minute at most.

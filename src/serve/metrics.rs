@@ -97,7 +97,7 @@ pub struct Group {
     shared: Shard,
     /// What one thread counts in alone, by [`ShardId`].
     shards: Box<[Shard]>,
-    /// Answers by plugins other than `kubernetes`, and response codes without a place of their own.
+    /// Answers by plugins other than [`PLUGINS`], and response codes without a place of their own.
     others: Mutex<HashMap<(u16, &'static str), u64>>,
 }
 
@@ -189,11 +189,7 @@ impl Group {
         if let Some(sizes) = shard.response_size.get(proto) {
             sizes.observe(size_bucket(size), size as u64, alone);
         }
-        let own = match plugin {
-            "" => Some(0),
-            "kubernetes" => Some(1),
-            _ => None,
-        };
+        let own = PLUGINS.iter().position(|&own| own == plugin);
         match own.and_then(|own| shard.responses.get(own)?.get(usize::from(rcode.0))) {
             Some(counter) => add(counter, 1),
             None => {
@@ -231,7 +227,7 @@ impl Group {
 #[repr(align(128))]
 struct Shard {
     requests: [AtomicU64; PROTOCOLS.len() * 2 * TYPES.len()],
-    responses: [[AtomicU64; 24]; 2],
+    responses: [[AtomicU64; 24]; PLUGINS.len()],
     duration: Distribution<17>,
     request_size: [Distribution<15>; PROTOCOLS.len()],
     response_size: [Distribution<15>; PROTOCOLS.len()],
@@ -242,7 +238,7 @@ impl Default for Shard {
     fn default() -> Self {
         Self {
             requests: [const { AtomicU64::new(0) }; _],
-            responses: [const { [const { AtomicU64::new(0) }; 24] }; 2],
+            responses: [const { [const { AtomicU64::new(0) }; 24] }; _],
             duration: Distribution::default(),
             request_size: Default::default(),
             response_size: Default::default(),
@@ -324,6 +320,9 @@ fn type_index(qtype: u16) -> usize {
         _ => 19,
     }
 }
+
+/// The plugins whose answers are counted without a look-up; none is the server itself.
+const PLUGINS: [&str; 4] = ["", "kubernetes", "cache", "forward"];
 
 const SIZES: [u16; 14] = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16_000, 32_000, 48_000, 64_000];
 
@@ -436,7 +435,7 @@ impl Group {
         for (&key, &count) in &*self.others.lock().unwrap_or_else(PoisonError::into_inner) {
             answered.insert(key, count);
         }
-        for (plugin, name) in ["", "kubernetes"].into_iter().enumerate() {
+        for (plugin, name) in PLUGINS.into_iter().enumerate() {
             for rcode in 0..24 {
                 let count = sum(&|shard| shard.responses.get(plugin)?.get(usize::from(rcode)));
                 *answered.entry((rcode, name)).or_default() += count;

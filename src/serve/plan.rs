@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::metrics::{self, Group};
-use crate::plugins::chain::{Client, Plugin};
+use crate::plugins::chain::{Client, Passing, Plugin, Recall};
 use crate::wire::{Name, OwnEdns, QName, Question};
 use crate::zone::View;
 
@@ -56,37 +56,42 @@ pub struct Plan {
 }
 
 /// One zone of a block.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Route {
     zone: Name,
     labels: usize,
     /// The zone as metrics show it, with a final dot.
     pub(super) label: Arc<str>,
     pub(super) block: Arc<Block>,
+    /// Remembered answers, where nothing in the chain needs to see them.
+    pub(super) memory: Option<Arc<dyn Recall>>,
     pub(super) group: Option<Arc<Group>>,
 }
 
 impl Plan {
     /// Sorts blocks by their zones. `server` is the server's label in metrics: `dns://:53`.
     pub fn new(server: &str, blocks: Vec<Block>) -> Self {
+        let server: Arc<str> = server.into();
         let mut routes = Vec::new();
         let measured = blocks.iter().any(|block| block.measured);
         for block in blocks.into_iter().map(Arc::new) {
+            let memory: Option<Arc<dyn Recall>> = memory(&server, &block.chain).map(Arc::from);
             for zone in &block.zones {
                 let label: Arc<str> = zone.to_string().into();
-                let group = block.measured.then(|| metrics::group(server, &label, &block.view));
+                let group = block.measured.then(|| metrics::group(&server, &label, &block.view));
                 routes.push(Route {
                     zone: zone.clone(),
                     labels: zone.labels().count(),
                     label,
                     block: block.clone(),
+                    memory: memory.clone(),
                     group,
                 });
             }
         }
         routes.sort_by_key(|route| std::cmp::Reverse(route.labels));
-        let dropped = measured.then(|| metrics::group(server, "dropped", ""));
-        Self { server: server.into(), routes, dropped }
+        let dropped = measured.then(|| metrics::group(&server, "dropped", ""));
+        Self { server, routes, dropped }
     }
 
     /// The route of a question, by its place; `None` when no block is for it.
@@ -115,10 +120,35 @@ impl Plan {
     }
 }
 
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { zone, block, memory, .. } = self;
+        f.debug_struct("Route").field("zone", zone).field("block", block).field("memory", &memory.is_some()).finish()
+    }
+}
+
 impl Route {
     fn holds(&self, qname: &QName) -> bool {
         qname.label_count().checked_sub(self.labels).is_some_and(|start| qname.suffix(start) == self.zone.as_wire())
     }
+}
+
+/// What a chain remembers, when the plugins in front do nothing that needs the message.
+fn memory(server: &Arc<str>, chain: &[Arc<dyn Plugin>]) -> Option<Box<dyn Recall>> {
+    let mut shuffled = false;
+    let mut rest = chain;
+    while let Some((plugin, behind)) = rest.split_first() {
+        if let Some(memory) = plugin.recall(server, behind, shuffled) {
+            return Some(memory);
+        }
+        match plugin.passing() {
+            Passing::NeedsMessage => return None,
+            Passing::Unchanged => {}
+            Passing::Shuffled => shuffled = true,
+        }
+        rest = behind;
+    }
+    None
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod name;
 mod question;
 mod random;
 mod records;
+mod shuffle;
 
 pub use answer::{Answer, Full, Owner, Place, Section, SrvRow, Target, error_reply, failure_reply};
 pub use edns::{Edns, OwnEdns, udp_limit};
@@ -20,3 +21,4 @@ pub use name::{Label, Labels, Name, NameError};
 pub use question::{Parsed, QName, Question, parse};
 pub use random::Random;
 pub use records::{Found, Malformed, Records, name_at};
+pub use shuffle::{Unlike, shuffle_addresses};

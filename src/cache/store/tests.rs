@@ -299,6 +299,29 @@ fn what_is_asked_for_often_is_refreshed_before_its_end() {
 }
 
 #[test]
+fn what_may_need_a_refresh_is_not_recalled() {
+    let (name, now) = (wire("www.example.org."), Instant::now());
+    let ask = ask(&name);
+    let stale = Stale { up_to: secs(60), ttl: 0, recheck: secs(5), prefer_positive: false };
+    let prefetch = Prefetch { amount: 2, duration: secs(60), percentage: 10 };
+    for (change, ends) in [
+        (Box::new(|settings: &mut Settings| settings.stale = Some(stale)) as Box<dyn FnOnce(&mut Settings)>, 100),
+        (Box::new(|settings: &mut Settings| settings.prefetch = Some(prefetch)), 90),
+    ] {
+        let cache = cache(change);
+        cache.store(&ask, &address(&ask, 100, 80), now);
+        let recall = |seconds| {
+            let mut buffer = [0; 512];
+            let (kind, len) = cache.recall(&ask, now + secs(seconds), &mut buffer)?;
+            Some((kind, buffer[..len].to_vec()))
+        };
+        assert_eq!(recall(ends - 1).unwrap(), (Kind::Success, look(&cache, &ask, now + secs(ends - 1)).unwrap().1));
+        assert_eq!(recall(ends), None);
+        assert!(look(&cache, &ask, now + secs(ends)).unwrap().0.refresh, "nobody refreshes yet");
+    }
+}
+
+#[test]
 fn zones_can_be_left_out_and_the_ttl_can_stand_still() {
     let cache = cache(|settings| {
         settings.no_success = vec!["example.org".parse().unwrap()];

@@ -100,3 +100,113 @@ fn queries_end_with_the_plan_they_began_with_and_the_next_take_the_new_one() {
     assert_eq!(Rcode::from(decode(&answer.octets).unwrap().metadata.response_code), Rcode::NOERROR);
     assert_eq!(rcode(ask(&handler, &query("a.test", 1), CLIENT)), Rcode::REFUSED);
 }
+
+//----------- Remembered answers ---------------------------------------------
+
+/// The plan of a Corefile's first server block.
+fn plan_of(corefile: &str) -> Plan {
+    use crate::plugins::{blocks, kubernetes, setup};
+    struct NoCluster;
+    impl setup::Mirrors for NoCluster {
+        fn mirror(
+            &mut self,
+            _: &kubernetes::Source,
+            _: &crate::corefile::Token,
+        ) -> Result<crate::zone::Reader, crate::corefile::Error> {
+            let (mut publisher, reader) = crate::zone::pair();
+            publisher.set_synced();
+            Ok(reader)
+        }
+    }
+    let source = crate::corefile::Source::Text { name: "Corefile".into(), text: corefile.into() };
+    let kept = setup::Kept::default();
+    let mut host = setup::Host {
+        interfaces: &[],
+        hostname: "server-1",
+        default_port: 53,
+        mirrors: &mut NoCluster,
+        kept: &kept,
+        now: Instant::now(),
+    };
+    let set_up = blocks::set_up(&crate::corefile::parse(&source, &|_| None).unwrap(), &mut host).unwrap().remove(0);
+    let views = set_up.fast().into_iter().collect();
+    let chain = set_up.chain.iter().cloned().collect();
+    Plan::new("dns://:53", vec![Block { zones: vec![Name::root()], views, chain, ..Block::default() }])
+}
+
+const HOSTS: &str =
+    "hosts {\n 192.0.2.1 www.example.org\n 192.0.2.2 www.example.org\n 192.0.2.3 www.example.org\n ttl 600\n }";
+
+/// What is answered without the chain.
+fn recalled(handler: &Handler, octets: &[u8], transport: Transport, seed: u64) -> Option<Vec<u8>> {
+    let plan = handler.plan();
+    let Parsed::Query(question) = parse(octets) else { panic!("a query of ours is well-formed") };
+    let client = Client { transport, ..CLIENT };
+    let arrived = Arrived { octets, client, received: Instant::now(), shard: ShardId::SHARED, seed };
+    let mut buffer = [0; 4096];
+    let (len, rcode, plugin) = at_once(plan.route(0).unwrap(), &question, &arrived, &mut buffer)?;
+    assert_eq!((rcode, plugin), (Rcode::NOERROR, "cache"));
+    Some(buffer[..len].to_vec())
+}
+
+#[test]
+fn a_remembered_answer_is_what_the_chain_gives_and_needs_no_chain() {
+    let corefile = format!(". {{\n errors\n cache 300\n {HOSTS}\n}}");
+    let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
+    let plain = query("Www.Example.org", 1);
+    assert_eq!(recalled(&handler, &plain, Transport::Udp, 1), None);
+    ask(&handler, &plain, CLIENT).unwrap();
+    for octets in [plain.clone(), with_opt(plain.clone(), 1232), query("www.example.ORG", 1)] {
+        let by_memory = recalled(&handler, &octets, Transport::Udp, 1).unwrap();
+        // A name that memory does not know takes the chain, whose cache has the same answer.
+        let by_chain = Arc::new(Handler::new(plan_of(&corefile.replace("errors", "errors\n log")), 4));
+        assert_eq!(recalled(&by_chain, &octets, Transport::Udp, 1), None);
+        ask(&by_chain, &octets, CLIENT).unwrap();
+        let chained = by_chain.answer(&octets, CLIENT).now_or_never().unwrap().unwrap().octets;
+        let (mut a, mut b) = (decode(&by_memory).unwrap(), decode(&chained).unwrap());
+        a.answers.sort_by_key(|record| record.data.to_string());
+        b.answers.sort_by_key(|record| record.data.to_string());
+        assert_eq!(a, b);
+        assert_eq!(chained.len(), by_memory.len());
+    }
+}
+
+#[test]
+fn a_remembered_answer_gets_a_random_order_where_loadbalance_says_so() {
+    for (loadbalance, orders) in [("loadbalance", 6), ("", 1)] {
+        let corefile = format!(". {{\n {loadbalance}\n cache 300\n {HOSTS}\n}}");
+        let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
+        ask(&handler, &query("www.example.org", 1), CLIENT).unwrap();
+        let seen: std::collections::BTreeSet<Vec<u8>> = (0..200)
+            .map(|seed| recalled(&handler, &query("www.example.org", 1), Transport::Tcp, seed * 7777).unwrap())
+            .collect();
+        assert_eq!(seen.len(), orders);
+    }
+}
+
+#[test]
+fn the_chain_sees_to_remembered_answers_that_something_in_front_looks_at() {
+    for (lines, name) in [
+        ("log", "www.example.org"),
+        ("acl {\n block net 203.0.113.0/24\n }", "www.example.org"),
+        ("loadbalance round_robin {\n prefer 10.0.0.0/8\n }", "www.example.org"),
+        // A name of the cluster's zones is for its plugin, even if it is remembered from before.
+        ("kubernetes example.org {\n fallthrough\n }", "www.example.org"),
+    ] {
+        let handler = Arc::new(Handler::new(plan_of(&format!(". {{\n {lines}\n cache 300\n {HOSTS}\n}}")), 4));
+        ask(&handler, &query(name, 1), CLIENT).unwrap();
+        assert_eq!(recalled(&handler, &query(name, 1), Transport::Udp, 1), None, "{lines}");
+    }
+}
+
+#[test]
+fn a_remembered_answer_too_long_for_the_client_is_left_to_the_chain() {
+    let hosts: String = (0..100).map(|last| format!(" 192.0.2.{last} many.example.org\n")).collect();
+    let corefile = format!(". {{\n cache 300\n hosts {{\n{hosts} ttl 600\n }}\n}}");
+    let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
+    let octets = query("many.example.org", 1);
+    ask(&handler, &octets, CLIENT).unwrap();
+    assert_eq!(recalled(&handler, &octets, Transport::Udp, 1), None);
+    assert_eq!(decode(&recalled(&handler, &octets, Transport::Tcp, 1).unwrap()).unwrap().answers.len(), 100);
+    assert!(ask(&handler, &octets, CLIENT).unwrap().truncation);
+}
