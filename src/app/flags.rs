@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::diff::connection;
 use super::error::Error;
+use crate::cluster::Connection;
+use crate::upstream::{Endpoint, Host, Way};
 
 /// What `--help` prints.
 pub(super) const HELP: &str = "\
@@ -15,6 +18,8 @@ usage:
   rollcall local [--listen ADDRESS:PORT] [--zone ZONE] PATH...
                                                 serve the names of manifest files, without a cluster
   rollcall check FILE                           say what a Corefile means, exit 0 or 2
+  rollcall diff --from ADDRESS[:PORT] --to ADDRESS[:PORT] [--kubeconfig FILE] [--zone ZONE] [--ttl SECONDS]
+                                                ask two servers every name of a cluster, print where they differ
 
 flags:
   -conf FILE        the Corefile; `stdin` reads it from standard input
@@ -34,6 +39,15 @@ local:
   --zone ZONE             the cluster domain (default cluster.local)
   PATH...                 manifest files or folders: YAML or JSON; edits are followed
 
+diff:
+  --from, --to            the servers, as 10.96.0.10 or 127.0.0.1:1053
+  --kubeconfig FILE       the cluster whose names are asked (default: the pod's own cluster, $KUBECONFIG,
+                          ~/.kube/config); it needs to list services, endpointslices and namespaces
+  --zone ZONE             the cluster domain (default cluster.local)
+  --ttl SECONDS           how far TTLs may differ, because a cache counts them down (default 30)
+  Compared are the response code, AA, and the records of each section as sets. Differences from CoreDNS that are
+  documented are counted apart. Exit status: 0 no others, 1 others, 2 a server or the cluster could not be asked.
+
 signals: TERM stops after `lameduck`, INT stops at once, USR1 reloads.
 exit status: 0 clean stop, 1 failure while running, 2 wrong command line or configuration.
 ";
@@ -47,6 +61,8 @@ pub(super) enum Command {
     Local(Local),
     /// Say what a Corefile means.
     Check(PathBuf),
+    /// Compare two servers.
+    Diff(Diff),
     /// Print the help text.
     Help,
     /// Print the version.
@@ -87,6 +103,21 @@ pub(super) struct Local {
     pub(super) paths: Vec<PathBuf>,
 }
 
+/// What `diff` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Diff {
+    /// The first server.
+    pub(super) from: Endpoint,
+    /// The second server.
+    pub(super) to: Endpoint,
+    /// The cluster whose names are asked.
+    pub(super) connection: Connection,
+    /// The cluster domain.
+    pub(super) zone: String,
+    /// How many seconds TTLs may differ.
+    pub(super) ttl: u32,
+}
+
 /// Reads the arguments after the program's name. `variable` gives the value of an environment variable.
 ///
 /// # Errors
@@ -100,6 +131,7 @@ pub(super) fn read(
     match arguments.split_first() {
         Some((first, rest)) if first == "local" => local(rest),
         Some((first, rest)) if first == "check" => check(rest),
+        Some((first, rest)) if first == "diff" => diff(rest, variable),
         Some((first, _)) if first == "help" => Ok(Command::Help),
         _ => serve(&arguments, variable),
     }
@@ -116,7 +148,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
         let Argument::Flag { name, value } = argument else {
             let Argument::Word(word) = argument else { continue };
             return Err(Error::operator(format!(
-                "`{word}` is not expected: flags begin with a dash, subcommands are local and check; see rollcall --help"
+                "`{word}` is not expected: flags begin with a dash, subcommands are local, check and diff; see rollcall --help"
             )));
         };
         match name {
@@ -175,6 +207,47 @@ fn check(arguments: &[String]) -> Result<Command, Error> {
         }
     }
     file.map(Command::Check).ok_or_else(|| Error::operator("check needs a Corefile, as in `rollcall check Corefile`"))
+}
+
+fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
+    let (mut from, mut to, mut kubeconfig, mut zone, mut ttl) = (None, None, None, "cluster.local".to_owned(), 30);
+    let mut rest = Arguments(arguments);
+    while let Some(argument) = rest.next() {
+        match argument {
+            Argument::Flag { name: name @ "from", value } => from = Some(server(name, rest.value(name, value)?)?),
+            Argument::Flag { name: name @ "to", value } => to = Some(server(name, rest.value(name, value)?)?),
+            Argument::Flag { name: name @ "kubeconfig", value } => kubeconfig = Some(rest.value(name, value)?),
+            Argument::Flag { name: name @ "zone", value } => zone = rest.value(name, value)?.to_owned(),
+            Argument::Flag { name: name @ "ttl", value } => {
+                let text = rest.value(name, value)?;
+                ttl = text.parse().map_err(|_| Error::operator(format!("--ttl needs seconds, got `{text}`")))?;
+            }
+            Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
+            Argument::Flag { name, .. } => return Err(unknown(name)),
+            Argument::Word(word) => {
+                return Err(Error::operator(format!(
+                    "`{word}` is not expected: diff takes flags only; see rollcall --help"
+                )));
+            }
+        }
+    }
+    let (Some(from), Some(to)) = (from, to) else {
+        return Err(Error::operator(
+            "diff needs two servers, as in `rollcall diff --from 10.96.0.10 --to 127.0.0.1:1053`",
+        ));
+    };
+    Ok(Command::Diff(Diff { from, to, connection: connection(kubeconfig, variable)?, zone, ttl }))
+}
+
+/// The address of a server that is asked.
+fn server(name: &str, text: &str) -> Result<Endpoint, Error> {
+    let wrong =
+        |why: &str| Error::operator(format!("--{name} needs ADDRESS[:PORT], as in 10.96.0.10:53, got `{text}`{why}"));
+    let host = Host::parse(text).map_err(|error| wrong(&format!(": {error}")))?;
+    match (&host.host, host.way) {
+        (Ok(address), Way::Plain) => Ok(host.at(*address)),
+        _ => Err(wrong("")),
+    }
 }
 
 /// One argument, taken apart.

@@ -4,6 +4,7 @@
 //! keeps one mirror for each cluster, whatever the plans. [`flags`], [`origin`] and [`signals`] are what an operator says.
 
 mod check;
+mod diff;
 mod error;
 mod flags;
 mod instance;

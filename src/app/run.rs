@@ -9,28 +9,32 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::error::Error;
-use super::flags::{Command, Local, Serve};
+use super::flags::{Command, Diff, Local, Serve};
 use super::instance::Instance;
 use super::mirrors::{Fixed, Registry};
 use super::plan::Plan;
 use super::reload::{self, Reloader};
 use super::signals::{Signal, Signals};
-use super::{COMPATIBLE, REVISION, VERSION, check, flags, local, logs, origin};
+use super::{COMPATIBLE, REVISION, VERSION, check, diff, flags, local, logs, origin};
 use crate::plugins;
 use crate::wire::Name;
 
 /// Runs the program. `arguments` are those after its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| match command {
-        Command::Serve(options) => serve(&options),
-        Command::Local(options) => serve_local(&options),
-        Command::Check(file) => print(&check::describe(&file)?),
-        Command::Help => print(flags::HELP),
-        Command::Version => print(&version()),
-        Command::Plugins => print(&directives()),
+    let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| {
+        match command {
+            Command::Serve(options) => serve(&options)?,
+            Command::Local(options) => serve_local(&options)?,
+            Command::Check(file) => print(&check::describe(&file)?)?,
+            Command::Diff(options) => return compare(&options),
+            Command::Help => print(flags::HELP)?,
+            Command::Version => print(&version())?,
+            Command::Plugins => print(&directives())?,
+        }
+        Ok(ExitCode::SUCCESS)
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             let _ = writeln!(std::io::stderr().lock(), "rollcall: {error}");
             ExitCode::from(error.status())
@@ -80,6 +84,12 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     runtime.block_on(run(&mut instance, None, signals));
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// Exit status 1 says that two servers differ.
+fn compare(options: &Diff) -> Result<ExitCode, Error> {
+    let same = runtime()?.block_on(diff::run(options, &mut std::io::stdout()))?;
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Serves until it is told to stop, and stops in order.

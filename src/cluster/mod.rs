@@ -9,4 +9,6 @@ pub mod status;
 mod watch;
 
 pub use index::{ExplainedSlice, Explanation, Index, Settings};
-pub use watch::{ConnectError, Connection, KindStatus, Mirror, Options, Timing, TlsFiles, register};
+pub use watch::{
+    ConnectError, Connection, KindStatus, ListError, Listed, Mirror, Options, Timing, TlsFiles, list, register,
+};

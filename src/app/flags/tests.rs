@@ -64,6 +64,28 @@ fn check_takes_one_file() {
 }
 
 #[test]
+fn diff_takes_two_servers_and_where_the_names_come_from() {
+    let server = |text: &str| server("from", text).unwrap();
+    let wanted = Diff {
+        from: server("10.96.0.10"),
+        to: server("[::1]:1053"),
+        connection: Connection::Kubeconfig { file: "k".into(), context: None },
+        zone: "example.org".into(),
+        ttl: 5,
+    };
+    assert_eq!((wanted.from.address.port(), wanted.to.address.port()), (53, 1053));
+    let line = "diff --from 10.96.0.10 --to [::1]:1053 --kubeconfig=k -zone example.org --ttl 5";
+    assert_eq!(command(line), Command::Diff(wanted));
+    assert!(refusal("diff --from 10.96.0.10").contains("diff needs two servers"));
+    assert!(refusal("diff --from kube-dns --to 10.96.0.10").contains("--from needs ADDRESS[:PORT]"));
+    assert!(refusal("diff --from 10.96.0.10:0 --to 10.96.0.10").contains("`0` is no port"));
+    assert!(refusal("diff --to tls://10.96.0.10").contains("got `tls://10.96.0.10`"));
+    assert!(refusal("diff --ttl soon").contains("--ttl needs seconds"));
+    assert!(refusal("diff a b").contains("`a` is not expected"));
+    assert!(refusal("diff --form 10.96.0.10").contains("unknown flag `-form`"));
+}
+
+#[test]
 fn what_makes_no_command_is_refused_with_the_argument() {
     assert!(refusal("Corefile").contains("`Corefile` is not expected"));
     assert!(refusal("-config x").contains("unknown flag `-config`"));

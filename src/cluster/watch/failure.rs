@@ -82,6 +82,11 @@ impl Failure {
             if matches!(status.code, 400 | 404 | 405 | 406 | 415 | 422) && !status.is_expired())
     }
 
+    /// Whether asking for the same again is of no use to someone who asks once: a refusal, or credentials that do not do.
+    pub(super) fn is_final(&self) -> bool {
+        self.is_refusal() || matches!(self, Self::Status(status) if matches!(status.code, 401 | 403))
+    }
+
     /// What the server asks us to wait, at most a minute of it.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {

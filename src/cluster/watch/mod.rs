@@ -11,6 +11,7 @@ mod connection;
 mod decode;
 mod failure;
 mod frames;
+mod list;
 mod metrics;
 mod options;
 mod request;
@@ -22,7 +23,6 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::facts::Kind;
 use super::index::{Index, Settings};
 use crate::zone::{self, Reader};
 use client::{Api, Limiter};
@@ -31,6 +31,7 @@ use shared::Shared;
 use supervisor::Supervisor;
 
 pub use connection::{ConnectError, Connection, TlsFiles};
+pub use list::{ListError, Listed, list};
 pub use metrics::register;
 pub use options::{Options, Timing};
 pub use shared::KindStatus;
@@ -50,16 +51,7 @@ impl Mirror {
     /// When the credentials cannot be used. An API server that does not answer is no error: it is asked until it does.
     pub fn start(options: &Options, settings: Settings, runtime: &Handle) -> Result<Self, ConnectError> {
         let _guard = runtime.enter();
-        let mut kinds = vec![Kind::Service, Kind::Namespace];
-        if !options.no_endpoints {
-            kinds.push(Kind::EndpointSlice);
-        }
-        if options.pods {
-            kinds.push(Kind::Pod);
-        }
-        if options.multicluster {
-            kinds.extend([Kind::ServiceImport, Kind::ImportedSlice]);
-        }
+        let kinds = options.kinds();
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps, options.burst.unwrap_or(10))));
         let apis = kinds
             .iter()

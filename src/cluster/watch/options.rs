@@ -29,6 +29,21 @@ pub struct Options {
 }
 
 impl Options {
+    /// The kinds of objects that are asked for.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = vec![Kind::Service, Kind::Namespace];
+        if !self.no_endpoints {
+            kinds.push(Kind::EndpointSlice);
+        }
+        if self.pods {
+            kinds.push(Kind::Pod);
+        }
+        if self.multicluster {
+            kinds.extend([Kind::ServiceImport, Kind::ImportedSlice]);
+        }
+        kinds
+    }
+
     /// The label selector for one kind.
     pub(super) fn selector(&self, kind: Kind) -> Option<String> {
         match kind {

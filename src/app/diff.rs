@@ -1,0 +1,335 @@
+//! `rollcall diff`: asks two servers every name that a cluster has, and prints where their answers differ.
+//!
+//! It is the proof before a switch. [`names`] says what is asked, [`reply`] what of two answers is compared, and
+//! [`deliberate`] which differences from CoreDNS are meant. A difference counts when it stays on asking again: between two
+//! questions a cluster may change.
+
+mod deliberate;
+mod names;
+mod progress;
+mod reply;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use super::error::Error;
+use super::flags::Diff;
+use crate::cluster::{self, Connection, Options};
+use crate::upstream;
+use crate::upstream::{Endpoint, Group, Upstream};
+use crate::wire::Name;
+use crate::wire::message::RecordType;
+use deliberate::deliberate;
+use names::Kind;
+use progress::Progress;
+use reply::{Reply, SECTIONS};
+
+/// What every name is asked for.
+const TYPES: [RecordType; 11] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::SRV,
+    RecordType::PTR,
+    RecordType::CNAME,
+    RecordType::TXT,
+    RecordType::NS,
+    RecordType::SOA,
+    RecordType::MX,
+    RecordType::HTTPS,
+    RecordType::ANY,
+];
+/// Questions that are under way at a time: a load that a server in use does not feel.
+const AT_ONCE: usize = 64;
+/// How often a question is asked again whose answers differ, and after which time.
+const AGAIN: (u32, Duration) = (2, Duration::from_millis(400));
+/// After so many differences that stay it is not the cluster that changes: the rest are not asked again.
+const SETTLED: usize = 100;
+/// After so many differences there is nothing left to learn.
+const ENOUGH: usize = 10_000;
+
+/// Compares; says whether the answers are the same, known differences apart.
+///
+/// # Errors
+/// When the cluster cannot be listed, or one of the servers does not answer at all.
+pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<bool, Error> {
+    let zone: Name = options.zone.parse().map_err(|error| {
+        Error::operator(format!("--zone needs a domain name, as in cluster.local, got `{}`: {error}", options.zone))
+    })?;
+    let mut zones = vec![zone.clone()];
+    zones.extend(["in-addr.arpa", "ip6.arpa"].iter().filter_map(|zone| zone.parse().ok()));
+    let zones: Arc<[Name]> = zones.into();
+    let from = Server::new(&options.from, zones.clone())?;
+    let to = Server::new(&options.to, zones)?;
+    for server in [&from, &to] {
+        server.ask(&zone, RecordType::SOA).await.map_err(|error| {
+            Error::operator(format!("{} does not answer: {error}; check address and port", server.endpoint.address))
+        })?;
+    }
+    let mut progress = Progress::start();
+    progress.say(|| format!("listing the cluster of {}", options.connection));
+    let asked = Options { connection: options.connection.clone(), ..Options::default() };
+    let listed = cluster::list(&asked).await.map_err(|error| Error::operator(error.to_string()))?;
+    let names = names::names(&listed.facts, &zone);
+    for bad in &listed.bad {
+        let _ = writeln!(out, "note: skipped, in whole or in part: {bad}");
+    }
+    let mut report = Report::new(options.ttl, names.len() * TYPES.len());
+    let questions = names.values().flat_map(|(name, kind)| TYPES.map(|rtype| Question { name, kind: *kind, rtype }));
+    let pair = Pair { from: &from, to: &to, ttl: options.ttl, settled: AtomicUsize::new(0) };
+    let mut answers = stream::iter(questions).map(|question| pair.compare(question)).buffered(AT_ONCE);
+    while let Some((question, outcome)) = answers.next().await {
+        report.count(&question, outcome, out);
+        progress.say(|| report.how_far());
+        if report.differences == ENOUGH {
+            let _ = writeln!(out, "stopped after {ENOUGH} differences");
+            break;
+        }
+    }
+    drop(progress);
+    let _ = report.finish(out, &from, &to, names.len());
+    Ok(report.differences == 0)
+}
+
+/// One question.
+#[derive(Clone, Copy, Debug)]
+struct Question<'n> {
+    name: &'n Name,
+    kind: Kind,
+    rtype: RecordType,
+}
+
+/// What two answers come to.
+#[derive(Debug)]
+enum Outcome {
+    /// The same, with TTLs that differ by at most this much.
+    Equal(u32),
+    /// Not the same, as documented.
+    Deliberate(&'static str),
+    /// Not the same; what is to be printed.
+    Different(String),
+}
+
+/// Both servers, and how many differences have stayed.
+struct Pair<'s> {
+    from: &'s Server,
+    to: &'s Server,
+    ttl: u32,
+    settled: AtomicUsize,
+}
+
+impl Pair<'_> {
+    async fn compare<'n>(&self, question: Question<'n>) -> (Question<'n>, Outcome) {
+        let Question { name, kind, rtype } = question;
+        let (mut rounds, pause) = AGAIN;
+        loop {
+            let (one, other) = tokio::join!(self.from.ask(name, rtype), self.to.ask(name, rtype));
+            let outcome = judge(kind, rtype, &one, &other, self.ttl);
+            if !matches!(outcome, Outcome::Different(_)) {
+                return (question, outcome);
+            }
+            if rounds == 0 || self.settled.load(Ordering::Relaxed) >= SETTLED {
+                self.settled.fetch_add(1, Ordering::Relaxed);
+                return (question, outcome);
+            }
+            rounds -= 1;
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+type Asked = Result<Reply, String>;
+
+fn judge(kind: Kind, rtype: RecordType, one: &Asked, other: &Asked, ttl: u32) -> Outcome {
+    if let (Ok(one), Ok(other)) = (one, other) {
+        let gap = one.ttl_gap(other);
+        if one.is_like(other) && gap <= ttl {
+            return Outcome::Equal(gap);
+        }
+        if let Some(words) = deliberate(kind, rtype, one, other).filter(|_| gap <= ttl) {
+            return Outcome::Deliberate(words);
+        }
+    }
+    Outcome::Different(difference(one, other, ttl))
+}
+
+/// The lines that only one of the two has: `-` before those of the first, `+` before those of the second.
+fn difference(one: &Asked, other: &Asked, ttl: u32) -> String {
+    let (heads, mut text) = ([one, other].map(head), String::new());
+    for (sign, head) in [('-', &heads[0]), ('+', &heads[1])] {
+        let _ = writeln!(text, "  {sign} {head}");
+    }
+    let (Ok(one), Ok(other)) = (one, other) else { return text };
+    for (section, (own, theirs)) in SECTIONS.iter().zip(one.sections.iter().zip(&other.sections)) {
+        for (sign, these, those) in [('-', own, theirs), ('+', theirs, own)] {
+            for (line, own) in these {
+                if those.get(line).is_none_or(|other| own.abs_diff(*other) > ttl) {
+                    let _ = writeln!(text, "  {sign} {section}: {}", line.with_ttl(*own));
+                }
+            }
+        }
+    }
+    text
+}
+
+fn head(asked: &Asked) -> String {
+    match asked {
+        Ok(reply) => reply.head(),
+        Err(error) => format!("no answer: {error}"),
+    }
+}
+
+//----------- Server ----------------------------------------------------------
+
+/// One of the two servers.
+#[derive(Debug)]
+struct Server {
+    endpoint: Endpoint,
+    group: Arc<Group>,
+    zones: Arc<[Name]>,
+}
+
+impl Server {
+    fn new(endpoint: &Endpoint, zones: Arc<[Name]>) -> Result<Self, Error> {
+        // Over UDP, and what is cut again over TCP; never taken for down because one answer is late.
+        let settings = upstream::Settings { prefer_udp: true, max_fails: 0, ..upstream::Settings::default() };
+        let upstream = Upstream::new(endpoint.clone(), None, settings.connections, None).map_err(Error::operator)?;
+        Ok(Self { endpoint: endpoint.clone(), group: Arc::new(Group::new(vec![Arc::new(upstream)], settings)), zones })
+    }
+
+    async fn ask(&self, name: &Name, rtype: RecordType) -> Asked {
+        // RD; one question; one additional record, an OPT that takes 1,232 octets.
+        let mut query = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        query.extend_from_slice(name.as_wire());
+        query.extend_from_slice(&u16::from(rtype).to_be_bytes());
+        query.extend_from_slice(&[0, 1, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+        let answered = self.group.ask(&query, false).await.map_err(|error| error.to_string())?;
+        Reply::read(&answered.octets, &self.zones)
+    }
+}
+
+//----------- Report ----------------------------------------------------------
+
+#[derive(Debug)]
+struct Report {
+    ttl: u32,
+    questions: usize,
+    asked: usize,
+    differences: usize,
+    /// Known differences: how many, and the first of them.
+    deliberate: BTreeMap<&'static str, (usize, String)>,
+    /// Equal answers whose TTLs differ: how many, and the most.
+    ttls: (usize, u32),
+}
+
+impl Report {
+    fn new(ttl: u32, questions: usize) -> Self {
+        Self { ttl, questions, asked: 0, differences: 0, deliberate: BTreeMap::new(), ttls: (0, 0) }
+    }
+
+    fn count(&mut self, question: &Question<'_>, outcome: Outcome, out: &mut dyn Write) {
+        self.asked += 1;
+        let Question { name, rtype, .. } = question;
+        match outcome {
+            Outcome::Equal(0) => {}
+            Outcome::Equal(gap) => self.ttls = (self.ttls.0 + 1, self.ttls.1.max(gap)),
+            Outcome::Deliberate(words) => {
+                self.deliberate.entry(words).or_insert_with(|| (0, format!("{name} {rtype}"))).0 += 1;
+            }
+            Outcome::Different(text) => {
+                self.differences += 1;
+                // A reader that is gone is no reason to fail: the exit status still says what was found.
+                let _ = write!(out, "differs: {name} {rtype}\n{text}");
+            }
+        }
+    }
+
+    fn how_far(&self) -> String {
+        let percent = self.asked * 100 / self.questions.max(1);
+        format!("{} of {} questions ({percent} %), {} differences", self.asked, self.questions, self.differences)
+    }
+
+    fn finish(&self, out: &mut dyn Write, from: &Server, to: &Server, names: usize) -> std::io::Result<()> {
+        for (words, (count, first)) in &self.deliberate {
+            writeln!(out, "as documented: {words}: {count}, first {first}")?;
+        }
+        let deliberate: usize = self.deliberate.values().map(|(count, _)| count).sum();
+        let (count, most) = self.ttls;
+        writeln!(
+            out,
+            "{names} names of the cluster, {} questions to {} (-) and {} (+): {} differences, {deliberate} differ as \
+             documented, {} equal; TTLs differ in {count} of these, by {most} s at most ({} s are allowed)",
+            self.asked,
+            from.endpoint.address,
+            to.endpoint.address,
+            self.differences,
+            self.asked - self.differences - deliberate,
+            self.ttl
+        )
+    }
+}
+
+/// Where the cluster is when nobody says: the pod's own, `$KUBECONFIG`, the kubeconfig of the user.
+pub(super) fn connection(file: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Connection, Error> {
+    let kubeconfig = |file: String| Connection::Kubeconfig { file: file.into(), context: None };
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    if let Some(file) = file {
+        return Ok(kubeconfig(file.to_owned()));
+    }
+    if set("KUBERNETES_SERVICE_HOST").is_some() {
+        return Ok(Connection::InCluster);
+    }
+    let first = |list: String| list.split(':').find(|file| !file.is_empty()).map(str::to_owned);
+    let home = || set("HOME").map(|home| format!("{home}/.kube/config"));
+    set("KUBECONFIG").and_then(first).or_else(home).map(kubeconfig).ok_or_else(|| {
+        Error::operator("no cluster to take names from: name a file with --kubeconfig FILE, or set KUBECONFIG")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reply::testing::reply;
+    use super::*;
+
+    fn judged(one: &str, other: &str) -> Outcome {
+        judge(Kind::Service, RecordType::A, &Ok(reply(one)), &Ok(reply(other)), 30)
+    }
+
+    #[test]
+    fn ttls_may_differ_within_the_bound_and_not_beyond() {
+        assert!(matches!(judged("NOERROR aa\nx. 30 A 10.0.0.1", "NOERROR aa\nx. 1 A 10.0.0.1"), Outcome::Equal(29)));
+        let Outcome::Different(text) = judged("NOERROR aa\nx. 60 A 10.0.0.1", "NOERROR aa\nx. 5 A 10.0.0.1") else {
+            panic!("a TTL may not differ by 55")
+        };
+        assert!(text.contains("- answer: x. 60 A 10.0.0.1") && text.contains("+ answer: x. 5 A 10.0.0.1"), "{text}");
+    }
+
+    #[test]
+    fn a_difference_prints_what_only_one_has() {
+        let (one, other) =
+            ("NOERROR aa\nx. 5 A 10.0.0.1\nx. 5 A 10.0.0.2", "NOERROR aa\nx. 5 A 10.0.0.2\nx. 5 A 10.0.0.3");
+        let Outcome::Different(text) = judged(one, other) else { panic!("they differ") };
+        assert_eq!(text, "  - NOERROR aa\n  + NOERROR aa\n  - answer: x. 5 A 10.0.0.1\n  + answer: x. 5 A 10.0.0.3\n");
+        let silent = judge(Kind::Service, RecordType::A, &Err("i/o timeout".into()), &Ok(reply("NOERROR aa")), 30);
+        let Outcome::Different(text) = silent else { panic!("silence is a difference") };
+        assert_eq!(text, "  - no answer: i/o timeout\n  + NOERROR aa\n");
+    }
+
+    #[test]
+    fn the_cluster_is_looked_for_where_kubectl_looks() {
+        let from = |file, pairs: &'static [(&str, &str)]| {
+            connection(file, &|name| pairs.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()))
+        };
+        let file = |file: &str| Connection::Kubeconfig { file: file.into(), context: None };
+        assert_eq!(from(Some("x"), &[("KUBECONFIG", "y")]).unwrap(), file("x"));
+        assert_eq!(from(None, &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]).unwrap(), Connection::InCluster);
+        assert_eq!(from(None, &[("KUBECONFIG", ":y:z"), ("HOME", "/h")]).unwrap(), file("y"));
+        assert_eq!(from(None, &[("HOME", "/h")]).unwrap(), file("/h/.kube/config"));
+        assert!(from(None, &[]).unwrap_err().to_string().contains("--kubeconfig FILE"));
+    }
+}

@@ -1,0 +1,258 @@
+//! The names that a cluster has, from its objects, and names beside them that it has not.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use crate::cluster::facts::{Fact, ServiceSpec, SliceFact};
+use crate::wire::{Label, Name, NameError};
+use crate::zone::Port;
+
+/// What a name stands for: it decides which differences are known ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// The cluster domain itself.
+    Apex,
+    /// `svc`, `pod`, `ns.dns`, a namespace.
+    Structure,
+    /// A name that only stands between others: `dns`, `_tcp.SERVICE`; and `dns-version`, which has a TXT record only.
+    Between,
+    /// A Service, one of its ports or endpoints.
+    Service,
+    /// The same, of a Service with an endpoint in more than one slice.
+    Repeated,
+    /// A Service of type ExternalName.
+    External,
+    /// The address of a pod as a name.
+    Pod,
+    /// An address that something has.
+    Reverse,
+    /// A name that does not exist.
+    Miss,
+}
+
+/// The names to ask, each once; where a name has two meanings, the first of [`Kind`] counts.
+pub(super) fn names(facts: &[Fact], zone: &Name) -> BTreeMap<String, (Name, Kind)> {
+    let mut found = Found { zone, names: BTreeMap::new() };
+    found.structure();
+    let mut slices: HashMap<(&str, &str), Vec<&SliceFact>> = HashMap::new();
+    for fact in facts {
+        if let Fact::Slice(slice) = fact {
+            slices.entry((&slice.key.namespace, &slice.service)).or_default().push(slice);
+        }
+    }
+    for fact in facts {
+        match fact {
+            Fact::Namespace(namespace) => found.namespace(&namespace.name),
+            Fact::Service(service) => {
+                let (namespace, name) = (&*service.key.namespace, &*service.key.name);
+                let slices = slices.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
+                found.service(namespace, name, &service.spec, slices);
+            }
+            Fact::Slice(_) | Fact::Pod(_) => {}
+        }
+    }
+    found.names
+}
+
+/// The label that stands in no cluster.
+const NOBODY: &str = "rollcall-diff-nobody";
+
+struct Found<'z> {
+    zone: &'z Name,
+    names: BTreeMap<String, (Name, Kind)>,
+}
+
+impl Found<'_> {
+    fn structure(&mut self) {
+        self.add(Kind::Apex, &[]);
+        for labels in [&["svc"][..], &["pod"], &["ns", "dns"]] {
+            self.add(Kind::Structure, labels);
+        }
+        self.add(Kind::Between, &["dns"]);
+        self.add(Kind::Between, &["dns-version"]);
+        for labels in [
+            &[NOBODY][..],
+            &[NOBODY, "svc"],
+            &[NOBODY, "pod"],
+            &[NOBODY, NOBODY, "svc"],
+            &["*", "svc"],
+            &["_http", "_tcp"],
+            &["www", "example", "com"],
+        ] {
+            self.add(Kind::Miss, labels);
+        }
+    }
+
+    fn namespace(&mut self, namespace: &str) {
+        self.add(Kind::Structure, &[namespace, "svc"]);
+        self.add(Kind::Structure, &[namespace, "pod"]);
+        // What a search list makes of a name of the outside and of a name that is whole already.
+        self.add(Kind::Miss, &["www", "example", "com", namespace, "svc"]);
+        self.add(Kind::Miss, &["kubernetes", "default", "svc", namespace, "svc"]);
+        self.add(Kind::Miss, &[NOBODY, namespace, "svc"]);
+        self.add(Kind::Miss, &[NOBODY, namespace, "pod"]);
+    }
+
+    fn service(&mut self, namespace: &str, service: &str, spec: &ServiceSpec, slices: &[&SliceFact]) {
+        let own = [service, namespace, "svc"];
+        self.add(Kind::Miss, &[&[NOBODY], &own[..]].concat());
+        self.add(Kind::Miss, &[&["_nobody", "_tcp"], &own[..]].concat());
+        let ports: &[Port] = match spec {
+            ServiceSpec::ExternalName(_) => {
+                self.add(Kind::External, &own);
+                return;
+            }
+            ServiceSpec::ClusterIp { addresses, ports } => {
+                addresses.iter().for_each(|address| self.reverse(*address));
+                ports
+            }
+            ServiceSpec::Headless { ports } => ports,
+        };
+        let kind = if has_repeats(slices) { Kind::Repeated } else { Kind::Service };
+        self.add(kind, &own);
+        for port in ports.iter().chain(slices.iter().flat_map(|slice| &slice.ports)) {
+            let proto = format!("_{}", String::from_utf8_lossy(port.protocol.label()));
+            if let Some(name) = &port.name {
+                self.add(kind, &[&[&*format!("_{name}"), &proto], &own[..]].concat());
+                self.add(Kind::Between, &[&[&*proto], &own[..]].concat());
+            }
+        }
+        let headless = matches!(spec, ServiceSpec::Headless { .. });
+        for endpoint in slices.iter().flat_map(|slice| &slice.endpoints) {
+            for label in endpoint.hostname.iter().chain(&endpoint.pod) {
+                self.add(kind, &[&[&*label.to_string()], &own[..]].concat());
+            }
+            for address in &endpoint.addresses {
+                let dashed = dashed(*address);
+                self.add(kind, &[&[&*dashed], &own[..]].concat());
+                self.add(Kind::Pod, &[&dashed, namespace, "pod"]);
+                if headless {
+                    self.reverse(*address);
+                }
+            }
+        }
+    }
+
+    fn reverse(&mut self, address: IpAddr) {
+        let labels: Vec<String> = match address {
+            IpAddr::V4(v4) => v4.octets().iter().rev().map(u8::to_string).collect(),
+            IpAddr::V6(v6) => {
+                v6.octets().iter().rev().flat_map(|octet| [octet & 0xf, octet >> 4]).map(|n| format!("{n:x}")).collect()
+            }
+        };
+        let arpa = if address.is_ipv4() { "in-addr" } else { "ip6" };
+        let labels = labels.iter().map(String::as_bytes).chain([arpa.as_bytes(), b"arpa"]);
+        self.insert(Kind::Reverse, Name::from_labels(labels));
+    }
+
+    fn add(&mut self, kind: Kind, labels: &[&str]) {
+        let labels = labels.iter().map(|label| label.as_bytes()).chain(self.zone.labels());
+        self.insert(kind, Name::from_labels(labels));
+    }
+
+    /// What is too long for a name is none, and cannot be asked.
+    fn insert(&mut self, kind: Kind, name: Result<Name, NameError>) {
+        let Ok(name) = name else { return };
+        let known = self.names.entry(name.to_string()).or_insert((name, kind));
+        known.1 = known.1.min(kind);
+    }
+}
+
+/// Whether a ready endpoint stands in more than one slice.
+fn has_repeats(slices: &[&SliceFact]) -> bool {
+    let mut seen: HashSet<(Option<&Label>, IpAddr)> = HashSet::new();
+    let endpoints = slices.iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.ready);
+    let mut all =
+        endpoints.flat_map(|endpoint| endpoint.addresses.iter().map(|address| (endpoint.hostname.as_ref(), *address)));
+    all.any(|one| !seen.insert(one))
+}
+
+/// An address as a label: `10-0-0-1`, `2001-db8--1`.
+fn dashed(address: IpAddr) -> String {
+    address.to_string().replace(['.', ':'], "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::facts::{EndpointFact, Family, NamespaceFact, ObjectKey, ServiceFact};
+    use crate::zone::Protocol;
+
+    fn service(name: &str, spec: ServiceSpec) -> Fact {
+        Fact::Service(ServiceFact { key: ObjectKey::new("default", name), version: 1, selector: true, spec })
+    }
+
+    fn port(name: &str) -> Port {
+        Port { name: Label::new(name.as_bytes()).ok(), protocol: Protocol::Tcp, number: 80 }
+    }
+
+    fn slice(name: &str, hostname: &str, address: &str) -> Fact {
+        Fact::Slice(SliceFact {
+            key: ObjectKey::new("default", name),
+            version: 1,
+            service: "kubia".into(),
+            family: Family::V4,
+            ports: vec![port("http")],
+            endpoints: vec![EndpointFact {
+                addresses: vec![address.parse().unwrap()],
+                hostname: Label::new(hostname.as_bytes()).ok(),
+                pod: None,
+                ready: true,
+                zone: None,
+            }],
+            aliases: Vec::new(),
+            triggered: None,
+        })
+    }
+
+    fn kinds(facts: &[Fact]) -> BTreeMap<String, Kind> {
+        let zone: Name = "cluster.local".parse().unwrap();
+        names(facts, &zone).into_iter().map(|(text, (_, kind))| (text, kind)).collect()
+    }
+
+    #[test]
+    fn every_name_of_a_headless_service_is_asked_and_some_beside_it() {
+        let found = kinds(&[
+            Fact::Namespace(NamespaceFact { name: "default".into() }),
+            service("kubia", ServiceSpec::Headless { ports: vec![port("http")] }),
+            slice("kubia-a", "kubia-0", "10.0.0.1"),
+        ]);
+        for (name, kind) in [
+            ("cluster.local.", Kind::Apex),
+            ("default.svc.cluster.local.", Kind::Structure),
+            ("dns.cluster.local.", Kind::Between),
+            ("kubia.default.svc.cluster.local.", Kind::Service),
+            ("kubia-0.kubia.default.svc.cluster.local.", Kind::Service),
+            ("10-0-0-1.kubia.default.svc.cluster.local.", Kind::Service),
+            ("_http._tcp.kubia.default.svc.cluster.local.", Kind::Service),
+            ("_tcp.kubia.default.svc.cluster.local.", Kind::Between),
+            ("10-0-0-1.default.pod.cluster.local.", Kind::Pod),
+            ("1.0.0.10.in-addr.arpa.", Kind::Reverse),
+            ("kubernetes.default.svc.default.svc.cluster.local.", Kind::Miss),
+            ("rollcall-diff-nobody.kubia.default.svc.cluster.local.", Kind::Miss),
+        ] {
+            assert_eq!(found.get(name), Some(&kind), "{name} in {found:?}");
+        }
+    }
+
+    #[test]
+    fn cluster_addresses_of_both_families_have_reverse_names() {
+        let addresses = vec!["10.96.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        let found = kinds(&[service("web", ServiceSpec::ClusterIp { addresses, ports: Vec::new() })]);
+        assert!(found.contains_key("1.0.96.10.in-addr.arpa."), "{found:?}");
+        let six = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
+        assert_eq!(found.get(six), Some(&Kind::Reverse), "{found:?}");
+    }
+
+    #[test]
+    fn an_endpoint_in_two_slices_and_an_external_name_are_told_apart() {
+        let found = kinds(&[
+            service("kubia", ServiceSpec::Headless { ports: Vec::new() }),
+            service("away", ServiceSpec::ExternalName(None)),
+            slice("kubia-a", "kubia-0", "10.0.0.1"),
+            slice("kubia-b", "kubia-0", "10.0.0.1"),
+        ]);
+        assert_eq!(found["kubia.default.svc.cluster.local."], Kind::Repeated);
+        assert_eq!(found["away.default.svc.cluster.local."], Kind::External);
+    }
+}
