@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
 #[path = "support/api_server.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
 mod api_server;
 #[path = "support/protobuf.rs"]
 mod protobuf;

@@ -118,4 +118,26 @@ mod tests {
             assert!(text.contains(line), "{line} in {text}");
         }
     }
+
+    /// What the list of CoreDNS's metrics, the alerts and the dashboard name is registered, also before anything is counted.
+    #[test]
+    fn everything_that_is_listed_or_asked_for_is_registered() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let registry = registry(runtime.handle()).unwrap();
+        let list = include_str!("../../tests/fixtures/metrics.txt");
+        let names = list.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(' ').next());
+        let texts = [
+            include_str!("../../deploy/monitoring/prometheus-rule.yaml"),
+            include_str!("../../deploy/monitoring/grafana-dashboard.json"),
+        ];
+        let words = texts.iter().flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        let own = words.filter(|word| word.starts_with("rollcall_"));
+        let own: std::collections::BTreeSet<&str> = own.collect();
+        assert!(own.len() > 3, "{own:?}");
+        for name in names.filter(|name| !name.is_empty()).chain(own) {
+            // A name that is taken cannot be had again.
+            let second = Gauge::new(name, "another").unwrap();
+            assert!(registry.register(Box::new(second)).is_err(), "{name} is not registered");
+        }
+    }
 }

@@ -1,0 +1,424 @@
+//! What a running server tells Prometheus, held against the list of CoreDNS's metrics and against what alerts and
+//! dashboards ask for.
+
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
+
+#[path = "support/api_server.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod api_server;
+#[path = "support/protobuf.rs"]
+mod protobuf;
+#[path = "support/resolver.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+mod resolver;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use api_server::ApiServer;
+use regex::Regex;
+use resolver::{Act, Resolver};
+use serde_json::json;
+
+//----------- The list --------------------------------------------------------
+
+/// A row of the list.
+struct Row {
+    name: String,
+    kind: String,
+    labels: BTreeSet<String>,
+    buckets: Option<Vec<f64>>,
+    rare: bool,
+}
+
+fn rows() -> Vec<Row> {
+    let text = std::fs::read_to_string(repository("tests/fixtures/metrics.txt")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let &[name, kind, labels, ..] = words.as_slice() else { panic!("{line}: name, type and labels") };
+            let more = &words[3..];
+            assert!(more.iter().all(|word| ["T", "S", "B", "K", "P", "rare"].contains(word)), "{line}");
+            let labels = labels.split(',').filter(|label| *label != "-").map(str::to_owned).collect();
+            let buckets = more.iter().find_map(|word| buckets(word));
+            assert_eq!(buckets.is_some(), kind == "histogram", "{line}");
+            Row { name: name.into(), kind: kind.into(), labels, buckets, rare: more.contains(&"rare") }
+        })
+        .collect()
+}
+
+fn buckets(word: &str) -> Option<Vec<f64>> {
+    let powers = |first: f64, factor: f64, count: i32| (0..count).map(|power| first * factor.powi(power)).collect();
+    match word {
+        "T" => Some(powers(0.00025, 2.0, 16)),
+        "S" => Some(powers(0.00025, 10.0, 5)),
+        "K" => Some(powers(0.001, 2.0, 20)),
+        "B" => Some(
+            [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16_000, 32_000, 48_000, 64_000]
+                .map(f64::from)
+                .to_vec(),
+        ),
+        "P" => Some(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+        _ => None,
+    }
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+//----------- The exposition --------------------------------------------------
+
+/// What the text format says of one metric.
+#[derive(Debug, Default)]
+struct Family {
+    kind: String,
+    /// The names of the labels of each sample, `le` left out.
+    labels: BTreeSet<BTreeSet<String>>,
+    buckets: Vec<f64>,
+}
+
+fn parse(text: &str) -> BTreeMap<String, Family> {
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    let mut last = String::new();
+    let label = Regex::new(r#"([a-z_]+)="((?:[^"\\]|\\.)*)""#).unwrap();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            let fresh = Family { kind: kind.into(), ..Family::default() };
+            assert!(families.insert(name.into(), fresh).is_none(), "{name} is described twice");
+            last = name.into();
+        } else if !line.starts_with('#') {
+            assert!(line.starts_with(&last), "{line} does not belong to {last}");
+            let family = families.get_mut(&last).unwrap();
+            let labels = line.find('{').map_or("", |start| &line[start..line.rfind('}').unwrap()]);
+            let mut names = BTreeSet::new();
+            for found in label.captures_iter(labels) {
+                match &found[1] {
+                    "le" if &found[2] == "+Inf" => {}
+                    "le" => {
+                        let bound = found[2].parse().unwrap();
+                        if !family.buckets.contains(&bound) {
+                            family.buckets.push(bound);
+                        }
+                    }
+                    name => {
+                        names.insert(name.to_owned());
+                    }
+                }
+            }
+            family.labels.insert(names);
+        }
+    }
+    families
+}
+
+//----------- The server ------------------------------------------------------
+
+struct Server {
+    child: Child,
+    port: u16,
+    metrics: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server with every directive that counts something.
+fn start(folder: &Path, api: &str, upstream: SocketAddr, dead: u16) -> Server {
+    let [port, metrics, health] = [free_port(), free_port(), free_port()];
+    let corefile = format!(
+        "(common) {{
+    bind 127.0.0.1
+    prometheus 127.0.0.1:{metrics}
+}}
+.:{port} {{
+    import common
+    health 127.0.0.1:{health}
+    reload
+    local
+    autopath @kubernetes
+    kubernetes cluster.local {{
+        endpoint {api}
+        pods verified
+    }}
+    acl blocked.example {{
+        block
+    }}
+    acl filtered.example {{
+        filter
+    }}
+    acl dropped.example {{
+        drop
+    }}
+    acl allowed.example {{
+        allow
+    }}
+    template IN A broken.example {{
+        answer \"{{{{ .Name }}}} 60 IN A nowhere\"
+    }}
+    hosts {{
+        192.0.2.7 printer.example
+        fallthrough
+    }}
+    cache 30
+    dns64 {{
+        allow_ipv4
+    }}
+    forward . {upstream}
+}}
+tcp.example:{port} {{
+    import common
+    forward . {upstream} {{
+        force_tcp
+    }}
+}}
+dead.example:{port} {{
+    import common
+    forward . 127.0.0.1:{dead} {{
+        health_check 100ms
+    }}
+}}
+"
+    );
+    let file = folder.join("Corefile");
+    std::fs::write(&file, corefile).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    let command = command.arg("-conf").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
+    Server { child: command.spawn().unwrap(), port, metrics }
+}
+
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Server {
+    /// Asks, and does not mind silence.
+    fn ask(&self, name: &str, qtype: u16) -> Option<Vec<u8>> {
+        let mut query = resolver::query(7, name);
+        let end = query.len();
+        query[end - 4..end - 2].copy_from_slice(&qtype.to_be_bytes());
+        // An OPT record with DO set.
+        query[11] = 1;
+        query.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0]);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        socket.send_to(&query, ("127.0.0.1", self.port)).unwrap();
+        let mut buffer = [0; 4096];
+        socket.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec())
+    }
+
+    fn exposition(&self) -> String {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.metrics)) else { return String::new() };
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(!head.to_lowercase().contains("chunked"), "{head}");
+        body.to_owned()
+    }
+
+    /// Waits until a sample is there.
+    fn until(&self, sample: &str) {
+        let begun = Instant::now();
+        while !self.exposition().contains(sample) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "waited for {sample} in {}", self.exposition());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A cluster with a headless Service, and the address of this machine as a pod's.
+fn fill(api: &ApiServer) {
+    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
+    let spec = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "kubia"}});
+    api.apply("services", json!({"metadata": {"namespace": "default", "name": "kubia"}, "spec": spec}));
+    let status = json!({"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "phase": "Running"});
+    api.apply("pods", json!({"metadata": {"namespace": "default", "name": "client"}, "status": status}));
+}
+
+/// A slice that says when its pods changed.
+fn triggered(api: &ApiServer) {
+    api.apply(
+        "endpointslices",
+        json!({
+            "metadata": {
+                "namespace": "default",
+                "name": "kubia-a",
+                "labels": {"kubernetes.io/service-name": "kubia"},
+                "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"},
+            },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.0.0.1"], "hostname": "kubia-0", "conditions": {"ready": true}}],
+        }),
+    );
+}
+
+/// Brings all of the list about, and returns what the server says then.
+fn exercised() -> String {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let api = runtime.block_on(ApiServer::start());
+    api.set_protobuf(false);
+    fill(&api);
+    let upstream = runtime.block_on(Resolver::start(|asked| {
+        let qtype = &asked.octets[asked.octets.len().min(12)..];
+        let is_aaaa = qtype.windows(5).any(|window| window == [0, 0, 28, 0, 1]);
+        let reply = if is_aaaa { resolver::empty(&asked.octets, 0) } else { resolver::answer(&asked.octets, 0, 7) };
+        vec![Act::Send(reply)]
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let dead = free_port();
+    let server = start(folder.path(), &api.url(), upstream.address, dead);
+    server.until("rollcall_objects{kind=\"Pod\"} 1");
+    triggered(&api);
+    server.until("coredns_kubernetes_dns_programming_duration_seconds_count{");
+    let found = server.ask("printer.example.default.svc.cluster.local", 1).expect("autopath answers");
+    assert_eq!(found[3] & 0xf, 0, "autopath finds the name outside");
+    for (name, qtype) in [
+        ("kubia.default.svc.cluster.local", 1),
+        ("a.example", 1),
+        ("a.example", 1),
+        ("six.example", 28),
+        ("www.blocked.example", 1),
+        ("www.filtered.example", 1),
+        ("www.dropped.example", 1),
+        ("www.allowed.example", 1),
+        ("www.broken.example", 1),
+        ("printer.example", 1),
+        ("localhost.example", 1),
+        ("a.tcp.example", 1),
+        ("b.tcp.example", 1),
+        ("a.dead.example", 1),
+    ] {
+        server.ask(name, qtype);
+    }
+    server.until("coredns_forward_healthcheck_failures_total{");
+    server.until("coredns_proxy_conn_cache_hits_total{");
+    server.until("coredns_health_request_duration_seconds_count ");
+    server.exposition()
+}
+
+#[test]
+fn a_running_server_exposes_the_list_with_its_labels_and_buckets() {
+    let text = exercised();
+    let families = parse(&text);
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let Some(family) = families.get(&row.name) else {
+            if !row.rare {
+                wrong.push(format!("{} is missing", row.name));
+            }
+            continue;
+        };
+        if row.rare {
+            wrong.push(format!("{} is not rare", row.name));
+        }
+        if family.kind != row.kind {
+            wrong.push(format!("{} is a {}, not a {}", row.name, family.kind, row.kind));
+        }
+        if family.labels != BTreeSet::from([row.labels.clone()]) {
+            wrong.push(format!("{} has the labels {:?}, not {:?}", row.name, family.labels, row.labels));
+        }
+        let expected = row.buckets.unwrap_or_default();
+        let close = |(one, other): (&f64, &f64)| (one - other).abs() <= other.abs() * 1e-9;
+        if family.buckets.len() != expected.len() || !family.buckets.iter().zip(&expected).all(close) {
+            wrong.push(format!("{} has the buckets {:?}, not {expected:?}", row.name, family.buckets));
+        }
+    }
+    let listed: BTreeSet<String> = rows().into_iter().map(|row| row.name).collect();
+    for name in families.keys().filter(|name| name.starts_with("coredns_") && !listed.contains(*name)) {
+        wrong.push(format!("{name} is not in the list: a metric of our own begins with rollcall_"));
+    }
+    for needed in asked_for() {
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| needed.strip_suffix(end)).unwrap_or(&needed);
+        if !families.contains_key(family) && !families.contains_key(&needed) {
+            wrong.push(format!("an alert or dashboard asks for {needed}, which is not there"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\nin\n{text}", wrong.join("\n"));
+    for (sample, why) in [
+        ("proto=\"udp\",server=\"dns://127.0.0.1:", "the server as CoreDNS names it"),
+        ("family=\"1\"", "the address family as a number"),
+        ("service_kind=\"headless_with_selector\"", "the kind of Service"),
+        ("rcode=\"NOERROR\",to=\"127.0.0.1:", "the upstream's response code and address"),
+    ] {
+        assert!(text.contains(sample), "{why}: {sample}\nin\n{text}");
+    }
+}
+
+//----------- What is asked for ------------------------------------------------
+
+/// The series that our own alerts and dashboard name, and those that the common ones of CoreDNS name.
+fn asked_for() -> BTreeSet<String> {
+    let series = Regex::new(r"\b(?:coredns|rollcall|process|go)_[a-z0-9_]+").unwrap();
+    let mut names = BTreeSet::new();
+    let mut files = 0;
+    for entry in std::fs::read_dir(repository("deploy/monitoring")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        names.extend(expressions(&text).flat_map(|text| series.find_iter(text).map(|found| found.as_str().to_owned())));
+        files += 1;
+    }
+    assert!(files >= 3 && names.len() > 15, "{files} files name {names:?}");
+    // The alerts of the mixin for CoreDNS, and the dashboards 15762 and 12539 of Grafana's collection.
+    let common = [
+        "coredns_build_info",
+        "coredns_cache_entries",
+        "coredns_cache_hits_total",
+        "coredns_cache_misses_total",
+        "coredns_dns_do_requests_total",
+        "coredns_dns_request_duration_seconds_bucket",
+        "coredns_dns_request_size_bytes_bucket",
+        "coredns_dns_request_size_bytes_count",
+        "coredns_dns_request_size_bytes_sum",
+        "coredns_dns_requests_total",
+        "coredns_dns_response_size_bytes_bucket",
+        "coredns_dns_responses_total",
+        "coredns_forward_healthcheck_broken_total",
+        "coredns_forward_healthcheck_failures_total",
+        "coredns_forward_request_duration_seconds_bucket",
+        "coredns_forward_requests_total",
+        "coredns_forward_responses_total",
+        "coredns_kubernetes_dns_programming_duration_seconds_bucket",
+        "coredns_panics_total",
+        "coredns_plugin_enabled",
+        "coredns_proxy_request_duration_seconds_count",
+        "go_goroutines",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+    ];
+    names.extend(common.map(str::to_owned));
+    // What appears only in trouble; that it is registered is tested where the registry is.
+    names.retain(|name| {
+        !["rollcall_bad_objects_total", "rollcall_relists_total", "rollcall_watch_restarts_total"]
+            .contains(&name.as_str())
+    });
+    names
+}
+
+/// The lines that hold a query.
+fn expressions(text: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    text.lines().filter(move |line| {
+        let line = line.trim_start();
+        let begins = ["expr:", "\"expr\":", "\"query\":", "\"definition\":"].iter().any(|key| line.starts_with(key));
+        let goes_on = inside && !line.contains(": ") && !line.starts_with("for:");
+        inside = begins && line.ends_with('|') || goes_on;
+        begins || goes_on
+    })
+}
