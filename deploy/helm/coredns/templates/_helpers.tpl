@@ -36,19 +36,19 @@ kubernetes.io/name: CoreDNS
 {{- end }}
 {{- end }}
 
-{{/* Transport of a server's zones: "udp", "tcp" or both; the ports of Service and container follow from it. */}}
+{{/* How a server's zones are asked: over UDP, TCP or both. The ports of Service and container follow from it. */}}
 {{- define "coredns.ports" -}}
 {{- $seen := dict }}
 {{- range .Values.servers }}
-{{- $port := int (default 53 .servicePort | default .port) }}
 {{- $target := int (default 53 .port) }}
 {{- $udp := false }}{{ $tcp := false }}
 {{- range .zones }}
 {{- if hasPrefix "tls" (default "" .scheme) }}{{ $tcp = true }}{{ else if hasPrefix "https" (default "" .scheme) }}{{ $tcp = true }}{{ else if hasPrefix "quic" (default "" .scheme) }}{{ $udp = true }}{{ else }}{{ $udp = true }}{{ if .use_tcp }}{{ $tcp = true }}{{ end }}{{ end }}
 {{- end }}
 {{- if not .zones }}{{ $udp = true }}{{ end }}
-{{- if $udp }}{{ $_ := set $seen (printf "udp-%d" $target) (dict "protocol" "UDP" "port" (int (default $target .servicePort)) "target" $target) }}{{ end }}
-{{- if $tcp }}{{ $_ := set $seen (printf "tcp-%d" $target) (dict "protocol" "TCP" "port" (int (default $target .servicePort)) "target" $target) }}{{ end }}
+{{- $common := dict "port" (int (default $target .servicePort)) "target" $target "nodePort" (int (default 0 .nodePort)) "hostPort" (int (default 0 .hostPort)) }}
+{{- if $udp }}{{ $_ := set $seen (printf "udp-%d" $target) (merge (dict "protocol" "UDP") $common) }}{{ end }}
+{{- if $tcp }}{{ $_ := set $seen (printf "tcp-%d" $target) (merge (dict "protocol" "TCP") $common) }}{{ end }}
 {{- end }}
 {{- toYaml $seen }}
 {{- end }}
