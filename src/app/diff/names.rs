@@ -48,7 +48,8 @@ pub(super) fn names(facts: &[Fact], zone: &Name) -> BTreeMap<String, (Name, Kind
                 let slices = slices.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
                 found.service(namespace, name, &service.spec, slices);
             }
-            Fact::Slice(_) | Fact::Pod(_) => {}
+            // What other clusters export is of a zone of its own.
+            Fact::Slice(_) | Fact::Pod(_) | Fact::Import(_) | Fact::ImportedSlice(_) => {}
         }
     }
     found.names
@@ -179,7 +180,13 @@ mod tests {
     use crate::zone::Protocol;
 
     fn service(name: &str, spec: ServiceSpec) -> Fact {
-        Fact::Service(ServiceFact { key: ObjectKey::new("default", name), version: 1, selector: true, spec })
+        Fact::Service(ServiceFact {
+            key: ObjectKey::new("default", name),
+            version: 1,
+            selector: true,
+            spec,
+            external: None,
+        })
     }
 
     fn port(name: &str) -> Port {
