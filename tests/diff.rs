@@ -1,23 +1,27 @@
 //! `rollcall diff` as an operator runs it: the names of an API server, asked at two servers.
 //!
-//! With `COREDNS=PATH` one of the two is a real CoreDNS; without, that test says so and does nothing.
+//! With `COREDNS` and `KUBEBUILDER_ASSETS` one of the two is a real CoreDNS, and the cluster has a real control plane;
+//! without, that test says so and does nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
 #[path = "support/api_server.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod api_server;
+#[path = "support/control_plane.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod control_plane;
 #[path = "support/protobuf.rs"]
 mod protobuf;
 #[path = "support/server.rs"]
 mod server;
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use api_server::{ApiServer, Fault, Verb};
+use control_plane::ControlPlane;
 use serde_json::{Value, json};
 use server::Server;
 
@@ -50,75 +54,35 @@ impl Cluster {
         self.folder.path().join("kubeconfig")
     }
 
-    /// Runs the comparison of these servers over the names of this cluster.
+    /// Compares these servers over the names of this cluster.
     fn diff(&self, from: SocketAddr, to: SocketAddr, more: &[&str]) -> (Option<i32>, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_rollcall"))
-            .args(["diff", "--from", &from.to_string(), "--to", &to.to_string(), "--kubeconfig"])
-            .arg(self.kubeconfig())
-            .args(more)
-            .output()
-            .unwrap();
-        let text = |octets| String::from_utf8(octets).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        diff(&self.kubeconfig(), from, to, more)
     }
 
-    /// A server with a Corefile whose `kubernetes` directive has these options.
-    fn serve(&self, program: &Path, options: &str) -> Process {
-        let port = free_port();
-        let text = format!(
-            "cluster.local:{port} in-addr.arpa:{port} {{\n bind 127.0.0.1\n kubernetes cluster.local in-addr.arpa {{\n  \
-             endpoint {}\n  pods insecure\n  {options}\n }}\n}}\n",
-            self.api.url()
-        );
-        let file = self.folder.path().join(format!("Corefile-{port}"));
-        std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(program);
-        let child = command.arg("-conf").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process { child: child.spawn().unwrap(), address: SocketAddr::from(([127, 0, 0, 1], port)) };
-        process.wait_until_it_answers();
-        process
+    /// A server that mirrors this cluster, with these options of `kubernetes`.
+    fn serve(&self, options: &str) -> Server {
+        let access = format!("endpoint {}\n  {options}", self.api.url());
+        Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &corefile(&access))
     }
 }
 
-/// A server of its own; killed when the test ends.
-struct Process {
-    child: Child,
-    address: SocketAddr,
+/// Exit status, standard output and standard error of a comparison.
+fn diff(kubeconfig: &Path, from: SocketAddr, to: SocketAddr, more: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+        .args(["diff", "--from", &from.to_string(), "--to", &to.to_string(), "--kubeconfig"])
+        .arg(kubeconfig)
+        .args(more)
+        .output()
+        .unwrap();
+    let text = |octets| String::from_utf8(octets).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-impl Process {
-    fn wait_until_it_answers(&self) {
-        // SOA of the cluster domain, without EDNS.
-        let query = b"\0\x07\0\0\0\x01\0\0\0\0\0\0\x07cluster\x05local\0\0\x06\0\x01";
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let (begun, mut buffer) = (Instant::now(), [0; 512]);
-        while begun.elapsed() < Duration::from_secs(30) {
-            let _ = socket.send_to(query, self.address);
-            // NOERROR: the first lists are in.
-            if socket.recv(&mut buffer).is_ok_and(|len| len > 12 && buffer[3] & 0xf == 0) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("{} does not answer", self.address);
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+fn corefile(options: &str) -> String {
+    format!(
+        "cluster.local:PORT in-addr.arpa:PORT {{\n bind 127.0.0.1\n ready READY\n kubernetes cluster.local in-addr.arpa {{\n  \
+         pods insecure\n  {options}\n }}\n}}\n"
+    )
 }
 
 fn service(name: &str, spec: Value) -> (&'static str, Value) {
@@ -184,7 +148,7 @@ fn objects() -> Vec<(&'static str, Value)> {
 #[test]
 fn two_mirrors_of_one_cluster_do_not_differ() {
     let cluster = Cluster::start(&objects()[..3]);
-    let (from, to) = (Server::start(&cluster.kubeconfig()), Server::start(&cluster.kubeconfig()));
+    let (from, to) = (cluster.serve("ttl 30"), cluster.serve("ttl 30"));
     let (status, out, said) = cluster.diff(from.addr(), to.addr(), &[]);
     assert_eq!(status, Some(0), "{out}{said}");
     assert_eq!(out.lines().count(), 1, "{out}");
@@ -200,7 +164,7 @@ fn what_one_server_lacks_or_has_too_many_is_printed() {
     others[2] = slice("kubia", "a", &peers("kubia", &["10.0.0.1", "10.0.0.77"]));
     others.retain(|(_, object)| object["metadata"]["name"] != "web");
     let other = Cluster::start(&others);
-    let (from, to) = (Server::start(&cluster.kubeconfig()), Server::start(&other.kubeconfig()));
+    let (from, to) = (cluster.serve("ttl 30"), other.serve("ttl 30"));
     let (status, out, said) = cluster.diff(from.addr(), to.addr(), &[]);
     assert_eq!(status, Some(1), "{out}{said}");
     for part in [
@@ -223,12 +187,11 @@ fn what_one_server_lacks_or_has_too_many_is_printed() {
 #[test]
 fn ttls_differ_within_bounds_and_large_answers_come_over_tcp() {
     let cluster = Cluster::start(&objects());
-    let rollcall = Path::new(env!("CARGO_BIN_EXE_rollcall"));
-    let (from, to) = (cluster.serve(rollcall, "ttl 5"), cluster.serve(rollcall, "ttl 25"));
-    let (status, out, said) = cluster.diff(from.address, to.address, &["--ttl", "20"]);
+    let (from, to) = (cluster.serve("ttl 5"), cluster.serve("ttl 25"));
+    let (status, out, said) = cluster.diff(from.addr(), to.addr(), &["--ttl", "20"]);
     assert_eq!(status, Some(0), "{out}{said}");
     assert!(out.contains("by 20 s at most (20 s are allowed)"), "{out}");
-    let (status, out, _) = cluster.diff(from.address, to.address, &["--ttl", "19"]);
+    let (status, out, _) = cluster.diff(from.addr(), to.addr(), &["--ttl", "19"]);
     assert_eq!(status, Some(1), "{out}");
     assert!(out.contains("differs: many.default.svc.cluster.local. A\n"), "{out}");
     assert_eq!(out.matches("- answer: many.default.svc.cluster.local. 5 A ").count(), 120, "{out}");
@@ -237,7 +200,7 @@ fn ttls_differ_within_bounds_and_large_answers_come_over_tcp() {
 #[test]
 fn a_server_or_a_cluster_that_cannot_be_asked_is_told_from_a_difference() {
     let cluster = Cluster::start(&objects()[..3]);
-    let server = Server::start(&cluster.kubeconfig());
+    let server = cluster.serve("ttl 30");
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (status, out, said) = cluster.diff(server.addr(), silent, &[]);
     assert_eq!((status, out.as_str()), (Some(2), ""), "{said}");
@@ -258,13 +221,34 @@ fn a_server_or_a_cluster_that_cannot_be_asked_is_told_from_a_difference() {
 #[test]
 fn a_real_coredns_differs_only_as_documented() {
     let Some(coredns) = std::env::var_os("COREDNS").map(PathBuf::from) else {
-        eprintln!("skipped: COREDNS is not set; it names a CoreDNS 1.15.0 to compare with");
-        return;
+        return println!("skipped: COREDNS is not set; it names a CoreDNS 1.15.0 to compare with");
     };
-    let cluster = Cluster::start(&objects());
-    let rollcall = cluster.serve(Path::new(env!("CARGO_BIN_EXE_rollcall")), "ttl 30");
-    let other = cluster.serve(&coredns, "ttl 30");
-    let (status, out, said) = cluster.diff(other.address, rollcall.address, &[]);
+    let plane = match ControlPlane::start() {
+        Ok(plane) => plane,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let items: Vec<Value> = objects()
+        .into_iter()
+        .filter(|(plural, _)| *plural != "namespaces")
+        .map(|(plural, mut object)| {
+            let slice = plural == "endpointslices";
+            object["apiVersion"] = json!(if slice { "discovery.k8s.io/v1" } else { "v1" });
+            object["kind"] = json!(if slice { "EndpointSlice" } else { "Service" });
+            // Slices are made by hand here, and addresses by the API.
+            if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.remove("selector");
+                if spec.get("clusterIP").is_some_and(|address| address != "None") {
+                    spec.retain(|key, _| !["clusterIP", "clusterIPs"].contains(&key.as_str()));
+                }
+            }
+            object
+        })
+        .collect();
+    plane.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string());
+    let access = corefile(&format!("kubeconfig {}\n  ttl 30", plane.kubeconfig().display()));
+    let (from, to) =
+        (Server::start(&coredns, &access), Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &access));
+    let (status, out, said) = diff(&plane.kubeconfig(), from.addr(), to.addr(), &[]);
     assert_eq!(status, Some(0), "{out}{said}");
     for words in
         ["TXT of a name", "SOA of a name", "a name that has only others below it", "ExternalName", "SRV weight"]

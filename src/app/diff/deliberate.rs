@@ -4,7 +4,7 @@
 
 use super::names::Kind;
 use super::reply::{Line, Records, Reply};
-use crate::wire::message::RecordType;
+use crate::wire::message::{RecordType, ResponseCode};
 
 /// The difference that these two answers show, whichever of the two servers CoreDNS is; `None` when it is not a known one.
 pub(super) fn deliberate(kind: Kind, rtype: RecordType, one: &Reply, other: &Reply) -> Option<&'static str> {
@@ -54,12 +54,11 @@ const RULES: &[Rule] = &[
             && case.theirs.is_nodata()
             && !case.ours.answer().is_empty()
     }),
-    ("address of the name server where `bind` is set: NXDOMAIN or NODATA, and the address or NODATA", |case| {
-        case.kind == Kind::Structure
-            && matches!(case.rtype, RecordType::A | RecordType::AAAA)
-            && case.theirs.answer().is_empty()
-            && case.ours.answer().keys().all(|line| line.owner.starts_with("ns.dns."))
-            && !case.ours.answer().is_empty()
+    ("name of the name server where `bind` is set: NXDOMAIN, and its address or NODATA", |case| {
+        case.kind == Kind::NameServer
+            && case.theirs.is_nxdomain()
+            && case.ours.rcode == ResponseCode::NoError
+            && case.ours.answer().keys().all(|line| matches!(&*line.rtype, "A" | "AAAA"))
     }),
     ("ExternalName whose target fails: NOERROR, and the CNAME with the target's response code", |case| {
         case.kind == Kind::External
@@ -97,7 +96,7 @@ impl Case<'_> {
 impl Reply {
     /// Whether this is what CoreDNS makes of an ExternalName where the other follows it: less, and never a failure.
     fn is_external_part(&self, whole: &Self) -> bool {
-        self.rcode == crate::wire::message::ResponseCode::NoError
+        self.rcode == ResponseCode::NoError
             && whole.answer().keys().any(|line| line.rtype == "CNAME")
             && is_part(self.answer(), whole.answer())
     }
@@ -147,6 +146,7 @@ mod tests {
             (Kind::Structure, a, false),
             (Kind::Service, a, false),
             (Kind::Between, a, true),
+            (Kind::NameServer, a, true),
             (Kind::Reverse, a, true),
             (Kind::Reverse, RecordType::PTR, false),
         ] {

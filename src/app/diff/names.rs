@@ -12,7 +12,9 @@ use crate::zone::Port;
 pub(super) enum Kind {
     /// The cluster domain itself.
     Apex,
-    /// `svc`, `pod`, `ns.dns`, a namespace.
+    /// `ns.dns`.
+    NameServer,
+    /// `svc`, `pod`, a namespace.
     Structure,
     /// A name that only stands between others: `dns`, `_tcp.SERVICE`; and `dns-version`, which has a TXT record only.
     Between,
@@ -66,9 +68,9 @@ struct Found<'z> {
 impl Found<'_> {
     fn structure(&mut self) {
         self.add(Kind::Apex, &[]);
-        for labels in [&["svc"][..], &["pod"], &["ns", "dns"]] {
-            self.add(Kind::Structure, labels);
-        }
+        self.add(Kind::NameServer, &["ns", "dns"]);
+        self.add(Kind::Structure, &["svc"]);
+        self.add(Kind::Structure, &["pod"]);
         self.add(Kind::Between, &["dns"]);
         self.add(Kind::Between, &["dns-version"]);
         for labels in [
