@@ -52,8 +52,8 @@
 //! Metadata: `kubernetes/kind`, `kubernetes/namespace`, `kubernetes/service`, `kubernetes/endpoint`,
 //! `kubernetes/port-name`, `kubernetes/protocol`.
 //!
-//! Differences: ports are bound at once, so `startup_timeout` is read and has no effect: until the lists are in, names that
-//! are not known yet get SERVFAIL. An ExternalName answer carries the response code of its target's look-up.
+//! Differences: ports are bound at once. Until the first lists are in, and within `startup_timeout` (5s), a query for a name that
+//! is not known waits for them, up to half a second; then it gets SERVFAIL. An ExternalName answer carries the response code of its target's look-up.
 
 mod transfer;
 
@@ -61,6 +61,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
@@ -71,7 +72,7 @@ use super::setup::{Context, once};
 use super::words;
 use crate::corefile::{Directive, Error, Token};
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
-use crate::wire::{self, Failure, Label, Name, Parsed};
+use crate::wire::{self, Failure, Label, Name, Parsed, Rcode};
 use crate::zone::{self, Answered, Fallthrough, Pods, View};
 
 /// Where a cluster's names come from: equal sources are one mirror.
@@ -121,11 +122,38 @@ pub enum Access {
 /// The plugin.
 pub(crate) struct Kubernetes {
     view: Arc<View>,
+    /// Until when names that are not known are waited for, as long as the first lists are not in.
+    patient_until: Instant,
 }
 
+/// How long one query waits for the first lists: far less than the 5 s after which resolvers ask anew.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// `startup_timeout` unless given, and at most: time is added to it.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
+const LONGEST_STARTUP: Duration = Duration::from_secs(86_400);
+/// How often such a query looks again.
+const AGAIN: Duration = Duration::from_millis(10);
+
 impl Kubernetes {
-    pub(crate) fn new(view: Arc<View>) -> Self {
-        Self { view }
+    /// Answers from the zone.
+    fn look(&self, query: &Query) -> Result<(Answered, Vec<u8>), String> {
+        let octets = query.request.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
+        let Parsed::Query(question) = wire::parse(&octets) else { return Err("the question cannot be read".into()) };
+        let mut buffer = vec![0; 65_535];
+        let answered = zone::answer(&question, &self.view, 65_535, false, rand::random(), &mut buffer);
+        Ok((answered, buffer))
+    }
+
+    /// Whether a query may wait for the first lists; sleeps if it may.
+    async fn waits(&self, query: &Query) -> bool {
+        let now = Instant::now();
+        let may = !self.view.reader.is_synced()
+            && now < self.patient_until
+            && now.saturating_duration_since(query.received) < PATIENCE;
+        if may {
+            tokio::time::sleep(AGAIN).await;
+        }
+        may
     }
 
     /// Follows an ExternalName out of the zones: the CNAME chain, then what the target's look-up brings, its code and TC too.
@@ -179,26 +207,18 @@ impl Plugin for Kubernetes {
                 message.metadata.response_code = ResponseCode::Refused;
                 return Outcome::Reply(Reply::from_message("kubernetes", message));
             }
-            let answered = {
-                let octets = match query.request.to_vec() {
-                    Ok(octets) => octets,
-                    Err(error) => return failed(format!("the question cannot be written: {error}")),
-                };
-                let Parsed::Query(question) = wire::parse(&octets) else {
-                    return failed("the question cannot be read".into());
-                };
-                let mut buffer = vec![0; 65_535];
-                match zone::answer(&question, &self.view, 65_535, false, rand::random(), &mut buffer) {
-                    Answered::Reply { len, .. } => {
+            loop {
+                return match self.look(query) {
+                    // Nothing that is known waits, and nothing at all once the lists are in.
+                    Ok((Answered::Reply { rcode: Rcode::SERVFAIL, .. }, _)) if self.waits(query).await => continue,
+                    Ok((Answered::Reply { len, .. }, mut buffer)) => {
                         buffer.truncate(len);
-                        return Outcome::Reply(Reply::from_octets("kubernetes", buffer));
+                        Outcome::Reply(Reply::from_octets("kubernetes", buffer))
                     }
-                    other => other,
-                }
-            };
-            match answered {
-                Answered::Chase { targets } => self.chase(query, &targets).await,
-                _ => Outcome::Next,
+                    Ok((Answered::Chase { targets }, _)) => self.chase(query, &targets).await,
+                    Ok(_) => Outcome::Next,
+                    Err(why) => failed(why),
+                };
             }
         })
     }
@@ -321,7 +341,8 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         .settings
         .ready_checks
         .push(ReadyCheck { plugin: "kubernetes", is_ready: Arc::new(move || reader.is_synced()) });
-    Ok(vec![Arc::new(Kubernetes::new(view))])
+    let patient_until = context.host.now + options.startup_timeout.unwrap_or(STARTUP_TIMEOUT);
+    Ok(vec![Arc::new(Kubernetes { view, patient_until })])
 }
 
 /// The addresses by which this server is a name server of the zone: those of `bind`, or those of the machine.
@@ -358,6 +379,7 @@ struct Options<'d> {
     zonal: bool,
     multicluster: Vec<(Name, &'d Token)>,
     limits: [u32; 3],
+    startup_timeout: Option<Duration>,
 }
 
 impl<'d> Options<'d> {
@@ -424,7 +446,8 @@ impl<'d> Options<'d> {
                 self.zonal = true;
             }
             "startup_timeout" => {
-                words::duration(line.one_argument("a duration")?)?;
+                let time = words::duration(line.one_argument("a duration")?)?;
+                self.startup_timeout = Some(time.min(LONGEST_STARTUP));
             }
             name @ ("apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight") => {
                 let word = line.one_argument("a number")?;

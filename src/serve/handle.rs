@@ -317,6 +317,8 @@ fn at_once(
     let size = size(arrived.client.transport, question.edns, &route.block);
     for view in &route.block.views {
         match answer(question, view, size.limit, size.over_udp, arrived.seed, buffer) {
+            // What is not known before the first lists are in may be worth waiting for, as the chain can.
+            Answered::Reply { rcode: Rcode::SERVFAIL, .. } if !view.reader.is_synced() => return None,
             Answered::Reply { len, rcode, oversized, .. } => {
                 if oversized {
                     warn_of_size(question);

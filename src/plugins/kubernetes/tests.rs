@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use super::super::setup::Block;
 use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, lines, message, query, run};
 use super::*;
 use crate::wire::message::RecordType;
@@ -162,6 +163,35 @@ fn an_external_name_is_followed_through_the_whole_server() {
     asked.resolver = Arc::new(super::super::testing::Nowhere);
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!((reply.answers.len(), reply.metadata.response_code), (1, ResponseCode::ServFail));
+}
+
+#[test]
+fn names_not_known_yet_wait_a_moment_for_the_first_lists() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut mirrors = OneZone::default();
+    let block = block_with("kubernetes cluster.local", &mut mirrors).unwrap();
+    let mut publisher = mirrors.publisher.unwrap();
+    let rcode = |block: &Block, asked: &mut Query| match runtime.block_on(block.next().run(asked)) {
+        Outcome::Reply(reply) => reply.rcode(),
+        other => panic!("no reply but {other:?}"),
+    };
+    let mut asked = query("web.default.svc.cluster.local.", RecordType::A);
+    assert_eq!(rcode(&block, &mut asked), Rcode::SERVFAIL);
+    assert!((PATIENCE..PATIENCE * 4).contains(&asked.received.elapsed()), "{:?}", asked.received.elapsed());
+
+    let syncing = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        publisher.set_synced();
+        publisher
+    });
+    let mut asked = query("web.default.svc.cluster.local.", RecordType::A);
+    assert_eq!(rcode(&block, &mut asked), Rcode::NXDOMAIN);
+    drop(syncing.join().unwrap());
+
+    let hasty = block_with("kubernetes cluster.local {\nstartup_timeout 0s\n}", &mut OneZone::default()).unwrap();
+    // This one would panic if it waited.
+    let outcome = run(&hasty.chain, &mut query("web.default.svc.cluster.local.", RecordType::A));
+    assert!(matches!(outcome, Outcome::Reply(reply) if reply.rcode() == Rcode::SERVFAIL));
 }
 
 #[test]
