@@ -4,7 +4,10 @@ use super::super::setup::Block;
 use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, lines, message, query, run};
 use super::*;
 use crate::wire::message::RecordType;
-use crate::zone::{Changes, Import, ImportKind, ImportedEndpoint, Port, Protocol, Service, ServiceKind, ServiceName};
+use crate::zone::{
+    Change, Changes, Endpoints, Import, ImportKind, ImportedEndpoint, Port, Protocol, Service, ServiceKind,
+    ServiceName, State,
+};
 
 fn options(text: &str) -> String {
     format!("kubernetes cluster.local in-addr.arpa ip6.arpa {{\n{text}\n}}")
@@ -163,6 +166,36 @@ fn an_external_name_is_followed_through_the_whole_server() {
     asked.resolver = Arc::new(super::super::testing::Nowhere);
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!((reply.answers.len(), reply.metadata.response_code), (1, ResponseCode::ServFail));
+}
+
+#[test]
+fn the_weights_of_a_transfer_count_the_endpoints_of_one_family() {
+    let mut mirrors = OneZone::default();
+    let block = block_with("kubernetes cluster.local", &mut mirrors).unwrap();
+    let label = |text: &str| Label::new(text.as_bytes()).unwrap();
+    let name = ServiceName::new(&label("peers"), &label("default"));
+    let port = Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 };
+    let change = |(own, address): (&str, &str)| Change {
+        label: label(own),
+        state: Some(State { addresses: vec![address.parse().unwrap()], ports: vec![port.clone()].into(), zone: None }),
+    };
+    let changes: Vec<Change> =
+        [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "fd00::3"), ("d", "fd00::4"), ("e", "fd00::5")].map(change).into();
+    let endpoints = Endpoints::default().apply(&changes);
+    let service = Service { name: name.clone(), kind: ServiceKind::Headless, endpoints };
+    let publisher = mirrors.publisher.as_mut().unwrap();
+    publisher.publish(Changes {
+        services: vec![(name, Some(Arc::new(service)))],
+        namespaces: vec![(label("default"), true)],
+        ..Changes::default()
+    });
+    publisher.set_synced();
+    let records = block.chain.first().unwrap().transfer(&names::parse("cluster.local.").unwrap()).unwrap();
+    let weights = records.filter_map(|record| match &record.data {
+        RData::SRV(srv) => Some((srv.target.to_ascii().chars().next().unwrap(), srv.weight)),
+        _ => None,
+    });
+    assert_eq!(weights.collect::<Vec<_>>(), [('a', 50), ('b', 50), ('c', 33), ('d', 33), ('e', 33)]);
 }
 
 #[test]

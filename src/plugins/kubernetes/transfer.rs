@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::names;
 use crate::wire::message::{self, Asked, Message, MessageName, RData, Record, RecordType, rdata};
 use crate::wire::{self, Label, Name, Parsed};
-use crate::zone::{self, Answered, Import, ImportKind, Port, Service, ServiceKind, ServiceName, View};
+use crate::zone::{self, Answered, Import, ImportKind, Port, Service, ServiceKind, ServiceName, State, View};
 
 /// Records made one by one.
 type Records = Box<dyn Iterator<Item = Record> + Send>;
@@ -83,12 +83,18 @@ impl Zone {
             }
             ServiceKind::ClusterIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ServiceKind::Headless => {
-                let mut labels: Vec<Label> = service.endpoints.iter().map(|(label, _)| label.clone()).collect();
+                // CoreDNS counts the addresses of a slice, and those of one slice are of one family.
+                let family = |state: &State| usize::from(state.addresses.first().is_some_and(IpAddr::is_ipv6));
+                let (mut labels, mut counts) = (Vec::new(), [0; 2]);
+                for (label, state) in service.endpoints.iter() {
+                    labels.push(label.clone());
+                    counts[family(&state)] += 1;
+                }
                 labels.sort();
-                let weight = weight(labels.len());
-                let records = labels.into_iter().flat_map(move |label| {
+                let records = labels.into_iter().flat_map(move |label: Label| {
                     let mut out = Below::new(&self, &service.name);
                     if let Some(state) = service.endpoints.get(label.as_bytes()) {
+                        let weight = weight(counts[family(&state)]);
                         out.put_endpoint(&[label.as_bytes()], &state.addresses, &state.ports, weight);
                     }
                     out.records
