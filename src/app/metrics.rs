@@ -66,13 +66,13 @@ pub(super) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     Ok(registry)
 }
 
-/// Says which Corefile is in use, and which directives: `(server, zone, directive)`.
-pub(super) fn describe(hash: u64, enabled: impl IntoIterator<Item = (String, String, &'static str)>) {
+/// Says which Corefile is in use, and which directives: `[server, zone, view, directive]`.
+pub(super) fn describe(hash: u64, enabled: impl IntoIterator<Item = [String; 4]>) {
     VERSION_INFO.reset();
     VERSION_INFO.with_label_values(&["fnv1a64", &format!("{hash:016x}")]).set(1);
     PLUGIN_ENABLED.reset();
-    for (server, zone, name) in enabled {
-        PLUGIN_ENABLED.with_label_values(&[server.as_str(), zone.as_str(), "", name]).set(1);
+    for labels in enabled {
+        PLUGIN_ENABLED.with_label_values(&labels.each_ref().map(String::as_str)).set(1);
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     fn no_two_rooms_want_the_same_metric() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let registry = registry(runtime.handle()).unwrap();
-        describe(7, [("dns://:53".to_owned(), ".".to_owned(), "errors")]);
+        describe(7, [["dns://:53", ".", "", "errors"].map(ToOwned::to_owned)]);
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
             "coredns_plugin_enabled{name=\"errors\",server=\"dns://:53\",view=\"\",zone=\".\"} 1\n",

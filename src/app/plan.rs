@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::interfaces;
 use crate::corefile::{Corefile, Error, Key, Scheme};
+use crate::plugins::chain::Client;
 use crate::plugins::settings::{Reload, Settings, Timeouts, Tls};
 use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
 use crate::plugins::{blocks, digest_of_files};
 use crate::serve::{self, Encryption, Limits};
-use crate::wire::OwnEdns;
+use crate::wire::{OwnEdns, Question};
 
 /// An address to listen on, and how messages travel there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,15 +112,15 @@ impl Plan {
         digest_of_files(all.flat_map(|tls| &tls.files))
     }
 
-    /// What is enabled where: `(server, zone, directive)`.
-    pub(super) fn enabled(&self) -> Vec<(String, String, &'static str)> {
+    /// What is enabled where: `[server, zone, view, directive]`.
+    pub(super) fn enabled(&self) -> Vec<[String; 4]> {
         let mut all = Vec::new();
         for (listener, server) in &self.servers {
             for (block, keys) in &server.blocks {
+                let view = block.settings.view.as_ref().map_or("", |view| &view.name);
                 for key in keys {
-                    all.extend(
-                        block.settings.enabled.iter().map(|name| (listener.to_string(), key.zone.clone(), *name)),
-                    );
+                    let row = |name: &&str| [&listener.to_string(), &key.zone, view, name].map(ToOwned::to_owned);
+                    all.extend(block.settings.enabled.iter().map(row));
                 }
             }
         }
@@ -221,7 +222,11 @@ fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
         own,
         any_class: settings.any_class,
         measured: settings.prometheus.is_some(),
-        ..serve::Block::default()
+        admits: settings.view.as_ref().map(|_| {
+            let block = block.clone();
+            Box::new(move |question: &Question<'_>, client: &Client| block.admits(question, client)) as serve::Admits
+        }),
+        view: settings.view.as_ref().map_or_else(String::new, |view| view.name.clone()),
     }
 }
 
@@ -350,7 +355,9 @@ mod tests {
     #[test]
     fn enabled_directives_are_named_by_server_and_zone() {
         let enabled = plan("example.org {\n errors\n whoami\n}").enabled();
-        let row = |name| ("dns://:53".to_owned(), "example.org.".to_owned(), name);
-        assert_eq!(enabled, [row("errors"), row("whoami")]);
+        let row = |view: &str, name: &str| ["dns://:53", "example.org.", view, name].map(ToOwned::to_owned);
+        assert_eq!(enabled, [row("", "errors"), row("", "whoami")]);
+        let viewed = plan("example.org {\n view inside {\n  expr true\n }\n whoami\n}").enabled();
+        assert_eq!(viewed, [row("inside", "whoami"), row("inside", "view")]);
     }
 }

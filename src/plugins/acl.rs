@@ -49,6 +49,8 @@ use crate::wire::message::{MessageEdns, RecordType, ResponseCode, rdata};
 /// The plugin: all `acl` lines of a server block, in their order.
 pub(crate) struct Acl {
     rules: Vec<Rule>,
+    /// The block's view, for the metrics.
+    view: String,
 }
 
 struct Rule {
@@ -94,22 +96,22 @@ impl Plugin for Acl {
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let name = names::to_wire(&query.name());
-            let server = query.server.as_ref();
+            let (server, view) = (query.server.as_ref(), self.view.as_str());
             let judged = self.judge(&name, query.qtype(), query.client.peer.ip().to_canonical());
             let (rcode, extended, metric, zone) = match judged {
                 // Extended DNS Errors 15 and 17 (RFC 8914 section 4).
                 Some((Action::Block, zone)) => (ResponseCode::Refused, 15u16, &metrics::ACL_BLOCKED, zone),
                 Some((Action::Filter, zone)) => (ResponseCode::NoError, 17, &metrics::ACL_FILTERED, zone),
                 Some((Action::Drop, zone)) => {
-                    metrics::ACL_DROPPED.with_label_values(&[server, zone.to_string().as_str(), ""]).inc();
+                    metrics::ACL_DROPPED.with_label_values(&[server, zone.to_string().as_str(), view]).inc();
                     return Outcome::Drop;
                 }
                 Some((Action::Allow, _)) | None => {
-                    metrics::ACL_ALLOWED.with_label_values(&[server, ""]).inc();
+                    metrics::ACL_ALLOWED.with_label_values(&[server, view]).inc();
                     return Outcome::Next;
                 }
             };
-            metric.with_label_values(&[server, zone.to_string().as_str(), ""]).inc();
+            metric.with_label_values(&[server, zone.to_string().as_str(), view]).inc();
             let mut message = query.reply_message();
             message.metadata.response_code = rcode;
             if query.request.edns.is_some() {
@@ -138,7 +140,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         let policies = line.lines().iter().map(policy).collect::<Result<Vec<_>, _>>()?;
         rules.push(Rule { zones, policies });
     }
-    Ok(vec![Arc::new(Acl { rules })])
+    Ok(vec![Arc::new(Acl { rules, view: context.view.to_owned() })])
 }
 
 fn policy(line: &Directive) -> Result<Policy, Error> {

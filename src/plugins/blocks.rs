@@ -51,7 +51,9 @@ pub(super) fn block(source: &ServerBlock, host: &mut Host<'_>) -> Result<Block, 
     for key in &source.keys {
         zones.push(key.zone.parse().map_err(|error| key.token.error(format!("`{}` is no zone: {error}", key.zone)))?);
     }
-    let mut context = Context { zones: &zones, keys: &source.keys, host, settings: Settings::default() };
+    let named = source.directives.iter().find(|line| line.name.text == "view").and_then(|line| line.arguments.first());
+    let view = named.map_or("", |name| &name.text);
+    let mut context = Context { zones: &zones, keys: &source.keys, host, view, settings: Settings::default() };
     let mut chain = Vec::new();
     for (name, setup) in directives::TABLE {
         let lines: Vec<&Directive> = source.directives.iter().filter(|line| line.name.text == *name).collect();

@@ -79,6 +79,8 @@ struct Inner {
     memory: Arc<cache::Cache>,
     zones: Zones,
     zones_label: String,
+    /// The block's view, for the metrics.
+    view: String,
     verify: Option<Verify>,
     refreshes: Arc<Semaphore>,
     counters: Mutex<Vec<(Arc<str>, Arc<Counters>)>>,
@@ -310,7 +312,7 @@ impl Inner {
         if let Some((_, counters)) = known.iter().find(|(name, _)| name == server) {
             return counters.clone();
         }
-        let counters = Arc::new(Counters::new(server, &self.zones_label));
+        let counters = Arc::new(Counters::new(server, &self.zones_label, &self.view));
         known.push((server.clone(), counters.clone()));
         counters
     }
@@ -509,6 +511,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         memory,
         zones,
         zones_label,
+        view: context.view.to_owned(),
         verify,
         refreshes: Arc::new(Semaphore::new(REFRESHES)),
         counters: Mutex::default(),
@@ -649,13 +652,13 @@ struct Counters {
 }
 
 impl Counters {
-    fn new(server: &str, zones: &str) -> Self {
+    fn new(server: &str, zones: &str, view: &str) -> Self {
         let kinds = [Kind::Success, Kind::Denial].map(Kind::as_str);
-        let plain = [server, zones, ""];
+        let plain = [server, zones, view];
         Self {
-            entries: kinds.map(|kind| ENTRIES.with_label_values(&[server, kind, zones, ""])),
-            hits: kinds.map(|kind| HITS.with_label_values(&[server, kind, zones, ""])),
-            evictions: kinds.map(|kind| EVICTIONS.with_label_values(&[server, kind, zones, ""])),
+            entries: kinds.map(|kind| ENTRIES.with_label_values(&[server, kind, zones, view])),
+            hits: kinds.map(|kind| HITS.with_label_values(&[server, kind, zones, view])),
+            evictions: kinds.map(|kind| EVICTIONS.with_label_values(&[server, kind, zones, view])),
             requests: REQUESTS.with_label_values(&plain),
             misses: MISSES.with_label_values(&plain),
             prefetches: PREFETCHES.with_label_values(&plain),

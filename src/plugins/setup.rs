@@ -7,11 +7,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::chain::{Next, Plugin};
+use futures_util::future::BoxFuture;
+
+use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
 use super::kubernetes;
 use super::settings::Settings;
 use crate::corefile::{Directive, Error, Key, Scheme, Token};
-use crate::wire::Name;
+use crate::wire::message::{self, MessageName, RecordType};
+use crate::wire::{Failure, Name, Question};
 use crate::zone::{Reader, View};
 
 //----------- Block ----------------------------------------------------------
@@ -37,6 +40,29 @@ impl Block {
         self.chain.iter().find_map(|plugin| plugin.view())
     }
 
+    /// Whether it serves a question: what its `view` says. Without one it serves all.
+    pub fn admits(&self, question: &Question<'_>, client: &Client) -> bool {
+        let Some(filter) = &self.settings.view else { return true };
+        let Ok(request) = message::decode(question.message) else { return false };
+        let mut query = Query {
+            request,
+            client: *client,
+            received: Instant::now(),
+            size: question.message.len(),
+            server: "".into(),
+            zone: "".into(),
+            metadata: Metadata::new(),
+            resolver: Arc::new(Nobody),
+            depth: 0,
+        };
+        if self.settings.enabled.contains(&"metadata") {
+            let mut metadata = Metadata::new();
+            self.chain.iter().for_each(|plugin| plugin.metadata(&query, &mut metadata));
+            query.metadata = metadata;
+        }
+        filter.holds(&query)
+    }
+
     /// The view to answer cluster names from without the chain, or why that cannot be: one reason for each plugin in the way.
     /// Questions that [`Settings::diverts`] names take the chain all the same.
     ///
@@ -54,6 +80,15 @@ impl Block {
             }
         }
         if reasons.is_empty() { Ok(view) } else { Err(reasons) }
+    }
+}
+
+/// Nobody is asked while it is decided who serves.
+struct Nobody;
+
+impl Resolve for Nobody {
+    fn lookup<'a>(&'a self, _: &'a Query, _: &'a MessageName, _: RecordType) -> BoxFuture<'a, Outcome> {
+        Box::pin(async { Outcome::Failed("view", Failure::servfail("no look-up is made to choose a server block")) })
     }
 }
 
@@ -130,6 +165,8 @@ pub struct Context<'c, 'h> {
     pub keys: &'c [Key],
     /// The surroundings.
     pub host: &'c mut Host<'h>,
+    /// The name of the block's `view` in metrics, mostly empty.
+    pub view: &'c str,
     /// The block's settings, being filled.
     pub settings: Settings,
 }

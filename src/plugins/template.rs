@@ -62,6 +62,8 @@ use crate::zone::Fallthrough;
 /// The plugin: all `template` lines of a server block, in their order.
 pub(crate) struct Templates {
     rules: Vec<Rule>,
+    /// The block's view, for the metrics.
+    view: String,
 }
 
 struct Rule {
@@ -141,8 +143,9 @@ impl Rule {
         }))
     }
 
-    async fn answer(&self, query: &Query, filling: &Filling) -> Outcome {
-        let labels = [query.server.as_ref(), filling.zone.as_str(), "", filling.class.as_str(), filling.qtype.as_str()];
+    async fn answer(&self, query: &Query, filling: &Filling, view: &str) -> Outcome {
+        let labels =
+            [query.server.as_ref(), filling.zone.as_str(), view, filling.class.as_str(), filling.qtype.as_str()];
         metrics::TEMPLATE_MATCHES.with_label_values(&labels).inc();
         let mut message = query.reply_message();
         message.metadata.authoritative = true;
@@ -249,7 +252,7 @@ impl Plugin for Templates {
                         let why = format!("plugin/template: {name} matches no template, and there is no fallthrough");
                         return Outcome::Failed("template", Failure::servfail(why));
                     }
-                    Verdict::Matched(filling) => return rule.answer(query, &filling).await,
+                    Verdict::Matched(filling) => return rule.answer(query, &filling, &self.view).await,
                 }
             }
             Outcome::Next
@@ -282,7 +285,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         }
         rules.push(rule);
     }
-    Ok(vec![Arc::new(Templates { rules })])
+    Ok(vec![Arc::new(Templates { rules, view: context.view.to_owned() })])
 }
 
 fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error> {

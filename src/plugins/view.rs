@@ -78,8 +78,10 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use super::super::chain::{Client, Transport};
     use super::super::testing::{block, fault, query};
     use crate::wire::message::RecordType;
+    use crate::wire::{Parsed, parse};
 
     fn holds(expression: &str) -> bool {
         let block = block(&format!("view a {{\nexpr {expression}\n}}\nwhoami")).unwrap();
@@ -107,6 +109,26 @@ mod tests {
         ] {
             assert_eq!(holds(expression), truth, "{expression}");
         }
+    }
+
+    #[test]
+    fn a_block_serves_the_questions_that_its_view_holds_for() {
+        let view = "metadata\nview a {\nexpr type() == 'A' && client_ip() == '127.0.0.7'\n\
+                    expr metadata('kubernetes/namespace') in ['', 'prod']\n}\nkubernetes cluster.local";
+        let block = block(view).unwrap();
+        let admits = |name: &str, qtype: RecordType, client: &str| {
+            let octets = query(name, qtype).request.to_vec().unwrap();
+            let Parsed::Query(question) = parse(&octets) else { panic!("no query") };
+            let peer = format!("{client}:4000").parse().unwrap();
+            let client = Client { peer, local: "127.0.0.1:53".parse().unwrap(), transport: Transport::Udp };
+            block.admits(&question, &client)
+        };
+        assert!(admits("a.example.", RecordType::A, "127.0.0.7"));
+        assert!(!admits("a.example.", RecordType::AAAA, "127.0.0.7"));
+        assert!(!admits("a.example.", RecordType::A, "127.0.0.8"));
+        assert!(admits("web.prod.svc.cluster.local.", RecordType::A, "127.0.0.7"));
+        assert!(!admits("web.test.svc.cluster.local.", RecordType::A, "127.0.0.7"));
+        assert!(block.fast().is_err());
     }
 
     #[test]
