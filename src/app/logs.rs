@@ -1,7 +1,13 @@
 //! Log lines on standard output, in CoreDNS's shape: `[INFO] plugin/reload: Running configuration …`.
+//!
+//! Whoever logs puts a line in a queue and goes on: one thread writes, so that a reader of the log who does not read
+//! cannot stop an answer. Lines for which there is no room are dropped and counted.
+
+mod queue;
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -12,16 +18,32 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
+pub(super) use queue::DROPPED;
+use queue::Queue;
+
 type Control = reload::Handle<Targets, Registry>;
 
 static CONTROL: OnceLock<Control> = OnceLock::new();
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// How long the end of the process waits for its last lines to be taken.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Begins to log. Only the first call counts.
 pub(super) fn start() {
+    let queue = Queue::start(std::io::stdout(), queue::LINES);
     let (filter, control) = reload::Layer::new(targets(false));
-    let lines = tracing_subscriber::fmt::layer().event_format(Lines).with_ansi(false).with_writer(std::io::stdout);
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines).with_ansi(false).with_writer(queue.clone());
     if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
         let _ = CONTROL.set(control);
+        let _ = QUEUE.set(queue);
+    }
+}
+
+/// Waits until all lines are written, but not for a reader who does not read.
+pub(super) fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(PATIENCE);
     }
 }
 

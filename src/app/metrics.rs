@@ -8,6 +8,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntGaugeVec, Opts, Registry};
 use tokio::runtime::Handle;
 
+use super::logs;
 use crate::admin;
 use crate::cluster;
 use crate::plugins;
@@ -57,6 +58,7 @@ pub(super) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     plugins::register(&registry)?;
     serve::metrics::register(&registry)?;
     registry.register(Box::new(RELOAD_FAILED.clone()))?;
+    registry.register(Box::new(logs::DROPPED.clone()))?;
     registry.register(Box::new(VERSION_INFO.clone()))?;
     registry.register(Box::new(PLUGIN_ENABLED.clone()))?;
     registry.register(Box::new(BUILD_INFO.clone()))?;
@@ -114,6 +116,7 @@ mod tests {
             "coredns_reload_version_info{hash=\"fnv1a64\",value=\"0000000000000007\"} 1\n",
             "\ngo_goroutines ",
             "\nprocess_open_fds ",
+            "\nrollcall_log_lines_dropped_total ",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

@@ -33,6 +33,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Ok(ExitCode::SUCCESS)
     });
+    logs::flush();
     match done {
         Ok(status) => status,
         Err(error) => {
@@ -117,7 +118,10 @@ async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut s
 
 async fn stop(instance: &mut Instance, signal: Signal, mut signals: Signals) {
     let lameduck = match signal {
-        Signal::Quit => std::process::exit(0),
+        Signal::Quit => {
+            logs::flush();
+            std::process::exit(0)
+        }
         Signal::Terminate => instance.plan().map(Plan::lameduck).unwrap_or_default(),
         Signal::Interrupt | Signal::Reload => Duration::ZERO,
     };
@@ -130,6 +134,7 @@ async fn stop(instance: &mut Instance, signal: Signal, mut signals: Signals) {
         } => {}
         _ = signals.stop() => {
             tracing::warn!("told to stop again: ending at once");
+            logs::flush();
             std::process::exit(1);
         }
     }
