@@ -170,7 +170,7 @@ impl Plugin for Files {
         if *own != wire {
             return None;
         }
-        source.zone(own).map(|zone| Box::new(zone.records().into_iter()) as Box<_>)
+        source.zone(own).map(|zone| Box::new(zone.records()) as Box<_>)
     }
 }
 

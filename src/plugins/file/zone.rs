@@ -1,6 +1,7 @@
 //! A zone from a file, and the way from a question to its records (RFC 1034 section 4.3.2).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::super::names;
 use crate::wire::Name;
@@ -13,7 +14,10 @@ pub(super) struct Zone {
     soa: Record,
     serial: u32,
     minimum: u32,
-    nodes: HashMap<Name, Vec<Record>>,
+    /// Where the records of an owner are.
+    nodes: HashMap<Name, usize>,
+    /// The records, those of one owner together.
+    sets: Vec<Vec<Record>>,
     /// All names that exist, those without records between others too.
     exists: HashSet<Name>,
 }
@@ -58,7 +62,8 @@ impl Zone {
             _ => None,
         });
         let (soa, serial, minimum) = soa.ok_or_else(|| format!("the zone file has no SOA record for {origin}"))?;
-        let mut nodes: HashMap<Name, Vec<Record>> = HashMap::new();
+        let mut nodes: HashMap<Name, usize> = HashMap::new();
+        let mut sets: Vec<Vec<Record>> = Vec::new();
         let mut exists = HashSet::new();
         for record in records {
             let owner = names::to_wire(&record.name);
@@ -68,22 +73,28 @@ impl Zone {
             for name in chain(&owner, &origin) {
                 exists.insert(name);
             }
-            let node = nodes.entry(owner).or_default();
-            if !node.contains(&record) {
-                node.push(record);
+            let at = *nodes.entry(owner).or_insert(sets.len());
+            match sets.get_mut(at) {
+                None => sets.push(vec![record]),
+                Some(set) if set.contains(&record) => {}
+                Some(set) => set.push(record),
             }
         }
-        Ok(Self { origin, soa, serial, minimum, nodes, exists })
+        Ok(Self { origin, soa, serial, minimum, nodes, sets, exists })
     }
 
     pub(super) fn serial(&self) -> u32 {
         self.serial
     }
 
-    /// All records, the SOA first.
-    pub(super) fn records(&self) -> Vec<Record> {
-        let others = self.nodes.values().flatten().filter(|record| record.record_type() != RecordType::SOA);
-        std::iter::once(&self.soa).chain(others).cloned().collect()
+    /// All records, the SOA first; copied one owner at a time.
+    pub(super) fn records(self: Arc<Self>) -> impl Iterator<Item = Record> + Send {
+        let soa = self.soa.clone();
+        let others = (0..self.sets.len()).flat_map(move |at| {
+            let set = self.sets.get(at).map(Vec::as_slice).unwrap_or_default();
+            set.iter().filter(|record| record.record_type() != RecordType::SOA).cloned().collect::<Vec<_>>()
+        });
+        std::iter::once(soa).chain(others)
     }
 
     /// Looks a name up that lies in the zone.
@@ -158,7 +169,7 @@ impl Zone {
     }
 
     fn of(&self, name: &Name, qtype: RecordType) -> Vec<Record> {
-        let node = self.nodes.get(name).map(Vec::as_slice).unwrap_or_default();
+        let node = self.nodes.get(name).and_then(|&at| self.sets.get(at)).map(Vec::as_slice).unwrap_or_default();
         let fits = |record: &&Record| qtype == RecordType::ANY || record.record_type() == qtype;
         node.iter().filter(fits).cloned().collect()
     }
