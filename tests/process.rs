@@ -1,154 +1,17 @@
 //! The built binary as an operator meets it: flags, exit status, signals, answers.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
+#[path = "support/process.rs"]
+mod process;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{Name, RecordType};
-
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-    command.env_remove("KUBERNETES_SERVICE_HOST");
-    command
-}
-
-fn run(arguments: &[&str], folder: &Path) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command().args(arguments).current_dir(folder).output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// A port of 127.0.0.1 that is free for UDP and TCP at this moment.
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// A server at work; killed when the test ends.
-struct Server {
-    child: Child,
-    said: Arc<Mutex<String>>,
-}
-
-impl Server {
-    fn start(arguments: &[&str], folder: &Path) -> Self {
-        Self::with_stdin(arguments, folder, "")
-    }
-
-    fn with_stdin(arguments: &[&str], folder: &Path, text: &str) -> Self {
-        let mut command = command();
-        command.args(arguments).current_dir(folder);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let said = said.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    *said.lock().unwrap() += &(line + "\n");
-                }
-            });
-        }
-        Self { child, said }
-    }
-
-    fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
-    }
-
-    /// Waits until the server has said something.
-    fn until(&self, text: &str) {
-        wait_for(|| self.said().contains(text), || format!("{text:?} in {}", self.said()));
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_for(
-            || {
-                status = self.child.try_wait().unwrap();
-                status.is_some()
-            },
-            || "the end of the process".to_owned(),
-        );
-        status.unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait_for(mut holds: impl FnMut() -> bool, what: impl Fn() -> String) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "waited for {}", what());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn ask(port: u16, name: &str, qtype: RecordType) -> Option<Message> {
-    let mut query = Message::new(7, MessageType::Query, OpCode::Query);
-    query.add_query(Query::query(Name::from_ascii(name).unwrap(), qtype));
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    socket.send_to(&query.to_vec().unwrap(), ("127.0.0.1", port)).unwrap();
-    let mut buffer = [0; 4096];
-    let len = socket.recv(&mut buffer).ok()?;
-    Message::from_vec(&buffer[..len]).ok()
-}
-
-/// Waits for the first answer.
-fn answer(port: u16, name: &str, qtype: RecordType) -> Message {
-    let mut answer = None;
-    wait_for(
-        || {
-            answer = ask(port, name, qtype);
-            answer.is_some()
-        },
-        || format!("an answer to {name} {qtype}"),
-    );
-    answer.unwrap()
-}
-
-fn get(port: u16, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
-/// A Corefile in a folder of its own.
-fn folder(corefile: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("Corefile"), corefile).unwrap();
-    folder
-}
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use process::{PATIENCE, Server, answer, ask, command, folder, free_port, get, run, wait_for};
 
 #[test]
 fn help_version_and_directives_are_printed() {
@@ -173,6 +36,21 @@ fn a_wrong_command_line_ends_with_2() {
     let (status, _, said) = run(&[], folder.path());
     assert_eq!(status, Some(2));
     assert!(said.contains("-conf FILE") && said.contains("rollcall local"), "{said}");
+}
+
+#[test]
+fn extra_words_and_a_pidfile_that_cannot_be_written_end_the_start() {
+    let folder = folder(". {\n bind 127.0.0.1\n whoami\n}\n");
+    let (status, _, said) = run(&["-conf", "Corefile", "more"], folder.path());
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("more"), "{said}");
+    let port = free_port().to_string();
+    let (status, _, said) = run(&["-dns.port", &port, "-pidfile", "no/such/folder/pid"], folder.path());
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("no/such/folder/pid"), "{said}");
+    let (status, _, said) = run(&["-dns.port", "none"], folder.path());
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("-dns.port") && said.contains("none"), "{said}");
 }
 
 #[test]
@@ -261,6 +139,67 @@ fn interrupt_does_not_wait_and_a_second_signal_ends_at_once() {
     server.until("Shutting down");
     server.signal("TERM");
     assert_eq!(server.ended().code(), Some(1));
+}
+
+#[test]
+fn quit_ends_at_once_and_hang_up_means_nothing() {
+    let port = free_port();
+    let health = free_port();
+    let text =
+        format!(".:{port} {{\n bind 127.0.0.1\n whoami\n health 127.0.0.1:{health} {{\n  lameduck 300s\n }}\n}}\n");
+    let mut server = Server::with_stdin(&["-conf", "stdin"], Path::new("."), &text);
+    answer(port, "a.example.", RecordType::A);
+    server.signal("HUP");
+    server.signal("USR2");
+    server.until("SIGUSR2 is not supported");
+    assert!(ask(port, "a.example.", RecordType::A).is_some());
+    server.signal("QUIT");
+    assert_eq!(server.ended().code(), Some(0), "{}", server.said());
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_answer() {
+    let (port, metrics) = (free_port(), free_port());
+    let folder = folder(&format!(".:{port} {{\n bind 127.0.0.1\n log\n whoami\n prometheus 127.0.0.1:{metrics}\n}}\n"));
+    // The pipe is never read: it holds 64 KiB, a few hundred lines.
+    let mut child = command().current_dir(folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+    answer(port, "a.example.", RecordType::A);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(("127.0.0.1", port)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+    for _ in 0..12_000 {
+        client.send(query).unwrap();
+        client.recv(&mut [0; 512]).expect("an answer");
+    }
+    let (_, text) = get(metrics, "/metrics").unwrap();
+    let dropped = text.lines().find_map(|line| line.strip_prefix("rollcall_log_lines_dropped_total "));
+    assert!(dropped.unwrap().parse::<f64>().unwrap() > 1000.0, "{dropped:?}");
+    // The end does not wait for a reader either.
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let mut ended = None;
+    wait_for(
+        || {
+            ended = child.try_wait().unwrap();
+            ended.is_some()
+        },
+        || "the end of the process".to_owned(),
+    );
+    assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_last_log_lines_are_written() {
+    let port = free_port();
+    let folder = folder(&format!(".:{port} {{\n bind 127.0.0.1\n log\n whoami\n}}\n"));
+    let mut server = Server::start(&[], folder.path());
+    for n in 0..100 {
+        answer(port, &format!("n{n}.example."), RecordType::A);
+    }
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+    server.until("\"A IN n99.example. udp ");
 }
 
 #[test]

@@ -1,0 +1,137 @@
+//! Encrypted listeners of the built binary: certificates with their faults and renewals, and clients of other makers.
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
+
+#[path = "support/process.rs"]
+mod process;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use process::{PATIENCE, Server, folder, free_port, get, run, wait_for};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+const HOST: &str = "dns.example";
+
+/// Writes a new certificate and its key into a folder, `NAME.crt` and `NAME.key`; gives its PEM.
+fn certificate(folder: &Path, name: &str) -> String {
+    let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+    fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    fs::write(folder.join(format!("{name}.crt")), made.cert.pem()).unwrap();
+    made.cert.pem()
+}
+
+/// Asks for an address over TLS, trusting one certificate alone.
+fn ask(port: u16, trusted: &str) -> Option<Vec<u8>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates([CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()]);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let tcp = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(ClientConnection::new(config, ServerName::try_from(HOST).unwrap()).unwrap(), tcp);
+    stream.write_all(b"\0\x1b\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01").ok()?;
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).ok()?;
+    let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut octets).ok()?;
+    Some(octets)
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_with_its_place() {
+    let folder = folder("tls://.:8853 {\n    bind 127.0.0.1\n    tls missing.crt a.key\n    whoami\n}\n");
+    certificate(folder.path(), "a");
+    certificate(folder.path(), "b");
+    let said = |arguments: &[&str]| {
+        let (status, _, said) = run(arguments, folder.path());
+        assert_eq!(status, Some(2), "{said}");
+        said
+    };
+    assert!(said(&[]).contains("Corefile:3:9: cannot read the certificate missing.crt"));
+    assert!(said(&["check", "Corefile"]).contains("Corefile:3:9: cannot read the certificate missing.crt"));
+    fs::write(folder.path().join("Corefile"), "tls://.:8853 {\n    tls a.crt b.key\n    whoami\n}\n").unwrap();
+    assert!(said(&[]).contains("Corefile:2:15: the key b.key is not that of the certificate a.crt"));
+    fs::write(folder.path().join("Corefile"), "https://.:8853 {\n    whoami\n}\n").unwrap();
+    assert!(said(&[]).contains("Corefile:1:1: a listener for https:// needs a certificate"));
+}
+
+#[test]
+fn a_renewed_certificate_is_used_on_a_signal_and_by_the_reload_directive() {
+    let (port, metrics) = (free_port(), free_port());
+    let text = |more: &str| {
+        format!(
+            "tls://.:{port} {{\n bind 127.0.0.1\n tls a.crt a.key\n {more}\n prometheus 127.0.0.1:{metrics}\n whoami\n}}\n"
+        )
+    };
+    let folder = folder(&text(""));
+    let first = certificate(folder.path(), "a");
+    let server = Server::start(&[], folder.path());
+    wait_for(|| ask(port, &first).is_some(), || format!("an answer over TLS: {}", server.said()));
+
+    let second = certificate(folder.path(), "a");
+    assert!(ask(port, &second).is_none(), "nobody has read it yet");
+    server.signal("USR1");
+    wait_for(|| ask(port, &second).is_some(), || format!("the second certificate: {}", server.said()));
+    assert!(ask(port, &first).is_none(), "the first one is gone");
+
+    // A certificate without its key keeps the one in use.
+    fs::write(folder.path().join("a.key"), "nothing\n").unwrap();
+    server.signal("USR1");
+    server.until("Corefile:3:12: the key a.key holds no private key");
+    assert!(ask(port, &second).is_some());
+    assert!(get(metrics, "/metrics").unwrap().1.contains("\ncoredns_reload_failed_total 1\n"));
+
+    certificate(folder.path(), "a");
+    fs::write(folder.path().join("Corefile"), text("reload 2s 0s")).unwrap();
+    server.signal("USR1");
+    wait_for(|| server.said().matches("Reloading complete").count() == 2, || server.said());
+    let fourth = certificate(folder.path(), "a");
+    wait_for(|| ask(port, &fourth).is_some(), || format!("the certificate to be noticed: {}", server.said()));
+}
+
+#[test]
+fn clients_of_other_makers_are_answered() {
+    let (tls, https, quic) = (free_port(), free_port(), free_port());
+    let folder = folder(&format!(
+        "tls://.:{tls} https://.:{https} quic://.:{quic} {{
+    bind 127.0.0.1
+    tls a.crt a.key
+    hosts {{
+        192.0.2.7 a.example
+    }}
+}}
+"
+    ));
+    let trusted = certificate(folder.path(), "a");
+    let server = Server::start(&[], folder.path());
+    wait_for(|| ask(tls, &trusted).is_some(), || format!("an answer over TLS: {}", server.said()));
+    for (program, port, way) in [
+        ("kdig", tls, "+tls"),
+        ("kdig", https, "+https"),
+        ("kdig", quic, "+quic"),
+        ("dig", tls, "+tls"),
+        ("dig", https, "+https"),
+    ] {
+        let port = port.to_string();
+        let arguments = ["@127.0.0.1", "-p", &port, way, "+short", "a.example"];
+        let Ok(output) = Command::new(program).args(arguments).output() else {
+            println!("{program} is not here: {way} is skipped");
+            continue;
+        };
+        let (said, fault) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if !output.status.success()
+            && (fault.to_lowercase().contains("invalid option") || said.contains("Invalid option"))
+        {
+            println!("this {program} does not know {way}: skipped");
+            continue;
+        }
+        assert_eq!(said.trim(), "192.0.2.7", "{program} {way}: {fault}");
+    }
+}
