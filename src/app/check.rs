@@ -7,13 +7,17 @@ use super::error::Error;
 use super::mirrors::Unsynced;
 use super::origin;
 use super::plan::Plan;
-use crate::corefile::{Corefile, Source};
+use crate::corefile;
+use crate::corefile::{Corefile, Directive, Position, Source};
 use crate::plugins::setup::{Block, Kept};
+
+/// How many faults are told at once.
+const MOST: usize = 20;
 
 /// Describes a Corefile.
 ///
 /// # Errors
-/// When the server would refuse it, with the place.
+/// When the server would refuse it: every fault that can be told apart, each with its place.
 pub(super) fn describe(file: &Path) -> Result<String, Error> {
     let source = Source::File(file.to_owned());
     let corefile = origin::read(&source)?;
@@ -23,8 +27,53 @@ pub(super) fn describe(file: &Path) -> Result<String, Error> {
             file.display()
         )));
     }
-    let plan = Plan::new(&corefile, 53, &mut Unsynced, &Kept::default())?;
-    Ok(text(&plan, &corefile))
+    match plan(&corefile) {
+        Ok(plan) => Ok(text(&plan, &corefile)),
+        Err(first) => Err(Error::operator(faults(corefile, first).join("\n"))),
+    }
+}
+
+fn plan(corefile: &Corefile) -> Result<Plan, corefile::Error> {
+    Plan::new(corefile, 53, &mut Unsynced, &Kept::default())
+}
+
+/// All faults: each is found by leaving out the lines of those before it.
+fn faults(mut corefile: Corefile, first: corefile::Error) -> Vec<String> {
+    let (mut found, mut fault) = (vec![first.to_string()], first);
+    let mut left_out: Vec<String> = Vec::new();
+    while found.len() < MOST {
+        let mut blocks = corefile.blocks.iter_mut();
+        let Some(name) = blocks.find_map(|block| leave_out(&mut block.directives, &fault.position)) else { break };
+        left_out.push(name);
+        match plan(&corefile) {
+            Ok(_) => break,
+            Err(next) => {
+                // What only lacks a line that was left out is no fault of its own.
+                let follows = left_out.iter().any(|name| next.message.split_whitespace().any(|word| word == name));
+                if !follows && !found.contains(&next.to_string()) {
+                    found.push(next.to_string());
+                }
+                fault = next;
+            }
+        }
+    }
+    found
+}
+
+/// Takes out the innermost line that has a word at this place; says of which directive.
+fn leave_out(lines: &mut Vec<Directive>, at: &Position) -> Option<String> {
+    let index = lines.iter().position(|line| has(line, at))?;
+    let name = lines.get(index)?.name.text.clone();
+    let inner = lines.get_mut(index).and_then(|line| line.body.as_mut()).and_then(|body| leave_out(body, at));
+    if inner.is_none() {
+        lines.remove(index);
+    }
+    Some(name)
+}
+
+fn has(line: &Directive, at: &Position) -> bool {
+    let mut words = std::iter::once(&line.name).chain(&line.arguments);
+    words.any(|word| word.position == *at) || line.lines().iter().any(|line| has(line, at))
 }
 
 fn text(plan: &Plan, corefile: &Corefile) -> String {
@@ -62,4 +111,67 @@ fn write_block(out: &mut String, block: &std::sync::Arc<Block>, plan: &Plan) -> 
         Err(reasons) => format!("answered through the chain, because of {}", reasons.join("; ")),
     };
     writeln!(out, "  cluster    {cluster}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<String> {
+        let source = Source::Text { name: "Corefile".into(), text: text.into() };
+        let corefile = corefile::parse(&source, &|_| None).unwrap();
+        let first = plan(&corefile).unwrap_err();
+        faults(corefile, first)
+    }
+
+    fn places(text: &str) -> Vec<String> {
+        told(text).iter().map(|fault| fault.split(": ").next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_place() {
+        let text = ". {\n errrors\n kubernetes cluster.local {\n  pods sometimes\n  ttl never\n }\n cache 30\n}\n\
+                    example.org {\n whoami\n hostss\n}";
+        assert_eq!(places(text), ["Corefile:2:2", "Corefile:4:8", "Corefile:5:7", "Corefile:11:2"]);
+    }
+
+    #[test]
+    fn what_only_lacks_a_wrong_line_is_not_told() {
+        let text = ". {\n kubernetes cluster.local {\n  pods sometimes\n }\n autopath @kubernetes\n}";
+        assert_eq!(places(text), ["Corefile:3:8"]);
+        let text = ". {\n template IN A {\n  answer \"{{ nonsense }}\"\n }\n}";
+        assert_eq!(told(text).len(), 1, "{:?}", told(text));
+    }
+
+    #[test]
+    fn a_fault_of_two_blocks_ends_the_search() {
+        assert_eq!(places("a.example {\n whoami\n}\na.example {\n whoami\n}"), ["Corefile:4:1"]);
+        let many: String = (0..50).map(|nth| format!(" wrong{nth}\n")).collect();
+        assert_eq!(places(&format!(". {{\n{many}}}")).len(), MOST);
+    }
+
+    #[test]
+    fn a_block_says_how_its_names_are_answered_and_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("Corefile");
+        let text = ".:53 {\n errors\n kubernetes cluster.local in-addr.arpa\n cache 30\n}\n\
+                    slow.example:53 {\n log\n kubernetes slow.example\n}\nexample.org:53 {\n bind 127.0.0.1\n whoami\n}\n\
+                    empty.example:53 {\n}\n";
+        std::fs::write(&file, text).unwrap();
+        let said = describe(&file).unwrap();
+        for part in [
+            ":1:1: server block .\n",
+            "  listens    dns://:53\n",
+            "  directives errors cache kubernetes\n",
+            "  chain      errors > cache > kubernetes\n",
+            "  cluster    cluster.local. in-addr.arpa.: answered on the fast path, without the chain\n",
+            ":6:1: server block slow.example.\n",
+            "  cluster    answered through the chain, because of log: ",
+            "  listens    dns://127.0.0.1:53\n",
+            "  cluster    none: no plugin answers cluster names here\n",
+            "  chain      nothing: every query is refused\n",
+        ] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
 }
