@@ -1,0 +1,294 @@
+//! Not one query is lost: not by reloads under load, and not in a rolling restart.
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
+
+#[path = "support/api_server.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod api_server;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/protobuf.rs"]
+mod protobuf;
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use api_server::{ApiServer, Verb};
+use hickory_proto::rr::RecordType;
+use process::{PATIENCE, Server, answer, folder, free_port, wait_for};
+use serde_json::json;
+
+/// `a.example` A, with an id.
+fn query(id: u16) -> Vec<u8> {
+    let mut octets = id.to_be_bytes().to_vec();
+    octets.extend_from_slice(b"\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01");
+    octets
+}
+
+/// Who is asked, when to stop, and what became of the queries.
+#[derive(Default)]
+struct Load {
+    to: Mutex<Option<SocketAddr>>,
+    stop: AtomicBool,
+    asked: AtomicUsize,
+    answered: AtomicUsize,
+}
+
+impl Load {
+    fn of(to: SocketAddr) -> Arc<Self> {
+        Arc::new(Self { to: Mutex::new(Some(to)), ..Self::default() })
+    }
+
+    fn to(&self) -> SocketAddr {
+        self.to.lock().unwrap().unwrap()
+    }
+
+    fn turn_to(&self, to: SocketAddr) {
+        *self.to.lock().unwrap() = Some(to);
+    }
+
+    fn ended(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Asks over UDP, in batches, and waits for each answer.
+    fn udp(self: &Arc<Self>) -> JoinHandle<()> {
+        let load = self.clone();
+        spawn(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            while !load.ended() {
+                let to = load.to();
+                for id in 0..16 {
+                    socket.send_to(&query(id), to).unwrap();
+                }
+                load.asked.fetch_add(16, Ordering::Relaxed);
+                let mut buffer = [0; 512];
+                for _ in 0..16 {
+                    if socket.recv_from(&mut buffer).is_ok() {
+                        load.answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Asks over one TCP connection after another, several queries at a time; a new one only where the server changes.
+    fn tcp(self: &Arc<Self>) -> JoinHandle<()> {
+        let load = self.clone();
+        spawn(move || {
+            while !load.ended() {
+                let to = load.to();
+                let mut stream = TcpStream::connect(to).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                while !load.ended() && load.to() == to {
+                    let batch: Vec<u8> = (0..8)
+                        .flat_map(|id| {
+                            let query = query(id);
+                            [&[0, u8::try_from(query.len()).unwrap()], &query[..]].concat()
+                        })
+                        .collect();
+                    load.asked.fetch_add(8, Ordering::Relaxed);
+                    stream.write_all(&batch).unwrap();
+                    for _ in 0..8 {
+                        if read(&mut stream).is_ok() {
+                            load.answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn end(&self, clients: Vec<JoinHandle<()>>) {
+        self.stop.store(true, Ordering::Relaxed);
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        let (asked, answered) = (self.asked.load(Ordering::Relaxed), self.answered());
+        assert!(asked > 0);
+        assert_eq!(asked, answered, "{} of {asked} queries were lost", asked - answered);
+    }
+}
+
+fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut len = [0; 2];
+    stream.read_exact(&mut len)?;
+    let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut octets)?;
+    Ok(octets)
+}
+
+/// Waits until both loads have been answered this many times more.
+fn go_on(loads: [&Load; 2], count: usize) {
+    let before = loads.map(Load::answered);
+    let went_on = || loads.iter().zip(before).all(|(load, before)| load.answered() > before + count);
+    wait_for(went_on, || "answers".to_owned());
+}
+
+#[test]
+fn reloads_under_load_lose_no_query() {
+    let (port, other) = (free_port(), free_port());
+    let text = |round: usize| {
+        // Another address each time, another chain, and a listener that comes and goes.
+        let more = if round.is_multiple_of(2) { format!(" .:{other}") } else { String::new() };
+        let errors = if round.is_multiple_of(3) { "errors" } else { "loadbalance" };
+        format!(
+            ".:{port}{more} {{\n bind 127.0.0.1\n {errors}\n cache\n hosts {{\n  192.0.2.{} a.example\n }}\n}}\n",
+            round % 250 + 1
+        )
+    };
+    let folder = folder(&text(0));
+    let server = Server::start(&[], folder.path());
+    answer(port, "a.example.", RecordType::A);
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let (udp, tcp) = (Load::of(address), Load::of(address));
+    let (udp_clients, tcp_clients) = (vec![udp.udp(), udp.udp()], vec![tcp.tcp(), tcp.tcp()]);
+    for round in 1..=12 {
+        go_on([&udp, &tcp], 100);
+        let bad = round == 5 || round == 9;
+        let text = if bad { text(round).replace("hosts", "hostss") } else { text(round) };
+        fs::write(folder.path().join("Corefile"), text).unwrap();
+        let (done, failed) = ("Reloading complete", "the old one is served on");
+        let count = |word| server.said().matches(word).count();
+        let before = (count(done), count(failed));
+        server.signal("USR1");
+        wait_for(|| (count(done), count(failed)) != before, || format!("a reload: {}", server.said()));
+        assert_eq!((count(done) - before.0, count(failed) - before.1), if bad { (0, 1) } else { (1, 0) });
+    }
+    go_on([&udp, &tcp], 100);
+    udp.end(udp_clients);
+    tcp.end(tcp_clients);
+    assert_eq!(server.said().matches("the old one is served on").count(), 2);
+}
+
+#[test]
+fn a_rolling_restart_loses_no_query() {
+    let (port, ready) = (free_port(), free_port());
+    let text = |host: u8| {
+        format!(
+            ".:{port} {{
+    bind 127.0.0.{host}
+    ready 127.0.0.{host}:{ready}
+    health 127.0.0.{host}:0 {{
+        lameduck 2s
+    }}
+    hosts {{
+        192.0.2.7 a.example
+    }}
+}}
+"
+        )
+    };
+    let (old_folder, new_folder) = (folder(&text(1)), folder(&text(2)));
+    let is_ready = |host: u8| {
+        let mut stream = TcpStream::connect((format!("127.0.0.{host}"), ready)).ok()?;
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).ok()?;
+        Some(head.ends_with(b" 200"))
+    };
+    let mut old = Server::start(&[], old_folder.path());
+    wait_for(|| is_ready(1) == Some(true), || format!("the old server: {}", old.said()));
+    let addresses = [1, 2].map(|host| SocketAddr::from(([127, 0, 0, host], port)));
+    let (udp, tcp) = (Load::of(addresses[0]), Load::of(addresses[0]));
+    let (udp_clients, tcp_clients) = (vec![udp.udp(), udp.udp()], vec![tcp.tcp(), tcp.tcp()]);
+    // A connection that its client never closes.
+    let mut idle = TcpStream::connect(addresses[0]).unwrap();
+    idle.set_read_timeout(Some(PATIENCE)).unwrap();
+    go_on([&udp, &tcp], 100);
+
+    let new = Server::start(&[], new_folder.path());
+    wait_for(|| is_ready(2) == Some(true), || format!("the new server: {}", new.said()));
+    let told = Instant::now();
+    old.signal("TERM");
+    wait_for(|| is_ready(1) != Some(true), || "/ready to fail".to_owned());
+    assert!(told.elapsed() < Duration::from_millis(1500), "/ready fails at once: {:?}", told.elapsed());
+    // What watches readiness needs its time until clients are sent elsewhere.
+    sleep(Duration::from_millis(500));
+    assert!(old.child.try_wait().unwrap().is_none());
+    udp.turn_to(addresses[1]);
+    tcp.turn_to(addresses[1]);
+    go_on([&udp, &tcp], 100);
+
+    // A client that does not turn: it is answered past the order to close, until it must be closed while it still asks.
+    let mut late = TcpStream::connect(addresses[0]).unwrap();
+    late.set_read_timeout(Some(PATIENCE)).unwrap();
+    let octets = query(99);
+    let framed = [&[0, u8::try_from(octets.len()).unwrap()], &octets[..]].concat();
+    let mut answered = Instant::now();
+    while late.write_all(&framed).is_ok() && read(&mut late).is_ok() {
+        answered = Instant::now();
+        sleep(Duration::from_millis(10));
+    }
+    assert!(answered - told > Duration::from_millis(2500), "answered until {:?}", answered - told);
+    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0, "closed in order, not reset");
+    assert_eq!(old.ended().code(), Some(0), "{}", old.said());
+    go_on([&udp, &tcp], 100);
+    udp.end(udp_clients);
+    tcp.end(tcp_clients);
+}
+
+/// An upstream that knows `a.example`, and how often it was asked.
+fn upstream() -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (address, asked) = (socket.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+    let count = asked.clone();
+    spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            let mut answer = hickory_proto::op::Message::from_vec(&buffer[..len]).unwrap();
+            let name = answer.queries[0].name().clone();
+            if name.to_ascii().eq_ignore_ascii_case("a.example.") {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            answer.metadata.message_type = hickory_proto::op::MessageType::Response;
+            let data = hickory_proto::rr::RData::A(hickory_proto::rr::rdata::A::new(192, 0, 2, 7));
+            answer.add_answer(hickory_proto::rr::Record::from_rdata(name, 3600, data));
+            socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_keeps_watches_and_the_cache() {
+    let api = ApiServer::start().await;
+    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
+    let spec = json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "ports": [{"port": 80}]});
+    api.apply("services", json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}));
+    let (to, asked) = upstream();
+    let port = free_port();
+    let url = api.url();
+    let text = move |line: &str| {
+        format!(
+            ".:{port} {{\n bind 127.0.0.1\n {line}\n kubernetes cluster.local {{\n  endpoint {url}\n }}\n cache\n forward . {to}\n}}\n"
+        )
+    };
+    let folder = folder(&text("errors"));
+    tokio::task::spawn_blocking(move || {
+        let server = Server::start(&[], folder.path());
+        let web = || answer(port, "web.default.svc.cluster.local.", RecordType::A).answers.len();
+        wait_for(|| web() == 1, || format!("the cluster's names: {}", server.said()));
+        assert_eq!(answer(port, "a.example.", RecordType::A).answers.len(), 1);
+        let requests = |verb| api.seen(verb, "services").len();
+        let before = (requests(Verb::List), requests(Verb::Watch), asked.load(Ordering::Relaxed));
+        assert_eq!(before.2, 1);
+        for (round, line) in ["log", "errors", "loadbalance"].into_iter().enumerate() {
+            fs::write(folder.path().join("Corefile"), text(line)).unwrap();
+            server.signal("USR1");
+            let reloaded = || server.said().matches("Reloading complete").count() > round;
+            wait_for(reloaded, || format!("a reload: {}", server.said()));
+            assert_eq!((web(), answer(port, "a.example.", RecordType::A).answers.len()), (1, 1));
+        }
+        assert_eq!((requests(Verb::List), requests(Verb::Watch), asked.load(Ordering::Relaxed)), before);
+    })
+    .await
+    .unwrap();
+}
