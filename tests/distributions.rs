@@ -1,0 +1,387 @@
+//! The Corefiles that distributions ship: each starts with the built binary and answers, over a cluster in this process.
+//!
+//! What differs from the fixture is only what a test must not touch: ports, the way to the API server, the upstream, and the
+//! folder in which `/etc/coredns` lies.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+#[path = "support/api_server.rs"]
+#[allow(dead_code, reason = "each test crate uses its own part")]
+mod api_server;
+#[path = "support/protobuf.rs"]
+mod protobuf;
+#[path = "support/resolver.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
+mod resolver;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use api_server::ApiServer;
+use resolver::{Act, Asked, Resolver, answer, empty};
+use rollcall::wire::message::{Asked as Question, Message, RData, RecordType, ResponseCode, decode};
+use serde_json::json;
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/corefiles/distributions");
+
+//----------- Surroundings ---------------------------------------------------
+
+/// A cluster with two peers of a headless Service and a ClusterIP, and a resolver for everything outside.
+struct World {
+    api: ApiServer,
+    outside: Resolver,
+}
+
+impl World {
+    async fn new() -> Self {
+        let api = ApiServer::start().await;
+        for namespace in ["default", "kube-system"] {
+            api.apply("namespaces", json!({"metadata": {"name": namespace}}));
+        }
+        let service = |name: &str, ip: &str| {
+            json!({"metadata": {"namespace": "default", "name": name},
+                "spec": {"type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ports": [{"name": "http", "protocol": "TCP", "port": 80}]}})
+        };
+        api.apply("services", service("kubia", "None"));
+        api.apply("services", service("web", "10.96.0.80"));
+        let endpoint = |n: u8| json!({"addresses": [format!("10.244.1.{}", 11 + n)], "hostname": format!("kubia-{n}"), "conditions": {"ready": true}});
+        api.apply(
+            "endpointslices",
+            json!({"metadata": {"namespace": "default", "name": "kubia-a", "labels": {"kubernetes.io/service-name": "kubia"}},
+                "addressType": "IPv4", "ports": [{"name": "http", "protocol": "TCP", "port": 8080}], "endpoints": [endpoint(0), endpoint(1)]}),
+        );
+        let outside = Resolver::start(|asked: &Asked| {
+            let wants_a = asked.octets.windows(4).any(|octets| octets == [0, 1, 0, 1]);
+            vec![Act::Send(if wants_a { answer(&asked.octets, 0, 7) } else { empty(&asked.octets, 0) })]
+        });
+        Self { api, outside: outside.await }
+    }
+}
+
+/// A port of 127.0.0.1 that is free for UDP and TCP at this moment.
+fn free_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A distribution's server at work; killed when the test ends.
+struct Server {
+    child: Child,
+    port: u16,
+    health: u16,
+    ready: u16,
+    metrics: u16,
+    text: String,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(name: &str, api: &str, upstream: SocketAddr) -> Self {
+        let fixture = fs::read_to_string(format!("{FIXTURES}/{name}.Corefile")).unwrap();
+        let [port, health, ready, metrics] = std::array::from_fn(|_| free_port());
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("custom")).unwrap();
+        fs::write(folder.path().join("NodeHosts"), "10.30.0.1 node-1\n").unwrap();
+        let text = adapt(&fixture, api, &upstream.to_string(), folder.path(), [port, health, ready, metrics]);
+        fs::write(folder.path().join("Corefile"), &text).unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+        command.args(["-conf", "Corefile"]).current_dir(folder.path()).stdin(Stdio::null());
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Self { child, port, health, ready, metrics, text, folder }
+    }
+
+    /// Waits until it is ready, or answers where the Corefile has no `ready`.
+    fn wait(&mut self) {
+        let has_ready = self.text.lines().any(|line| line.trim().starts_with("ready"));
+        let begun = Instant::now();
+        loop {
+            let is_up = match has_ready {
+                true => get(self.ready, "/ready").is_some_and(|(status, _)| status == 200),
+                false => self.try_ask("up.example.org.", RecordType::A).is_some(),
+            };
+            if is_up {
+                return;
+            }
+            let ended = self.child.try_wait().unwrap();
+            let said = || fs::read_to_string(self.folder.path().join("log")).unwrap();
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{ended:?}\n{}\n{}", self.text, said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn try_ask(&self, name: &str, qtype: RecordType) -> Option<Message> {
+        let mut query = Message::query();
+        query.metadata.id = 4711;
+        query.metadata.recursion_desired = true;
+        query.queries.push(Question::query(name.parse().unwrap(), qtype));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(("127.0.0.1", self.port)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send(&query.to_vec().unwrap()).ok()?;
+        let mut buffer = [0; 4096];
+        let len = socket.recv(&mut buffer).ok()?;
+        decode(&buffer[..len]).ok()
+    }
+
+    fn ask(&self, name: &str, qtype: RecordType) -> Message {
+        self.try_ask(name, qtype).unwrap_or_else(|| panic!("no answer to {name} {qtype}\n{}", self.text))
+    }
+
+    /// The values of the answer with the TTL of each, sorted.
+    fn answers(&self, name: &str, qtype: RecordType) -> Vec<(u32, String)> {
+        let reply = self.ask(name, qtype);
+        assert_eq!(reply.metadata.response_code, ResponseCode::NoError, "{name} {qtype}\n{}", self.text);
+        let mut all: Vec<_> = reply.answers.iter().map(|record| (record.ttl, record.data.to_string())).collect();
+        all.sort();
+        all
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The fixture with this test's ports, API server, upstream and folder.
+fn adapt(fixture: &str, api: &str, upstream: &str, folder: &Path, [port, health, ready, metrics]: [u16; 4]) -> String {
+    let mut text = String::new();
+    for line in fixture.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let brace = if words.last() == Some(&"{") { " {" } else { "" };
+        match words.as_slice() {
+            // The first line of a server block.
+            [key, "{"] if key.contains(':') => {
+                text += &format!("{}:{port} {{\n    bind 127.0.0.1\n", key.rsplit_once(':').unwrap().0);
+            }
+            ["bind", ..] => {}
+            ["health", ..] => text += &format!("    health 127.0.0.1:{health}{brace}\n"),
+            ["ready", ..] => text += &format!("    ready 127.0.0.1:{ready}\n"),
+            ["prometheus", ..] => text += &format!("    prometheus 127.0.0.1:{metrics}\n"),
+            ["kubernetes", ..] => text += &format!("{line}\n        endpoint {api}\n"),
+            ["forward", zone, ..] => text += &format!("    forward {zone} {upstream}{brace}\n"),
+            _ => text += &format!("{line}\n"),
+        }
+    }
+    text.replace("/etc/coredns", &folder.display().to_string())
+}
+
+fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+//----------- What each must do ----------------------------------------------
+
+/// What differs between the distributions as a client sees them.
+#[derive(Clone, Copy)]
+struct Shipped {
+    ttl: u32,
+    pods: bool,
+    reverse: bool,
+}
+
+const COMMON: Shipped = Shipped { ttl: 30, pods: true, reverse: true };
+
+const KUBIA: &str = "kubia.default.svc.cluster.local.";
+
+async fn holds(name: &str, shipped: Shipped) -> (World, Server) {
+    let world = World::new().await;
+    let mut server = Server::start(name, &world.api.url(), world.outside.address);
+    server.wait();
+    let ttl = shipped.ttl;
+    answers_the_cluster(&server, ttl);
+    let reply = server.ask(&format!("_http._tcp.{KUBIA}"), RecordType::SRV);
+    assert_eq!(reply.additionals.iter().filter(|record| matches!(record.data, RData::A(_))).count(), 2, "{name}");
+    let denied = server.ask("nothere.default.svc.cluster.local.", RecordType::A);
+    assert_eq!(denied.metadata.response_code, ResponseCode::NXDomain, "{name}");
+    assert!(denied.metadata.authoritative && denied.authorities.len() == 1, "{name}");
+
+    let pod = server.ask("10-1-2-3.default.pod.cluster.local.", RecordType::A);
+    assert_eq!(pod.answers.len(), usize::from(shipped.pods), "{name}");
+    if shipped.reverse {
+        let pointer = (ttl, format!("kubia-1.{KUBIA}"));
+        assert_eq!(server.answers("12.1.244.10.in-addr.arpa.", RecordType::PTR), [pointer], "{name}");
+    }
+    assert!(world.outside.asked.lock().unwrap().iter().all(|asked| !resolver::name(&asked.octets).contains("cluster")));
+    answers_the_outside(&server);
+    let before = world.outside.count();
+    answers_the_outside(&server);
+    assert_eq!(world.outside.count(), before, "{name}: the second answer comes from the cache");
+
+    assert_eq!(get(server.health, "/health"), Some((200, "OK".into())), "{name}");
+    assert_eq!(get(server.ready, "/ready"), Some((200, "OK".into())), "{name}");
+    let (_, metrics) = get(server.metrics, "/metrics").unwrap();
+    for part in ["coredns_build_info{", "coredns_dns_requests_total{", "name=\"kubernetes\""] {
+        assert!(metrics.contains(part), "{name}: {part}");
+    }
+    (world, server)
+}
+
+fn answers_the_cluster(server: &Server, ttl: u32) {
+    let peers = [0, 1].map(|n| (ttl, format!("0 50 8080 kubia-{n}.{KUBIA}")));
+    assert_eq!(server.answers(KUBIA, RecordType::SRV), peers);
+    assert_eq!(server.answers(&format!("kubia-0.{KUBIA}"), RecordType::A), [(ttl, "10.244.1.11".to_owned())]);
+    assert_eq!(server.answers("web.default.svc.cluster.local.", RecordType::A), [(ttl, "10.96.0.80".to_owned())]);
+}
+
+fn answers_the_outside(server: &Server) {
+    let answers = server.answers("www.example.org.", RecordType::A);
+    assert!(matches!(answers.as_slice(), [(1..=300, address)] if address == "192.0.2.7"), "{answers:?}");
+}
+
+macro_rules! distributions {
+    ($($test:ident: $name:literal, $shipped:expr;)*) => {
+        /// Those that are started, so that no fixture is forgotten.
+        const STARTED: &[&str] = &[$($name),*];
+
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            drop(holds($name, $shipped).await);
+        })*
+    };
+}
+
+distributions! {
+    kubeadm_starts_and_answers: "kubeadm", COMMON;
+    kubeadm_of_before_starts_and_answers: "kubeadm-old", COMMON;
+    kind_starts_and_answers: "kind", COMMON;
+    kube_up_starts_and_answers: "kube-up", COMMON;
+    coredns_deployment_starts_and_answers: "coredns-deployment", Shipped { ttl: 5, pods: false, ..COMMON };
+    the_helm_chart_starts_and_answers: "coredns-helm", COMMON;
+    eks_starts_and_answers: "eks", Shipped { ttl: 5, ..COMMON };
+    rke2_starts_and_answers: "rke2", COMMON;
+    kops_starts_and_answers: "kops", COMMON;
+    kubespray_starts_and_answers: "kubespray", Shipped { reverse: false, ..COMMON };
+    microk8s_starts_and_answers: "microk8s", Shipped { ttl: 5, ..COMMON };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aks_denies_the_names_that_its_templates_are_for() {
+    let (_world, server) = holds("aks", COMMON).await;
+    for (name, rcode) in [
+        ("a.b.c.d.e.internal.cloudapp.net.", ResponseCode::NXDomain),
+        ("vm.internal.cloudapp.net.", ResponseCode::NoError),
+        ("vm.reddog.microsoft.com.", ResponseCode::NXDomain),
+    ] {
+        assert_eq!(server.ask(name, RecordType::A).metadata.response_code, rcode, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k3s_answers_the_names_of_its_nodes() {
+    let (_world, server) = holds("k3s", Shipped { ttl: 5, ..COMMON }).await;
+    // `cache 30` stands before `hosts`, whose own TTL is 60.
+    assert_eq!(server.answers("node-1.", RecordType::A), [(30, "10.30.0.1".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openshift_tells_its_host_name() {
+    let (_world, server) = holds("openshift", Shipped { ttl: 5, ..COMMON }).await;
+    let mut query = Message::query();
+    let mut question = Question::query("hostname.bind.".parse().unwrap(), RecordType::TXT);
+    question.query_class = rollcall::wire::message::DNSClass::CH;
+    query.queries.push(question);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(&query.to_vec().unwrap(), ("127.0.0.1", server.port)).unwrap();
+    let mut buffer = [0; 4096];
+    let len = socket.recv(&mut buffer).unwrap();
+    assert_eq!(decode(&buffer[..len]).unwrap().answers.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gardener_shortens_the_search_path() {
+    let (_world, server) = holds("gardener", COMMON).await;
+    let doubled = "web.default.svc.cluster.local.svc.cluster.local.";
+    let reply = server.ask(doubled, RecordType::A);
+    assert_eq!(reply.answers.len(), 1);
+    assert_eq!(reply.answers.first().unwrap().name.to_ascii(), doubled);
+}
+
+// NodeLocal DNSCache is a client of ours, with TCP connections that stay, and can be this server itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_on_the_node_asks_the_clusters_server_over_tcp() {
+    let (world, cluster) = holds("kubeadm", COMMON).await;
+    let mut node = Server::start("node-local", "", SocketAddr::from(([127, 0, 0, 1], cluster.port)));
+    node.wait();
+    for _ in 0..3 {
+        answers_the_cluster_from_a_cache(&node);
+    }
+    answers_the_outside(&node);
+    assert_eq!(get(node.health, "/health"), Some((200, "OK".into())));
+    let (_, metrics) = get(cluster.metrics, "/metrics").unwrap();
+    let over_tcp = metrics
+        .lines()
+        .filter(|line| line.starts_with("coredns_dns_requests_total{") && line.contains("proto=\"tcp\""))
+        .count();
+    assert!(over_tcp > 0, "cluster names came over TCP\n{metrics}");
+    let (_, metrics) = get(node.metrics, "/metrics").unwrap();
+    assert!(metrics.contains("coredns_cache_hits_total{"), "{metrics}");
+    drop((cluster, world));
+    // What the node has remembered it goes on to answer.
+    answers_the_cluster_from_a_cache(&node);
+}
+
+fn answers_the_cluster_from_a_cache(server: &Server) {
+    let values = |name: &str, qtype| -> BTreeSet<String> {
+        server.answers(name, qtype).into_iter().map(|(_, value)| value).collect()
+    };
+    assert_eq!(values(KUBIA, RecordType::A), ["10.244.1.11", "10.244.1.12"].map(str::to_owned).into());
+    assert_eq!(values("web.default.svc.cluster.local.", RecordType::A), ["10.96.0.80".to_owned()].into());
+}
+
+//----------- As they are ----------------------------------------------------
+
+#[test]
+fn every_fixture_is_read_as_it_is_and_the_common_ones_take_the_fast_path() {
+    const FAST: [&str; 13] = [
+        "kubeadm",
+        "kubeadm-old",
+        "kind",
+        "kube-up",
+        "coredns-deployment",
+        "coredns-helm",
+        "eks",
+        "aks",
+        "k3s",
+        "rke2",
+        "openshift",
+        "kops",
+        "microk8s",
+    ];
+    const OTHERS: [&str; 5] = ["aks", "k3s", "openshift", "gardener", "node-local"];
+    let mut seen = BTreeSet::new();
+    for entry in fs::read_dir(FIXTURES).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).arg("check").arg(&path).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let cluster = out.lines().filter(|line| line.contains("cluster.local."));
+        let is_fast = cluster.clone().count() > 0 && cluster.clone().all(|line| line.contains("on the fast path"));
+        assert!(is_fast || !FAST.contains(&&*name), "{name}: {out}");
+        seen.insert(name);
+    }
+    let started: BTreeSet<String> = STARTED.iter().chain(&OTHERS).map(|name| (*name).to_owned()).collect();
+    assert_eq!(seen, started);
+}
