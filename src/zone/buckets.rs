@@ -88,13 +88,17 @@ impl<T: Keyed> Buckets<T> {
 
     /// Every item.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.parts().flatten()
+    }
+
+    /// Every item, in the rows that it is held in.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[T]> {
         let (one, many) = match self {
-            Self::Empty => (None, None),
-            Self::One(items) => (Some(items), None),
-            Self::Many(chunks) => (None, Some(chunks)),
+            Self::Empty => (None, [].as_slice()),
+            Self::One(items) => (Some(&**items), [].as_slice()),
+            Self::Many(chunks) => (None, &**chunks),
         };
-        let many = many.into_iter().flat_map(|chunks| chunks.iter().map(|chunk| &chunk.items));
-        one.into_iter().chain(many).flat_map(|items| items.iter())
+        one.into_iter().chain(many.iter().map(|chunk| &*chunk.items))
     }
 
     /// The next version. Each key appears at most once among the edits.

@@ -129,15 +129,23 @@ impl<'s> Peers<'s> {
         self.groups().map(|group| group.pairs as usize * self.ports.of(group).pairs).sum()
     }
 
-    /// Every SRV record, in no order.
-    pub(super) fn all_srv(self) -> impl Iterator<Item = Srv<'s>> {
-        self.groups().flat_map(move |group| {
+    /// Lists the SRV records of the endpoints that are wanted, in no order; returns how many there are. Those that the
+    /// list has no place for are left out.
+    pub(super) fn list_srv(self, list: &mut [Option<Srv<'s>>], wanted: impl Fn(&Endpoint) -> bool) -> usize {
+        let mut count = 0;
+        for group in self.groups() {
             let numbers = self.ports.of(group);
-            group.endpoints.iter().flat_map(move |endpoint| {
-                (0..numbers.count)
-                    .filter_map(move |at| Some(Srv { endpoint, number: numbers.nth(at)?, is_first: at == 0 }))
-            })
-        })
+            for part in group.endpoints.parts() {
+                for endpoint in part.iter().filter(|endpoint| wanted(endpoint)) {
+                    for at in 0..numbers.count {
+                        let (Some(place), Some(number)) = (list.get_mut(count), numbers.nth(at)) else { return count };
+                        *place = Some(Srv { endpoint, number, is_first: at == 0 });
+                        count += 1;
+                    }
+                }
+            }
+        }
+        count
     }
 
     /// The SRV record at a position below [`srv_count`](Self::srv_count).

@@ -195,8 +195,7 @@ impl Context<'_, '_> {
     fn srv_of_all<const MOST: usize>(&mut self, peers: Peers<'_>, rest: &[u8]) -> Written {
         let weight = weight(peers.srv_pairs());
         let mut list: [Option<Srv<'_>>; MOST] = [None; MOST];
-        let records = peers.all_srv().filter(|srv| joined(Some(&srv.endpoint.label), rest).is_some());
-        let count = list.iter_mut().zip(records).map(|(place, srv)| *place = Some(srv)).count();
+        let count = peers.list_srv(&mut list, |endpoint| joined(Some(&endpoint.label), rest).is_some());
         if count == 0 {
             return Written::NoData;
         }
