@@ -388,7 +388,8 @@ fn list(shared: &Shared, plural: &str, query: &Query, protobuf: bool, fault: Opt
         items.push(object.clone());
         last = Some(at);
     }
-    let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version.to_string(), "continue": next}, "items": items});
+    let (group, kind) = protobuf::kind_of(plural);
+    let list = json!({"kind": format!("{kind}List"), "apiVersion": group, "metadata": {"resourceVersion": version.to_string(), "continue": next}, "items": items});
     let mut body = encode(protobuf, plural, &list);
     let mut builder = hyper::Response::builder().header("content-type", content_type(protobuf, false));
     let (send, body) = match fault {
@@ -527,6 +528,11 @@ impl Watch {
         let mut octets = if self.protobuf {
             protobuf::frame(kind, plural, object)
         } else {
+            let mut object = object.clone();
+            if object.get("kind").is_none() {
+                let (group, kind) = protobuf::kind_of(plural);
+                (object["apiVersion"], object["kind"]) = (group.into(), kind.into());
+            }
             let mut line = serde_json::to_vec(&json!({"type": kind, "object": object})).unwrap();
             line.push(b'\n');
             line

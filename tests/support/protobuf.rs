@@ -16,15 +16,15 @@ pub(crate) fn document(plural: &str, value: &Value) -> Vec<u8> {
             }
             list
         }
-        None => object(plural, value),
+        None => return envelope(plural, "", &object(plural, value)),
     };
-    envelope(&message)
+    envelope(plural, "List", &message)
 }
 
 /// A frame of a watch, with its length.
 pub(crate) fn frame(kind: &str, plural: &str, value: &Value) -> Vec<u8> {
     let mut raw = Vec::new();
-    bytes(&mut raw, 1, &envelope(&object(plural, value)));
+    bytes(&mut raw, 1, &envelope(plural, "", &object(plural, value)));
     let mut event = Vec::new();
     bytes(&mut event, 1, kind.as_bytes());
     bytes(&mut event, 2, &raw);
@@ -33,10 +33,24 @@ pub(crate) fn frame(kind: &str, plural: &str, value: &Value) -> Vec<u8> {
     frame
 }
 
-fn envelope(message: &[u8]) -> Vec<u8> {
+/// The group with its version, and the kind, of the objects that a plural stands for.
+pub(crate) fn kind_of(plural: &str) -> (&'static str, &'static str) {
+    match plural {
+        "services" => ("v1", "Service"),
+        "endpointslices" => ("discovery.k8s.io/v1", "EndpointSlice"),
+        "namespaces" => ("v1", "Namespace"),
+        "pods" => ("v1", "Pod"),
+        "serviceimports" => ("multicluster.x-k8s.io/v1alpha1", "ServiceImport"),
+        _ => ("v1", "Status"),
+    }
+}
+
+fn envelope(plural: &str, suffix: &str, message: &[u8]) -> Vec<u8> {
     let mut unknown = b"k8s\0".to_vec();
     let mut type_meta = Vec::new();
-    bytes(&mut type_meta, 1, b"v1");
+    let (version, kind) = kind_of(plural);
+    bytes(&mut type_meta, 1, version.as_bytes());
+    bytes(&mut type_meta, 2, format!("{kind}{suffix}").as_bytes());
     bytes(&mut unknown, 1, &type_meta);
     bytes(&mut unknown, 2, message);
     unknown
