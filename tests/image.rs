@@ -1,0 +1,243 @@
+//! The image, built and run as Kubernetes runs it.
+//!
+//! It needs buildah, capsh and root, and the static binary that `ROLLCALL_STATIC` names; without, the test says so. The
+//! server runs in a network and a mount namespace of its own: its root is the image's, read-only, its user 65532, and of
+//! root's rights it has NET_BIND_SERVICE alone, which no exec hands on.
+
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const MOST: u64 = 20_000_000;
+
+/// Starts the server in the image's root, as the container runtime of a node does, and then `$CLIENT` beside it.
+const RUN: &str = r#"
+set -eu
+ip link set lo up
+mkdir -p "$ROOT/proc" "$ROOT/etc/coredns"
+cp "$COREFILE" "$ROOT/etc/coredns/Corefile"
+echo "nameserver 127.0.0.1" > "$ROOT/etc/resolv.conf"
+mount --bind "$ROOT" "$ROOT"
+mount -t proc proc "$ROOT/proc"
+mount -o remount,bind,ro "$ROOT"
+all=$(capsh --decode="$(awk '/^CapBnd/ { print $2 }' /proc/self/status)")
+others=$(echo "${all#*=}" | tr , '\n' | grep -v '^cap_net_bind_service$' | paste -s -d ,)
+capsh --chroot="$ROOT" --no-new-privs --keep=1 --drop="$others" --inh=cap_net_bind_service \
+  --groups= --gid=65532 --uid=65532 --shell="$ENTRY" -- -conf /etc/coredns/Corefile &
+server=$!
+SERVER=$server "$CLIENT" --exact --nocapture inside_the_namespace || { kill "$server"; exit 1; }
+kill -TERM "$server"
+wait "$server"
+"#;
+
+const COREFILE: &str = ".:53 {
+    errors
+    health {
+        lameduck 1s
+    }
+    ready
+    hosts {
+        192.0.2.7 printer.example.org
+        fallthrough
+    }
+    prometheus :9153
+    forward . 127.0.0.1:9
+    cache 30
+    reload
+    loadbalance
+}
+";
+
+#[test]
+fn the_image_runs_as_kubernetes_runs_it() {
+    let binary = match needs() {
+        Ok(binary) => binary,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let image = Image::build(folder.path(), &binary);
+    image.is_what_it_should_be();
+    for entry in ["/coredns", "/rollcall"] {
+        image.serves(entry);
+    }
+}
+
+fn needs() -> Result<PathBuf, String> {
+    let binary = std::env::var_os("ROLLCALL_STATIC")
+        .map(PathBuf::from)
+        .ok_or("ROLLCALL_STATIC is not set; it names the static binary, built with -C target-feature=+crt-static")?;
+    assert!(binary.exists(), "ROLLCALL_STATIC={} is not there", binary.display());
+    for (program, from) in
+        [("buildah", "buildah"), ("capsh", "libcap2-bin"), ("unshare", "util-linux"), ("ip", "iproute2")]
+    {
+        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
+        if !found.unwrap().success() {
+            return Err(format!("there is no {program} on this machine; install {from}"));
+        }
+    }
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return Err("namespaces with a root and a user of their own need root".to_owned());
+    }
+    let unshared = Command::new("unshare").args(["--net", "--mount", "true"]).stderr(Stdio::null()).status();
+    if !unshared.unwrap().success() {
+        return Err("this machine allows no namespaces".to_owned());
+    }
+    Ok(binary)
+}
+
+struct Image {
+    storage: PathBuf,
+    root: PathBuf,
+}
+
+const TAG: &str = "localhost/coredns:v1.0.0-rollcall.test";
+
+impl Image {
+    fn build(folder: &Path, binary: &Path) -> Self {
+        let storage = folder.join("storage");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/image");
+        let output =
+            Command::new(script).arg(TAG).env("ROLLCALL_STATIC", binary).env("IMAGE_ROOT", &storage).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "deploy/image: {said}");
+        let mut image = Self { storage, root: PathBuf::new() };
+        let container = image.buildah(&["from", "--pull-never", TAG]);
+        image.root = image.buildah(&["mount", container.trim()]).trim().into();
+        image
+    }
+
+    fn buildah(&self, arguments: &[&str]) -> String {
+        let output = Command::new("buildah")
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(self.storage.join("root"))
+            .arg("--runroot")
+            .arg(self.storage.join("run"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "buildah {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn is_what_it_should_be(&self) {
+        let config: Value = serde_json::from_str(&self.buildah(&["inspect", "--type", "image", TAG])).unwrap();
+        let config = &config["OCIv1"]["config"];
+        assert_eq!(config["User"], "65532:65532");
+        assert_eq!(config["Entrypoint"], serde_json::json!(["/coredns"]));
+        let ports = config["ExposedPorts"].as_object().unwrap();
+        for port in ["53/udp", "53/tcp", "8080/tcp", "8181/tcp", "9153/tcp"] {
+            assert!(ports.contains_key(port), "{port} in {ports:?}");
+        }
+        let names: Vec<String> = fs::read_dir(&self.root)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| !entry.path().is_dir())
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names.len(), 2, "nothing but the two names: {names:?}");
+        let (one, other) =
+            (fs::read(self.root.join("coredns")).unwrap(), fs::read(self.root.join("rollcall")).unwrap());
+        assert!(one == other, "the two names are not the same binary");
+        let archive = self.storage.join("image.tar");
+        self.buildah(&["push", TAG, &format!("oci-archive:{}", archive.display())]);
+        let packed = fs::metadata(archive).unwrap().len();
+        println!("the binary has {} octets, the image {packed}", one.len());
+        assert!((one.len() as u64) < MOST && packed < MOST, "{} and {packed} octets", one.len());
+        needs_no_library(&one);
+    }
+
+    /// Serves under one of its names, and ends when it is told to.
+    fn serves(&self, entry: &str) {
+        let corefile = self.storage.join("Corefile");
+        fs::write(&corefile, COREFILE).unwrap();
+        let output = Command::new("unshare")
+            .args(["--net", "--mount", "--fork", "bash", "-c", RUN])
+            .env("ROOT", &self.root)
+            .env("COREFILE", corefile)
+            .env("ENTRY", entry)
+            .env("CLIENT", std::env::current_exe().unwrap())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(output.status.success(), "{entry}: {:?}: {said}", output.status);
+        assert!(said.contains("asked and answered"), "{entry}: {said}");
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        self.buildah(&["umount", "--all"]);
+    }
+}
+
+/// A 64-bit ELF file without an interpreter: the kernel starts it as it is.
+fn needs_no_library(binary: &[u8]) {
+    assert_eq!(&binary[..6], b"\x7fELF\x02\x01", "a 64-bit little-endian ELF file");
+    let number = |at: usize, size: usize| {
+        binary[at..at + size].iter().rev().fold(0_usize, |number, octet| number << 8 | usize::from(*octet))
+    };
+    let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    assert!(count > 0);
+    for header in 0..count {
+        // PT_INTERP
+        assert_ne!(number(table + header * size, 4), 3, "the binary wants a dynamic linker");
+    }
+}
+
+//----------- Inside ----------------------------------------------------------
+
+/// What a client sees; runs in the server's namespace, started by the test above.
+#[test]
+fn inside_the_namespace() {
+    let Ok(server) = std::env::var("SERVER") else {
+        return println!("skipped: this is the client that the test of the image starts");
+    };
+    let begun = Instant::now();
+    let reply = loop {
+        if let Some(reply) = ask() {
+            break reply;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "no answer on port 53");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!((reply[3] & 0xf, &reply[reply.len() - 4..]), (0, &[192, 0, 2, 7][..]));
+    for (port, path) in [(8080, "/health"), (8181, "/ready"), (9153, "/metrics")] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200"), "{path}: {text}");
+    }
+    let status = fs::read_to_string(format!("/proc/{server}/status")).unwrap();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    assert_eq!(field("Uid:").split_whitespace().collect::<Vec<_>>(), ["65532"; 4]);
+    assert_eq!(field("NoNewPrivs:"), "1");
+    // CAP_NET_BIND_SERVICE is the tenth.
+    for set in ["CapEff:", "CapPrm:", "CapBnd:"] {
+        assert_eq!(u64::from_str_radix(&field(set), 16).unwrap(), 1 << 10, "{set}");
+    }
+    let mounts = fs::read_to_string(format!("/proc/{server}/mounts")).unwrap();
+    let root = mounts.lines().find(|line| line.split(' ').nth(1) == Some("/")).unwrap();
+    assert!(root.split(' ').nth(3).unwrap().split(',').any(|option| option == "ro"), "{root}");
+    println!("asked and answered");
+}
+
+/// `printer.example.org A`, over UDP, without EDNS.
+fn ask() -> Option<Vec<u8>> {
+    let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x07printer\x07example\x03org\0\0\x01\0\x01";
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    socket.connect("127.0.0.1:53").unwrap();
+    socket.send(query).ok()?;
+    let mut buffer = [0; 512];
+    let len = socket.recv(&mut buffer).ok()?;
+    Some(buffer[..len].to_vec())
+}
