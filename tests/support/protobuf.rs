@@ -126,6 +126,10 @@ fn slice(message: &mut Vec<u8>, value: &Value) {
         }
         bytes(&mut endpoint, 2, &conditions);
         text(&mut endpoint, 3, &entry["hostname"]);
+        let mut target = Vec::new();
+        text(&mut target, 1, &entry["targetRef"]["kind"]);
+        text(&mut target, 3, &entry["targetRef"]["name"]);
+        bytes(&mut endpoint, 4, &target);
         bytes(message, 2, &endpoint);
     }
     for entry in list(&value["ports"]) {
