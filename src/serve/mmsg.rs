@@ -3,14 +3,15 @@
 //! The one module of the project with `unsafe`: the standard library has neither `recvmmsg` and `sendmmsg` nor control
 //! messages, and a system call for each datagram costs twice the time of a whole answer. Only the calls themselves are
 //! unsafe; what the kernel wrote (addresses, control messages) is taken apart as plain octets, which Miri checks. The
-//! calls are foreign to Miri and are tested on real sockets.
+//! calls are foreign to Miri and are tested on real sockets. For want of another place the number of open files is
+//! raised here as well.
 //!
 //! # Invariants
 //!
 //! - `live-pointers`: each pointer handed to the kernel points into a buffer that is borrowed mutably (receive) or
 //!   shared (send) for as long as the call lasts; headers are built anew for each call and outlive none.
 //! - `true-lengths`: the length beside a pointer is the length of the buffer that it points into.
-//! - `zero-is-valid`: `mmsghdr`, `msghdr` and `iovec` are plain C structures, for which all zeroes is a value.
+//! - `zero-is-valid`: `mmsghdr`, `msghdr`, `iovec` and `rlimit` are plain C structures, for which all zeroes is a value.
 
 #![expect(unsafe_code, reason = "recvmmsg, sendmmsg and IP_PKTINFO have no safe interface")]
 
@@ -356,6 +357,26 @@ impl Control {
             self.len += octets.len();
         }
     }
+}
+
+//----------- Files ----------------------------------------------------------
+
+/// Lets the process open as many files as it may at most, and says how many: what starts containers often leaves a limit
+/// of 1,024 that few connections reach, far below the one that may be set.
+pub(super) fn raise_file_limit() -> u64 {
+    // SAFETY: `zero-is-valid`.
+    let mut limit: libc::rlimit = unsafe { zeroed() };
+    // SAFETY: `live-pointers`: the limit is borrowed for the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return 1024;
+    }
+    // The kernel refuses more than this to everyone.
+    let wanted = libc::rlimit { rlim_cur: limit.rlim_max.min(1 << 20), rlim_max: limit.rlim_max };
+    // SAFETY: `live-pointers`: the limit is borrowed for the call.
+    if limit.rlim_cur < wanted.rlim_cur && unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) } == 0 {
+        limit = wanted;
+    }
+    limit.rlim_cur
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::encrypted::{self, Encryption, Identity};
-use super::{Handler, tcp, udp};
+use super::{Handler, mmsg, tcp, udp};
 use crate::plugins::settings::Tls;
 
 /// Limits of one server address.
@@ -35,9 +35,15 @@ pub struct Limits {
     pub in_flight_per_connection: usize,
 }
 
+/// Half of the files that the process may open: the other half is for upstreams, the API and admin.
+fn connections() -> usize {
+    static FILES: LazyLock<u64> = LazyLock::new(mmsg::raise_file_limit);
+    usize::try_from(*FILES / 2).unwrap_or(usize::MAX).clamp(16, 10_000)
+}
+
 impl Default for Limits {
     /// The times of CoreDNS; few long-lived connections (node-local caches) may carry everything, so that connections
-    /// of one address are not limited.
+    /// of one address are not limited. The first call raises the number of files that the process may open.
     fn default() -> Self {
         Self {
             sockets: None,
@@ -46,7 +52,7 @@ impl Default for Limits {
             write: Duration::from_secs(5),
             idle: Duration::from_secs(10),
             queries_per_connection: None,
-            connections: 10_000,
+            connections: connections(),
             in_flight_per_connection: 128,
         }
     }

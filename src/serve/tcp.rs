@@ -34,6 +34,9 @@ const READ: usize = 16 * 1024;
 /// When ready answers are written even though more queries wait: one answer may be as long.
 const FLUSH: usize = 64 * 1024;
 
+/// Between two warnings of connections that could not be accepted: clients can cause them.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// How long a connection must be quiet after the order to stop before it is closed: queries may be on their way.
 const LINGER: Duration = Duration::from_millis(200);
 
@@ -58,6 +61,7 @@ pub(super) async fn serve(
         tasks: JoinSet::new(),
     };
     let mut pause = Duration::ZERO;
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -74,7 +78,8 @@ pub(super) async fn serve(
                 metrics::ACCEPT_FAILED.inc();
                 // A client that is gone again is no trouble; a lack of file descriptors passes, and hurries for nobody.
                 if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
-                    if pause.is_zero() {
+                    if warned.is_none_or(|warned| warned.elapsed() > QUIET) {
+                        warned = Some(Instant::now());
                         tracing::warn!(%error, "a TCP connection could not be accepted; trying again");
                     }
                     pause = (pause * 2).clamp(Duration::from_millis(5), Duration::from_secs(1));

@@ -51,6 +51,11 @@ impl Server {
     pub(crate) fn with_stdin(arguments: &[&str], folder: &Path, text: &str) -> Self {
         let mut command = command();
         command.args(arguments).current_dir(folder);
+        Self::of(command, text)
+    }
+
+    /// Starts any command line.
+    pub(crate) fn of(mut command: Command, text: &str) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let said = Arc::new(Mutex::new(String::new()));

@@ -1,0 +1,199 @@
+//! Clients that mean no good cost themselves, and nobody else.
+#![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
+
+#[path = "support/process.rs"]
+mod process;
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hickory_proto::rr::RecordType;
+use process::{PATIENCE, Server, answer, ask, folder, free_port, get, wait_for};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::{Domain, SockRef, Socket, Type};
+
+/// A query for `a.example` with its length.
+const QUERY: &[u8] = b"\0\x1b\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
+
+/// How a client comes to a listener.
+enum Way {
+    Plain,
+    Tls(Arc<ClientConfig>),
+}
+
+impl Way {
+    fn connect(&self, port: u16) -> io::Result<Box<dyn Stream>> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        // Little room, so that a client that does not read is noticed soon.
+        socket.set_recv_buffer_size(4096)?;
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into())?;
+        let tcp = TcpStream::from(socket);
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        tcp.set_write_timeout(Some(Duration::from_millis(500)))?;
+        match self {
+            Self::Plain => Ok(Box::new(tcp)),
+            Self::Tls(config) => {
+                let name = ServerName::try_from("dns.example").unwrap();
+                let mut stream = StreamOwned::new(ClientConnection::new(config.clone(), name).unwrap(), tcp);
+                while stream.conn.is_handshaking() {
+                    stream.conn.complete_io(&mut stream.sock)?;
+                }
+                Ok(Box::new(stream))
+            }
+        }
+    }
+
+    /// Asks one question on a connection of its own.
+    fn is_answered(&self, port: u16) -> bool {
+        let ask = || -> io::Result<()> {
+            let mut stream = self.connect(port)?;
+            stream.write_all(QUERY)?;
+            stream.read_exact(&mut [0; 2])
+        };
+        ask().is_ok()
+    }
+}
+
+/// A certificate in a folder, and clients that trust it.
+fn secured(folder: &std::path::Path) -> Way {
+    let made = rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap();
+    fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates([CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()]);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Way::Tls(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn metric(port: u16, name: &str) -> f64 {
+    let (_, text) = get(port, "/metrics").unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+}
+
+/// Whether the peer has closed, without or with a reset.
+fn is_closed(stream: &mut dyn Stream) -> bool {
+    let mut buffer = [0; 65_536];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        }
+    }
+}
+
+#[test]
+fn clients_that_stall_trickle_flood_or_reset_are_cut_off_and_others_answered() {
+    let (plain, tls, metrics) = (free_port(), free_port(), free_port());
+    let folder = folder(&format!(
+        ".:{plain} tls://.:{tls} {{
+    bind 127.0.0.1
+    tls tls.crt tls.key
+    timeouts {{
+        read 1s
+        write 1s
+        idle 1s
+    }}
+    prometheus 127.0.0.1:{metrics}
+    hosts {{
+        192.0.2.7 a.example
+    }}
+}}
+"
+    ));
+    let secured = secured(folder.path());
+    let server = Server::start(&[], folder.path());
+    answer(plain, "a.example.", RecordType::A);
+    for (way, port) in [(&Way::Plain, plain), (&secured, tls)] {
+        let mut held: Vec<Box<dyn Stream>> = Vec::new();
+        for cut in [0, 1, 2, 9, QUERY.len() - 1] {
+            for _ in 0..10 {
+                let mut stream = way.connect(port).unwrap();
+                stream.write_all(&QUERY[..cut]).unwrap();
+                held.push(stream);
+            }
+        }
+        // A frame that promises 64 KiB.
+        let mut stream = way.connect(port).unwrap();
+        stream.write_all(&[0xff, 0xff, 0, 7]).unwrap();
+        held.push(stream);
+        for n in 0..50 {
+            let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).unwrap();
+            let _ = (&tcp).write_all(&QUERY[..n % QUERY.len()]);
+        }
+        // Questions by the megabyte, and no answer read: sooner or later nothing more is taken.
+        let mut stream = way.connect(port).unwrap();
+        let flood = QUERY.repeat(2000);
+        let sent = (0..1000).take_while(|_| stream.write_all(&flood).is_ok()).count();
+        assert!(sent < 1000, "the server takes whatever comes");
+        held.push(stream);
+        let begun = Instant::now();
+        assert!(ask(plain, "a.example.", RecordType::A).is_some(), "over UDP");
+        assert!(way.is_answered(port) && begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        wait_for(|| metric(metrics, "rollcall_tcp_connections") == 0.0, || "the connections to be closed".to_owned());
+        assert!(held.iter_mut().all(|stream| is_closed(stream)));
+        assert!(way.is_answered(port), "{}", server.said());
+    }
+}
+
+/// A server that may have few files open.
+fn starved(folder: &std::path::Path) -> Server {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64 && exec \"$0\" -conf Corefile", env!("CARGO_BIN_EXE_rollcall")]);
+    command.current_dir(folder).env_remove("KUBERNETES_SERVICE_HOST");
+    Server::of(command, "")
+}
+
+#[test]
+fn a_listener_that_runs_out_of_files_goes_on_when_there_are_some() {
+    let (plain, tls, https, metrics) = (free_port(), free_port(), free_port(), free_port());
+    let folder = folder(&format!(
+        ".:{plain} tls://.:{tls} https://.:{https} {{
+    bind 127.0.0.1
+    tls tls.crt tls.key
+    timeouts {{
+        read 1s
+        idle 1s
+    }}
+    prometheus 127.0.0.1:{metrics}
+    hosts {{
+        192.0.2.7 a.example
+    }}
+}}
+"
+    ));
+    let secured = secured(folder.path());
+    let server = starved(folder.path());
+    answer(plain, "a.example.", RecordType::A);
+    // HTTPS takes every connection that the system has a file for; TCP and TLS have a limit of their own.
+    for port in [https, plain, tls] {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let held: Vec<_> = (0..150).map(|_| TcpStream::connect(address).unwrap()).collect();
+        // These are made by the system, and wait to be taken.
+        let waiting: Vec<_> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", plain)).unwrap()).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        // UDP needs no file for a query.
+        for _ in 0..50 {
+            assert!(ask(plain, "a.example.", RecordType::A).is_some());
+        }
+        drop((held, waiting));
+        wait_for(|| Way::Plain.is_answered(plain), || format!("an answer over TCP: {}", server.said()));
+        wait_for(|| secured.is_answered(tls), || format!("an answer over TLS: {}", server.said()));
+    }
+    wait_for(|| get(metrics, "/metrics").is_some(), || "metrics".to_owned());
+    assert!(metric(metrics, "rollcall_tcp_accept_errors_total") > 0.0);
+    let warnings = server.said().matches("could not be accepted").count();
+    assert!((1..=2).contains(&warnings), "one a minute for each listener: {}", server.said());
+}
