@@ -149,7 +149,6 @@ impl Image {
         let archive = self.storage.join("image.tar");
         self.buildah(&["push", TAG, &format!("oci-archive:{}", archive.display())]);
         let packed = fs::metadata(archive).unwrap().len();
-        println!("the binary has {} octets, the image {packed}", one.len());
         assert!((one.len() as u64) < MOST && packed < MOST, "{} and {packed} octets", one.len());
         needs_no_library(&one);
     }
