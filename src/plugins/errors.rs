@@ -75,10 +75,10 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
-    /// Takes one line in; gives what is to be written now.
-    fn take(&self, line: String, now: Instant) -> Option<(Level, String)> {
+    /// Takes one error in, and the line that tells of it; gives what is to be written now.
+    fn take(&self, error: &str, line: String, now: Instant) -> Option<(Level, String)> {
         for pattern in &self.patterns {
-            if !pattern.regex.is_match(&line) {
+            if !pattern.regex.is_match(error) {
                 continue;
             }
             let mut seen = pattern.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,8 +142,9 @@ impl Plugin for Errors {
             let (name, qtype, now) = (query.name(), query.qtype(), query.received);
             let outcome = next.run(query).await;
             if let Outcome::Failed(_, failure) = &outcome {
-                let line = format!("{} {} {qtype}: {failure}", failure.rcode.0, names::text(&name));
-                if let Some((level, line)) = self.take(line, now) {
+                let error = failure.to_string();
+                let line = format!("{} {} {qtype}: {error}", failure.rcode.0, names::text(&name));
+                if let Some((level, line)) = self.take(&error, line, now) {
                     write(level, &line);
                 }
             }
@@ -243,23 +244,24 @@ mod tests {
         let errors = errors(&[(1, "^.*refused", Level::Warning, false)]);
         let start = Instant::now();
         for _ in 0..3 {
-            assert_eq!(errors.take("2 a.example. A: refused".into(), start), None);
+            assert_eq!(errors.take("read udp: refused", "2 a.example. A: read udp: refused".into(), start), None);
         }
         assert!(errors.due(start + Duration::from_millis(900)).is_empty());
         let told = errors.due(start + Duration::from_secs(1));
         assert_eq!(told, [(Level::Warning, "3 errors like '^.*refused' occurred in last 1s".to_owned())]);
         assert!(errors.due(start + Duration::from_secs(9)).is_empty());
-        assert!(errors.take("2 a.example. A: other".into(), start).is_some());
+        // The name is no part of the error.
+        assert!(errors.take("other", "2 refused.example. A: other".into(), start).is_some());
     }
 
     #[test]
     fn the_first_is_shown_when_asked_for_and_not_counted_alone() {
         let errors = errors(&[(60, "timeout", Level::Error, true)]);
         let start = Instant::now();
-        assert!(errors.take("timeout".into(), start).is_some());
+        assert!(errors.take("timeout", "timeout".into(), start).is_some());
         assert!(errors.due(start + Duration::from_secs(60)).is_empty());
-        assert!(errors.take("timeout".into(), start).is_some());
-        assert!(errors.take("timeout".into(), start).is_none());
+        assert!(errors.take("timeout", "timeout".into(), start).is_some());
+        assert!(errors.take("timeout", "timeout".into(), start).is_none());
         assert_eq!(errors.due(start + Duration::from_secs(60)).len(), 1);
     }
 

@@ -17,7 +17,7 @@
 //!
 //! The file is `/etc/hosts` unless given; it need not exist. It is read again when it changes, looked at every 5 seconds
 //! unless given, never with `reload 0`. Lines with addresses stand before `fallthrough`. A name whose first label is `*` answers
-//! for all names below its parent that have no line of their own. With `fallthrough_unsupported`, types other than A, AAAA and
+//! for all names with another first label that have no line of their own. With `fallthrough_unsupported`, types other than A, AAAA and
 //! PTR are for the next plugin, also of names that have a line.
 //!
 //! Examples:
@@ -106,17 +106,13 @@ impl Table {
         table
     }
 
-    /// The addresses of a name: its own, or those of the nearest `*` above it.
+    /// The addresses of a name: its own, or those of a `*` in the place of its first label.
     fn addresses(&self, name: &Name) -> Option<&[IpAddr]> {
         if let Some(own) = self.forward.get(name) {
             return Some(own);
         }
-        let labels: Vec<&[u8]> = name.labels().collect();
-        (1..labels.len()).find_map(|skip| {
-            let parent = labels.get(skip..).unwrap_or_default();
-            let wildcard = Name::from_labels([b"*".as_slice()].into_iter().chain(parent.iter().copied())).ok()?;
-            self.forward.get(&wildcard).map(Vec::as_slice)
-        })
+        let wildcard = Name::from_labels([b"*".as_slice()].into_iter().chain(name.labels().skip(1))).ok()?;
+        self.forward.get(&wildcard).map(Vec::as_slice)
     }
 }
 
@@ -340,7 +336,7 @@ mod tests {
         let block = block(INLINE).unwrap();
         assert_eq!(ask(&block, "One.example.", RecordType::A), ["One.example. 45 IN A 10.0.0.1"]);
         assert_eq!(ask(&block, "one.example.", RecordType::AAAA), ["one.example. 45 IN AAAA fd00::1"]);
-        assert_eq!(ask(&block, "x.y.apps.example.", RecordType::A), ["x.y.apps.example. 45 IN A 10.0.0.2"]);
+        assert_eq!(ask(&block, "x.apps.example.", RecordType::A), ["x.apps.example. 45 IN A 10.0.0.2"]);
         assert_eq!(ask(&block, "two.example.", RecordType::TXT), [""; 0]);
         assert_eq!(
             ask(&block, "1.0.0.10.in-addr.arpa.", RecordType::PTR),
@@ -351,7 +347,9 @@ mod tests {
     #[test]
     fn what_has_no_line_falls_through_or_fails() {
         let block_with = block(&format!("{INLINE}\nwhoami")).unwrap();
-        assert!(ask(&block_with, "three.example.", RecordType::A).is_empty());
+        for name in ["three.example.", "x.y.apps.example.", "apps.example."] {
+            assert!(ask(&block_with, name, RecordType::A).is_empty(), "{name}");
+        }
         let closed = block("hosts /does/not/exist {\n10.0.0.1 one.example\n}\nwhoami").unwrap();
         let outcome = run(&closed.chain, &mut query("three.example.", RecordType::TXT));
         assert!(matches!(outcome, Outcome::Failed("hosts", _)));
