@@ -117,6 +117,8 @@ impl Shape {
             2 => Sort::Failure,
             0 if answered => Sort::Answer,
             _ if soa.is_some() => Sort::Denial,
+            // An alias alone: what it leads to has none of the type, and its server did not say for how long.
+            0 if aliases.iter().any(|alias| leads_on(ask, reply, alias)) => Sort::Answer,
             _ => return Err(Unfit::NotForKeeping),
         };
         Ok(shape)
@@ -140,6 +142,12 @@ fn chain_reaches(ask: &Ask<'_>, reply: &[u8], aliases: &[crate::wire::Found]) ->
         name = target;
     }
     false
+}
+
+/// Whether an alias leads from the qname to another name.
+fn leads_on(ask: &Ask<'_>, reply: &[u8], alias: &crate::wire::Found) -> bool {
+    owner_is(reply, alias.owner, ask.qname)
+        && name_at(reply, alias.rdata).is_ok_and(|target| target.as_wire() != ask.qname)
 }
 
 /// Whether the owner at a place is the qname: nearly always a pointer to the question.
