@@ -389,8 +389,10 @@ fn put_opt(
     let nsid = own.nsid_for(query);
     let [size0, size1] = own.payload.to_be_bytes();
     let [len0, len1] = (nsid.map_or(0, |nsid| 4 + nsid.len() as u16) + extended.map_or(0, |_| 6)).to_be_bytes();
-    // RFC 6891 section 6.1.3: the upper 8 bits of the response code, version 0, DO copied (RFC 3225), no other flag.
-    out.put(&[0, 0, 41, size0, size1, (rcode.0 >> 4) as u8, 0, u8::from(query.dnssec_ok) << 7, 0, len0, len1])?;
+    // RFC 6891 section 6.1.3: the upper 8 bits of the response code, version 0, DO copied (RFC 3225), no other flag. What
+    // another version means by its flags is not known.
+    let dnssec_ok = query.dnssec_ok && rcode != Rcode::BADVERS;
+    out.put(&[0, 0, 41, size0, size1, (rcode.0 >> 4) as u8, 0, u8::from(dnssec_ok) << 7, 0, len0, len1])?;
     if let Some(nsid) = nsid {
         out.put(&NSID.to_be_bytes())?;
         out.put(&(nsid.len() as u16).to_be_bytes())?;

@@ -235,7 +235,8 @@ fn the_opt_record_is_kept_room_for_and_says_what_the_server_can_take() {
     assert!(len <= 100);
     let message = decode(&buffer[..len]).unwrap();
     let edns = message.edns.unwrap();
-    assert_eq!((edns.max_payload(), edns.version(), u16::from(*edns.flags())), (1400, 0, 0x8000));
+    // What the flags of another version mean is not known, so that none is copied.
+    assert_eq!((edns.max_payload(), edns.version(), u16::from(*edns.flags())), (1400, 0, 0));
     assert_eq!(Rcode::from(message.metadata.response_code), Rcode::BADVERS);
     assert!(message.metadata.truncation && !message.metadata.authoritative);
     assert_eq!(&buffer[len - 10..len], b"\0\x03\0\x06node-7", "the identifier, and no option of the client");
