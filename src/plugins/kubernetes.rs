@@ -65,7 +65,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Metadata, Next, Outcome, Plugin, Query, Reply};
+use super::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport};
 use super::names::{self, Zones};
 use super::settings::ReadyCheck;
 use super::setup::{Context, once};
@@ -167,7 +167,15 @@ impl Kubernetes {
             message.answers.push(Record::from_rdata(owner, self.view.ttl, data));
             owner = target;
         }
-        match query.resolver.lookup(query, &owner, query.qtype()).await {
+        let mut found = query.resolver.lookup(query, &owner, query.qtype()).await;
+        if query.client.transport == Transport::Udp && is_truncated(&mut found) {
+            // Some clients use a truncated answer as it is, so it had better have addresses.
+            let mut over_tcp = query.follow(&query.name(), query.qtype());
+            (over_tcp.client.transport, over_tcp.depth) = (Transport::Tcp, query.depth);
+            let whole = query.resolver.lookup(&over_tcp, &owner, query.qtype()).await;
+            found = if matches!(whole, Outcome::Reply(_)) { whole } else { found };
+        }
+        match found {
             Outcome::Reply(mut reply) => match reply.message() {
                 Ok(found) => append(&mut message, found),
                 Err(_) => message.metadata.response_code = ResponseCode::ServFail,
@@ -177,6 +185,13 @@ impl Kubernetes {
             Outcome::Drop => message.metadata.response_code = ResponseCode::ServFail,
         }
         Outcome::Reply(Reply::from_message("kubernetes", message))
+    }
+}
+
+fn is_truncated(found: &mut Outcome) -> bool {
+    match found {
+        Outcome::Reply(reply) => reply.message().is_ok_and(|message| message.metadata.truncation),
+        Outcome::Failed(..) | Outcome::Next | Outcome::Drop => false,
     }
 }
 

@@ -104,6 +104,8 @@ pub(crate) struct Answers {
     pub(crate) authority: Vec<Record>,
     pub(crate) additional: Vec<Record>,
     pub(crate) rcode: Option<ResponseCode>,
+    /// Over UDP: nothing, and TC.
+    pub(crate) only_tcp: bool,
     /// The records of the asked name and type only.
     pub(crate) exact: bool,
     pub(crate) asked: AtomicUsize,
@@ -130,6 +132,10 @@ impl Plugin for Answers {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let mut message = query.reply_message();
             message.answers = self.answers.clone();
+            if self.only_tcp && query.client.transport == Transport::Udp {
+                message.answers.clear();
+                message.metadata.truncation = true;
+            }
             if self.exact {
                 let (name, qtype) = (query.name(), query.qtype());
                 message.answers.retain(|record| record.name == name && record.record_type() == qtype);

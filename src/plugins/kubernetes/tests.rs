@@ -5,8 +5,7 @@ use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, li
 use super::*;
 use crate::wire::message::RecordType;
 use crate::zone::{
-    Change, Changes, Endpoints, Import, ImportKind, ImportedEndpoint, Port, Protocol, Service, ServiceKind,
-    ServiceName, State,
+    Change, Changes, Endpoints, Import, ImportKind, Layout, Part, Port, Protocol, Service, ServiceKind, ServiceName, State,
 };
 
 fn options(text: &str) -> String {
@@ -60,15 +59,15 @@ fn a_transfer_of_a_multicluster_zone_has_its_imports() {
     let label = |text: &str| Label::new(text.as_bytes()).unwrap();
     let name = |service: &str| ServiceName::new(&label(service), &label("n"));
     let sql = Port { name: Some(label("sql")), protocol: Protocol::Tcp, number: 5432 };
-    let peer = ImportedEndpoint {
+    let peer = Part {
         label: label("db-0"),
         cluster: Some(label("west")),
         addresses: vec![IpAddr::from([172, 16, 0, 1])],
-        ports: vec![sql.clone()],
+        ports: [sql.clone()].into(),
     };
     let kind = ImportKind::ClusterSetIp { addresses: [IpAddr::from([10, 0, 0, 1])].into(), ports: [sql].into() };
-    let db = Import::new(name("db"), ImportKind::Headless, vec![peer]);
-    let web = Import::new(name("web"), kind, Vec::new());
+    let db = Import { name: name("db"), kind: ImportKind::Headless, layout: Layout::new(&[peer]) };
+    let web = Import { name: name("web"), kind, layout: Layout::default() };
     let publisher = mirrors.publisher.as_mut().unwrap();
     publisher.publish(Changes {
         imports: [db, web].map(|import| (import.name.clone(), Some(Arc::new(import)))).into(),
@@ -160,6 +159,10 @@ fn an_external_name_is_followed_through_the_whole_server() {
         lines(&reply.answers),
         ["ext.default.svc.cluster.local. 5 IN CNAME www.example.org.", "www.example.org. 60 IN A 192.0.2.1"]
     );
+    let big = Answers { only_tcp: true, ..Answers::with("www.example.org. 60 IN A 192.0.2.1") };
+    asked.resolver = Arc::new(Asks(vec![Arc::new(big)]));
+    let reply = message(run(&block.chain, &mut asked));
+    assert_eq!((reply.answers.len(), reply.metadata.truncation), (2, false), "asked again over TCP");
     asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::rcode(ResponseCode::NXDomain))]));
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!((reply.answers.len(), reply.metadata.response_code), (1, ResponseCode::NXDomain));

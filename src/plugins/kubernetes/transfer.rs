@@ -29,7 +29,8 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterato
     if view.multicluster.contains(&zone.name) {
         let mut imports = view.reader.imports();
         imports.retain(|import| {
-            let hidden = view.ignore_empty && import.kind != ImportKind::Headless && import.endpoints().is_empty();
+            let hidden =
+                view.ignore_empty && import.kind != ImportKind::Headless && import.layout.endpoints().is_empty();
             is_exposed(view, &import.name) && !hidden
         });
         imports.sort_by(|a, b| a.name.cmp(&b.name));
@@ -110,10 +111,10 @@ impl Zone {
         match &import.kind {
             ImportKind::ClusterSetIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ImportKind::Headless => {
-                let weight = weight(import.endpoints().len());
-                let records = (0..import.endpoints().len()).flat_map(move |at| {
+                let weight = weight(import.layout.endpoints().len());
+                let records = (0..import.layout.endpoints().len()).flat_map(move |at| {
                     let mut out = Below::new(&self, &import.name);
-                    if let Some(endpoint) = import.endpoints().get(at) {
+                    if let Some(endpoint) = import.layout.endpoints().get(at) {
                         let own = [Some(&endpoint.label), endpoint.cluster.as_ref()];
                         let own: Vec<&[u8]> = own.into_iter().flatten().map(Label::as_bytes).collect();
                         out.put_endpoint(&own, &endpoint.addresses, &endpoint.ports, weight);
@@ -176,7 +177,7 @@ impl<'t> Below<'t> {
             self.put(&[], RData::from(*address));
             self.put(own, RData::from(*address));
         }
-        for port in ports {
+        for port in ports.iter().filter(|port| port.number != 0) {
             if let Some([label, protocol]) = labels(port) {
                 self.put_srv(&[&label, &protocol], weight, port.number, own);
             }
