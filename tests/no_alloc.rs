@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, System};
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use rollcall::wire::{Label, Parsed, Rcode, parse};
 use rollcall::zone::{
-    Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, ImportedEndpoint, Pods, Pointer, Port,
-    Protocol, Publisher, Service, ServiceKind, ServiceName, State, View, answer, pair,
+    Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, Layout, Part, Pods, Pointer, Port, Protocol,
+    Publisher, Service, ServiceKind, ServiceName, State, View, answer, pair,
 };
 
 struct Counting;
@@ -24,20 +24,20 @@ thread_local! {
 #[expect(unsafe_code, reason = "counting allocations needs an allocator; it hands everything to the system's")]
 // SAFETY: every call is handed to `System` as it came.
 unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
         hold(layout.size() as i64);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, memory: *mut u8, layout: std::alloc::Layout) {
         hold(-(layout.size() as i64));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.dealloc(memory, layout) }
     }
 
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    unsafe fn realloc(&self, memory: *mut u8, layout: std::alloc::Layout, size: usize) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
         hold(size as i64 - layout.size() as i64);
         // SAFETY: the caller's promises are passed on.
@@ -73,13 +73,14 @@ fn zone() -> (Publisher, View) {
     };
     let cluster_ip =
         ServiceKind::ClusterIp { addresses: [IpAddr::from([10, 96, 0, 1])].into(), ports: Arc::clone(&ports) };
-    let imported = (0..300).map(|number| ImportedEndpoint {
+    let imported = (0..300).map(|number| Part {
         label: label(&format!("kubia-{number}")),
         cluster: Some(label("west")),
         addresses: vec![address(number)],
-        ports: ports.to_vec(),
+        ports: Arc::clone(&ports),
     });
-    let import = Import::new(name("kubia"), ImportKind::Headless, imported.collect());
+    let layout = Layout::new(&imported.collect::<Vec<_>>());
+    let import = Import { name: name("kubia"), kind: ImportKind::Headless, layout };
     publisher.publish(Changes {
         imports: vec![(name("kubia"), Some(Arc::new(import)))],
         services: vec![

@@ -71,7 +71,6 @@ const IN: u16 = 1;
 pub(super) const CNAME: u16 = 5;
 pub(super) const IXFR: u16 = 251;
 pub(super) const AXFR: u16 = 252;
-pub(super) const ANY: u16 = 255;
 
 /// Follows the name of an ExternalName Service, as long as it leads through our zones (RFC 1034 section 3.6.2).
 ///
@@ -90,7 +89,7 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
             break;
         };
         let is_loop = target.as_wire() == qname.as_wire() || chain.iter().flatten().any(|before| *before == target);
-        if is_loop || matches!(qtype, CNAME | ANY) {
+        if is_loop || qtype == CNAME {
             break;
         }
         chain[at] = Some(target.clone());

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::Port;
 use super::buckets::{Buckets, Edit, Keyed};
+use super::{Layout, Port};
 use crate::wire::Label;
 
 //----------- Endpoints ------------------------------------------------------
@@ -46,6 +46,8 @@ pub(super) struct Grouped {
     groups: Box<[Group]>,
     /// The addresses of all groups; `None` when there is one group, whose addresses they are.
     union: Option<Addresses>,
+    /// The same endpoints laid out, where merging them by label says too little.
+    layout: Option<Arc<Layout>>,
 }
 
 impl Endpoints {
@@ -110,7 +112,24 @@ impl Endpoints {
             return Self(None);
         }
         let union = (groups.len() > 1).then(|| self.addresses().cloned().unwrap_or_default().apply(v4, v6));
-        Self(Some(Arc::new(Grouped { groups: groups.into(), union })))
+        Self(Some(Arc::new(Grouped { groups: groups.into(), union, layout: None })))
+    }
+
+    /// The same version with its endpoints laid out, or without. (A next version has none.)
+    #[must_use]
+    pub fn with_layout(self, layout: Option<Arc<Layout>>) -> Self {
+        match &self.0 {
+            Some(grouped) if grouped.layout != layout => {
+                Self(Some(Arc::new(Grouped { layout, ..Grouped::clone(grouped) })))
+            }
+            _ => self,
+        }
+    }
+
+    /// The endpoints laid out, where they must be.
+    #[inline]
+    pub fn layout(&self) -> Option<&Arc<Layout>> {
+        self.0.as_ref()?.layout.as_ref()
     }
 
     /// Whether no endpoint is ready.

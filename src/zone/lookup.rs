@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str;
 
 use super::endpoints::{Endpoint, Group};
-use super::import::{Choice, Import, ImportKind, ImportedEndpoint};
+use super::import::{Import, ImportKind};
+use super::layout::{Choice, LaidOut, Layout};
 use super::peers::{Peers, Ports, TopologyZone};
 use super::{Pods, Pointer, Port, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Name, QName};
@@ -36,10 +37,10 @@ pub(super) enum Lookup<'s> {
     Peers(Peers<'s>),
     /// One endpoint of a Service.
     Endpoint(&'s ServiceName, &'s Group, &'s Endpoint),
-    /// Several endpoints of an imported Service.
-    ImportedPeers(&'s Import, &'s Choice),
-    /// One endpoint of an imported Service.
-    ImportedEndpoint(&'s Import, &'s ImportedEndpoint),
+    /// Several endpoints of a Service that is laid out.
+    LaidOutPeers(&'s ServiceName, &'s Choice),
+    /// One endpoint of a Service that is laid out.
+    LaidOut(&'s ServiceName, &'s LaidOut),
     /// A reverse name.
     Pointer(&'s Pointer),
 }
@@ -126,6 +127,11 @@ impl View {
             ServiceKind::ClusterIp { .. } if no_endpoints && self.ignore_empty => return None,
             ServiceKind::ClusterIp { .. } | ServiceKind::Headless => {}
         }
+        if let Some(layout) = service.endpoints.layout()
+            && let Some(found) = laid_out(service, layout, qname, left)
+        {
+            return Some(found);
+        }
         match left {
             0 => Some(with_ports(service, Ports::All)),
             1 => {
@@ -172,10 +178,11 @@ impl View {
     /// cluster. Two labels without an underscore are these; with one they are a port and its protocol.
     #[cold]
     fn below_import<'s>(&self, import: &'s Import, qname: &QName, left: usize) -> Option<Lookup<'s>> {
+        let layout = &import.layout;
         let ports = match &import.kind {
-            ImportKind::ClusterSetIp { .. } if self.ignore_empty && import.endpoints().is_empty() => return None,
+            ImportKind::ClusterSetIp { .. } if self.ignore_empty && layout.endpoints().is_empty() => return None,
             ImportKind::ClusterSetIp { ports, .. } => &**ports,
-            ImportKind::Headless if import.endpoints().is_empty() => return None,
+            ImportKind::Headless if layout.endpoints().is_empty() => return None,
             ImportKind::Headless => &[],
         };
         let cluster_set_ip = |named: Option<(&[u8], &[u8])>| {
@@ -190,33 +197,34 @@ impl View {
             };
             Some(Lookup::ClusterIp(ClusterIp { service: &import.name, addresses, all_ports, ports }))
         };
-        let peers = |choice| Lookup::ImportedPeers(import, choice);
+        let peers = |choice| Lookup::LaidOutPeers(&import.name, choice);
+        let one = |own| Lookup::LaidOut(&import.name, own);
         match (left, &import.kind) {
             (0, ImportKind::ClusterSetIp { .. }) => cluster_set_ip(None),
-            (0, ImportKind::Headless) => import.all().map(peers),
+            (0, ImportKind::Headless) => layout.all().map(peers),
             (1, _) => {
                 let label = qname.label(0);
-                if let Some(endpoint) = import.find(label, None) {
-                    return Some(Lookup::ImportedEndpoint(import, endpoint));
+                if let Some(endpoint) = layout.find(label, None) {
+                    return Some(one(endpoint));
                 }
                 // RFC 8020: what has names below it exists.
                 let protocol = plain(label);
                 let of_port = |port: &Port| port.name.is_some() && port.protocol.label() == protocol;
                 let is_above_a_port = match &import.kind {
                     ImportKind::ClusterSetIp { .. } => ports.iter().any(of_port),
-                    ImportKind::Headless => import.has_protocol(protocol),
+                    ImportKind::Headless => layout.has_protocol(protocol),
                 };
-                (is_above_a_port || import.has_cluster(label)).then_some(Lookup::Empty)
+                (is_above_a_port || layout.has_cluster(label)).then_some(Lookup::Empty)
             }
             (2, kind) => {
                 let (first, second) = (qname.label(0), qname.label(1));
                 if !first.starts_with(b"_") && !second.starts_with(b"_") {
-                    return import.find(first, Some(second)).map(|own| Lookup::ImportedEndpoint(import, own));
+                    return layout.find(first, Some(second)).map(one);
                 }
                 let (name, protocol) = (plain(first), plain(second));
                 match kind {
                     ImportKind::ClusterSetIp { .. } => cluster_set_ip(Some((name, protocol))),
-                    ImportKind::Headless => import.with_port(name, protocol).map(peers),
+                    ImportKind::Headless => layout.with_port(name, protocol).map(peers),
                 }
             }
             _ => None,
@@ -254,9 +262,30 @@ impl View {
             let shown = pointer.filter(|pointer| match pointer {
                 Pointer::Service(service) | Pointer::Endpoint(_, service) => self.exposes(service.namespace()),
                 Pointer::Endpoints(all) => all.iter().any(|(_, service)| self.exposes(service.namespace())),
+                Pointer::Shared(shared) => {
+                    let all = shared.1.iter().map(|(_, service)| service).chain([&shared.0]);
+                    all.into_iter().any(|service| self.exposes(service.namespace()))
+                }
             });
             then(shown.map_or(Lookup::NxDomain, Lookup::Pointer))
         })
+    }
+}
+
+/// What the first `left` labels of a name are to a Service that is laid out; `None` when the layout has no say in it.
+#[cold]
+fn laid_out<'s>(service: &'s Service, layout: &'s Layout, qname: &QName, left: usize) -> Option<Lookup<'s>> {
+    let peers = |choice| Lookup::LaidOutPeers(&service.name, choice);
+    match (left, &service.kind) {
+        (0, ServiceKind::Headless) => layout.all().map(peers),
+        (1, kind) => {
+            let label = qname.label(0);
+            let found = layout.find(label, None).map(|own| Lookup::LaidOut(&service.name, own));
+            let is_above_a_port = matches!(kind, ServiceKind::Headless) && layout.has_protocol(plain(label));
+            found.or_else(|| is_above_a_port.then_some(Lookup::Empty))
+        }
+        (2, ServiceKind::Headless) => layout.with_port(plain(qname.label(0)), plain(qname.label(1))).map(peers),
+        _ => None,
     }
 }
 

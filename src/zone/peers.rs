@@ -41,7 +41,9 @@ impl Ports<'_> {
     pub(super) fn of(self, group: &Group) -> Numbers<'_> {
         match self {
             Self::All => {
-                Numbers { group, distinct: true, start: 0, count: group.number_count(), pairs: group.ports.len() }
+                // As in CoreDNS, an endpoint without ports counts in the weight all the same.
+                let pairs = group.ports.len().max(1);
+                Numbers { group, distinct: true, start: 0, count: group.number_count(), pairs }
             }
             Self::Named { .. } => {
                 // Sorted by name and protocol, so those that match stand together.

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::endpoints::{Endpoint, Group};
-use super::import::{Choice, Import, ImportedEndpoint};
-use super::lookup::{ClusterIp, Lookup, is_reverse};
+use super::layout::{Choice, LaidOut};
+use super::lookup::{ClusterIp, Lookup};
 use super::peers::{Peers, Ports, Srv};
 use super::{Pointer, ServiceKind, ServiceName, View, sample};
 use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target};
@@ -75,10 +75,10 @@ impl Context<'_, '_> {
             (Lookup::Peers(peers), SRV) => self.srv_of_peers(peers),
             (Lookup::Endpoint(_, _, endpoint), A | AAAA) => self.addresses(endpoint.addresses()),
             (Lookup::Endpoint(service, group, endpoint), SRV) => self.srv_of_endpoint(service, group, endpoint),
-            (Lookup::ImportedPeers(_, choice), A | AAAA) => self.addresses_of_import(choice),
-            (Lookup::ImportedPeers(import, choice), SRV) => self.srv_of_import(import, choice),
-            (Lookup::ImportedEndpoint(_, own), A | AAAA) => self.addresses(own.addresses.iter().copied()),
-            (Lookup::ImportedEndpoint(import, own), SRV) => self.srv_of_imported_endpoint(import, own),
+            (Lookup::LaidOutPeers(_, choice), A | AAAA) => self.addresses_laid_out(choice),
+            (Lookup::LaidOutPeers(service, choice), SRV) => self.srv_laid_out(service, choice),
+            (Lookup::LaidOut(_, own), A | AAAA) => self.addresses(own.addresses.iter().copied()),
+            (Lookup::LaidOut(service, own), SRV) => self.srv_of_one_laid_out(service, own),
             (Lookup::Pointer(pointer), PTR) => self.pointers(pointer),
             _ => Written::NoData,
         }
@@ -245,10 +245,10 @@ impl Context<'_, '_> {
         Written::Records { truncated: true }
     }
 
-    //------- Imported Services ------------------------------------------------
+    //------- Endpoints that are laid out --------------------------------------
 
     #[cold]
-    fn addresses_of_import(&mut self, choice: &Choice) -> Written {
+    fn addresses_laid_out(&mut self, choice: &Choice) -> Written {
         let Self { owner, seed, qtype, view, ref mut out, .. } = *self;
         let count = if qtype == A { choice.v4.len() } else { choice.v6.len() };
         if count == 0 {
@@ -264,22 +264,22 @@ impl Context<'_, '_> {
         Written::Records { truncated: !all }
     }
 
-    /// Multicluster Services API, "DNS": a record for each port of each ready endpoint, whose name has its cluster in it.
+    /// Multicluster Services API, "DNS": the name of an imported endpoint has its cluster in it.
     #[cold]
-    fn srv_of_import(&mut self, import: &Import, choice: &Choice) -> Written {
+    fn srv_laid_out(&mut self, service: &ServiceName, choice: &Choice) -> Written {
         let Self { owner, seed, view, spelling, ref mut out, .. } = *self;
-        let weight = weight(choice.pairs);
+        let weight = weight(choice.pairs());
         let mut places = [0u16; sample::MOST_RECORDS];
         let mut drawn = 0;
         let record = |at: usize| {
             let &(endpoint, number) = choice.srv.get(at)?;
             let is_first = at.checked_sub(1).and_then(|at| choice.srv.get(at)).is_none_or(|srv| srv.0 != endpoint);
-            Some((import.endpoints().get(endpoint as usize)?, number, is_first))
+            Some((choice.endpoints.get(endpoint as usize)?, number, is_first))
         };
         let all = sample::draw(choice.srv.len(), places.len(), seed, |at| {
             let mut buffer = [0; 255];
             let Some((endpoint, number, _)) = record(at) else { return Continue(()) };
-            let rest = below_cluster(import, endpoint, spelling, &mut buffer);
+            let rest = below_cluster(service, endpoint, spelling, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Continue(()) };
             let Ok(place) = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target) else { return Break(()) };
             places[drawn] = place.0 as u16;
@@ -298,13 +298,13 @@ impl Context<'_, '_> {
         sample::draw(choice.srv.len(), places.len(), seed, |position| {
             let mut buffer = [0; 255];
             let Some((endpoint, _, is_first)) = record(position) else { return Continue(()) };
-            let rest = below_cluster(import, endpoint, spelling, &mut buffer);
+            let rest = below_cluster(service, endpoint, spelling, &mut buffer);
             if rest.and_then(|rest| joined(Some(&endpoint.label), rest)).is_none() {
                 return Continue(());
             }
             let owner = Owner::At(Place(usize::from(places[at])));
             at += 1;
-            for &address in endpoint.addresses.iter().filter(|_| is_first) {
+            for &address in endpoint.glue.iter().filter(|_| is_first) {
                 if out.address(Section::Additional, owner, view.ttl, address).is_err() {
                     lost = true;
                     return Break(());
@@ -316,28 +316,23 @@ impl Context<'_, '_> {
     }
 
     #[cold]
-    fn srv_of_imported_endpoint(&mut self, import: &Import, endpoint: &ImportedEndpoint) -> Written {
+    fn srv_of_one_laid_out(&mut self, service: &ServiceName, endpoint: &LaidOut) -> Written {
         let mut buffer = [0; 255];
-        let rest = below_cluster(import, endpoint, self.spelling, &mut buffer);
+        let rest = below_cluster(service, endpoint, self.spelling, &mut buffer);
         let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
-        let weight = weight(endpoint.ports.len() * endpoint.addresses.len());
+        let weight = weight(endpoint.pairs);
         let Self { owner, seed, view, ref mut out, .. } = *self;
         let mut first = None;
-        let all = sample::draw(endpoint.ports.len(), usize::MAX, seed, |at| {
-            let Some((port, before)) = endpoint.ports.get(at).zip(endpoint.ports.get(..at)) else {
-                return Continue(());
-            };
-            if before.iter().any(|other| other.number == port.number) {
-                return Continue(());
-            }
-            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, port.number, target);
+        let all = sample::draw(endpoint.numbers.len(), usize::MAX, seed, |at| {
+            let Some(&number) = endpoint.numbers.get(at) else { return Continue(()) };
+            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target);
             if first.is_none() {
                 first = place.ok();
             }
             going(place)
         });
         match first {
-            Some(place) if all => self.glue(place, endpoint.addresses.iter().copied()),
+            Some(place) if all => self.glue(place, endpoint.glue.iter().copied()),
             None if all => Written::NoData,
             _ => Written::Records { truncated: true },
         }
@@ -363,6 +358,10 @@ impl Context<'_, '_> {
             Pointer::Service(service) => (Some((None, service)), [].as_slice()),
             Pointer::Endpoint(label, service) => (Some((Some(label), service)), [].as_slice()),
             Pointer::Endpoints(all) => (None, &**all),
+            Pointer::Shared(shared) if self.view.exposes(shared.0.namespace()) => {
+                (Some((None, &shared.0)), [].as_slice())
+            }
+            Pointer::Shared(shared) => (None, &*shared.1),
         };
         let mut some = false;
         for (label, service) in one.into_iter().chain(several.iter().map(|(label, service)| (Some(label), service))) {
@@ -382,15 +381,12 @@ impl Context<'_, '_> {
     /// The Services behind which this server stands, by its own addresses; else `ns.dns`.
     fn name_servers(&mut self) -> Written {
         let Self { view, owner, spelling, .. } = *self;
-        // There are no names of Services below a reverse zone: those of the primary zone stand in.
-        let primary = view.primary_zone().filter(|_| is_reverse(spelling));
-        let zone = primary.map_or(spelling, Name::as_wire);
         let mut places = [None; SERVERS];
         let mut some = false;
         let mut lost = false;
         view.for_each_server(|at, server| {
             let mut buffer = [0; 255];
-            let rest = below(server.service, zone, &mut buffer);
+            let rest = below(server.service, spelling, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(server.label, rest)) else { return };
             let written = self.out.ns(Section::Answer, Owner::At(owner), view.ttl, target);
             (some, lost) = (true, lost || written.is_err());
@@ -401,7 +397,7 @@ impl Context<'_, '_> {
         }
         if !some {
             let mut buffer = [0; 255];
-            let Some(target) = concat(&[b"\x02ns\x03dns", zone], &mut buffer) else { return Written::NoData };
+            let Some(target) = concat(&[b"\x02ns\x03dns", spelling], &mut buffer) else { return Written::NoData };
             return match self.out.ns(Section::Answer, Owner::At(owner), view.ttl, Target::wire(target)) {
                 Ok(place) => self.glue(place, view.local.iter().copied()),
                 Err(Full) => Written::Records { truncated: true },
@@ -494,6 +490,7 @@ impl View {
         self.reader.with_pointer(address, |pointer| match pointer {
             Some(Pointer::Endpoint(label, service)) => show(label, service),
             Some(Pointer::Endpoints(all)) => all.iter().for_each(|(label, service)| show(label, service)),
+            Some(Pointer::Shared(shared)) => shared.1.iter().for_each(|(label, service)| show(label, service)),
             Some(Pointer::Service(_)) | None => {}
         });
     }
@@ -504,17 +501,17 @@ fn below<'n>(service: &ServiceName, zone: &[u8], buffer: &'n mut [u8; 255]) -> O
     concat(&[service.as_wire(), b"\x03svc", zone], buffer)
 }
 
-/// What stands right of an imported endpoint's own label; `None` when it would be too long.
+/// What stands right of an endpoint's own label; `None` when it would be too long.
 fn below_cluster<'n>(
-    import: &Import,
-    endpoint: &ImportedEndpoint,
+    service: &ServiceName,
+    endpoint: &LaidOut,
     zone: &[u8],
     buffer: &'n mut [u8; 255],
 ) -> Option<&'n [u8]> {
     let cluster = endpoint.cluster.as_ref().map_or(&[][..], Label::as_bytes);
     let len = [cluster.len() as u8];
     let len = if cluster.is_empty() { &[][..] } else { &len };
-    concat(&[len, cluster, import.name.as_wire(), b"\x03svc", zone], buffer)
+    concat(&[len, cluster, service.as_wire(), b"\x03svc", zone], buffer)
 }
 
 fn concat<'n>(parts: &[&[u8]], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {

@@ -76,7 +76,7 @@ pub struct Port {
     pub name: Option<Label>,
     /// Its transport protocol.
     pub protocol: Protocol,
-    /// Its number.
+    /// Its number; 0 where a slice leaves it out ("all ports"), which has addresses but no SRV record.
     pub number: u16,
 }
 
@@ -111,4 +111,6 @@ pub enum Pointer {
     Endpoint(Label, ServiceName),
     /// Several endpoints, sorted.
     Endpoints(Box<[(Label, ServiceName)]>),
+    /// A Service that has this ClusterIP, and endpoints that have it as well: for those who do not see the Service.
+    Shared(Box<(ServiceName, Box<[(Label, ServiceName)]>)>),
 }

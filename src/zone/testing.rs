@@ -64,14 +64,19 @@ pub(super) fn changes(lines: &str) -> Changes {
         }
     }
     for (address, pointed) in pointers {
+        // A ClusterIP counts before endpoints, for those who see its Service.
+        let shared = changes.pointers.iter_mut().find(|(other, _)| *other == address);
+        if let Some((_, Some(pointer @ Pointer::Service(_)))) = shared {
+            if let Pointer::Service(service) = pointer.clone() {
+                *pointer = Pointer::Shared(Box::new((service, pointed.into())));
+            }
+            continue;
+        }
         let pointer = match <[_; 1]>::try_from(pointed) {
             Ok([(label, service)]) => Pointer::Endpoint(label, service),
             Err(several) => Pointer::Endpoints(several.into()),
         };
-        // A ClusterIP counts before endpoints.
-        if changes.pointers.iter().all(|&(other, _)| other != address) {
-            changes.pointers.push((address, Some(pointer)));
-        }
+        changes.pointers.push((address, Some(pointer)));
     }
     for (name, kind) in services {
         let states = endpoints.remove(&name).unwrap_or_default();

@@ -247,8 +247,8 @@ pub struct NamespaceFact {
 pub struct PodFact {
     /// Namespace and name.
     pub key: ObjectKey,
-    /// `status.podIP`.
-    pub address: Option<IpAddr>,
+    /// `status.podIPs`, each once.
+    pub addresses: Vec<IpAddr>,
     /// It was being deleted when seen.
     pub terminating: bool,
 }

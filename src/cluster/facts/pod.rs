@@ -1,5 +1,7 @@
 //! From a Pod to its facts.
 
+use std::net::IpAddr;
+
 use super::raw::{Flaws, Meta, Text};
 use super::{Fact, Kind, Object, PodFact};
 
@@ -19,6 +21,15 @@ pub(super) struct RawStatus<'a> {
     pub(super) phase: Text<'a>,
     #[serde(rename = "podIP")]
     pub(super) pod_ip: Text<'a>,
+    #[serde(rename = "podIPs")]
+    pub(super) pod_ips: Option<Vec<PodIp<'a>>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct PodIp<'a> {
+    #[serde(borrow)]
+    pub(super) ip: Text<'a>,
 }
 
 /// A pod that has finished has no name any more, though its object may stay for long.
@@ -27,15 +38,22 @@ pub(super) fn object(raw: &RawPod<'_>) -> Object {
     if let Err(bad) = meta.check(Kind::Pod) {
         return Object::Bad(bad);
     }
-    let (phase, text) = raw.status.as_ref().map_or(("", ""), |status| (&*status.phase, &*status.pod_ip));
-    if matches!(phase, "Succeeded" | "Failed" | "Unknown") {
+    let status = raw.status.as_ref();
+    if matches!(status.map_or("", |status| &*status.phase), "Succeeded" | "Failed" | "Unknown") {
         return Object::Drop(meta.key());
     }
     let mut flaws = Flaws::default();
-    let address = text.parse().ok();
-    if address.is_none() && !text.is_empty() {
-        flaws.note("podIP is no address", text);
+    // `podIPs` is what counts; `podIP` alone comes from old servers and hand-written objects.
+    let listed = status.and_then(|status| status.pod_ips.as_deref()).unwrap_or_default();
+    let single = status.map(|status| &status.pod_ip).filter(|_| listed.is_empty());
+    let mut addresses: Vec<IpAddr> = Vec::with_capacity(1);
+    for text in listed.iter().map(|own| &own.ip).chain(single).filter(|text| !text.is_empty()) {
+        match text.parse() {
+            Ok(address) if addresses.contains(&address) => {}
+            Ok(address) => addresses.push(address),
+            Err(_) => flaws.note("one of podIPs is no address", text),
+        }
     }
-    let fact = PodFact { key: meta.key(), address, terminating: !meta.deletion_timestamp.is_empty() };
+    let fact = PodFact { key: meta.key(), addresses, terminating: !meta.deletion_timestamp.is_empty() };
     Object::Keep(Fact::Pod(fact), flaws.into_bad(Kind::Pod, meta))
 }

@@ -15,7 +15,7 @@ pub(super) struct RawPort<'a> {
 
 /// The usable ports in the order of the object, each once.
 ///
-/// A slice may leave the number out ("all ports"): such a port has no SRV record and is no mistake.
+/// A slice may leave the number out ("all ports"): such a port has the number 0 and is no mistake.
 pub(super) fn ports<'r>(raw: impl IntoIterator<Item = &'r RawPort<'r>>, flaws: &mut Flaws) -> Vec<Port> {
     let mut ports: Vec<Port> = raw.into_iter().filter_map(|raw| port(raw, flaws)).collect();
     let mut seen = std::collections::HashSet::with_capacity(ports.len());
@@ -24,10 +24,15 @@ pub(super) fn ports<'r>(raw: impl IntoIterator<Item = &'r RawPort<'r>>, flaws: &
 }
 
 fn port(raw: &RawPort<'_>, flaws: &mut Flaws) -> Option<Port> {
-    let number = raw.port?;
-    let Some(number) = u16::try_from(number).ok().filter(|&number| number != 0) else {
-        flaws.note("port is not between 1 and 65535", &number.to_string());
-        return None;
+    let number = match raw.port {
+        None => 0,
+        Some(number) => match u16::try_from(number) {
+            Ok(number @ 1..) => number,
+            _ => {
+                flaws.note("port is not between 1 and 65535", &number.to_string());
+                return None;
+            }
+        },
     };
     let protocol = match &*raw.protocol {
         "" | "TCP" => Protocol::Tcp,

@@ -133,7 +133,8 @@ fn service_spec(spec: &RawSpec<'_>, flaws: &mut Flaws) -> ServiceSpec {
         }
         return ServiceSpec::ExternalName(name);
     }
-    let ports = ports(spec.ports.iter().flatten(), flaws);
+    let mut ports = ports(spec.ports.iter().flatten(), flaws);
+    ports.retain(|port| port.number != 0);
     // `clusterIPs` is what counts; `clusterIP` alone comes from hand-written manifests.
     let listed: Vec<&str> = match spec.cluster_ips.as_deref() {
         Some(listed) if !listed.is_empty() => listed.iter().map(|text| &**text).collect(),

@@ -37,7 +37,8 @@ pub(super) fn object(raw: &RawServiceImport<'_>) -> Object {
         return Object::Bad(meta.bad(Kind::ServiceImport, "skipped: it has no spec"));
     };
     let mut flaws = Flaws::default();
-    let ports = ports(spec.ports.iter().flatten(), &mut flaws);
+    let mut ports = ports(spec.ports.iter().flatten(), &mut flaws);
+    ports.retain(|port| port.number != 0);
     let spec = if *spec.kind == *"Headless" {
         ServiceSpec::Headless { ports }
     } else {

@@ -1,5 +1,7 @@
 //! Both encodings of the same objects, and what hostile ones come to.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -167,7 +169,7 @@ fn a_slice_has_the_same_facts_in_both_encodings() {
         version: 123,
         service: "kubia".into(),
         family: Family::V4,
-        ports: vec![port("", Udp, 53), port("http", Tcp, 80)],
+        ports: vec![port("", Udp, 53), port("any", Tcp, 0), port("http", Tcp, 80)],
         endpoints: vec![
             endpoint("10.0.0.1", Some("kubia-0"), Some("kubia-0"), true, Some("a")),
             endpoint("10.0.0.2", None, None, false, Some("a")),
@@ -278,7 +280,7 @@ fn finished_pods_are_dropped_and_terminating_ones_marked() {
     let fact = |address: Option<&str>, terminating| {
         Fact::Pod(PodFact {
             key: ObjectKey::new("default", "p.q"),
-            address: address.map(|text| text.parse().unwrap()),
+            addresses: address.map(|text| text.parse().unwrap()).into_iter().collect(),
             terminating,
         })
     };
@@ -286,6 +288,20 @@ fn finished_pods_are_dropped_and_terminating_ones_marked() {
     assert_eq!(pod("Running", "10.0.0.1", true).facts, [fact(Some("10.0.0.1"), true)]);
     assert_eq!(pod("Pending", "", false).facts, [fact(None, false)]);
     assert_eq!(pod("Running", "ten", false).bad.len(), 1);
+}
+
+#[test]
+fn a_pod_has_all_its_addresses() {
+    let json = json!({
+        "metadata": {"name": "p", "namespace": "default"},
+        "status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}, {"ip": "fd00::1"}]},
+    });
+    let ip = |text| message().text(1, text);
+    let status = message().text(6, "10.0.0.1").message(12, &ip("10.0.0.1")).message(12, &ip("fd00::1"));
+    let protobuf = message().message(1, &meta("default", "p", "")).message(3, &status.message(12, &ip("fd00::1")));
+    let facts = both(Kind::Pod, &json, &protobuf).facts;
+    let [Fact::Pod(pod)] = facts.as_slice() else { panic!("{facts:?}") };
+    assert_eq!(pod.addresses, ["10.0.0.1", "fd00::1"].map(|text| text.parse::<IpAddr>().unwrap()));
 }
 
 //----------- Watch frames ---------------------------------------------------

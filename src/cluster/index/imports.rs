@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::is_stale;
+use super::service::parts;
 use super::slice::Slice;
 use crate::cluster::facts::{ObjectKey, ServiceFact, ServiceSpec};
 use crate::wire::Label;
-use crate::zone::{Changes, Import, ImportKind, ImportedEndpoint, ServiceName};
+use crate::zone::{Changes, Import, ImportKind, Layout, Part, ServiceName};
 
 /// The imported Services that are known.
 #[derive(Debug, Default)]
@@ -163,17 +164,12 @@ impl Imports {
 impl Imported {
     fn derive(&self, name: &ServiceName) -> Option<Import> {
         let object = self.object.as_ref()?;
-        let endpoints = self.slices.values().flat_map(|(slice, cluster)| {
-            slice.ready().filter_map(|entry| {
-                Some(ImportedEndpoint {
-                    label: entry.label()?,
-                    cluster: cluster.clone(),
-                    addresses: entry.addresses().collect(),
-                    ports: slice.ports.to_vec(),
-                })
-            })
-        });
-        Some(Import::new(name.clone(), object.kind.clone(), endpoints.collect()))
+        let parts = self
+            .slices
+            .values()
+            .flat_map(|(slice, cluster)| parts(slice).map(|part| Part { cluster: cluster.clone(), ..part }));
+        let layout = Layout::new(&parts.collect::<Vec<_>>());
+        Some(Import { name: name.clone(), kind: object.kind.clone(), layout })
     }
 }
 
@@ -194,7 +190,8 @@ mod tests {
 
     fn shown(reader: &Reader) -> Vec<String> {
         let imports = reader.imports();
-        let endpoints = imports.iter().flat_map(|import| import.endpoints().iter().map(move |own| (import, own)));
+        let endpoints =
+            imports.iter().flat_map(|import| import.layout.endpoints().iter().map(move |own| (import, own)));
         let mut lines: Vec<String> = endpoints
             .map(|(import, own)| format!("{} {:?}", own.label, String::from_utf8_lossy(import.name.service())))
             .collect();

@@ -551,16 +551,19 @@ fn derive(
     let mut changes = Vec::new();
     for label in labels {
         let state = mirrored.state(&label, ports);
+        mirrored.note_irregular(&label);
         if state != base.get(label.as_bytes()) {
             changes.push(Change { label, state });
         }
     }
-    let endpoints = if changes.is_empty() { base } else { base.apply(&changes) };
+    let layout = if mirrored.has_endpoints() { mirrored.layout().map(Arc::new) } else { None };
+    let same_layout = layout.as_ref() == base.layout();
+    let endpoints = if changes.is_empty() { base } else { base.apply(&changes) }.with_layout(layout);
     let Some(kind) = mirrored.kind(endpoints.is_empty()) else {
         return mirrored.published.take().map(|_| None);
     };
     let published = mirrored.published.as_ref();
-    if changes.is_empty() && published.is_some_and(|published| same_kind(&published.kind, &kind)) {
+    if changes.is_empty() && same_layout && published.is_some_and(|published| same_kind(&published.kind, &kind)) {
         return None;
     }
     let service = Arc::new(Service { name: name.clone(), kind, endpoints });

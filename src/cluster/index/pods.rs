@@ -12,7 +12,7 @@ use crate::zone::Changes;
 /// The pods that are known, with `pods verified`.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
-    known: HashMap<ObjectKey, (Option<IpAddr>, u32)>,
+    known: HashMap<ObjectKey, (Box<[IpAddr]>, u32)>,
     /// How many pods of a namespace have an address: those on the network of their node share one.
     counts: HashMap<(Label, IpAddr), u32>,
 }
@@ -21,23 +21,24 @@ impl Pods {
     /// A pod as it is now. One that was never seen alive is not added while it ends.
     pub(super) fn apply(&mut self, fact: PodFact, generation: u32, changes: &mut Changes) {
         let Ok(namespace) = Label::new(fact.key.namespace.as_bytes()) else { return };
+        let addresses: Box<[IpAddr]> = fact.addresses.into();
         let old = match self.known.get_mut(&fact.key) {
-            Some(known) => std::mem::replace(known, (fact.address, generation)).0,
+            Some(known) => std::mem::replace(known, (addresses.clone(), generation)).0,
             None if fact.terminating => return,
             None => {
-                self.known.insert(fact.key, (fact.address, generation));
-                None
+                self.known.insert(fact.key, (addresses.clone(), generation));
+                Box::default()
             }
         };
-        if old != fact.address {
-            self.count(&namespace, fact.address, true, changes);
-            self.count(&namespace, old, false, changes);
+        if old != addresses {
+            self.count(&namespace, &addresses, true, changes);
+            self.count(&namespace, &old, false, changes);
         }
     }
 
     pub(super) fn delete(&mut self, key: &ObjectKey, changes: &mut Changes) {
-        if let (Some((address, _)), Ok(namespace)) = (self.known.remove(key), Label::new(key.namespace.as_bytes())) {
-            self.count(&namespace, address, false, changes);
+        if let (Some((addresses, _)), Ok(namespace)) = (self.known.remove(key), Label::new(key.namespace.as_bytes())) {
+            self.count(&namespace, &addresses, false, changes);
         }
     }
 
@@ -57,18 +58,19 @@ impl Pods {
         self.known.len()
     }
 
-    fn count(&mut self, namespace: &Label, address: Option<IpAddr>, more: bool, changes: &mut Changes) {
-        let Some(address) = address else { return };
-        let key = (namespace.clone(), address);
-        let count = self.counts.entry(key.clone()).or_default();
-        *count = if more { *count + 1 } else { count.saturating_sub(1) };
-        match *count {
-            0 => {
-                self.counts.remove(&key);
-                changes.pods.push((key.0, address, false));
+    fn count(&mut self, namespace: &Label, addresses: &[IpAddr], more: bool, changes: &mut Changes) {
+        for &address in addresses {
+            let key = (namespace.clone(), address);
+            let count = self.counts.entry(key.clone()).or_default();
+            *count = if more { *count + 1 } else { count.saturating_sub(1) };
+            match *count {
+                0 => {
+                    self.counts.remove(&key);
+                    changes.pods.push((key.0, address, false));
+                }
+                1 if more => changes.pods.push((key.0, address, true)),
+                _ => {}
             }
-            1 if more => changes.pods.push((key.0, address, true)),
-            _ => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What addresses point to: a Service that has it as ClusterIP, or else the endpoints that have it.
 //!
 //! Nothing is kept here that the zone holds already; only an address that is wanted by more than a [`Pointer`] can
-//! say (a ClusterIP that is an endpoint's address as well) is remembered whole.
+//! say (a ClusterIP of two Services) is remembered whole.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -100,15 +100,22 @@ impl Wanted {
             }
             Some(Pointer::Endpoint(label, service)) => endpoint(label, service),
             Some(Pointer::Endpoints(all)) => all.into_iter().for_each(|(label, service)| endpoint(label, service)),
+            Some(Pointer::Shared(shared)) => {
+                shared.1.into_iter().for_each(|(label, service)| endpoint(label, service));
+                wanted.services.insert(shared.0);
+            }
         }
         wanted
     }
 
     fn pointer(&self) -> Option<Pointer> {
-        if let Some(service) = self.services.first() {
-            return Some(Pointer::Service(service.clone()));
-        }
         let mut endpoints = self.endpoints.iter().map(|(_, label, service)| (label.clone(), service.clone()));
+        if let Some(service) = self.services.first().cloned() {
+            return Some(match self.endpoints.len() {
+                0 => Pointer::Service(service),
+                _ => Pointer::Shared(Box::new((service, endpoints.collect()))),
+            });
+        }
         Some(match self.endpoints.len() {
             0 => return None,
             1 => endpoints.next().map(|(label, service)| Pointer::Endpoint(label, service))?,
@@ -117,7 +124,7 @@ impl Wanted {
     }
 
     fn is_crowded(&self) -> bool {
-        self.services.len() > 1 || (!self.services.is_empty() && !self.endpoints.is_empty())
+        self.services.len() > 1
     }
 }
 

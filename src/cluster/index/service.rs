@@ -1,6 +1,6 @@
 //! One Service as the writer remembers it: its object, its slices, and what is published of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::ports::PortSets;
 use super::slice::Slice;
 use crate::cluster::facts::ServiceSpec;
 use crate::wire::{Label, Name};
-use crate::zone::{External, Port, Service, ServiceKind, State};
+use crate::zone::{External, Layout, Part, Port, Service, ServiceKind, State};
 
 /// A Service with its slices; either may come first, and reverse pointers need the slices alone.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct Mirrored {
     /// Endpoints that are kept for a moment though no slice lists them.
     pub(super) holds: Vec<Hold>,
     pub(super) published: Option<Arc<Service>>,
+    /// Labels that cannot be merged over the slices without loss; almost no Service has any.
+    irregular: Option<Box<HashSet<Label>>>,
 }
 
 /// The Service object.
@@ -104,13 +106,59 @@ impl Mirrored {
         addresses.sort_unstable();
         addresses.dedup();
         let ports = match ports.as_slice() {
-            [first, rest @ ..] if rest.iter().all(|ports| ports == first) => Arc::clone(first),
+            [first, rest @ ..]
+                if rest.iter().all(|ports| ports == first) && first.iter().all(|port| port.number != 0) =>
+            {
+                Arc::clone(first)
+            }
             _ => {
-                let union: BTreeSet<&Port> = ports.iter().flat_map(|ports| ports.iter()).collect();
+                let all = ports.iter().flat_map(|ports| ports.iter());
+                let union: BTreeSet<&Port> = all.filter(|port| port.number != 0).collect();
                 sets.share(union.into_iter().cloned().collect())
             }
         };
         Some(State { addresses, ports, zone: zone.cloned() })
+    }
+
+    /// Notes whether merging a label over the slices that list it would say too little: it has other ports at one address
+    /// than at another, a port without a number, or a port number that stands twice where an address does as well.
+    pub(super) fn note_irregular(&mut self, label: &Label) {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        let mut ports: Vec<&Arc<[Port]>> = Vec::new();
+        for slice in &self.slices {
+            for entry in slice.endpoints.find(label.as_bytes()).filter(super::packed::Entry::is_ready) {
+                addresses.extend(entry.addresses());
+                ports.push(&slice.ports);
+            }
+        }
+        for hold in self.holds.iter().filter(|hold| hold.label == *label) {
+            addresses.extend(hold.addresses.iter().copied());
+            ports.push(&hold.ports);
+        }
+        let is_irregular =
+            ports.iter().any(|own| Some(own) != ports.first() || own.iter().any(|port| port.number == 0))
+                || repeats(&mut addresses) && self.slices.iter().any(|slice| has_repeated_number(&slice.ports));
+        if is_irregular {
+            self.irregular.get_or_insert_default().insert(label.clone());
+        } else if let Some(irregular) = &mut self.irregular {
+            irregular.remove(label);
+            if irregular.is_empty() {
+                self.irregular = None;
+            }
+        }
+    }
+
+    /// The endpoints laid out slice by slice, when some label is irregular.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        self.irregular.as_ref()?;
+        let listed = self.slices.iter().flat_map(parts);
+        let held = self.holds.iter().map(|hold| Part {
+            label: hold.label.clone(),
+            cluster: None,
+            addresses: hold.addresses.to_vec(),
+            ports: Arc::clone(&hold.ports),
+        });
+        Some(Layout::new(&listed.chain(held).collect::<Vec<_>>()))
     }
 
     /// Whether an address points to a label of this Service.
@@ -144,6 +192,24 @@ impl Mirrored {
         let names = self.slices.iter().flat_map(|slice| &slice.aliases);
         names.min_by(|one, other| one.as_wire().cmp(other.as_wire()))
     }
+}
+
+/// Whether something stands twice.
+fn repeats<T: Ord>(all: &mut [T]) -> bool {
+    all.sort_unstable();
+    all.windows(2).any(|two| two[0] == two[1])
+}
+
+fn has_repeated_number(ports: &[Port]) -> bool {
+    repeats(&mut ports.iter().map(|port| port.number).collect::<Vec<_>>())
+}
+
+/// The ready endpoints of a slice.
+pub(super) fn parts(slice: &Slice) -> impl Iterator<Item = Part> {
+    slice.ready().filter_map(|entry| {
+        let addresses = entry.addresses().collect();
+        Some(Part { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&slice.ports) })
+    })
 }
 
 /// Whether two kinds answer alike.

@@ -93,6 +93,10 @@ impl Bench {
             Some(Pointer::Service(service)) => vec![text(service.service())],
             Some(Pointer::Endpoint(label, service)) => vec![pair(&label, &service)],
             Some(Pointer::Endpoints(all)) => all.iter().map(|(label, service)| pair(label, service)).collect(),
+            Some(Pointer::Shared(shared)) => {
+                let others = shared.1.iter().map(|(label, service)| pair(label, service));
+                [text(shared.0.service())].into_iter().chain(others).collect()
+            }
         }
     }
 }
@@ -393,13 +397,14 @@ fn a_cluster_address_points_to_its_service_before_any_endpoint() {
     let mut bench = Bench::new();
     bench.apply(slice("s", "a", &["x=10.0.0.1"]));
     assert!(bench.apply(cluster_ip("web", &["10.0.0.1"])));
-    assert_eq!(bench.pointer("10.0.0.1"), ["web"]);
-    assert!(!bench.apply(slice("t", "b", &["y=10.0.0.1"])));
-    assert!(!bench.apply(slice("s", "a", &[])));
+    // The endpoints are kept for those to whom the Service's namespace is not exposed.
+    assert_eq!(bench.pointer("10.0.0.1"), ["web", "x.a"]);
+    assert!(bench.apply(slice("t", "b", &["y=10.0.0.1"])));
+    assert!(bench.apply(slice("s", "a", &[])));
     assert!(bench.apply(cluster_ip("ant", &["10.0.0.1"])));
-    assert_eq!(bench.pointer("10.0.0.1"), ["ant"]);
+    assert_eq!(bench.pointer("10.0.0.1"), ["ant", "y.b"]);
     bench.delete(Kind::Service, "default/ant");
-    assert_eq!(bench.pointer("10.0.0.1"), ["web"]);
+    assert_eq!(bench.pointer("10.0.0.1"), ["web", "y.b"]);
     assert!(bench.delete(Kind::Service, "default/web"));
     assert_eq!(bench.pointer("10.0.0.1"), ["y.b"]);
     assert!(bench.delete(Kind::EndpointSlice, "default/t"));
@@ -444,7 +449,8 @@ fn namespaces_come_and_go() {
 fn a_pod_is_known_by_its_address_until_the_last_that_has_it_goes() {
     let mut bench = Bench::new();
     let pod = |name: &str, address: &str, terminating| {
-        Fact::Pod(PodFact { key: ObjectKey::new("default", name), address: address.parse().ok(), terminating })
+        let addresses = address.split(',').filter_map(|text| text.parse().ok()).collect();
+        Fact::Pod(PodFact { key: ObjectKey::new("default", name), addresses, terminating })
     };
     let known = |bench: &Bench, address: &str| bench.reader.has_pod(b"default", address.parse().unwrap());
     assert!(!bench.apply(pod("late", "10.0.0.9", true)), "it was never seen alive");
@@ -458,7 +464,13 @@ fn a_pod_is_known_by_its_address_until_the_last_that_has_it_goes() {
     assert!(!known(&bench, "10.0.0.1") && known(&bench, "10.0.0.2"));
     assert!(bench.list(Kind::Pod, [pod("c", "10.0.0.3", false)]));
     assert!(!known(&bench, "10.0.0.2") && known(&bench, "10.0.0.3"));
+    // Dual stack: by each of its addresses.
+    assert!(bench.apply(pod("c", "10.0.0.3,fd00::3", false)));
+    assert!(known(&bench, "10.0.0.3") && known(&bench, "fd00::3"));
+    assert!(bench.apply(pod("c", "fd00::3", false)));
+    assert!(!known(&bench, "10.0.0.3") && known(&bench, "fd00::3"));
     assert!(bench.delete(Kind::Pod, "default/c"));
+    assert!(!known(&bench, "fd00::3"));
     assert_eq!(bench.index.count(Kind::Pod), 0);
 }
 

@@ -232,8 +232,8 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
     let names = namespaces.into_iter().map(|name| Fact::Namespace(NamespaceFact { name: name.into() }));
     let services = objects.services.iter().map(|service| Fact::Service(service_fact(service, version)));
     let pods = objects.pods.iter().filter(|pod| !pod.finished).map(|pod| {
-        let (key, address) = (pod.meta.key.clone(), pod.addresses.first().copied());
-        Fact::Pod(PodFact { key, address, terminating: pod.meta.deleting })
+        let (key, addresses) = (pod.meta.key.clone(), pod.addresses.clone());
+        Fact::Pod(PodFact { key, addresses, terminating: pod.meta.deleting })
     });
     let facts = names.chain(services).chain(slices.into_iter().map(Fact::Slice)).chain(pods).collect();
     Loaded { facts, summary, remarks }

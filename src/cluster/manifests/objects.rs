@@ -353,14 +353,9 @@ fn target_pod(endpoint: &Field<'_>) -> Result<Option<Label>, Error> {
 fn plain_ports(object: &Field<'_>) -> Result<Vec<Port>, Error> {
     let mut ports = Vec::new();
     for field in object.get("ports")?.items()? {
-        // A port without a number stands for all ports: no SRV record can say that.
-        if let Some(number) = field.get("port")?.port()? {
-            ports.push(Port {
-                name: field.get("name")?.label()?,
-                protocol: protocol(&field.get("protocol")?)?,
-                number,
-            });
-        }
+        // A port without a number stands for all ports.
+        let number = field.get("port")?.port()?.unwrap_or(0);
+        ports.push(Port { name: field.get("name")?.label()?, protocol: protocol(&field.get("protocol")?)?, number });
     }
     ports.sort_unstable();
     ports.dedup();

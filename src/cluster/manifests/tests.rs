@@ -43,7 +43,7 @@ fn endpoints(slices: &[SliceFact]) -> Vec<String> {
 
 fn pods(loaded: &Loaded) -> Vec<String> {
     let pods = loaded.facts.iter().filter_map(|fact| match fact {
-        Fact::Pod(pod) => Some(format!("{} {}", pod.key.name, pod.address.unwrap())),
+        Fact::Pod(pod) => Some(format!("{} {}", pod.key.name, pod.addresses[0])),
         _ => None,
     });
     pods.collect()

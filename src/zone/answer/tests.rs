@@ -252,9 +252,8 @@ fn an_alias_is_followed_within_the_zones_for_every_type() {
     assert_eq!(alias(&view, "once", "SRV"), "NOERROR; CNAME web; SRV 0 100 80 web");
     assert_eq!(alias(&view, "once", "MX"), "NOERROR; CNAME web");
     assert!(ask(&view, "once.n.svc.cluster.local", "MX").authorities()[0].starts_with("cluster.local. 5 SOA"));
-    for type_name in ["CNAME", "ANY"] {
-        assert_eq!(alias(&view, "twice", type_name), "NOERROR; CNAME once");
-    }
+    assert_eq!(alias(&view, "twice", "CNAME"), "NOERROR; CNAME once");
+    assert_eq!(alias(&view, "twice", "ANY"), "NOERROR; CNAME web; CNAME once");
     assert_eq!(ask(&view, "below.once.n.svc.cluster.local", "A").short(), "NXDOMAIN");
 }
 
@@ -303,7 +302,7 @@ fn the_services_behind_which_the_server_stands_are_its_name_servers() {
     assert_eq!(sorted(got.additionals()), sorted(expected));
     assert_eq!(ask(&view, "ns.dns.cluster.local", "A").short(), "NOERROR; A 10.0.0.111; A 10.244.0.20");
     assert_eq!(ask(&view, "ns.dns.cluster.local", "AAAA").short(), "NOERROR; AAAA 10::111");
-    assert!(ask(&view, "in-addr.arpa", "NS").short().contains("NS dns-service.kube-system.svc.cluster.local."));
+    assert!(ask(&view, "in-addr.arpa", "NS").short().contains("NS dns-service.kube-system.svc.in-addr.arpa."));
 }
 
 //----------- Choices of endpoints -------------------------------------------
@@ -348,13 +347,17 @@ fn one_number_over_two_protocols_is_one_srv_record() {
 #[test]
 fn reverse_names_show_only_exposed_namespaces() {
     let lines = "namespace a\nnamespace b\nheadless s.a\nheadless s.b\n\
-        endpoint s.a x 10.0.0.1\nendpoint s.b y 10.0.0.1\nendpoint s.b z 10.0.0.2\n";
+        endpoint s.a x 10.0.0.1\nendpoint s.b y 10.0.0.1\nendpoint s.b z 10.0.0.2\n\
+        cluster-ip web.b 10.0.0.3\nendpoint s.a w 10.0.0.3\n";
     let (_publisher, reader) = zone(lines);
     let mut view = view(reader);
     view.zones = list("cluster.local,in-addr.arpa");
     let both = "NOERROR; PTR x.s.a.svc.cluster.local.; PTR y.s.b.svc.cluster.local.";
     assert_eq!(ask(&view, "1.0.0.10.in-addr.arpa", "PTR").short(), both);
+    let web = "NOERROR; PTR web.b.svc.cluster.local.";
+    assert_eq!(ask(&view, "3.0.0.10.in-addr.arpa", "PTR").short(), web);
     view.namespaces = Some([Label::new(b"a").unwrap()].into());
+    assert_eq!(ask(&view, "3.0.0.10.in-addr.arpa", "PTR").short(), "NOERROR; PTR w.s.a.svc.cluster.local.");
     assert_eq!(ask(&view, "1.0.0.10.in-addr.arpa", "PTR").short(), "NOERROR; PTR x.s.a.svc.cluster.local.");
     assert_eq!(ask(&view, "2.0.0.10.in-addr.arpa", "PTR").short(), "NXDOMAIN");
     assert_eq!(ask(&view, "1.0.0.10.in-addr.arpa", "A").short(), "NOERROR");

@@ -38,7 +38,11 @@ fn what_is_published_is_found_until_it_is_gone() {
         pods: vec![(label("default"), address, true)],
         imports: vec![(
             name("kubia"),
-            Some(Arc::new(Import::new(name("kubia"), crate::zone::ImportKind::Headless, Vec::new()))),
+            Some(Arc::new(Import {
+                name: name("kubia"),
+                kind: crate::zone::ImportKind::Headless,
+                layout: crate::zone::Layout::default(),
+            })),
         )],
         ..Changes::default()
     });

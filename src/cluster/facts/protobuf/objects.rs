@@ -3,7 +3,7 @@
 use super::fields::{Fields, Malformed};
 use crate::cluster::facts::endpoint_slice::{Builder, Conditions, RawEndpoint, TargetRef};
 use crate::cluster::facts::namespace::{self, RawNamespace};
-use crate::cluster::facts::pod::{self, RawPod, RawStatus};
+use crate::cluster::facts::pod::{self, PodIp, RawPod, RawStatus};
 use crate::cluster::facts::port::RawPort;
 use crate::cluster::facts::raw::{Annotations, Meta};
 use crate::cluster::facts::service::{self, RawService, RawSpec, Selector};
@@ -218,6 +218,15 @@ fn pod(message: &[u8]) -> Result<Object, Malformed> {
                     match field? {
                         (1, value) => status.phase = value.text()?.into(),
                         (6, value) => status.pod_ip = value.text()?.into(),
+                        (12, value) => {
+                            let mut own = PodIp::default();
+                            for field in Fields::new(value.bytes()?) {
+                                if let (1, value) = field? {
+                                    own.ip = value.text()?.into();
+                                }
+                            }
+                            status.pod_ips.get_or_insert_default().push(own);
+                        }
                         _ => {}
                     }
                 }

@@ -2,8 +2,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
+use crate::wire::Label;
 use crate::zone::testing::{ask, ask_udp, view};
-use crate::zone::{Answered, Changes, View, pair};
+use crate::zone::{Answered, Changes, Part, Protocol, View, pair};
 
 fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).unwrap()
@@ -13,24 +14,25 @@ fn port(name: &str, protocol: Protocol, number: u16) -> Port {
     Port { name: (!name.is_empty()).then(|| label(name)), protocol, number }
 }
 
-fn endpoint(name: &str, cluster: &str, address: &str, ports: &[Port]) -> ImportedEndpoint {
-    ImportedEndpoint {
+fn endpoint(name: &str, cluster: &str, address: &str, ports: &[Port]) -> Part {
+    Part {
         label: label(name),
         cluster: (!cluster.is_empty()).then(|| label(cluster)),
         addresses: vec![address.parse().unwrap()],
-        ports: ports.to_vec(),
+        ports: ports.into(),
     }
 }
 
 /// A view of `clusterset.local`, where `db.n` is headless and `web.n` has an address, and of `cluster.local`.
-fn world(peers: Vec<ImportedEndpoint>) -> View {
+fn world(peers: Vec<Part>) -> View {
     let (mut publisher, reader) = pair();
     let name = |service: &str| ServiceName::new(&label(service), &label("n"));
     let ports = [port("http", Protocol::Tcp, 80), port("", Protocol::Udp, 80)];
     let addresses: Box<[IpAddr]> = ["10.0.0.1".parse().unwrap()].into();
     let kind = ImportKind::ClusterSetIp { addresses, ports: ports.clone().into() };
-    let web = Import::new(name("web"), kind, vec![endpoint("a", "east", "172.16.0.1", &ports)]);
-    let db = Import::new(name("db"), ImportKind::Headless, peers);
+    let layout = Layout::new(&[endpoint("a", "east", "172.16.0.1", &ports)]);
+    let web = Import { name: name("web"), kind, layout };
+    let db = Import { name: name("db"), kind: ImportKind::Headless, layout: Layout::new(&peers) };
     publisher.publish(Changes {
         imports: vec![(name("web"), Some(Arc::new(web))), (name("db"), Some(Arc::new(db)))],
         namespaces: vec![(label("n"), true)],
@@ -41,7 +43,7 @@ fn world(peers: Vec<ImportedEndpoint>) -> View {
     View { multicluster: zones[..1].to_vec(), zones, ..view(reader) }
 }
 
-fn peers() -> Vec<ImportedEndpoint> {
+fn peers() -> Vec<Part> {
     let sql = [port("sql", Protocol::Tcp, 5432)];
     vec![
         endpoint("db-0", "east", "172.16.0.1", &sql),
@@ -84,7 +86,7 @@ fn peers_of_one_name_in_two_clusters_are_told_apart() {
 #[test]
 fn srv_records_of_a_headless_import_name_the_clusters() {
     let all = ask(&world(peers()), "db.n.svc.clusterset.local", "SRV");
-    let target = |cluster: &str| format!("SRV 0 33 5432 db-0.{cluster}.db.n.svc.clusterset.local.");
+    let target = |cluster: &str| format!("SRV 0 25 5432 db-0.{cluster}.db.n.svc.clusterset.local.");
     assert_eq!(all.short(), format!("NOERROR; {}; {}", target("east"), target("west")));
     let mut glue = all.additionals();
     glue.sort();
