@@ -113,9 +113,12 @@ impl Layout {
     }
 }
 
+/// Endpoints by label and cluster, with their pairs of address and port number.
+type Merged<'p> = BTreeMap<(&'p Label, Option<&'p Label>), (Vec<(IpAddr, u16)>, LaidOut)>;
+
 impl Choice {
     fn new(port: Option<(Label, Protocol)>, parts: &[Part]) -> Self {
-        let mut merged: BTreeMap<(&Label, Option<&Label>), (Vec<(IpAddr, u16)>, LaidOut)> = BTreeMap::new();
+        let mut merged = Merged::new();
         for part in parts {
             let is_wanted = |own: &&Port| {
                 port.as_ref()

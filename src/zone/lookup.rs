@@ -263,7 +263,7 @@ impl View {
                 Pointer::Service(service) | Pointer::Endpoint(_, service) => self.exposes(service.namespace()),
                 Pointer::Endpoints(all) => all.iter().any(|(_, service)| self.exposes(service.namespace())),
                 Pointer::Shared(shared) => {
-                    let all = shared.1.iter().map(|(_, service)| service).chain([&shared.0]);
+                    let all = shared.endpoints.iter().map(|(_, service)| service).chain([&shared.service]);
                     all.into_iter().any(|service| self.exposes(service.namespace()))
                 }
             });

@@ -358,10 +358,10 @@ impl Context<'_, '_> {
             Pointer::Service(service) => (Some((None, service)), [].as_slice()),
             Pointer::Endpoint(label, service) => (Some((Some(label), service)), [].as_slice()),
             Pointer::Endpoints(all) => (None, &**all),
-            Pointer::Shared(shared) if self.view.exposes(shared.0.namespace()) => {
-                (Some((None, &shared.0)), [].as_slice())
+            Pointer::Shared(shared) if self.view.exposes(shared.service.namespace()) => {
+                (Some((None, &shared.service)), [].as_slice())
             }
-            Pointer::Shared(shared) => (None, &*shared.1),
+            Pointer::Shared(shared) => (None, &*shared.endpoints),
         };
         let mut some = false;
         for (label, service) in one.into_iter().chain(several.iter().map(|(label, service)| (Some(label), service))) {
@@ -490,7 +490,7 @@ impl View {
         self.reader.with_pointer(address, |pointer| match pointer {
             Some(Pointer::Endpoint(label, service)) => show(label, service),
             Some(Pointer::Endpoints(all)) => all.iter().for_each(|(label, service)| show(label, service)),
-            Some(Pointer::Shared(shared)) => shared.1.iter().for_each(|(label, service)| show(label, service)),
+            Some(Pointer::Shared(shared)) => shared.endpoints.iter().for_each(|(label, service)| show(label, service)),
             Some(Pointer::Service(_)) | None => {}
         });
     }

@@ -111,6 +111,15 @@ pub enum Pointer {
     Endpoint(Label, ServiceName),
     /// Several endpoints, sorted.
     Endpoints(Box<[(Label, ServiceName)]>),
-    /// A Service that has this ClusterIP, and endpoints that have it as well: for those who do not see the Service.
-    Shared(Box<(ServiceName, Box<[(Label, ServiceName)]>)>),
+    /// Both.
+    Shared(Box<Shared>),
+}
+
+/// A Service and endpoints that have the same address: these are for those who do not see the Service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shared {
+    /// The Service that has it as ClusterIP.
+    pub service: ServiceName,
+    /// The endpoints, sorted.
+    pub endpoints: Box<[(Label, ServiceName)]>,
 }

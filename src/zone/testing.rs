@@ -68,7 +68,7 @@ pub(super) fn changes(lines: &str) -> Changes {
         let shared = changes.pointers.iter_mut().find(|(other, _)| *other == address);
         if let Some((_, Some(pointer @ Pointer::Service(_)))) = shared {
             if let Pointer::Service(service) = pointer.clone() {
-                *pointer = Pointer::Shared(Box::new((service, pointed.into())));
+                *pointer = Pointer::Shared(Box::new(Shared { service, endpoints: pointed.into() }));
             }
             continue;
         }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::packed::Dashed;
 use crate::wire::Label;
-use crate::zone::{Pointer, Reader, ServiceName};
+use crate::zone::{Pointer, Reader, ServiceName, Shared};
 
 /// The writer's side of the reverse names.
 #[derive(Debug, Default)]
@@ -101,8 +101,8 @@ impl Wanted {
             Some(Pointer::Endpoint(label, service)) => endpoint(label, service),
             Some(Pointer::Endpoints(all)) => all.into_iter().for_each(|(label, service)| endpoint(label, service)),
             Some(Pointer::Shared(shared)) => {
-                shared.1.into_iter().for_each(|(label, service)| endpoint(label, service));
-                wanted.services.insert(shared.0);
+                shared.endpoints.into_iter().for_each(|(label, service)| endpoint(label, service));
+                wanted.services.insert(shared.service);
             }
         }
         wanted
@@ -113,7 +113,7 @@ impl Wanted {
         if let Some(service) = self.services.first().cloned() {
             return Some(match self.endpoints.len() {
                 0 => Pointer::Service(service),
-                _ => Pointer::Shared(Box::new((service, endpoints.collect()))),
+                _ => Pointer::Shared(Box::new(Shared { service, endpoints: endpoints.collect() })),
             });
         }
         Some(match self.endpoints.len() {

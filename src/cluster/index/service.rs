@@ -20,6 +20,7 @@ pub(super) struct Mirrored {
     pub(super) holds: Vec<Hold>,
     pub(super) published: Option<Arc<Service>>,
     /// Labels that cannot be merged over the slices without loss; almost no Service has any.
+    #[expect(clippy::box_collection, reason = "one word for every Service, not a whole set")]
     irregular: Option<Box<HashSet<Label>>>,
 }
 

@@ -94,8 +94,8 @@ impl Bench {
             Some(Pointer::Endpoint(label, service)) => vec![pair(&label, &service)],
             Some(Pointer::Endpoints(all)) => all.iter().map(|(label, service)| pair(label, service)).collect(),
             Some(Pointer::Shared(shared)) => {
-                let others = shared.1.iter().map(|(label, service)| pair(label, service));
-                [text(shared.0.service())].into_iter().chain(others).collect()
+                let others = shared.endpoints.iter().map(|(label, service)| pair(label, service));
+                [text(shared.service.service())].into_iter().chain(others).collect()
             }
         }
     }

@@ -61,6 +61,7 @@ pub(super) fn servers(view: &View, headless: bool) -> Vec<IpAddr> {
         let services: Vec<ServiceName> = match view.reader.pointer(*own) {
             Some(Pointer::Endpoint(_, service)) => vec![service],
             Some(Pointer::Endpoints(all)) => all.iter().map(|(_, service)| service.clone()).collect(),
+            Some(Pointer::Shared(shared)) => shared.endpoints.iter().map(|(_, service)| service.clone()).collect(),
             Some(Pointer::Service(_)) | None => Vec::new(),
         };
         for name in services {

@@ -5,7 +5,8 @@ use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, li
 use super::*;
 use crate::wire::message::RecordType;
 use crate::zone::{
-    Change, Changes, Endpoints, Import, ImportKind, Layout, Part, Port, Protocol, Service, ServiceKind, ServiceName, State,
+    Change, Changes, Endpoints, Import, ImportKind, Layout, Part, Port, Protocol, Service, ServiceKind, ServiceName,
+    State,
 };
 
 fn options(text: &str) -> String {

@@ -1,0 +1,166 @@
+//! A whole answer, taken apart so that two can be compared.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use rollcall::wire::message::{RData, Record, decode, present};
+
+use super::questions::Question;
+
+/// A record; they sort by owner, type, data.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line {
+    pub(crate) owner: String,
+    pub(crate) rtype: u16,
+    pub(crate) data: String,
+    pub(crate) ttl: u32,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} TYPE{} {}", self.owner, self.ttl, self.rtype, self.data)
+    }
+}
+
+impl Line {
+    /// Spelling and age aside.
+    pub(crate) fn folded(&self) -> Self {
+        Self { owner: self.owner.to_lowercase(), data: self.data.to_lowercase(), ttl: 0, ..self.clone() }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// QR, opcode, AA, TC, RD, RA, Z, AD, CD.
+    pub(crate) flags: u16,
+    pub(crate) rcode: u16,
+    pub(crate) question: Vec<u8>,
+    /// Whether there is an OPT record, with DO.
+    pub(crate) edns: Option<bool>,
+    pub(crate) answers: Vec<Line>,
+    pub(crate) authority: Vec<Line>,
+    pub(crate) additional: Vec<Line>,
+    pub(crate) size: usize,
+}
+
+pub(crate) const TC: u16 = 0x200;
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flags, rcode, edns, size, .. } = self;
+        write!(f, "rcode {rcode} flags {flags:#06x} EDNS {edns:?}, {size} octets")?;
+        for (name, section) in ["answer", "authority", "additional"].iter().zip(self.sections()) {
+            write!(f, "\n    {name} ({}) {:?}", section.len(), &section[..section.len().min(6)])?;
+        }
+        Ok(())
+    }
+}
+
+impl Reply {
+    pub(crate) fn read(octets: &[u8], question: &Question) -> Result<Self, String> {
+        let message = decode(octets).map_err(|error| format!("{error:?}"))?;
+        let flags = u16::from_be_bytes([octets[2], octets[3]]) & 0xfff0;
+        let end = octets.len().min(12 + question.name().len() + 4);
+        let asked = u16::from_be_bytes([octets[4], octets[5]]) == 1;
+        Ok(Self {
+            flags,
+            rcode: u16::from(message.metadata.response_code),
+            question: if asked { octets[12..end].to_vec() } else { Vec::new() },
+            edns: message.edns.as_ref().map(|edns| edns.flags().dnssec_ok),
+            answers: lines(&message.answers),
+            authority: lines(&message.authorities),
+            additional: lines(&message.additionals),
+            size: octets.len(),
+        })
+    }
+
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.flags & TC != 0
+    }
+
+    pub(crate) fn sections(&self) -> [&[Line]; 3] {
+        [&self.answers, &self.authority, &self.additional]
+    }
+
+    /// Whether two messages say the same.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        (self.flags, self.rcode, self.edns) == (other.flags, other.rcode, other.edns)
+            && self.question == other.question
+            && self.sections() == other.sections()
+    }
+}
+
+fn lines(records: &[Record]) -> Vec<Line> {
+    let mut lines: Vec<Line> = records.iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
+fn line(record: &Record) -> Line {
+    let text = present(record);
+    let data = text.splitn(4, ' ').nth(3).unwrap_or_default();
+    let data = match &record.data {
+        // The serial is the moment at which each server saw the last change.
+        RData::SOA(_) => {
+            let mut words: Vec<&str> = data.split(' ').collect();
+            words[2] = "*";
+            words.join(" ")
+        }
+        _ => data.to_owned(),
+    };
+    Line { owner: record.name.to_ascii(), rtype: record.record_type().into(), data, ttl: record.ttl }
+}
+
+//----------- Client ----------------------------------------------------------
+
+/// Asks one server.
+pub(crate) struct Client {
+    server: SocketAddr,
+    socket: UdpSocket,
+    id: u16,
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Client {
+    pub(crate) fn new(server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { server, socket, id: 0 }
+    }
+
+    pub(crate) fn ask(&mut self, question: &Question) -> Result<Reply, String> {
+        self.id = self.id.wrapping_add(1);
+        let query = question.octets(self.id);
+        let octets = if question.tcp { self.by_tcp(&query) } else { self.by_udp(&query) };
+        Reply::read(&octets.map_err(|error| format!("no answer: {error}"))?, question)
+    }
+
+    fn by_udp(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
+        self.socket.send(query)?;
+        let mut buffer = vec![0; 65_535];
+        loop {
+            let len = self.socket.recv(&mut buffer)?;
+            if buffer[..2] == query[..2] {
+                buffer.truncate(len);
+                return Ok(buffer);
+            }
+        }
+    }
+
+    fn by_tcp(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.server)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut framed = (query.len() as u16).to_be_bytes().to_vec();
+        framed.extend_from_slice(query);
+        stream.write_all(&framed)?;
+        let mut len = [0; 2];
+        stream.read_exact(&mut len)?;
+        let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
+        stream.read_exact(&mut octets)?;
+        Ok(octets)
+    }
+}
