@@ -1,4 +1,5 @@
 //! Datagrams in batches: one system call receives up to 64, one sends their answers, each from the address it was sent to.
+//! Answers for one client pass the network stack as one ([`runs`]).
 //!
 //! The one module of the project with `unsafe`: the standard library has neither `recvmmsg` and `sendmmsg` nor control
 //! messages, and a system call for each datagram costs twice the time of a whole answer. Only the calls themselves are
@@ -20,6 +21,8 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
+
+use super::runs::{self, Answer, Run};
 
 /// How many datagrams one call takes at most: the time of a batch stays below a third of a millisecond.
 pub(super) const BATCH: usize = 64;
@@ -45,6 +48,8 @@ pub(super) struct Batch {
     received: usize,
     /// How many the next call may take: [`FEW`] or [`BATCH`].
     width: usize,
+    /// The system parts one message into datagrams (UDP_SEGMENT, Linux 4.18).
+    segments: bool,
 }
 
 /// One datagram and its answer.
@@ -64,7 +69,7 @@ pub(super) struct Slot {
 struct Octets<const N: usize>([u8; N]);
 
 impl Batch {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(socket: &UdpSocket) -> Self {
         let slot = || Slot {
             request: Box::new([0; REQUEST]),
             request_len: 0,
@@ -74,7 +79,7 @@ impl Batch {
             reply: Box::new([0; REPLY]),
             reply_len: 0,
         };
-        Self { slots: (0..BATCH).map(|_| slot()).collect(), received: 0, width: FEW }
+        Self { slots: (0..BATCH).map(|_| slot()).collect(), received: 0, width: FEW, segments: has_segments(socket) }
     }
 
     /// Receives what is there; with `wait`, waits for the first datagram (as long as the socket's time-out says).
@@ -134,31 +139,62 @@ impl Batch {
     }
 
     fn send_up_to<const MOST: usize>(&mut self, socket: &UdpSocket) -> usize {
+        let mut places = [0; MOST];
+        let received = self.slots.iter().take(self.received);
+        let answers = received.enumerate().filter(|(_, slot)| slot.reply_len > 0).map(|(at, slot)| slot.as_answer(at));
+        let places = runs::order(answers, &mut places);
+        let (slots, segments) = (&self.slots, self.segments);
+        let at = |place: usize| slots.get(place).filter(|slot| slot.reply_len > 0);
         // SAFETY: zero-is-valid.
-        let (mut headers, mut vectors): ([libc::mmsghdr; MOST], [libc::iovec; MOST]) = unsafe { zeroed() };
-        let answered = self.slots.iter_mut().take(self.received).filter(|slot| slot.reply_len > 0);
-        let mut count = 0;
-        for ((slot, header), vector) in answered.zip(&mut headers).zip(&mut vectors) {
-            let (control, control_len) =
-                slot.envelope().map_or((Octets([0; CONTROL]), 0), |envelope| envelope.control());
-            slot.control = control;
-            vector.iov_base = slot.reply.as_mut_ptr().cast();
+        let mut vectors: [libc::iovec; MOST] = unsafe { zeroed() };
+        for (vector, slot) in vectors.iter_mut().zip(places.iter().filter_map(|&place| at(place.into()))) {
+            // The kernel only reads what it sends.
+            vector.iov_base = slot.reply.as_ptr().cast_mut().cast();
             vector.iov_len = slot.reply_len.min(REPLY);
-            header.msg_hdr = message(&mut slot.peer, vector, &mut slot.control, control_len);
-            count += 1;
         }
-        let (mut sent, mut failed) = (0, 0);
+        // SAFETY: zero-is-valid.
+        let mut headers: [libc::mmsghdr; MOST] = unsafe { zeroed() };
+        let mut controls = [const { Octets([0; CONTROL]) }; MOST];
+        let mut runs = [Run::default(); MOST];
+        let joined = |one: usize, other: usize| {
+            segments && at(one).zip(at(other)).is_some_and(|(one, other)| one.is_for_the_client_of(other))
+        };
+        let count = runs::split(places, |place| at(place).map_or(0, |slot| slot.reply_len), joined, &mut runs);
+        let parts = runs.iter().take(count).zip(&mut headers).zip(&mut controls);
+        for ((run, header), control) in parts {
+            let first = places.get(run.start).and_then(|&place| at(place.into()));
+            let (Some(slot), Some(vectors)) = (first, vectors.get(run.start..run.start + run.count)) else { continue };
+            let mut octets = slot.envelope().map_or_else(Control::new, |envelope| envelope.control());
+            if run.count > 1 {
+                octets.segments(slot.reply_len);
+            }
+            *control = octets.octets;
+            header.msg_hdr = message(&slot.peer, vectors, control, octets.len);
+        }
+        let (mut sent, mut failed, mut refused) = (0, 0, false);
         while sent < count {
             let Some(rest) = headers.get_mut(sent..count) else { break };
-            // SAFETY: live-pointers (`self` is borrowed mutably, `vectors` lives on), true-lengths.
+            // SAFETY: live-pointers (`slots` is borrowed, `vectors` and `controls` live on), true-lengths.
             let done = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, 0) };
             match usize::try_from(done) {
                 Ok(done) if done > 0 => sent += done,
                 _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                // The first of the rest cannot be sent (no route, a broken address): the others can.
-                _ => (sent, failed) = (sent + 1, failed + 1),
+                // The first of the rest cannot be sent (no route, a broken address): the others can. A device that
+                // cannot part messages refuses them: each datagram is sent by itself then, from now on.
+                _ => {
+                    let Some(run) = runs.get(sent).copied() else { break };
+                    refused |= run.count > 1;
+                    for slot in places.iter().skip(run.start).take(run.count).filter_map(|&place| at(place.into())) {
+                        let octets = slot.reply.get(..slot.reply_len).unwrap_or_default();
+                        let again =
+                            run.count > 1 && slot.envelope().is_some_and(|to| send_one(socket, octets, &to).is_ok());
+                        failed += usize::from(!again);
+                    }
+                    sent += 1;
+                }
             }
         }
+        self.segments &= !refused;
         failed
     }
 }
@@ -167,6 +203,17 @@ impl Slot {
     /// Who sent the datagram and where to; `None` for an address family that is no IP.
     pub(super) fn envelope(&self) -> Option<Envelope> {
         Envelope::read(&self.peer.0, self.control.0.get(..self.control_len).unwrap_or_default())
+    }
+
+    fn as_answer(&self, place: usize) -> Answer<'_> {
+        Answer { place, client: &self.peer.0, len: self.reply_len }
+    }
+
+    /// Whether both came from one client to one address.
+    fn is_for_the_client_of(&self, other: &Self) -> bool {
+        self.peer.0 == other.peer.0
+            && self.control_len == other.control_len
+            && self.control.0.iter().zip(&other.control.0).take(self.control_len).all(|(one, other)| one == other)
     }
 
     /// The datagram and the place for its answer.
@@ -189,40 +236,51 @@ impl Slot {
     }
 }
 
-/// Sends one answer later than its batch, without waiting for room in the socket's buffer.
+/// Sends one answer by itself, without waiting for room in the socket's buffer.
 pub(super) fn send_one(socket: &UdpSocket, octets: &[u8], envelope: &Envelope) -> io::Result<()> {
-    let mut peer = envelope.peer;
-    let (mut control, control_len) = envelope.control();
+    let control = envelope.control();
     // SAFETY: zero-is-valid.
     let mut vector: libc::iovec = unsafe { zeroed() };
     // The kernel only reads what it sends.
     vector.iov_base = octets.as_ptr().cast_mut().cast();
     vector.iov_len = octets.len();
-    let header = message(&mut peer, &mut vector, &mut control, control_len);
+    let header = message(&envelope.peer, std::slice::from_ref(&vector), &control.octets, control.len);
     // SAFETY: live-pointers (all of them are locals or borrowed), true-lengths.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The header of a datagram to send. It points into its arguments and must not outlive them.
-fn message(
-    peer: &mut Octets<28>,
-    vector: &mut libc::iovec,
-    control: &mut Octets<CONTROL>,
-    control_len: usize,
-) -> libc::msghdr {
+/// The header of a message to send, which the kernel only reads. It points into its arguments and must not outlive them.
+fn message(peer: &Octets<28>, vectors: &[libc::iovec], control: &Octets<CONTROL>, control_len: usize) -> libc::msghdr {
     // SAFETY: zero-is-valid.
     let mut header: libc::msghdr = unsafe { zeroed() };
     let v4 = family(&peer.0) == libc::AF_INET as u16;
-    header.msg_name = peer.0.as_mut_ptr().cast();
+    header.msg_name = peer.0.as_ptr().cast_mut().cast();
     header.msg_namelen = if v4 { 16 } else { 28 };
-    header.msg_iov = vector;
-    header.msg_iovlen = 1;
+    header.msg_iov = vectors.as_ptr().cast_mut();
+    header.msg_iovlen = vectors.len() as _;
     if control_len > 0 {
-        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_control = control.0.as_ptr().cast_mut().cast();
         header.msg_controllen = control_len as _;
     }
     header
+}
+
+/// Whether the system parts one message into datagrams. Older ones would take no notice of the wish.
+fn has_segments(socket: &UdpSocket) -> bool {
+    // No segments, unless a message asks for them.
+    let size: libc::c_int = 0;
+    // SAFETY: live-pointers (`size` is a local), true-lengths.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const size).cast(),
+            size_of::<libc::c_int>() as _,
+        )
+    };
+    done == 0
 }
 
 /// Asks the kernel to say for each datagram which address it was sent to.
@@ -285,11 +343,11 @@ impl Envelope {
         Some(Self { peer: Octets(*peer), local })
     }
 
-    /// The control message that makes the answer leave from the address that was asked, and its length.
-    fn control(&self) -> (Octets<CONTROL>, usize) {
+    /// The control message that makes the answer leave from the address that was asked.
+    fn control(&self) -> Control {
         let mut octets = Control::new();
         match self.local {
-            None => return (Octets([0; CONTROL]), 0),
+            None => {}
             Some(Local::V4(address)) => {
                 octets.header(12, libc::IPPROTO_IP, libc::IP_PKTINFO);
                 octets.put(&[0; 4]);
@@ -303,7 +361,8 @@ impl Envelope {
                 octets.put(&if address.is_unicast_link_local() { index } else { 0 }.to_ne_bytes());
             }
         }
-        (octets.octets, octets.len.next_multiple_of(size_of::<usize>()))
+        octets.pad();
+        octets
     }
 
     /// Who sent it. An IPv4 client of a socket for both families is shown as one.
@@ -334,7 +393,7 @@ fn family(peer: &[u8; 28]) -> u16 {
     u16::from_ne_bytes([peer[0], peer[1]])
 }
 
-/// A control message under construction.
+/// Control messages under construction.
 struct Control {
     octets: Octets<CONTROL>,
     len: usize,
@@ -349,6 +408,18 @@ impl Control {
         self.put(&(HEADER + data).to_ne_bytes());
         self.put(&level.to_ne_bytes());
         self.put(&kind.to_ne_bytes());
+    }
+
+    /// The message is to leave as datagrams of so many octets, the last of which may be shorter.
+    fn segments(&mut self, octets: usize) {
+        self.header(2, libc::SOL_UDP, libc::UDP_SEGMENT);
+        self.put(&(octets as u16).to_ne_bytes());
+        self.pad();
+    }
+
+    /// Each message begins where a word does.
+    fn pad(&mut self) {
+        self.len = self.len.next_multiple_of(size_of::<usize>());
     }
 
     fn put(&mut self, octets: &[u8]) {
@@ -402,7 +473,7 @@ mod tests {
     fn addresses_are_read_as_the_kernel_writes_them() {
         let v4 = Envelope::read(&peer_v4(), &[]).unwrap();
         assert_eq!(v4.peer(), "192.0.2.7:4660".parse().unwrap());
-        assert_eq!((v4.local(), v4.control().1), (None, 0));
+        assert_eq!((v4.local(), v4.control().len), (None, 0));
         let v6 = Envelope::read(&peer_v6("2001:db8::1".parse().unwrap()), &[]).unwrap();
         assert_eq!(v6.peer(), "[2001:db8::1]:53".parse().unwrap());
         let mapped = Envelope::read(&peer_v6(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped()), &[]).unwrap();
@@ -417,12 +488,12 @@ mod tests {
             Local::V6("2001:db8::1".parse().unwrap(), 0),
             Local::V6("fe80::1".parse().unwrap(), 3),
         ] {
-            let (control, len) = Envelope { peer: Octets(peer_v4()), local: Some(local) }.control();
+            let Control { octets: control, len } = Envelope { peer: Octets(peer_v4()), local: Some(local) }.control();
             assert_eq!(len % size_of::<usize>(), 0);
             assert_eq!(Envelope::read(&peer_v4(), &control.0[..len]).unwrap().local, Some(local));
         }
         let routed = Envelope { peer: Octets(peer_v4()), local: Some(Local::V6("2001:db8::1".parse().unwrap(), 3)) };
-        let (control, len) = routed.control();
+        let Control { octets: control, len } = routed.control();
         let read = Envelope::read(&peer_v4(), &control.0[..len]).unwrap();
         assert_eq!(read.local, Some(Local::V6("2001:db8::1".parse().unwrap(), 0)));
     }
@@ -451,7 +522,7 @@ mod tests {
                 client
             })
             .collect();
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(&server);
         let mut answered = 0;
         while answered < 5 {
             answered += batch.receive(&server, true).unwrap();
@@ -471,6 +542,72 @@ mod tests {
     }
 
     #[test]
+    fn answers_for_one_client_arrive_each_by_itself_however_they_leave() {
+        for segments in [true, false] {
+            let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+            ask_for_local_address(&server, false).unwrap();
+            let mut batch = Batch { segments, ..Batch::new(&server) };
+            let port = server.local_addr().unwrap().port();
+            let clients: Vec<UdpSocket> = (0..2).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+            let lengths = [100, 40, 100, 100, 500, 41, 40, 1];
+            for (number, (client, host)) in clients.iter().zip([1, 2]).enumerate() {
+                client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+                client.connect((Ipv4Addr::new(127, 0, 0, host), port)).unwrap();
+                for at in 0..lengths.len() {
+                    client.send(&[at as u8, number as u8]).unwrap();
+                }
+            }
+            let mut answered = 0;
+            while answered < 2 * lengths.len() {
+                answered += batch.receive(&server, true).unwrap();
+                for slot in batch.slots() {
+                    let [at, number] = slot.parts().0.try_into().unwrap();
+                    slot.answer_with(&vec![at * 2 + number; lengths[usize::from(at)]]);
+                }
+                assert_eq!(batch.send(&server), 0);
+            }
+            assert_eq!(batch.segments, segments, "the loopback device refuses nothing");
+            for (number, client) in clients.iter().enumerate() {
+                let mut got: Vec<Vec<u8>> = lengths
+                    .iter()
+                    .map(|_| {
+                        let mut answer = [0; 4096];
+                        let len = client.recv(&mut answer).unwrap();
+                        answer[..len].to_vec()
+                    })
+                    .collect();
+                let mut sent: Vec<Vec<u8>> =
+                    (0..).zip(lengths).map(|(at, len)| vec![at * 2 + number as u8; len]).collect();
+                (got.sort(), sent.sort());
+                assert_eq!(got, sent);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_leave_together_is_tried_apart_and_counted() {
+        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(("127.0.0.1", server.local_addr().unwrap().port())).unwrap();
+        for number in 0..4 {
+            client.send(&[number]).unwrap();
+        }
+        let mut batch = Batch::new(&server);
+        let mut received = 0;
+        while received < 4 {
+            received += batch.receive(&server, true).unwrap();
+        }
+        for slot in batch.slots() {
+            slot.answer_with(&[7; 20]);
+            // Nothing may be broadcast without leave of the socket.
+            slot.peer.0[4..8].copy_from_slice(&[255; 4]);
+        }
+        let count = batch.received;
+        assert_eq!(batch.send(&server), count);
+        assert!(count == 1 || !batch.segments);
+    }
+
+    #[test]
     fn batches_grow_with_what_waits_and_shrink_again() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -478,7 +615,7 @@ mod tests {
         for number in 0..100 {
             client.send(&[number]).unwrap();
         }
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(&server);
         let mut seen = Vec::new();
         let counts: Vec<usize> = (0..3)
             .map(|_| {
@@ -499,7 +636,7 @@ mod tests {
         ask_for_local_address(&server, false).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.send_to(b"q", ("127.0.0.9", server.local_addr().unwrap().port())).unwrap();
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(&server);
         batch.receive(&server, true).unwrap();
         let envelope = batch.slots()[0].envelope().unwrap();
         send_one(&server, b"late", &envelope).unwrap();

@@ -16,6 +16,7 @@ mod handle;
 pub mod metrics;
 mod mmsg;
 mod plan;
+mod runs;
 mod server;
 mod stream;
 mod tcp;

@@ -58,7 +58,7 @@ impl Thread {
         // Plugins that start to wait on this thread register with the runtime's timers and sockets.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(&self.socket);
         loop {
             let stopping = *stopped.borrow();
             match batch.receive(&self.socket, !stopping) {
