@@ -7,13 +7,16 @@ use std::time::Duration;
 use super::dnsperf;
 use super::milliseconds;
 use super::records::{Cluster, Load};
-use super::servers::{Corefile, Server};
+use super::servers::{Corefile, Server, srv_over_tcp};
 use super::{Bench, Series};
 
 /// Endpoints in headless Services of 20.
 const SIZES: [usize; 3] = [1000, 10_000, 100_000];
 /// Endpoints of one Service.
 const PEERS: [usize; 4] = [5, 100, 1000, 5000];
+
+/// The Service whose SRV records are asked for.
+const NAME: &str = "app0.ns0.svc.cluster.local";
 
 impl Bench {
     pub(crate) fn growth(&mut self) -> io::Result<()> {
@@ -60,22 +63,24 @@ impl Bench {
         let Some(dnsperf) = self.machine.dnsperf.clone() else { return Ok(()) };
         let folder = tempfile::tempdir()?;
         let questions = folder.path().join("questions");
-        fs::write(&questions, "app0.ns0.svc.cluster.local SRV\n")?;
+        fs::write(&questions, format!("{NAME} SRV\n"))?;
         let mut by_transport: [Series; 2] = Default::default();
-        for (at, peers) in PEERS.into_iter().enumerate() {
+        for peers in PEERS {
             let cluster = Cluster { services: 1, endpoints: peers };
             let api = self.api(cluster);
             let mut servers = Server::all(&self.machine, &api.url(), &cluster.zone_file())?;
             servers.retain(|server| server.title != "CoreDNS, cache 30");
             for server in &mut servers {
                 server.answers(&Cluster::peer(0, peers - 1))?;
-                for (series, tcp) in by_transport.iter_mut().zip([false, true]) {
-                    let seconds = if self.quick { 0.5 } else { 1.5 };
-                    let cpu =
-                        dnsperf::run(&dnsperf, server, &questions, seconds, tcp, None).map_or(f64::NAN, |run| run.cpu);
+                let seconds = if self.quick { 0.5 } else { 1.5 };
+                let udp = dnsperf::run(&dnsperf, server, &questions, seconds, false, None)?.cpu;
+                let before = server.cpu();
+                let count = srv_over_tcp(server.port, NAME, Duration::from_secs_f64(seconds))?;
+                let tcp = (server.cpu() - before) * 1e6 / count as f64;
+                for (series, figure) in by_transport.iter_mut().zip([udp, tcp]) {
                     match series.iter_mut().find(|(title, _)| title == server.title) {
-                        Some((_, figures)) => figures.push(cpu),
-                        None => series.push((server.title.to_owned(), [vec![f64::NAN; at], vec![cpu]].concat())),
+                        Some((_, figures)) => figures.push(figure),
+                        None => series.push((server.title.to_owned(), vec![figure])),
                     }
                 }
             }

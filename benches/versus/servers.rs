@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{self, Read, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use super::machine::Machine;
@@ -218,14 +219,9 @@ impl Client {
 
     /// Whether a name has an address; `None` without an answer.
     pub(crate) fn address(&self, name: &str, patience: Duration) -> Option<bool> {
-        static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(1);
-        let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_be_bytes();
-        let mut query = vec![id[0], id[1], 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        for label in name.split('.') {
-            query.push(label.len() as u8);
-            query.extend_from_slice(label.as_bytes());
-        }
-        query.extend_from_slice(&[0, 0, 1, 0, 1]);
+        static NEXT: AtomicU16 = AtomicU16::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let query = query(id, name, 1);
         self.0.set_read_timeout(Some(patience)).ok()?;
         self.0.send(&query).ok()?;
         let mut answer = [0; 1500];
@@ -236,4 +232,34 @@ impl Client {
             }
         }
     }
+}
+
+/// Asks for SRV over and over on one connection, an answer at a time; gives how many came.
+pub(crate) fn srv_over_tcp(port: u16, name: &str, time: Duration) -> io::Result<usize> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let query = query([0, 1], name, 33);
+    let framed = [&(query.len() as u16).to_be_bytes(), query.as_slice()].concat();
+    let (begun, mut count, mut answer) = (Instant::now(), 0, vec![0; 65_535]);
+    while begun.elapsed() < time {
+        stream.write_all(&framed)?;
+        let mut len = [0; 2];
+        stream.read_exact(&mut len)?;
+        let answer = answer.get_mut(..usize::from(u16::from_be_bytes(len))).unwrap_or_default();
+        stream.read_exact(answer)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// The octets of a query without EDNS.
+fn query(id: [u8; 2], name: &str, qtype: u8) -> Vec<u8> {
+    let mut query = vec![id[0], id[1], 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(label.len() as u8);
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, qtype, 0, 1]);
+    query
 }
