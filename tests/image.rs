@@ -22,11 +22,16 @@ const MOST: u64 = 20_000_000;
 const RUN: &str = r#"
 set -eu
 ip link set lo up
-mkdir -p "$ROOT/proc" "$ROOT/etc/coredns"
+mkdir -p "$ROOT/proc" "$ROOT/dev" "$ROOT/etc/coredns"
 cp "$COREFILE" "$ROOT/etc/coredns/Corefile"
 echo "nameserver 127.0.0.1" > "$ROOT/etc/resolv.conf"
 mount --bind "$ROOT" "$ROOT"
 mount -t proc proc "$ROOT/proc"
+mount -t tmpfs -o mode=0755 dev "$ROOT/dev"
+for device in null zero full random urandom; do
+  touch "$ROOT/dev/$device"
+  mount --bind "/dev/$device" "$ROOT/dev/$device"
+done
 mount -o remount,bind,ro "$ROOT"
 all=$(capsh --decode="$(awk '/^CapBnd/ { print $2 }' /proc/self/status)")
 others=$(echo "${all#*=}" | tr , '\n' | grep -v '^cap_net_bind_service$' | paste -s -d ,)

@@ -249,23 +249,27 @@ fn fill(api: &ApiServer) {
     api.apply("namespaces", json!({"metadata": {"name": "default"}}));
     let spec = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "kubia"}});
     api.apply("services", json!({"metadata": {"namespace": "default", "name": "kubia"}, "spec": spec}));
+    let spec =
+        json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "selector": {"app": "web"}});
+    api.apply("services", json!({"metadata": {"namespace": "default", "name": "web"}, "spec": spec}));
     let status = json!({"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "phase": "Running"});
     api.apply("pods", json!({"metadata": {"namespace": "default", "name": "client"}, "status": status}));
 }
 
 /// A slice that says when its pods changed.
-fn triggered(api: &ApiServer) {
+fn triggered(api: &ApiServer, service: &str, address: &str, changed: &str) {
+    let name = format!("{service}-a");
     api.apply(
         "endpointslices",
         json!({
             "metadata": {
                 "namespace": "default",
-                "name": "kubia-a",
-                "labels": {"kubernetes.io/service-name": "kubia"},
-                "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"},
+                "name": name,
+                "labels": {"kubernetes.io/service-name": service},
+                "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": changed},
             },
             "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.0.0.1"], "hostname": "kubia-0", "conditions": {"ready": true}}],
+            "endpoints": [{"addresses": [address], "hostname": "kubia-0", "conditions": {"ready": true}}],
         }),
     );
 }
@@ -286,8 +290,15 @@ fn exercised() -> String {
     let dead = free_port();
     let server = start(folder.path(), &api.url(), upstream.address, dead);
     server.until("rollcall_objects{kind=\"Pod\"} 1");
-    triggered(&api);
-    server.until("coredns_kubernetes_dns_programming_duration_seconds_count{");
+    // What is no time counts nothing.
+    triggered(&api, "kubia", "10.0.0.1", "yesterday");
+    triggered(&api, "kubia", "10.0.0.2", "2026-01-01T00:00:00Z");
+    triggered(&api, "web", "10.0.0.3", "2026-01-01T00:00:00.5Z");
+    for kind in ["headless_with_selector", "cluster_ip"] {
+        server.until(&format!(
+            "coredns_kubernetes_dns_programming_duration_seconds_count{{service_kind=\"{kind}\"}} 1\n"
+        ));
+    }
     let found = server.ask("printer.example.default.svc.cluster.local", 1).expect("autopath answers");
     assert_eq!(found[3] & 0xf, 0, "autopath finds the name outside");
     for (name, qtype) in [
@@ -355,7 +366,6 @@ fn a_running_server_exposes_the_list_with_its_labels_and_buckets() {
     for (sample, why) in [
         ("proto=\"udp\",server=\"dns://127.0.0.1:", "the server as CoreDNS names it"),
         ("family=\"1\"", "the address family as a number"),
-        ("service_kind=\"headless_with_selector\"", "the kind of Service"),
         ("rcode=\"NOERROR\",to=\"127.0.0.1:", "the upstream's response code and address"),
     ] {
         assert!(text.contains(sample), "{why}: {sample}\nin\n{text}");
