@@ -6,6 +6,7 @@
 mod queue;
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -23,20 +24,28 @@ use queue::Queue;
 
 type Control = reload::Handle<Targets, Registry>;
 
-static CONTROL: OnceLock<Control> = OnceLock::new();
+static CONTROL: OnceLock<(Control, Targets)> = OnceLock::new();
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// How long the end of the process waits for its last lines to be taken.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Begins to log. Only the first call counts.
-pub(super) fn start() {
+/// Begins to log, at least what `wishes` (`RUST_LOG`) ask for: `info`, `rollcall::cluster=debug`. Only the first call counts.
+pub(super) fn start(wishes: Option<&str>) {
+    let (wishes, fault) = match wishes.map(Targets::from_str) {
+        None => (Targets::new(), None),
+        Some(Ok(wishes)) => (wishes, None),
+        Some(Err(error)) => (Targets::new(), Some(error)),
+    };
     let queue = Queue::start(std::io::stdout(), queue::LINES);
-    let (filter, control) = reload::Layer::new(targets(false));
+    let (filter, control) = reload::Layer::new(targets(false, &wishes));
     let lines = tracing_subscriber::fmt::layer().event_format(Lines).with_ansi(false).with_writer(queue.clone());
     if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
-        let _ = CONTROL.set(control);
+        let _ = CONTROL.set((control, wishes));
         let _ = QUEUE.set(queue);
+    }
+    if let Some(fault) = fault {
+        tracing::warn!("RUST_LOG is not understood, as in info or rollcall::cluster=debug: {fault}");
     }
 }
 
@@ -49,17 +58,18 @@ pub(super) fn flush() {
 
 /// `debug`: debug lines too, or no longer.
 pub(super) fn set_debug(debug: bool) {
-    if let Some(control) = CONTROL.get() {
-        let _ = control.reload(targets(debug));
+    if let Some((control, wishes)) = CONTROL.get() {
+        let _ = control.reload(targets(debug, wishes));
     }
 }
 
 /// Crates that warn of what any client can cause, or of what is told here already: the watch of the API has its own lines.
 const QUIET: [&str; 6] = ["hickory_server", "hickory_net", "h2", "quinn", "quinn_proto", "kube_client"];
 
-/// What other crates say is for their makers, unless it is a warning.
-fn targets(debug: bool) -> Targets {
-    let ours = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
+/// What other crates say is for their makers, unless it is a warning, or wished for by name.
+fn targets(debug: bool, wishes: &Targets) -> Targets {
+    let wished = wishes.default_level().unwrap_or(LevelFilter::INFO);
+    let ours = if debug { wished.max(LevelFilter::DEBUG) } else { wished };
     let theirs = if debug { LevelFilter::WARN } else { LevelFilter::OFF };
     let quiet = QUIET.iter().map(|target| ((*target).to_owned(), theirs));
     Targets::new()
@@ -67,6 +77,7 @@ fn targets(debug: bool) -> Targets {
         .with_targets(quiet)
         .with_target("rollcall", ours)
         .with_target("plugin", ours)
+        .with_targets(wishes.iter().map(|(target, level)| (target.to_owned(), level)))
 }
 
 struct Lines;
@@ -127,11 +138,17 @@ mod tests {
     }
 
     fn lines(debug: bool, speak: impl FnOnce()) -> String {
+        lines_as_wished(debug, "", speak)
+    }
+
+    fn lines_as_wished(debug: bool, wishes: &str, speak: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
+        let wishes = if wishes.is_empty() { Targets::new() } else { wishes.parse().unwrap() };
+        let filter = targets(debug, &wishes);
         let layer =
             tracing_subscriber::fmt::layer().event_format(Lines).with_ansi(false).with_writer(move || writer.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(targets(debug)).with(layer), speak);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(filter).with(layer), speak);
         let octets = sink.0.lock().unwrap().clone();
         String::from_utf8(octets).unwrap()
     }
@@ -153,5 +170,21 @@ mod tests {
              [WARNING] plugin/kubernetes: forbidden kind=\"services\"\n"
         );
         assert_eq!(lines(true, || tracing::debug!(target: "plugin/cache", "shown")), "[DEBUG] plugin/cache: shown\n");
+    }
+
+    #[test]
+    fn wishes_choose_what_is_shown() {
+        let speak = || {
+            tracing::debug!(target: "rollcall::cluster::watch", "watch");
+            tracing::info!(target: "rollcall::app", "app");
+            tracing::warn!(target: "kube_client::client", "client");
+        };
+        assert_eq!(lines_as_wished(false, "warn", speak), "");
+        assert_eq!(
+            lines_as_wished(false, "rollcall::cluster=debug", speak),
+            "[DEBUG] plugin/kubernetes: watch\n[INFO] app\n"
+        );
+        assert_eq!(lines_as_wished(false, "off,kube_client=warn", speak), "[WARNING] kube_client::client: client\n");
+        assert_eq!(lines_as_wished(true, "info", speak).lines().count(), 3);
     }
 }

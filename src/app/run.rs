@@ -44,7 +44,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(options: &Serve) -> Result<(), Error> {
-    logs::start();
+    logs::start(std::env::var("RUST_LOG").ok().as_deref().filter(|wishes| !wishes.is_empty()));
     let runtime = runtime()?;
     let signals = listen(&runtime)?;
     // Plugins may start tasks while they are set up.
@@ -65,7 +65,7 @@ fn serve(options: &Serve) -> Result<(), Error> {
 }
 
 fn serve_local(options: &Local) -> Result<(), Error> {
-    logs::start();
+    logs::start(std::env::var("RUST_LOG").ok().as_deref().filter(|wishes| !wishes.is_empty()));
     if let Err(error) = options.zone.parse::<Name>() {
         return Err(Error::operator(format!(
             "--zone needs a domain name, as in cluster.local, got `{}`: {error}",

@@ -265,6 +265,10 @@ async fn queries_are_answered_over_https() {
         assert_eq!((answer.answers.len(), answer.metadata.truncation), (count, false), "{name}");
     }
     assert_eq!(u16::from(ask(&mut client, "a.example.").await.metadata.response_code), 5);
+    // More than the window of a connection holds.
+    for _ in 0..2000 {
+        assert_eq!(ask(&mut client, "a.test.").await.answers.len(), 1);
+    }
     let counted = metrics::HTTPS_RESPONSES.with_label_values(&["dns://:53", "200"]);
     assert!(counted.get() >= 3);
 }
