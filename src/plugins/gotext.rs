@@ -33,6 +33,17 @@ impl Value {
     }
 }
 
+impl From<super::expression::Value> for Value {
+    fn from(value: super::expression::Value) -> Self {
+        use super::expression::Value as Own;
+        match value {
+            Own::Bool(truth) => Self::Bool(truth),
+            Own::Int(number) => Self::Int(number),
+            Own::Text(text) => Self::Text(text),
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,6 +98,11 @@ enum Function {
     Or,
     Len,
     Print,
+    Printf,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
 }
 
 /// What a template is filled in from.
@@ -187,6 +203,11 @@ impl Function {
             "or" => Self::Or,
             "len" => Self::Len,
             "print" => Self::Print,
+            "printf" => Self::Printf,
+            "lt" => Self::Less,
+            "le" => Self::LessOrEqual,
+            "gt" => Self::Greater,
+            "ge" => Self::GreaterOrEqual,
             _ => return None,
         })
     }
@@ -212,9 +233,53 @@ impl Function {
             (Self::Len, [Value::Map(map)]) => Ok(Value::Int(map.len() as i64)),
             (Self::Len, [Value::Text(text)]) => Ok(Value::Int(text.len() as i64)),
             (Self::Print, values) => Ok(Value::Text(values.iter().map(ToString::to_string).collect())),
+            (Self::Printf, [Value::Text(format), values @ ..]) => printf(format, values).map(Value::Text),
+            (Self::Less, [a, b]) => Ok(Value::Bool(order(a, b)?.is_lt())),
+            (Self::LessOrEqual, [a, b]) => Ok(Value::Bool(order(a, b)?.is_le())),
+            (Self::Greater, [a, b]) => Ok(Value::Bool(order(a, b)?.is_gt())),
+            (Self::GreaterOrEqual, [a, b]) => Ok(Value::Bool(order(a, b)?.is_ge())),
             _ => Err(format!("{self:?} does not take these arguments").to_lowercase()),
         }
     }
+}
+
+fn order(one: &Value, other: &Value) -> Result<std::cmp::Ordering, String> {
+    match (one, other) {
+        (Value::Int(one), Value::Int(other)) => Ok(one.cmp(other)),
+        (Value::Text(one), Value::Text(other)) => Ok(one.cmp(other)),
+        _ => Err("only numbers and texts have an order".into()),
+    }
+}
+
+/// Go's `printf` with the verbs `%s`, `%v`, `%d`, `%x`, `%q` and `%%`, and a width as in `%03d`.
+fn printf(format: &str, values: &[Value]) -> Result<String, String> {
+    let (mut text, mut rest, mut values) = (String::new(), format, values.iter());
+    while let Some((before, after)) = rest.split_once('%') {
+        text.push_str(before);
+        let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (width, verb) = after.split_at_checked(end).unwrap_or((after, ""));
+        let mut behind = verb.chars();
+        let verb = behind.next();
+        rest = behind.as_str();
+        if verb == Some('%') {
+            text.push('%');
+            continue;
+        }
+        let value = values.next().ok_or_else(|| format!("printf has no value for `%` in `{format}`"))?;
+        let shown = match (verb, value) {
+            (Some('s' | 'v'), value) => value.to_string(),
+            (Some('d'), Value::Int(number)) => number.to_string(),
+            (Some('x'), Value::Int(number)) => format!("{number:x}"),
+            (Some('q'), value) => format!("{:?}", value.to_string()),
+            _ => return Err(format!("printf cannot show `{value}` as `{format}` says")),
+        };
+        let least: usize = if width.is_empty() { 0 } else { width.parse().map_err(|_| "a width is too large")? };
+        let pad = if width.starts_with('0') { '0' } else { ' ' };
+        text.extend(std::iter::repeat_n(pad, least.min(255).saturating_sub(shown.chars().count())));
+        text.push_str(&shown);
+    }
+    text.push_str(rest);
+    Ok(text)
 }
 
 //----------- Reading --------------------------------------------------------
@@ -466,6 +531,8 @@ mod tests {
         for (template, filled) in [
             ("{{ .Name }} 60 IN A 10.0.0.{{.Group.a}}", "a.example. 60 IN A 10.0.0.7"),
             ("{{ index .Match 1 }}", "0a"),
+            ("{{ printf \"%s-%03d %x 100%%\" .Group.a (parseInt (index .Match 1) 16 8) 255 }}", "7-010 ff 100%"),
+            ("{{ if lt (len .Name) 5 }}short{{ else if ge 2 2 }}long{{ end }}", "long"),
             ("{{ index .Group \"a\" }}", "7"),
             ("10.{{ parseInt (index .Match 1) 16 8 }}", "10.10"),
             ("{{ .Meta \"x/y\" }}", "<x/y>"),

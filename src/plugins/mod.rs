@@ -2,7 +2,7 @@
 //!
 //! [`chain`] carries a query from plugin to plugin, [`blocks`] turns a server block into its chain, in CoreDNS's fixed order,
 //! [`setup`] is what a directive sees meanwhile, and [`settings`] is what the rest of the server reads of a block. Files not named after a directive serve several:
-//! `names`, `words`, `record`, `metrics`, `directives`, `filter`, `gotext`, `goregex`.
+//! `names`, `words`, `record`, `metrics`, `directives`, `filter`, `gotext`, `goregex`, `expression`.
 
 pub mod blocks;
 pub mod chain;
@@ -22,6 +22,7 @@ mod directives;
 mod dns64;
 mod erratic;
 mod errors;
+mod expression;
 mod file;
 mod filter;
 mod forward;

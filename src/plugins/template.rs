@@ -7,6 +7,8 @@
 //! ```text
 //! template CLASS TYPE [ZONES...] {
 //!     match REGEX...
+//!     var NAME EXPRESSION
+//!     expr EXPRESSION
 //!     answer RR...
 //!     additional RR...
 //!     authority RR...
@@ -19,7 +21,9 @@
 //! Class and type may be `ANY`. The first regular expression that matches the name (lower case, final dot) counts; without any,
 //! all names match. A record template is a zone-file line with the actions of Go's templates: `.Zone`, `.Name`, `.Class`,
 //! `.Type`, `.Match` (by number), `.Group` (by name), `.Message.Id`, `.Question.Name`, `.Remote`, `.Meta "LABEL"`, the
-//! functions `index`, `parseInt`, `eq`, `ne`, `not`, `and`, `or`, `len`, `print`, and `if`. The directive may be repeated.
+//! functions `index`, `parseInt`, `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `not`, `and`, `or`, `len`, `print`, `printf`, and `if`.
+//! With `expr`, the expression must be true as well; `var` names the value of one, for later expressions and as `.Var.NAME`.
+//! Expressions are those of `view`, with `group(NAME)` for a group of the match. The directive may be repeated.
 //!
 //! Examples:
 //!
@@ -48,6 +52,7 @@ use futures_util::future::BoxFuture;
 use regex::Regex;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::expression::{self, Env, Expression, Scope};
 use super::gotext::{Data, Template as Text, Value};
 use super::kubernetes::{append, falls_through, read_fallthrough};
 use super::names::{self, Zones};
@@ -73,6 +78,10 @@ struct Rule {
     qtype: Option<RecordType>,
     zones: Zones,
     matches: Vec<Regex>,
+    /// `var`: names and what they stand for, in order.
+    variables: (Vec<String>, Vec<Expression>),
+    /// `expr`: what must be true beside a match.
+    conditions: Vec<Expression>,
     /// Texts by section, with their source for the metrics.
     texts: Vec<(Section, Text, String)>,
     rcode: ResponseCode,
@@ -131,7 +140,25 @@ impl Rule {
                 by_name.insert(label.to_owned(), group(index));
             }
         }
+        let named = |name: &str| by_name.get(name).map_or_else(String::new, ToString::to_string);
+        let (names_of, expressions) = &self.variables;
+        let mut variables = Vec::with_capacity(expressions.len());
+        for expression in expressions {
+            match expression.value(Env::new(query, &named, &variables)) {
+                Some(value) => variables.push(value),
+                None => return Verdict::Refused,
+            }
+        }
+        for condition in &self.conditions {
+            match condition.value(Env::new(query, &named, &variables)) {
+                Some(expression::Value::Bool(true)) => {}
+                Some(_) if falls_through(&self.fallthrough, &name) => return Verdict::Pass,
+                _ => return Verdict::Refused,
+            }
+        }
+        let variables = names_of.iter().cloned().zip(variables.into_iter().map(Value::from)).collect();
         Verdict::Matched(Box::new(Filling {
+            variables: Value::Map(variables),
             zone: zone.to_string(),
             name: text,
             class: class.to_string(),
@@ -202,6 +229,7 @@ impl Rule {
 
 /// What the texts of a rule are filled in from.
 struct Filling {
+    variables: Value,
     zone: String,
     name: String,
     class: String,
@@ -221,6 +249,7 @@ impl Data for Filling {
             "Name" => text(&self.name),
             "Class" => text(&self.class),
             "Type" => text(&self.qtype),
+            "Var" => self.variables.clone(),
             "Match" => self.groups.0.clone(),
             "Group" => self.groups.1.clone(),
             "Remote" => text(&self.remote),
@@ -297,6 +326,8 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
         qtype: read_type(qtype)?,
         zones: Zones::read(zones, context.zones)?,
         matches: Vec::new(),
+        variables: (Vec::new(), Vec::new()),
+        conditions: Vec::new(),
         texts: Vec::new(),
         rcode: ResponseCode::NoError,
         extended: None,
@@ -314,6 +345,25 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
                     rule.matches.push(words::regex(word)?);
                 }
             }
+            "var" => {
+                let [name, words @ ..] = line.arguments.as_slice() else {
+                    return Err(line.name.error("var needs NAME EXPRESSION"));
+                };
+                let first = words.first().ok_or_else(|| name.error("var needs an expression after its name"))?;
+                let is_name = !name.text.starts_with(|c: char| c.is_ascii_digit())
+                    && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                if !is_name || expression::is_reserved(&name.text) {
+                    return Err(name.error(format!("`{}` cannot name a variable", name.text)));
+                }
+                let expression = read_expression(words, first, &rule.variables.0)?;
+                rule.variables.0.push(name.text.clone());
+                rule.variables.1.push(expression);
+            }
+            "expr" => {
+                let words = some("an expression")?;
+                let first = words.first().unwrap_or(&line.name);
+                rule.conditions.push(read_expression(words, first, &rule.variables.0)?);
+            }
             "answer" => rule.texts.extend(texts(Section::Answer, some("a record")?)?),
             "additional" => rule.texts.extend(texts(Section::Additional, some("a record")?)?),
             "authority" => rule.texts.extend(texts(Section::Authority, some("a record")?)?),
@@ -327,7 +377,8 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
             // Lookups go through the server always; old Corefiles ask for it.
             "upstream" => {}
             _ => {
-                let known = ["match", "answer", "additional", "authority", "rcode", "ederror", "fallthrough"];
+                let known =
+                    ["match", "var", "expr", "answer", "additional", "authority", "rcode", "ederror", "fallthrough"];
                 return Err(words::unknown(line, "template", &known));
             }
         }
@@ -339,6 +390,13 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
         return Err(directive.name.error("template has no block that says what to answer"));
     }
     Ok(rule)
+}
+
+/// The words of a line as one expression.
+fn read_expression(words: &[Token], first: &Token, variables: &[String]) -> Result<Expression, Error> {
+    let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+    let read = Expression::parse(&text, Scope { groups: true, variables });
+    read.map_err(|why| first.error(format!("`{text}` is no expression: {why}")))
 }
 
 fn texts(section: Section, words: &[Token]) -> Result<Vec<(Section, Text, String)>, Error> {

@@ -13,7 +13,9 @@
 //! Of blocks with the same zone and port, the first whose expressions are all true serves a query; a block without `view`
 //! takes all, and so does a view without `expr`. Functions: `bufsize()`, `class()`, `client_ip()`, `do()`, `id()`, `name()`, `opcode()`, `port()`, `proto()`,
 //! `server_ip()`, `server_port()`, `size()`, `type()`, `incidr(IP, NETWORK)`, `metadata(LABEL)`. Operators: `&&` `||` `!`
-//! (also `and` `or` `not`), `==` `!=` `<` `<=` `>` `>=`, `in [..]`, `matches`, `contains`, `startsWith`, `endsWith`.
+//! (also `and` `or` `not`), `==` `!=` `<` `<=` `>` `>=`, `in [..]`, `matches`, `contains`, `startsWith`, `endsWith`. `replace`,
+//! `lower`, `upper`, `trim` and `len` work on texts; `any([..], P)`, `all` and `none` on lists, whose item is `#` in P (in quotes,
+//! as it begins a comment otherwise).
 //!
 //! Examples:
 //!
@@ -32,15 +34,13 @@
 //!
 //! Differences: the expression language is the part listed above; anything else is refused when the Corefile is read.
 
-mod expression;
-
 use std::sync::Arc;
 
 use super::chain::{Plugin, Query};
+use super::expression::{Expression, Scope};
 use super::setup::{Context, once};
 use super::words;
 use crate::corefile::{Directive, Error};
-use expression::Expression;
 
 /// The view of a server block.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         let words: Vec<&str> = line.arguments.iter().map(|word| word.text.as_str()).collect();
         let first = line.arguments.first().unwrap_or(&line.name);
         let text = words.join(" ");
-        let read = Expression::parse(&text);
+        let read = Expression::parse(&text, Scope::default());
         expressions.push(read.map_err(|why| first.error(format!("`{text}` is no expression: {why}")))?);
     }
     context.settings.view = Some(Arc::new(Filter { name, expressions }));
@@ -106,6 +106,10 @@ mod tests {
             ("class() == 'IN' && server_ip() == '127.0.0.2' && server_port() == 53", true),
             ("id() != 4711 || opcode() != 0", false),
             ("incidr('nonsense', '10.0.0.0/8')", false),
+            ("\"any(['10.0.0.0/8', '127.0.0.0/8'], incidr(client_ip(), #))\"", true),
+            ("\"all(['10.0.0.0/8', '127.0.0.0/8'], incidr(client_ip(), #))\"", false),
+            ("\"none(['A', 'AAAA'], # == type())\"", false),
+            ("replace(upper(name()), '.', '-') == 'A-B-EXAMPLE-COM-' && len(trim(' ab ')) == 2", true),
         ] {
             assert_eq!(holds(expression), truth, "{expression}");
         }
@@ -133,8 +137,18 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_refused_at_its_line() {
-        for expression in ["name(", "name() ==", "nothing()", "1 +", "'a", "name() matches '('", "type() in 'A'", "a b"]
-        {
+        for expression in [
+            "name(",
+            "name() ==",
+            "nothing()",
+            "1 +",
+            "'a",
+            "name() matches '('",
+            "type() in 'A'",
+            "a b",
+            "group(1) == ''",
+            "any(1, true)",
+        ] {
             let said = fault(&format!("view a {{\nexpr {expression}\n}}"));
             assert!(said.starts_with("Corefile:3:6:"), "{expression}: {said}");
         }

@@ -115,3 +115,45 @@ fn broken_templates_are_refused_at_their_line() {
     assert!(fault("template IN A").contains("no block"));
     assert!(fault("template XX A {\n}").starts_with("Corefile:2:10:"));
 }
+
+// The example of the expressions' own documentation: only private addresses are answered.
+const PRIVATE: &str = r##"template IN A corp.example {
+    match ^ip-(?P<ip>[0-9-]+)[.]corp[.]example[.]$
+    var ip replace(group('ip'), '-', '.')
+    expr "any(['10.0.0.0/8', '192.168.0.0/16'], incidr(ip, #))"
+    expr client_ip() != '127.0.0.9'
+    answer "{{ .Name }} 60 IN A {{ .Var.ip }}"
+    fallthrough
+}
+whoami"##;
+
+#[test]
+fn expressions_bound_what_is_answered_and_variables_are_filled_in() {
+    let block = block(PRIVATE).unwrap();
+    let reply = ask(&block, "ip-10-1-2-3.corp.example.", RecordType::A);
+    assert_eq!(lines(&reply.answers), ["ip-10-1-2-3.corp.example. 60 IN A 10.1.2.3"]);
+    assert_eq!(ask(&block, "ip-8-8-8-8.corp.example.", RecordType::A).additionals.len(), 2, "it is for whoami");
+    let mut asked = query("ip-10-1-2-3.corp.example.", RecordType::A);
+    asked.client.peer.set_ip("127.0.0.9".parse().unwrap());
+    assert_eq!(message(run(&block.chain, &mut asked)).additionals.len(), 2);
+    // What cannot be worked out is a failure, fallthrough or not.
+    let outcome = run(&block.chain, &mut query("ip-10-1-2-3-4.corp.example.", RecordType::A));
+    assert!(matches!(outcome, Outcome::Failed("template", _)));
+}
+
+#[test]
+fn broken_expressions_are_refused_at_their_word() {
+    for (line, column) in [
+        ("var", 1),
+        ("var ip", 5),
+        ("var 1p 'x'", 5),
+        ("var name 'x'", 5),
+        ("var ip group(", 8),
+        ("expr", 1),
+        ("expr ip == 'x'", 6),
+        ("expr # == 'x'", 1),
+    ] {
+        let said = fault(&format!("template IN A corp.example {{\n{line}\nrcode NXDOMAIN\n}}"));
+        assert!(said.starts_with(&format!("Corefile:3:{column}:")), "{line}: {said}");
+    }
+}

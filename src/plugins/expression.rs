@@ -1,16 +1,17 @@
-//! The expressions of `view`: read once, worked out for each query.
+//! The expressions of `view` and `template`: read once, worked out for each query.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use regex::Regex;
 
-use super::super::chain::{Query, Transport};
-use super::super::{names, words};
+use super::chain::{Query, Transport};
+use super::{names, words};
 
 /// An expression.
 #[derive(Debug)]
-pub(super) enum Expression {
+pub(crate) enum Expression {
     Literal(Value),
     List(Vec<Self>),
     Call(Function, Vec<Self>),
@@ -20,17 +21,66 @@ pub(super) enum Expression {
     Compare(Comparison, Box<Self>, Box<Self>),
     Matches(Box<Self>, Regex),
     In(Box<Self>, Vec<Self>),
+    /// `group(…)`: a group of the regular expression.
+    Group(Box<Self>),
+    /// A variable, by its number.
+    Variable(usize),
+    /// `#`: the item that a quantifier looks at.
+    Item,
+    /// `any`, `all` or `none` of a list.
+    Each(Quantifier, Vec<Self>, Box<Self>),
+}
+
+/// How many items of a list must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quantifier {
+    Any,
+    All,
+    None,
+}
+
+/// What an expression may name beside the functions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scope<'s> {
+    /// There are groups.
+    pub(crate) groups: bool,
+    /// The variables, in the order of their values.
+    pub(crate) variables: &'s [String],
+}
+
+/// What an expression is worked out from.
+#[derive(Clone, Copy)]
+pub(crate) struct Env<'e> {
+    pub(crate) query: &'e Query,
+    /// The group of a name or number.
+    pub(crate) group: &'e dyn Fn(&str) -> String,
+    /// The values of the variables.
+    pub(crate) variables: &'e [Value],
+    item: Option<&'e Value>,
+}
+
+impl<'e> Env<'e> {
+    /// For an expression of a template.
+    pub(crate) fn new(query: &'e Query, group: &'e dyn Fn(&str) -> String, variables: &'e [Value]) -> Self {
+        Self { query, group, variables, item: None }
+    }
+}
+
+impl<'e> From<&'e Query> for Env<'e> {
+    fn from(query: &'e Query) -> Self {
+        Self { query, group: &|_| String::new(), variables: &[], item: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Bool(bool),
     Int(i64),
     Text(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(crate) enum Comparison {
     Equal,
     Unequal,
     Less,
@@ -43,7 +93,7 @@ pub(super) enum Comparison {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
+pub(crate) enum Function {
     Bufsize,
     Class,
     ClientIp,
@@ -59,9 +109,14 @@ pub(super) enum Function {
     Type,
     InCidr,
     Metadata,
+    Replace,
+    Lower,
+    Upper,
+    Trim,
+    Len,
 }
 
-const FUNCTIONS: [(&str, Function, usize); 15] = [
+const FUNCTIONS: [(&str, Function, usize); 20] = [
     ("bufsize", Function::Bufsize, 0),
     ("class", Function::Class, 0),
     ("client_ip", Function::ClientIp, 0),
@@ -77,6 +132,11 @@ const FUNCTIONS: [(&str, Function, usize); 15] = [
     ("type", Function::Type, 0),
     ("incidr", Function::InCidr, 2),
     ("metadata", Function::Metadata, 1),
+    ("replace", Function::Replace, 3),
+    ("lower", Function::Lower, 1),
+    ("upper", Function::Upper, 1),
+    ("trim", Function::Trim, 1),
+    ("len", Function::Len, 1),
 ];
 
 impl Expression {
@@ -84,42 +144,70 @@ impl Expression {
     ///
     /// # Errors
     /// Says what is not understood.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, scope: Scope<'_>) -> Result<Self, String> {
         let tokens = tokens(text)?;
-        let mut rest = tokens.as_slice();
+        let mut rest = Rest { tokens: &tokens, scope, has_item: false };
         let found = or(&mut rest)?;
-        match rest.first() {
+        match rest.tokens.first() {
             None => Ok(found),
             Some(token) => Err(format!("`{}` cannot stand there", token.text)),
         }
     }
 
     /// Whether it is true of a query.
-    pub(super) fn is_true(&self, query: &Query) -> bool {
-        self.value(query) == Some(Value::Bool(true))
+    pub(crate) fn is_true<'e>(&self, env: impl Into<Env<'e>>) -> bool {
+        self.value(env.into()) == Some(Value::Bool(true))
     }
 
     /// Its value; `None` when it has none, as an address that is none.
-    fn value(&self, query: &Query) -> Option<Value> {
+    pub(crate) fn value(&self, env: Env<'_>) -> Option<Value> {
         Some(match self {
             Self::Literal(value) => value.clone(),
             Self::List(_) => return None,
-            Self::Call(function, arguments) => return function.call(arguments, query),
-            Self::Not(inner) => Value::Bool(!inner.is_true(query)),
-            Self::And(left, right) => Value::Bool(left.is_true(query) && right.is_true(query)),
-            Self::Or(left, right) => Value::Bool(left.is_true(query) || right.is_true(query)),
+            Self::Call(function, arguments) => return function.call(arguments, env),
+            Self::Not(inner) => Value::Bool(!inner.is_true(env)),
+            Self::And(left, right) => Value::Bool(left.is_true(env) && right.is_true(env)),
+            Self::Or(left, right) => Value::Bool(left.is_true(env) || right.is_true(env)),
             Self::Compare(comparison, left, right) => {
-                Value::Bool(comparison.holds(&left.value(query)?, &right.value(query)?))
+                Value::Bool(comparison.holds(&left.value(env)?, &right.value(env)?))
             }
-            Self::Matches(left, regex) => match left.value(query)? {
+            Self::Matches(left, regex) => match left.value(env)? {
                 Value::Text(text) => Value::Bool(regex.is_match(&text)),
                 _ => return None,
             },
             Self::In(left, list) => {
-                let left = left.value(query)?;
-                Value::Bool(list.iter().any(|item| item.value(query).as_ref() == Some(&left)))
+                let left = left.value(env)?;
+                Value::Bool(list.iter().any(|item| item.value(env).as_ref() == Some(&left)))
+            }
+            Self::Group(name) => Value::Text((env.group)(&name.value(env)?.to_string())),
+            Self::Variable(at) => env.variables.get(*at)?.clone(),
+            Self::Item => env.item?.clone(),
+            Self::Each(quantifier, list, predicate) => {
+                let items = list.iter().map(|item| item.value(env)).collect::<Option<Vec<_>>>()?;
+                let mut truths = Vec::with_capacity(items.len());
+                for item in &items {
+                    match predicate.value(Env { item: Some(item), ..env })? {
+                        Value::Bool(truth) => truths.push(truth),
+                        _ => return None,
+                    }
+                }
+                Value::Bool(match quantifier {
+                    Quantifier::Any => truths.contains(&true),
+                    Quantifier::All => !truths.contains(&false),
+                    Quantifier::None => !truths.contains(&true),
+                })
             }
         })
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(truth) => truth.fmt(f),
+            Self::Int(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
     }
 }
 
@@ -150,8 +238,9 @@ impl Comparison {
 }
 
 impl Function {
-    fn call(self, arguments: &[Expression], query: &Query) -> Option<Value> {
-        let text = |at: usize| match arguments.get(at)?.value(query)? {
+    fn call(self, arguments: &[Expression], env: Env<'_>) -> Option<Value> {
+        let query = env.query;
+        let text = |at: usize| match arguments.get(at)?.value(env)? {
             Value::Text(text) => Some(text),
             _ => None,
         };
@@ -180,6 +269,11 @@ impl Function {
                 Value::Bool(text(1)?.parse::<IpNet>().ok()?.contains(&address))
             }
             Self::Metadata => Value::Text(query.metadata.get(&text(0)?).cloned().unwrap_or_default()),
+            Self::Replace => Value::Text(text(0)?.replace(&text(1)?, &text(2)?)),
+            Self::Lower => Value::Text(text(0)?.to_lowercase()),
+            Self::Upper => Value::Text(text(0)?.to_uppercase()),
+            Self::Trim => Value::Text(text(0)?.trim().to_owned()),
+            Self::Len => Value::Int(text(0)?.chars().count() as i64),
         })
     }
 }
@@ -211,7 +305,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 tokens.push(Token { text: word, quoted: true });
                 continue;
             }
-            '(' | ')' | '[' | ']' | ',' => word.push(c),
+            '(' | ')' | '[' | ']' | ',' | '#' => word.push(c),
             '&' | '|' | '=' | '!' | '<' | '>' => {
                 word.push(c);
                 let second = if matches!(c, '&' | '|') { c } else { '=' };
@@ -230,15 +324,23 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
+/// What is still to be read, and what may be named in it.
+struct Rest<'t> {
+    tokens: &'t [Token],
+    scope: Scope<'t>,
+    /// Within a quantifier, so that there is an item.
+    has_item: bool,
+}
+
 /// Takes a token that is one of these words.
-fn take<'w>(rest: &mut &[Token], words: &[&'w str]) -> Option<&'w str> {
-    let (first, after) = rest.split_first()?;
+fn take<'w>(rest: &mut Rest<'_>, words: &[&'w str]) -> Option<&'w str> {
+    let (first, after) = rest.tokens.split_first()?;
     let found = words.iter().find(|word| !first.quoted && first.text == **word)?;
-    *rest = after;
+    rest.tokens = after;
     Some(found)
 }
 
-fn or(rest: &mut &[Token]) -> Result<Expression, String> {
+fn or(rest: &mut Rest<'_>) -> Result<Expression, String> {
     let mut left = and(rest)?;
     while take(rest, &["||", "or"]).is_some() {
         left = Expression::Or(Box::new(left), Box::new(and(rest)?));
@@ -246,7 +348,7 @@ fn or(rest: &mut &[Token]) -> Result<Expression, String> {
     Ok(left)
 }
 
-fn and(rest: &mut &[Token]) -> Result<Expression, String> {
+fn and(rest: &mut Rest<'_>) -> Result<Expression, String> {
     let mut left = not(rest)?;
     while take(rest, &["&&", "and"]).is_some() {
         left = Expression::And(Box::new(left), Box::new(not(rest)?));
@@ -254,16 +356,16 @@ fn and(rest: &mut &[Token]) -> Result<Expression, String> {
     Ok(left)
 }
 
-fn not(rest: &mut &[Token]) -> Result<Expression, String> {
+fn not(rest: &mut Rest<'_>) -> Result<Expression, String> {
     match take(rest, &["!", "not"]) {
         Some(_) => Ok(Expression::Not(Box::new(not(rest)?))),
         None => comparison(rest),
     }
 }
 
-fn comparison(rest: &mut &[Token]) -> Result<Expression, String> {
+fn comparison(rest: &mut Rest<'_>) -> Result<Expression, String> {
     let left = operand(rest)?;
-    let negated = match rest {
+    let negated = match rest.tokens {
         [first, second, ..] if first.text == "not" && !first.quoted && second.text == "in" => {
             take(rest, &["not"]);
             true
@@ -302,9 +404,9 @@ fn comparison(rest: &mut &[Token]) -> Result<Expression, String> {
     Ok(left)
 }
 
-fn operand(rest: &mut &[Token]) -> Result<Expression, String> {
-    let Some((first, after)) = rest.split_first() else { return Err("it ends too early".into()) };
-    *rest = after;
+fn operand(rest: &mut Rest<'_>) -> Result<Expression, String> {
+    let Some((first, after)) = rest.tokens.split_first() else { return Err("it ends too early".into()) };
+    rest.tokens = after;
     if first.quoted {
         return Ok(Expression::Literal(Value::Text(first.text.clone())));
     }
@@ -317,7 +419,20 @@ fn operand(rest: &mut &[Token]) -> Result<Expression, String> {
         "[" => Ok(Expression::List(items(rest, "]")?)),
         "true" => Ok(Expression::Literal(Value::Bool(true))),
         "false" => Ok(Expression::Literal(Value::Bool(false))),
+        "#" if rest.has_item => Ok(Expression::Item),
+        "any" => each(rest, Quantifier::Any),
+        "all" => each(rest, Quantifier::All),
+        "none" => each(rest, Quantifier::None),
+        "group" if rest.scope.groups => {
+            take(rest, &["("]).ok_or("`group` needs its argument in parentheses")?;
+            let name = or(rest)?;
+            take(rest, &[")"]).ok_or("`group` takes 1 argument")?;
+            Ok(Expression::Group(Box::new(name)))
+        }
         word => {
+            if let Some(at) = rest.scope.variables.iter().position(|own| own == word) {
+                return Ok(Expression::Variable(at));
+            }
             if let Ok(number) = word.parse() {
                 return Ok(Expression::Literal(Value::Int(number)));
             }
@@ -335,7 +450,43 @@ fn operand(rest: &mut &[Token]) -> Result<Expression, String> {
     }
 }
 
-fn items(rest: &mut &[Token], end: &str) -> Result<Vec<Expression>, String> {
+/// `([…], PREDICATE)`.
+fn each(rest: &mut Rest<'_>, quantifier: Quantifier) -> Result<Expression, String> {
+    const HOW: &str = "a list and a predicate are needed, as in any(['10.0.0.0/8'], incidr(client_ip(), #))";
+    take(rest, &["("]).ok_or(HOW)?;
+    let Expression::List(list) = operand(rest)? else { return Err(HOW.into()) };
+    take(rest, &[","]).ok_or(HOW)?;
+    let outer = std::mem::replace(&mut rest.has_item, true);
+    let predicate = or(rest)?;
+    rest.has_item = outer;
+    take(rest, &[")"]).ok_or(HOW)?;
+    Ok(Expression::Each(quantifier, list, Box::new(predicate)))
+}
+
+/// Whether a word means something in expressions already.
+pub(crate) fn is_reserved(word: &str) -> bool {
+    const WORDS: [&str; 16] = [
+        "any",
+        "all",
+        "none",
+        "group",
+        "true",
+        "false",
+        "nil",
+        "and",
+        "or",
+        "not",
+        "in",
+        "matches",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "let",
+    ];
+    WORDS.contains(&word) || FUNCTIONS.iter().any(|(name, ..)| *name == word)
+}
+
+fn items(rest: &mut Rest<'_>, end: &str) -> Result<Vec<Expression>, String> {
     let mut items = Vec::new();
     if take(rest, &[end]).is_some() {
         return Ok(items);
