@@ -177,7 +177,7 @@ fn a_rolling_restart_loses_no_query() {
     bind 127.0.0.{host}
     ready 127.0.0.{host}:{ready}
     health 127.0.0.{host}:0 {{
-        lameduck 2s
+        lameduck 5s
     }}
     hosts {{
         192.0.2.7 a.example
@@ -209,7 +209,7 @@ fn a_rolling_restart_loses_no_query() {
     let told = Instant::now();
     old.signal("TERM");
     wait_for(|| is_ready(1) != Some(true), || "/ready to fail".to_owned());
-    assert!(told.elapsed() < Duration::from_millis(1500), "/ready fails at once: {:?}", told.elapsed());
+    assert!(told.elapsed() < Duration::from_secs(3), "/ready fails at once: {:?}", told.elapsed());
     // What watches readiness needs its time until clients are sent elsewhere.
     sleep(Duration::from_millis(500));
     assert!(old.child.try_wait().unwrap().is_none());
@@ -227,7 +227,7 @@ fn a_rolling_restart_loses_no_query() {
         answered = Instant::now();
         sleep(Duration::from_millis(10));
     }
-    assert!(answered - told > Duration::from_millis(2500), "answered until {:?}", answered - told);
+    assert!(answered - told > Duration::from_millis(5500), "answered until {:?}", answered - told);
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0, "closed in order, not reset");
     assert_eq!(old.ended().code(), Some(0), "{}", old.said());
     go_on([&udp, &tcp], 100);

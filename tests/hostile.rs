@@ -141,7 +141,7 @@ fn clients_that_stall_trickle_flood_or_reset_are_cut_off_and_others_answered() {
         held.push(stream);
         let begun = Instant::now();
         assert!(ask(plain, "a.example.", RecordType::A).is_some(), "over UDP");
-        assert!(way.is_answered(port) && begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(way.is_answered(port) && begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         wait_for(|| metric(metrics, "rollcall_tcp_connections") == 0.0, || "the connections to be closed".to_owned());
         assert!(held.iter_mut().all(|stream| is_closed(stream)));
         assert!(way.is_answered(port), "{}", server.said());
