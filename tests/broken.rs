@@ -1,4 +1,4 @@
-//! Broken Corefiles: each is refused with status 2 and one line that names the file, the line and the column.
+//! Broken Corefiles: each is refused with status 2 and a line that names the file, the line and the column.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
 use std::collections::BTreeSet;
@@ -33,7 +33,8 @@ fn every_broken_line_is_refused_at_its_place() {
         fs::write(folder.path().join("Corefile"), format!(".:5300 {{\n{text}\n}}\n")).unwrap();
         let (status, said) = refuse(folder.path(), &["check", "Corefile"]);
         let expected = format!("rollcall: Corefile:{place}: {message}");
-        if status != Some(2) || !said.starts_with(&expected) || said.lines().count() != 1 {
+        // More faults of the same directive may follow, one a line.
+        if status != Some(2) || !said.starts_with(&expected) {
             wrong.push(format!("{text}\n  expected {expected}\n  got {status:?} {said}"));
         }
     }
