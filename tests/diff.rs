@@ -218,6 +218,29 @@ fn a_server_or_a_cluster_that_cannot_be_asked_is_told_from_a_difference() {
     assert_eq!(cluster.diff(server.addr(), server.addr(), &[]).0, Some(0));
 }
 
+/// As kubeadm writes it, with an upstream that is dead.
+const KUBEADM: &str = "
+.:PORT {
+    bind 127.0.0.1
+    errors
+    ready READY
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       kubeconfig KUBECONFIG
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    forward . 127.0.0.1:9 {
+       max_concurrent 1000
+    }
+    cache 30 {
+       disable success cluster.local
+       disable denial cluster.local
+    }
+    loadbalance
+}
+";
+
 #[test]
 fn a_real_coredns_differs_only_as_documented() {
     let Some(coredns) = std::env::var_os("COREDNS").map(PathBuf::from) else {
@@ -245,14 +268,19 @@ fn a_real_coredns_differs_only_as_documented() {
         })
         .collect();
     plane.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string());
-    let access = corefile(&format!("kubeconfig {}\n  ttl 30", plane.kubeconfig().display()));
+    let access = KUBEADM.replace("KUBECONFIG", &plane.kubeconfig().display().to_string());
     let (from, to) =
         (Server::start(&coredns, &access), Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &access));
     let (status, out, said) = diff(&plane.kubeconfig(), from.addr(), to.addr(), &[]);
     assert_eq!(status, Some(0), "{out}{said}");
-    for words in
-        ["TXT of a name", "SOA of a name", "a name that has only others below it", "ExternalName", "SRV weight"]
-    {
+    for words in [
+        "TXT of a name",
+        "SOA of a name",
+        "a name that has only others",
+        "ExternalName",
+        "SRV weight",
+        "TTL of dns-version",
+    ] {
         assert!(out.contains(&format!("as documented: {words}")), "{words} in {out}");
     }
 }
