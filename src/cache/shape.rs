@@ -17,6 +17,8 @@ pub(super) enum Sort {
     Denial,
     /// SERVFAIL (RFC 2308 section 7.1).
     Failure,
+    /// An alias and no more, without a SOA that says how long there is no more: shown as an answer is, not remembered.
+    Alias,
 }
 
 /// An answer that may be remembered.
@@ -117,8 +119,7 @@ impl Shape {
             2 => Sort::Failure,
             0 if answered => Sort::Answer,
             _ if soa.is_some() => Sort::Denial,
-            // An alias alone: what it leads to has none of the type, and its server did not say for how long.
-            0 if aliases.iter().any(|alias| leads_on(ask, reply, alias)) => Sort::Answer,
+            0 if aliases.iter().any(|alias| leads_on(ask, reply, alias)) => Sort::Alias,
             _ => return Err(Unfit::NotForKeeping),
         };
         Ok(shape)

@@ -105,7 +105,9 @@ impl Cache {
             Err(unfit) => return Verdict { mismatch: unfit == Unfit::Mismatch, ..unkept },
         };
         let (kind, half, capacity, excepted) = match shape.sort {
-            Sort::Answer => (Kind::Success, &self.success, &self.settings.success, &self.settings.no_success),
+            Sort::Answer | Sort::Alias => {
+                (Kind::Success, &self.success, &self.settings.success, &self.settings.no_success)
+            }
             Sort::Denial | Sort::Failure => {
                 (Kind::Denial, &self.denial, &self.settings.denial, &self.settings.no_denial)
             }
@@ -113,7 +115,7 @@ impl Cache {
         let unkept = Verdict { kind: Some(kind), ..unkept };
         let lifetime = match shape.sort {
             Sort::Failure => self.settings.servfail,
-            Sort::Answer | Sort::Denial => {
+            Sort::Answer | Sort::Alias | Sort::Denial => {
                 // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
                 let Some(ttl) = shape.ttl.filter(|&ttl| ttl > 0) else { return unkept };
                 Duration::from_secs(u64::from(ttl.max(capacity.min_ttl).min(capacity.max_ttl)))
@@ -121,7 +123,8 @@ impl Cache {
         };
         let shown = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
         let unkept = Verdict { ttl: Some(shown), ..unkept };
-        if lifetime.is_zero() || excepted.iter().any(|zone| ask.is_within(zone.as_wire())) {
+        if lifetime.is_zero() || shape.sort == Sort::Alias || excepted.iter().any(|zone| ask.is_within(zone.as_wire()))
+        {
             return unkept;
         }
         let sort = shape.sort;
@@ -133,7 +136,7 @@ impl Cache {
             Sort::Answer => self.denial.remove(hash, ask),
             // The newest truth, unless an answer is to be kept in use past it.
             Sort::Denial if !prefer_positive => self.success.remove(hash, ask),
-            Sort::Denial | Sort::Failure => {}
+            Sort::Denial | Sort::Failure | Sort::Alias => {}
         }
         Verdict { kept: true, evicted, ..unkept }
     }

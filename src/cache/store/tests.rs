@@ -77,7 +77,7 @@ const fn secs(seconds: u64) -> Duration {
 }
 
 #[test]
-fn an_alias_alone_is_remembered_for_its_ttl() {
+fn an_alias_alone_is_shown_as_an_answer_and_not_remembered() {
     let qname = wire("www.example.org.");
     let ask = Ask { qtype: 28, ..ask(&qname) };
     let alias = |owner: &[u8]| owned(owner, 5, 120, &wire("a.example.org."));
@@ -85,7 +85,7 @@ fn an_alias_alone_is_remembered_for_its_ttl() {
         let reply = reply(&ask, 0x0180, [&[answer], &[], &[]]);
         Shape::read(&ask, &reply).map(|shape| (shape.sort, shape.ttl))
     };
-    assert_eq!(kept(alias(&[0xc0, 12])), Ok((Sort::Answer, Some(120))));
+    assert_eq!(kept(alias(&[0xc0, 12])), Ok((Sort::Alias, Some(120))));
     assert!(kept(alias(&wire("other.example.org."))).is_err());
 }
 
@@ -201,12 +201,12 @@ fn a_denial_lives_as_long_as_its_soa_says() {
 }
 
 #[test]
-fn an_alias_that_leads_nowhere_is_a_denial_with_soa_and_an_answer_without() {
+fn an_alias_that_leads_nowhere_is_a_denial_with_soa_and_nothing_without() {
     let (cache, name, now) = (cache(|_| {}), wire("alias.example.org."), Instant::now());
     let (ask, target) = (ask(&name), wire("target.example.org."));
     let alias = record(5, 60, &target);
-    let kind = cache.store(&ask, &reply(&ask, 0, [std::slice::from_ref(&alias), &[], &[]]), now).kind;
-    assert_eq!(kind, Some(Kind::Success));
+    let verdict = cache.store(&ask, &reply(&ask, 0, [std::slice::from_ref(&alias), &[], &[]]), now);
+    assert_eq!((verdict.kept, verdict.ttl), (false, Some(60)));
     let kind = cache.store(&ask, &reply(&ask, 0, [std::slice::from_ref(&alias), &[soa(60, 60)], &[]]), now).kind;
     assert_eq!(kind, Some(Kind::Denial));
     let whole = reply(&ask, 0, [&[alias, owned(&target, 1, 60, &[1; 4])], &[], &[]]);
