@@ -168,7 +168,7 @@ impl View {
         }
     }
 
-    fn is_multicluster(&self, qname: &QName, zone: usize) -> bool {
+    pub(super) fn is_multicluster(&self, qname: &QName, zone: usize) -> bool {
         !self.multicluster.is_empty() && self.multicluster.iter().any(|own| own.as_wire() == qname.suffix(zone))
     }
 
@@ -250,7 +250,9 @@ impl View {
         let Some(address) = (zone == 3).then(|| dashed_address(qname.label(0))).flatten() else {
             return Lookup::NxDomain;
         };
-        if self.pods == Pods::Verified && !self.reader.has_pod(namespace, address) {
+        // As in CoreDNS, a pod is found by its address as the API writes it, and by no other spelling.
+        let is_pod = || self.reader.has_pod(namespace, address) && is_canonical(qname.label(0), address);
+        if self.pods == Pods::Verified && !is_pod() {
             return Lookup::NxDomain;
         }
         Lookup::Pod(address)
@@ -337,6 +339,21 @@ fn dashed_address(label: &[u8]) -> Option<IpAddr> {
     if is_v4 { text.parse().ok().map(IpAddr::V4) } else { text.parse().ok().map(IpAddr::V6) }
 }
 
+/// Whether a label is the usual text of its address (RFC 5952), with dashes.
+fn is_canonical(label: &[u8], address: IpAddr) -> bool {
+    struct Compare<'l>(&'l [u8]);
+    impl std::fmt::Write for Compare<'_> {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            for octet in text.bytes().map(|octet| if matches!(octet, b'.' | b':') { b'-' } else { octet }) {
+                self.0 = self.0.strip_prefix(&[octet]).ok_or(std::fmt::Error)?;
+            }
+            Ok(())
+        }
+    }
+    let mut left = Compare(label);
+    std::fmt::Write::write_fmt(&mut left, format_args!("{address}")).is_ok() && left.0.is_empty()
+}
+
 const IN_ADDR: &[u8] = b"\x07in-addr\x04arpa\0";
 const IP6: &[u8] = b"\x03ip6\x04arpa\0";
 
@@ -380,6 +397,19 @@ fn reverse_address(qname: &QName) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_usual_text_of_an_address_is_told_from_others() {
+        for (label, address, usual) in [
+            ("10-0-0-1", "10.0.0.1", true),
+            ("fd00--1", "fd00::1", true),
+            ("fd00-0-0-0-0-0-0-1", "fd00::1", false),
+            ("fd00--01", "fd00::1", false),
+            ("fd00--", "fd00::1", false),
+        ] {
+            assert_eq!(is_canonical(label.as_bytes(), address.parse().unwrap()), usual, "{label}");
+        }
+    }
 
     #[test]
     fn pods_are_spelled_with_dashes() {
