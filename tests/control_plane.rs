@@ -99,6 +99,7 @@ fn peers_of_a_stateful_set_are_seen_as_they_come_and_go() {
     test.rolls_over();
     test.publishes_unready_pods_where_asked();
     test.service_is_created_again();
+    test.explains(&server);
     test.propagates();
 }
 
@@ -219,6 +220,25 @@ impl Scenario<'_> {
         soon("no name is left", || !self.dns.exists(KUBIA) && !self.dns.exists(&format!("kubia-0.{KUBIA}")));
         self.plane.apply(SERVICE);
         self.agrees(&["kubia-0", "kubia-1"]);
+    }
+
+    /// Each answer is told with its rule, its objects, their versions and when they arrived.
+    fn explains(&self, server: &Server) {
+        let told = server.explain(&format!("kubia-1.{KUBIA}"));
+        assert!(told.contains("the endpoint kubia-1\n") && told.contains("; lists kubia-1, ready\n"), "{told}");
+        let service = self.plane.kubectl(&["get", "service", "kubia", "--output=jsonpath={.metadata.resourceVersion}"]);
+        assert!(told.contains(&format!("Service default/kubia: resourceVersion {service}, arrived ")), "{told}");
+        for slice in self.plane.objects("endpointslices", "kubernetes.io/service-name=kubia") {
+            let (name, version) = (&slice["metadata"]["name"], &slice["metadata"]["resourceVersion"]);
+            let (name, version) = (name.as_str().unwrap(), version.as_str().unwrap());
+            assert!(
+                told.contains(&format!("EndpointSlice default/{name}: resourceVersion {version}, arrived ")),
+                "{told}"
+            );
+        }
+        assert!(told.contains("watch of EndpointSlice: last news "), "{told}");
+        let none = server.explain(&format!("kubia-9.{KUBIA}"));
+        assert!(none.contains("the Service has no such ready endpoint or port"), "{none}");
     }
 
     /// The time from an acknowledged write to the changed answer, for names that were asked, and were not there, right before.

@@ -66,7 +66,7 @@ fn respond(request: &Request<Incoming>, pages: &Pages) -> http::Response<Full<By
         Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             Response::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n")
         }
-        Some(page) => page(),
+        Some(page) => page(request.uri().query().unwrap_or_default()),
     };
     let mut response = http::Response::new(Full::new(made.body));
     *response.status_mut() = made.status;

@@ -10,5 +10,5 @@ mod probe;
 
 pub use http::Response;
 pub use listen::{Admin, BindError, Prepared, Sites};
-pub use pages::{Page, Readiness, health, metrics, ready};
+pub use pages::{Page, Readiness, explain, health, metrics, ready};
 pub use probe::{Probe, register};

@@ -10,22 +10,22 @@ use prometheus::{Registry, TextEncoder};
 
 use super::Response;
 
-/// A page, made anew for each request.
-pub type Page = Arc<dyn Fn() -> Response + Send + Sync>;
+/// A page, made anew for each request, whose query (behind the `?`) it is shown.
+pub type Page = Arc<dyn Fn(&str) -> Response + Send + Sync>;
 
 /// `/health`: "OK" for as long as the process can say so.
 pub fn health() -> Page {
-    Arc::new(|| Response::text(StatusCode::OK, "OK"))
+    Arc::new(|_| Response::text(StatusCode::OK, "OK"))
 }
 
 /// `/ready`: "OK", or 503 with the names of the plugins that are not ready.
 pub fn ready(readiness: Arc<Readiness>) -> Page {
-    Arc::new(move || readiness.respond())
+    Arc::new(move |_| readiness.respond())
 }
 
 /// `/metrics`: everything in the registry, in version 0.0.4 of the text format.
 pub fn metrics(registry: Registry) -> Page {
-    Arc::new(move || {
+    Arc::new(move |_| {
         let mut text = String::new();
         match TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
             Ok(()) => Response {
@@ -36,6 +36,18 @@ pub fn metrics(registry: Registry) -> Page {
             Err(error) => {
                 Response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the metrics: {error}\n"))
             }
+        }
+    })
+}
+
+/// `/explain?name=NAME`: where the answer for a name comes from; 400 with the reason when that cannot be said.
+pub fn explain(explain: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> Page {
+    Arc::new(move |query| {
+        let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
+        let name = name.ok_or_else(|| "which name? ask for /explain?name=kubia.default.svc.cluster.local".to_owned());
+        match name.and_then(&explain) {
+            Ok(text) => Response::text(StatusCode::OK, text),
+            Err(why) => Response::text(StatusCode::BAD_REQUEST, why + "\n"),
         }
     })
 }

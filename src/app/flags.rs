@@ -32,6 +32,10 @@ flags:
   -rollcall.max-in-flight N
                     queries of one address that may wait for plugins at a time, past which they are dropped
                     (default 10000, environment ROLLCALL_MAX_IN_FLIGHT)
+  -rollcall.explain ADDRESS:PORT
+                    answer GET /explain?name=NAME there: the rule, the objects and their versions behind an answer,
+                    and when they arrived; plain text for people, best on 127.0.0.1
+                    (default: nowhere, environment ROLLCALL_EXPLAIN)
 Flags may be written with one dash or two, and as -flag=value.
 
 local:
@@ -84,11 +88,13 @@ pub(super) struct Serve {
     pub(super) quiet: bool,
     /// Queries of one address that may wait for plugins.
     pub(super) max_in_flight: usize,
+    /// Where answers are explained.
+    pub(super) explain: Option<SocketAddr>,
 }
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { conf: None, port: 53, pidfile: None, quiet: false, max_in_flight: 10_000 }
+        Self { conf: None, port: 53, pidfile: None, quiet: false, max_in_flight: 10_000, explain: None }
     }
 }
 
@@ -142,6 +148,9 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
     if let Some(value) = variable("ROLLCALL_MAX_IN_FLIGHT") {
         options.max_in_flight = number("ROLLCALL_MAX_IN_FLIGHT", &value)?;
     }
+    if let Some(value) = variable("ROLLCALL_EXPLAIN").filter(|value| !value.is_empty()) {
+        options.explain = Some(address("ROLLCALL_EXPLAIN", &value)?);
+    }
     let mut command = None;
     let mut rest = Arguments(arguments);
     while let Some(argument) = rest.next() {
@@ -160,11 +169,16 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "version" if switch(name, value)? => command = command.or(Some(Command::Version)),
             "h" | "help" => return Ok(Command::Help),
             "rollcall.max-in-flight" => options.max_in_flight = number(name, rest.value(name, value)?)?,
+            "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
             "plugins" | "version" => {}
             _ => return Err(unknown(name)),
         }
     }
     Ok(command.unwrap_or(Command::Serve(options)))
+}
+
+fn address(name: &str, text: &str) -> Result<SocketAddr, Error> {
+    text.parse().map_err(|_| Error::operator(format!("{name} needs ADDRESS:PORT, as in 127.0.0.1:8053, got `{text}`")))
 }
 
 fn local(arguments: &[String]) -> Result<Command, Error> {

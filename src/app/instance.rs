@@ -1,6 +1,7 @@
 //! The running server: listeners, admin, mirrors and tasks of the present plan, and the change to the next.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use super::error::Error;
 use super::plan::{Listener, Plan};
 use super::{logs, metrics, state};
 use crate::admin::{Admin, Probe};
+use crate::cluster::Mirror;
 use crate::plugins::setup::{Kept, Task};
 use crate::serve::{Handler, Server};
 
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Instance {
     runtime: Handle,
     max_in_flight: usize,
+    explain: Option<SocketAddr>,
+    /// The mirrors of the plan that is applied next.
+    pub(super) mirrors: Vec<Arc<Mirror>>,
     registry: prometheus::Registry,
     /// What outlives reloads: caches, connections.
     pub(super) kept: Kept,
@@ -39,13 +44,15 @@ impl Instance {
     ///
     /// # Errors
     /// When two rooms want the same metric.
-    pub(super) fn new(runtime: Handle, max_in_flight: usize) -> Result<Self, Error> {
+    pub(super) fn new(runtime: Handle, max_in_flight: usize, explain: Option<SocketAddr>) -> Result<Self, Error> {
         let registry =
             metrics::registry(&runtime).map_err(|error| Error::runtime(format!("cannot set metrics up: {error}")))?;
         Ok(Self {
             admin: Admin::new(runtime.clone()),
             runtime,
             max_in_flight,
+            explain,
+            mirrors: Vec::new(),
             registry,
             kept: Kept::default(),
             probes: Vec::new(),
@@ -61,7 +68,10 @@ impl Instance {
     /// # Errors
     /// When an address cannot be bound; the present plan goes on.
     pub(super) fn apply(&mut self, plan: Plan, hash: u64) -> Result<(), Error> {
-        let sites = state::sites(&plan, &self.registry, &self.stopping);
+        let mut sites = state::sites(&plan, &self.registry, &self.stopping);
+        if let Some(address) = self.explain {
+            sites.put(&address.to_string(), "/explain", state::explain(&plan, &self.mirrors));
+        }
         let prepared = self.admin.prepare(sites).map_err(|error| in_use(&error.source, &error.to_string()))?;
         let mut started = BTreeMap::new();
         for (listener, server) in plan.servers.iter().filter(|(listener, _)| !self.servers.contains_key(listener)) {
@@ -118,7 +128,7 @@ impl Instance {
     }
 
     /// Where a listener really listens.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.servers.values().map(Server::address)
     }
 

@@ -56,6 +56,11 @@ impl Session<'_> {
 }
 
 impl Used {
+    /// The mirrors, to ask them about their objects.
+    pub(super) fn mirrors(&self) -> Vec<Arc<Mirror>> {
+        self.0.values().cloned().collect()
+    }
+
     /// Waits until all mirrors are synced, at most for `patience`; says whether they are.
     pub(super) async fn synced(&self, patience: Duration) -> bool {
         let all = futures_util::future::join_all(self.0.values().map(|mirror| mirror.synced()));

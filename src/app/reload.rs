@@ -46,6 +46,7 @@ impl Reloader {
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
         reloader.certificates = plan.certificates();
+        instance.mirrors = used.mirrors();
         instance.apply(plan, reloader.hash)?;
         reloader.mirrors.keep(used);
         Ok(reloader)
@@ -92,7 +93,11 @@ impl Reloader {
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
         let certificates = plan.certificates();
-        tokio::task::block_in_place(|| instance.apply(plan, hash))?;
+        let before = std::mem::replace(&mut instance.mirrors, used.mirrors());
+        if let Err(error) = tokio::task::block_in_place(|| instance.apply(plan, hash)) {
+            instance.mirrors = before;
+            return Err(error);
+        }
         self.mirrors.keep(used);
         self.hash = hash;
         self.certificates = certificates;

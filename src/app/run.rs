@@ -50,7 +50,7 @@ fn serve(options: &Serve) -> Result<(), Error> {
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
     let source = origin::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
-    let mut instance = Instance::new(runtime.handle().clone(), options.max_in_flight)?;
+    let mut instance = Instance::new(runtime.handle().clone(), options.max_in_flight, options.explain)?;
     let mirrors = Registry::new(runtime.handle().clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
     let _pidfile = options.pidfile.as_deref().map(Pidfile::write).transpose()?;
@@ -76,7 +76,7 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     let signals = listen(&runtime)?;
     let cluster = local::cluster(options)?;
     let corefile = origin::read(&local::corefile(options))?;
-    let mut instance = Instance::new(runtime.handle().clone(), Serve::default().max_in_flight)?;
+    let mut instance = Instance::new(runtime.handle().clone(), Serve::default().max_in_flight, None)?;
     let plan = Plan::new(&corefile, options.listen.port(), &mut Fixed(cluster.reader()), &instance.kept)?;
     instance.apply(plan, origin::hash(&corefile))?;
     let listen = instance.addresses().next().unwrap_or(options.listen);

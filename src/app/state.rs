@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
 
 use super::plan::Plan;
-use crate::admin::{self, Readiness, Sites};
+use crate::admin::{self, Page, Readiness, Sites};
+use crate::cluster;
+use crate::cluster::Mirror;
 use crate::plugins::settings::ReadyCheck;
+use crate::wire::{Label, Name};
+use crate::zone::{ServiceName, View};
 
 /// The pages of a plan. Server blocks that name the same address share a page.
 pub(super) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>) -> Sites {
@@ -31,6 +36,26 @@ pub(super) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>
         sites.put(address, "/ready", admin::ready(Arc::new(readiness)));
     }
     sites
+}
+
+/// The page that explains answers: of the view whose zone holds the most of a name, with what its mirror knows.
+pub(super) fn explain(plan: &Plan, mirrors: &[Arc<Mirror>]) -> Page {
+    let views: Vec<Arc<View>> = plan.blocks.iter().filter_map(|block| block.view()).collect();
+    let mirrors = mirrors.to_vec();
+    admin::explain(move |name| {
+        let name: Name = name.parse().map_err(|error| format!("`{name}` is no domain name: {error}"))?;
+        let found = views.iter().filter_map(|view| Some((view, view.explain(&name)?)));
+        let Some((view, explained)) = found.max_by_key(|(_, explained)| explained.zone.as_wire().len()) else {
+            return Err(format!("{name} lies in no zone of a kubernetes directive"));
+        };
+        let mirror = mirrors.iter().find(|mirror| mirror.reader().is_of_same_zone(&view.reader));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
+        let status = mirror.map(|mirror| mirror.status()).unwrap_or_default();
+        let known = |service: &ServiceName, label: Option<&Label>| {
+            mirror.map(|mirror| mirror.explain(service, label)).unwrap_or_default()
+        };
+        Ok(cluster::explain(&name, &explained, &status, known, now))
+    })
 }
 
 /// Where `/health` stands.

@@ -2,12 +2,14 @@
 //!
 //! Raw objects stop at [`facts`], which keeps only the fields that an answer depends on. [`Index`] is plain and sync.
 
+mod explain;
 pub mod facts;
 mod index;
 pub mod manifests;
 pub mod status;
 mod watch;
 
+pub use explain::lines as explain;
 pub use index::{ExplainedSlice, Explanation, Index, Settings};
 pub use watch::{
     ConnectError, Connection, KindStatus, ListError, Listed, Mirror, Options, Timing, TlsFiles, list, register,

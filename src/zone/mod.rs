@@ -5,6 +5,7 @@
 mod answer;
 mod buckets;
 mod endpoints;
+mod explain;
 mod external;
 mod import;
 mod layout;
@@ -22,6 +23,7 @@ mod view;
 
 pub use answer::{Answered, answer};
 pub use endpoints::{Change, Endpoints, State};
+pub use explain::Explained;
 pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind};
 pub use layout::{LaidOut, Layout, Part};

@@ -127,6 +127,11 @@ impl Publisher {
 }
 
 impl Reader {
+    /// Whether two readers read the same zone.
+    pub fn is_of_same_zone(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether the first complete list is in. Before that, absence means nothing.
     pub fn is_synced(&self) -> bool {
         self.0.synced.load(Ordering::Acquire)

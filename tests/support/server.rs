@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     child: Child,
     addr: SocketAddr,
+    explain: SocketAddr,
     _dir: tempfile::TempDir,
 }
 
@@ -33,7 +34,8 @@ impl Server {
 
     fn try_start(program: &Path, corefile: &str) -> Result<Self, String> {
         let dir = tempfile::tempdir().unwrap();
-        let (port, ready) = (free_port(), SocketAddr::from(([127, 0, 0, 1], free_port())));
+        let page = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (port, ready, explain) = (free_port(), page(), page());
         let text = corefile.replace("PORT", &port.to_string()).replace("READY", &ready.to_string());
         let (file, log) = (dir.path().join("Corefile"), dir.path().join("log"));
         std::fs::write(&file, text).unwrap();
@@ -42,12 +44,13 @@ impl Server {
             .arg("-conf")
             .arg(&file)
             .env_remove("KUBERNETES_SERVICE_HOST")
+            .env("ROLLCALL_EXPLAIN", explain.to_string())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        let mut server = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], port)), _dir: dir };
+        let mut server = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], port)), explain, _dir: dir };
         let begun = Instant::now();
         while !(is_ready(ready) && answers(server.addr)) {
             let said = || std::fs::read_to_string(&log).unwrap_or_default();
@@ -62,6 +65,11 @@ impl Server {
 
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What the page that explains answers says of a name.
+    pub(crate) fn explain(&self, name: &str) -> String {
+        get(self.explain, &format!("/explain?name={name}")).unwrap()
     }
 }
 
@@ -84,15 +92,16 @@ fn free_port() -> u16 {
 }
 
 fn is_ready(page: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect(page)?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head)?;
-        Ok(head.ends_with(b" 200"))
-    };
-    ask().unwrap_or(false)
+    get(page, "/ready").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+fn get(page: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(page)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Whether the server answers a question for the name servers of the root, with whatever.

@@ -6,7 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use prometheus::{IntCounter, Registry};
 
 use super::*;
-use crate::admin::{Probe, Readiness, health, metrics, ready, register};
+use crate::admin::{Probe, Readiness, explain, health, metrics, ready, register};
+
+#[test]
+fn the_page_that_explains_is_shown_the_name() {
+    let mut fixture = Fixture::new();
+    let page =
+        explain(|name| if name.contains('.') { Ok(format!("{name} is known")) } else { Err("no such zone".into()) });
+    fixture.serve(&[(ANY, "/explain", page)]);
+    assert!(fixture.ask("GET /explain?a=b&name=kubia.default").ends_with("\r\nkubia.default is known"));
+    let refused = fixture.ask("GET /explain?name=kubia");
+    assert!(refused.starts_with("HTTP/1.1 400") && refused.ends_with("no such zone\n"), "{refused}");
+    assert!(fixture.ask("GET /explain").contains("which name?"));
+}
 
 /// An address as a Corefile writes it, with a port that the kernel picks.
 const ANY: &str = "127.0.0.1:0";

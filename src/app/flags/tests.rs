@@ -18,6 +18,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         pidfile: Some("/run/x.pid".into()),
         quiet: true,
         max_in_flight: 10_000,
+        explain: None,
     };
     let wanted = Command::Serve(wanted);
     assert_eq!(command("-conf /etc/coredns/Corefile -dns.port 1053 -pidfile /run/x.pid -quiet"), wanted);
@@ -44,6 +45,18 @@ fn our_own_settings_have_a_flag_and_a_variable() {
     };
     assert_eq!(max(""), 7);
     assert_eq!(max("-rollcall.max-in-flight 9"), 9);
+    let explain = |line: &str, value: &'static str| {
+        let variable = move |name: &str| (name == "ROLLCALL_EXPLAIN").then(|| value.to_owned());
+        match read(line.split_whitespace().map(OsString::from), &variable) {
+            Ok(Command::Serve(options)) => Ok(options.explain.map(|address| address.to_string())),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    assert_eq!(explain("", ""), Ok(None));
+    assert_eq!(explain("", "127.0.0.1:8053"), Ok(Some("127.0.0.1:8053".into())));
+    assert_eq!(explain("-rollcall.explain [::1]:1", "127.0.0.1:8053"), Ok(Some("[::1]:1".into())));
+    assert!(explain("-rollcall.explain 8053", "").unwrap_err().contains("needs ADDRESS:PORT"));
 }
 
 #[test]

@@ -95,6 +95,8 @@ pub struct ExplainedSlice {
     pub ready: usize,
     /// How many labels are not.
     pub not_ready: usize,
+    /// Whether the label that was asked for is ready in it; `None` where it is not listed, or none was asked for.
+    pub lists: Option<bool>,
 }
 
 /// The state of one kind's lists.
@@ -271,8 +273,8 @@ impl Index {
         holds.map(|hold| hold.until).min()
     }
 
-    /// Where the answers for a Service come from.
-    pub fn explain(&self, service: &ServiceName) -> Explanation {
+    /// Where the answers for a Service, or for one label of it, come from.
+    pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         let Some(mirrored) = self.services.get(service) else { return Explanation::default() };
         let explain = |slice: &Slice| {
             let ready = slice.ready().count();
@@ -282,6 +284,10 @@ impl Index {
                 arrived: slice.arrived,
                 ready,
                 not_ready: slice.endpoints.len() - ready,
+                lists: label.and_then(|label| {
+                    let listed = slice.endpoints.find(label.as_bytes());
+                    listed.map(|entry| entry.is_ready()).reduce(|one, other| one || other)
+                }),
             }
         };
         Explanation {

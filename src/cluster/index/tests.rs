@@ -648,9 +648,9 @@ fn an_answer_is_explained_by_versions_and_arrivals() {
     let arrived = bench.unix;
     bench.apply(SliceFact { version: 42, ..slice("s", "k", &["k-0=10.0.0.1", "!k-1=10.0.0.2"]) });
     bench.apply(ServiceFact { version: 43, ..headless("k") });
-    let explanation = bench.index.explain(&name);
+    let explanation = bench.index.explain(&name, Some(&Label::new(b"k-0").unwrap()));
     assert_eq!((explanation.service, explanation.held), (Some((43, bench.unix)), 0));
-    let first = ExplainedSlice { name: "s".into(), version: 42, arrived, ready: 1, not_ready: 1 };
+    let first = ExplainedSlice { name: "s".into(), version: 42, arrived, ready: 1, not_ready: 1, lists: Some(true) };
     assert!(explanation.slices.len() == 2 && explanation.slices.contains(&first));
-    assert_eq!(bench.index.explain(&service_name("none", "default").unwrap()), Explanation::default());
+    assert_eq!(bench.index.explain(&service_name("none", "default").unwrap(), None), Explanation::default());
 }

@@ -23,8 +23,9 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::index::{Index, Settings};
-use crate::zone::{self, Reader};
+use super::index::{Explanation, Index, Settings};
+use crate::wire::Label;
+use crate::zone::{self, Reader, ServiceName};
 use client::{Api, Limiter};
 use request::Request;
 use shared::Shared;
@@ -93,6 +94,11 @@ impl Mirror {
             let _ = synced.wait_for(|synced| *synced).await;
             drop(shared);
         }
+    }
+
+    /// Where the answers for a Service, or for one label of it, come from.
+    pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
+        self.shared.explain(service, label)
     }
 
     /// The state of each watch.

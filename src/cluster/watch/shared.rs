@@ -7,8 +7,10 @@ use tokio::sync::{Notify, watch};
 
 use super::metrics::{LAST_EVENT, RELISTS, RESTARTS, plural};
 use crate::cluster::facts::{BadObject, Event, Fact, Kind, ObjectKey};
-use crate::cluster::index::Index;
+use crate::cluster::index::{Explanation, Index};
 use crate::cluster::status;
+use crate::wire::Label;
+use crate::zone::ServiceName;
 
 /// The index and the state of each loop. The lock is held for one batch, and never by a reader of the zone.
 #[derive(Debug)]
@@ -97,6 +99,10 @@ impl Shared {
                 trouble: kind.trouble.clone(),
             })
             .collect()
+    }
+
+    pub(super) fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
+        self.lock().index.explain(service, label)
     }
 
     pub(super) fn begin_list(&self, kind: Kind) {

@@ -1,0 +1,183 @@
+//! What a name is, in words: for people who ask where an answer comes from. Not on the path of an answer.
+
+use super::lookup::{ClusterIp, Lookup, is_reverse};
+use super::peers::Ports;
+use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
+use crate::wire::{Label, Name, QName};
+
+/// What a name is, and what it hangs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The zone that holds it.
+    pub zone: Name,
+    /// The rule by which it is answered, or why it does not exist.
+    pub rule: String,
+    /// The Services that the answer depends on, each with the endpoint's label where one is meant.
+    pub services: Vec<(ServiceName, Option<Label>)>,
+}
+
+impl View {
+    /// Says what a name is; `None` when it lies in none of the zones.
+    pub fn explain(&self, name: &Name) -> Option<Explained> {
+        let qname = QName::from_name(name);
+        let at = self.zone_of(&qname)?;
+        let zone = Name::from_wire(qname.suffix(at)).ok()?;
+        let (mut rule, services) = self.look_up(&qname, at, |found| self.rule(found, &qname, at));
+        if !self.reader.is_synced() && rule.starts_with("there is no") {
+            rule += "; the first complete list is not in, so the answer is SERVFAIL";
+        } else if rule.starts_with("there is no") && self.falls_through(&qname) {
+            rule += "; such names are for the next plugin (fallthrough)";
+        }
+        Some(Explained { zone, rule, services })
+    }
+
+    fn rule(&self, found: Lookup<'_>, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
+        let one = |service: &ServiceName| vec![(service.clone(), None)];
+        let with = |service: &ServiceName, label: &Label| vec![(service.clone(), Some(label.clone()))];
+        match found {
+            Lookup::NxDomain => self.absence(qname, zone),
+            Lookup::Empty => ("a name above others (RFC 8020), without records".into(), self.service_of(qname, zone)),
+            Lookup::Apex => ("the zone itself".into(), Vec::new()),
+            Lookup::Version => ("the version of the DNS schema".into(), Vec::new()),
+            Lookup::NameServer => ("the addresses by which this server is reached".into(), Vec::new()),
+            Lookup::Pod(address) if self.pods == Pods::Verified => {
+                (format!("the pod that has {address} (pods verified)"), Vec::new())
+            }
+            Lookup::Pod(address) => (format!("{address}, from the name alone (pods insecure)"), Vec::new()),
+            Lookup::Alias(target) => (format!("an ExternalName: {target}"), self.service_of(qname, zone)),
+            Lookup::AliasOfPeers(target) => {
+                (format!("a headless Service whose slices are another name: {target}"), self.service_of(qname, zone))
+            }
+            Lookup::ClusterIp(ClusterIp { service, ports, .. }) => match ports {
+                Ports::All => ("the addresses of the Service (ClusterIP)".into(), one(service)),
+                Ports::Named { .. } => ("a port of the Service (ClusterIP)".into(), one(service)),
+            },
+            Lookup::Peers(peers) if peers.zone.is_some() => {
+                ("the ready endpoints of a headless Service in one topology zone".into(), one(peers.service))
+            }
+            Lookup::Peers(peers) => match peers.ports {
+                Ports::All => ("the ready endpoints of a headless Service".into(), one(peers.service)),
+                Ports::Named { .. } => ("the ready endpoints that have a port".into(), one(peers.service)),
+            },
+            Lookup::LaidOutPeers(service, _) => ("the ready endpoints of a Service".into(), one(service)),
+            Lookup::Endpoint(service, _, endpoint) => {
+                (format!("the endpoint {}", endpoint.label), with(service, &endpoint.label))
+            }
+            Lookup::LaidOut(service, endpoint) => {
+                (format!("the endpoint {}", endpoint.label), with(service, &endpoint.label))
+            }
+            Lookup::Pointer(pointer) => self.pointed(pointer),
+        }
+    }
+
+    fn pointed(&self, pointer: &Pointer) -> (String, Vec<(ServiceName, Option<Label>)>) {
+        let endpoint = |(label, service): &(Label, ServiceName)| (service.clone(), Some(label.clone()));
+        match pointer {
+            Pointer::Service(service) => ("the ClusterIP of a Service".into(), vec![(service.clone(), None)]),
+            Pointer::Shared(shared) if self.exposes(shared.service.namespace()) => {
+                ("the ClusterIP of a Service".into(), vec![(shared.service.clone(), None)])
+            }
+            Pointer::Shared(shared) => ("an endpoint".into(), shared.endpoints.iter().map(endpoint).collect()),
+            Pointer::Endpoint(label, service) => ("an endpoint".into(), vec![(service.clone(), Some(label.clone()))]),
+            Pointer::Endpoints(all) => (format!("{} endpoints", all.len()), all.iter().map(endpoint).collect()),
+        }
+    }
+
+    /// Why a name does not exist: the first thing that is missing, from the zone to the left.
+    fn absence(&self, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
+        let none = |why: String| (format!("there is no such name: {why}"), Vec::new());
+        let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
+        if is_reverse(qname.as_wire()) {
+            return none("no Service and no ready endpoint that is exposed has the address".into());
+        }
+        let kind = qname.label(zone - 1);
+        if kind != b"svc" && kind != b"pod" {
+            return none(format!("`{}` is neither svc nor pod", text(kind)));
+        }
+        if kind == b"pod" && self.pods == Pods::Disabled {
+            return none("names of pods are disabled".into());
+        }
+        let namespace = qname.label(zone.saturating_sub(2));
+        if !self.exposes(namespace) {
+            return none(format!("the namespace {} is not among `namespaces`", text(namespace)));
+        }
+        if !self.reader.has_namespace(namespace) {
+            return none(format!("there is no namespace {}, or `namespace_labels` leaves it out", text(namespace)));
+        }
+        if kind == b"pod" {
+            return none("no pod of the namespace has the address, or the label is none".into());
+        }
+        let services = self.service_of(qname, zone);
+        let Some((service, _)) = services.first() else { return none("a Service's name is one label".into()) };
+        let missing = if self.is_multicluster(qname, zone) {
+            self.reader.with_import(service.as_wire(), |import| {
+                import.map(|own| own.layout.endpoints().is_empty() && own.kind == ImportKind::Headless)
+            })
+        } else {
+            self.reader.with_service(service.as_wire(), |found| {
+                found.map(|own| own.endpoints.is_empty() && !matches!(own.kind, ServiceKind::ExternalName(_)))
+            })
+        };
+        let why = match missing {
+            None => "there is no such Service, or `labels` leaves it out",
+            Some(true) => "the Service has no ready endpoint",
+            Some(false) => "the Service has no such ready endpoint or port",
+        };
+        (format!("there is no such name: {why}"), services)
+    }
+
+    /// The Service that a name names, whether it is there or not.
+    fn service_of(&self, qname: &QName, zone: usize) -> Vec<(ServiceName, Option<Label>)> {
+        let label = |at: usize| Label::new(qname.label(at)).ok();
+        let names = zone.checked_sub(3).map(|at| (label(at), label(at + 1)));
+        match names {
+            Some((Some(service), Some(namespace))) => {
+                let endpoint = if zone == 4 { label(0) } else { None };
+                vec![(ServiceName::new(&service, &namespace), endpoint)]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::testing::{view, zone};
+
+    fn rule(view: &View, name: &str) -> String {
+        view.explain(&name.parse().unwrap()).unwrap().rule
+    }
+
+    #[test]
+    fn each_name_is_told_with_its_rule_or_with_what_is_missing() {
+        let lines = "namespace n\nheadless db.n\nendpoint db.n db-0 10.0.0.1 sql/TCP/5432\nheadless idle.n\n\
+            cluster-ip web.n 10.1.0.1 http/TCP/80\nexternal out.n www.example.org\n";
+        let (_publisher, reader) = zone(lines);
+        let mut view = view(reader);
+        view.zones.push("in-addr.arpa".parse().unwrap());
+        for (name, says) in [
+            ("db-0.db.n.svc.cluster.local", "the endpoint db-0"),
+            ("db.n.svc.cluster.local", "ready endpoints of a headless Service"),
+            ("_sql._tcp.db.n.svc.cluster.local", "that have a port"),
+            ("web.n.svc.cluster.local", "ClusterIP"),
+            ("out.n.svc.cluster.local", "an ExternalName: www.example.org."),
+            ("1.0.0.10.in-addr.arpa", "an endpoint"),
+            ("1.0.1.10.in-addr.arpa", "the ClusterIP of a Service"),
+            ("n.svc.cluster.local", "a name above others"),
+            ("idle.n.svc.cluster.local", "has no ready endpoint"),
+            ("db-1.db.n.svc.cluster.local", "no such ready endpoint or port"),
+            ("gone.n.svc.cluster.local", "there is no such Service"),
+            ("db.other.svc.cluster.local", "there is no namespace other"),
+            ("10-0-0-1.n.pod.cluster.local", "disabled"),
+            ("n.example.cluster.local", "neither svc nor pod"),
+        ] {
+            assert!(rule(&view, name).contains(says), "{name}: {}", rule(&view, name));
+        }
+        let told = view.explain(&"db-1.db.n.svc.cluster.local".parse().unwrap()).unwrap();
+        assert_eq!((told.services.len(), told.zone.to_string()), (1, "cluster.local.".to_owned()));
+        view.namespaces = Some([Label::new(b"other").unwrap()].into());
+        assert!(rule(&view, "db.n.svc.cluster.local").contains("not among `namespaces`"));
+        assert_eq!(view.explain(&"example.org".parse().unwrap()), None);
+    }
+}
