@@ -2,8 +2,17 @@
 
 use std::fmt::Write;
 
-/// The colours of servers, in the order in which they are named first.
-const COLOURS: [&str; 6] = ["#1b7f4d", "#7a8fa6", "#b0a070", "#c8553d", "#e3a08f", "#555555"];
+/// The colour of a server, the same in every chart.
+fn colour(name: &str) -> &'static str {
+    match name {
+        "rollcall" => "#1b7f4d",
+        "NSD" => "#7a8fa6",
+        "Knot" => "#b0a070",
+        "CoreDNS" => "#c8553d",
+        _ => "#e3a08f",
+    }
+}
+
 const FONT: &str = "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222222\"";
 
 /// Groups of bars: each group has a title and a figure for some of the names.
@@ -15,8 +24,8 @@ pub(crate) fn bars(title: &str, unit: &str, names: &[String], groups: &[(String,
     let mut y = 44.0;
     for (group, figures) in groups {
         let _ = writeln!(body, "<text x=\"12\" y=\"{:.0}\" {FONT} font-weight=\"bold\">{group}</text>", y + 12.0);
-        for ((name, figure), colour) in names.iter().zip(figures).zip(COLOURS.iter().cycle()) {
-            let Some(figure) = figure else { continue };
+        for (name, figure) in names.iter().zip(figures) {
+            let (Some(figure), colour) = (figure, colour(name)) else { continue };
             y += 18.0;
             let width = (figure / most * WIDTH).max(1.0);
             let _ = writeln!(
@@ -42,25 +51,37 @@ pub(crate) fn bars(title: &str, unit: &str, names: &[String], groups: &[(String,
     svg(title, unit, LEFT + WIDTH + 100.0, y + 4.0, &body)
 }
 
-/// Lines over a logarithmic row of places.
+/// Lines over a row of places; logarithmic where figures differ much.
 pub(crate) fn lines(title: &str, unit: &str, places: &[String], series: &[(String, Vec<f64>)]) -> String {
     const LEFT: f64 = 70.0;
     const TOP: f64 = 56.0;
     const WIDTH: f64 = 460.0;
     const HEIGHT: f64 = 240.0;
-    let most = series.iter().flat_map(|(_, figures)| figures).fold(0.0, |most: f64, &one| most.max(one));
+    let figures = || series.iter().flat_map(|(_, figures)| figures).copied().filter(|&figure| figure > 0.0);
+    let (most, least) = (figures().fold(0.0, f64::max), figures().fold(f64::INFINITY, f64::min));
+    let ticks: Vec<f64> = if most > 30.0 * least {
+        let (from, to) = (least.log10().floor() as i32, most.log10().ceil() as i32);
+        (from..=to).map(|power| 10_f64.powi(power)).collect()
+    } else {
+        [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| most * part).to_vec()
+    };
+    let (low, high) = (ticks.first().copied().unwrap_or(0.0), ticks.last().copied().unwrap_or(1.0));
     let x = |at: usize| LEFT + WIDTH * at as f64 / places.len().saturating_sub(1).max(1) as f64;
-    let y = |figure: f64| TOP + HEIGHT * (1.0 - figure / most);
+    let y = |figure: f64| {
+        let part = if low > 0.0 { (figure / low).log10() / (high / low).log10() } else { figure / high };
+        TOP + HEIGHT * (1.0 - part)
+    };
+    let unit = if low > 0.0 { format!("{unit}, logarithmic") } else { unit.to_owned() };
     let mut body = String::new();
-    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let at = y(most * part);
+    for tick in ticks {
+        let at = y(tick);
         let _ = writeln!(body, "<path d=\"M{LEFT} {at:.1}H{:.1}\" stroke=\"#dddddd\"/>", LEFT + WIDTH);
         let _ = writeln!(
             body,
             "<text x=\"{:.0}\" y=\"{:.1}\" {FONT} text-anchor=\"end\">{}</text>",
             LEFT - 6.0,
             at + 4.0,
-            figure_text(most * part)
+            figure_text(tick)
         );
     }
     for (at, place) in places.iter().enumerate() {
@@ -71,7 +92,8 @@ pub(crate) fn lines(title: &str, unit: &str, places: &[String], series: &[(Strin
             TOP + HEIGHT + 20.0
         );
     }
-    for (index, ((name, figures), colour)) in series.iter().zip(COLOURS.iter().cycle()).enumerate() {
+    for (index, (name, figures)) in series.iter().enumerate() {
+        let colour = colour(name);
         let points: Vec<String> =
             figures.iter().enumerate().map(|(at, &one)| format!("{:.1},{:.1}", x(at), y(one))).collect();
         let _ = writeln!(
@@ -88,7 +110,7 @@ pub(crate) fn lines(title: &str, unit: &str, places: &[String], series: &[(Strin
         );
         let _ = writeln!(body, "<text x=\"{:.0}\" y=\"{legend:.0}\" {FONT}>{name}</text>", LEFT + WIDTH + 36.0);
     }
-    svg(title, unit, LEFT + WIDTH + 190.0, TOP + HEIGHT + 34.0, &body)
+    svg(title, &unit, LEFT + WIDTH + 190.0, TOP + HEIGHT + 34.0, &body)
 }
 
 fn svg(title: &str, unit: &str, width: f64, height: f64, body: &str) -> String {
