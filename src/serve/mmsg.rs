@@ -543,16 +543,25 @@ mod tests {
 
     #[test]
     fn answers_for_one_client_arrive_each_by_itself_however_they_leave() {
-        for segments in [true, false] {
-            let server = UdpSocket::bind("0.0.0.0:0").unwrap();
-            ask_for_local_address(&server, false).unwrap();
+        for (any, hosts, segments) in [
+            ("0.0.0.0:0", ["127.0.0.1", "127.0.0.2"], true),
+            ("0.0.0.0:0", ["127.0.0.1", "127.0.0.2"], false),
+            ("[::]:0", ["::1", "127.0.0.2"], true),
+        ] {
+            // Not every machine has IPv6.
+            let Ok(server) = UdpSocket::bind(any) else { continue };
+            ask_for_local_address(&server, any.starts_with('[')).unwrap();
             let mut batch = Batch { segments, ..Batch::new(&server) };
             let port = server.local_addr().unwrap().port();
-            let clients: Vec<UdpSocket> = (0..2).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-            let lengths = [100, 40, 100, 100, 500, 41, 40, 1];
-            for (number, (client, host)) in clients.iter().zip([1, 2]).enumerate() {
+            let clients = hosts.map(|host| {
+                let own = if host.contains(':') { "[::1]:0" } else { "127.0.0.1:0" };
+                let client = UdpSocket::bind(own).unwrap();
                 client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-                client.connect((Ipv4Addr::new(127, 0, 0, host), port)).unwrap();
+                client.connect((host, port)).unwrap();
+                client
+            });
+            let lengths = [100, 40, 100, 100, 500, 41, 40, 1];
+            for (number, client) in clients.iter().enumerate() {
                 for at in 0..lengths.len() {
                     client.send(&[at as u8, number as u8]).unwrap();
                 }
