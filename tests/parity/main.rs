@@ -13,7 +13,6 @@ mod plane;
 #[expect(dead_code, unreachable_pub, reason = "each test uses its part")]
 mod resolver;
 #[path = "../support/server.rs"]
-#[expect(dead_code, reason = "each test uses its part")]
 mod server;
 
 mod differences;

@@ -68,6 +68,7 @@ impl Server {
     }
 
     /// What the page that explains answers says of a name.
+    #[allow(dead_code, reason = "each test uses its part")]
     pub(crate) fn explain(&self, name: &str) -> String {
         get(self.explain, &format!("/explain?name={name}")).unwrap()
     }
