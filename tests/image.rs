@@ -59,6 +59,16 @@ const COREFILE: &str = ".:53 {
     reload
     loadbalance
 }
+secure.example:53 {
+    forward . tls://127.0.0.1:9 {
+        tls_servername dns.example
+    }
+}
+cluster.example:53 {
+    kubernetes cluster.example {
+        endpoint http://127.0.0.1:9
+    }
+}
 ";
 
 #[test]
@@ -141,13 +151,12 @@ impl Image {
         for port in ["53/udp", "53/tcp", "8080/tcp", "8181/tcp", "9153/tcp"] {
             assert!(ports.contains_key(port), "{port} in {ports:?}");
         }
-        let names: Vec<String> = fs::read_dir(&self.root)
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .filter(|entry| !entry.path().is_dir())
-            .map(|entry| entry.file_name().into_string().unwrap())
-            .collect();
-        assert_eq!(names.len(), 2, "nothing but the two names: {names:?}");
+        let mut found = Vec::new();
+        files(&self.root, &mut found);
+        let mut found: Vec<&Path> = found.iter().map(|path| path.strip_prefix(&self.root).unwrap()).collect();
+        found.sort();
+        // The second holds the authorities that `tls://` upstreams are trusted by.
+        assert_eq!(found, ["coredns", "etc/ssl/certs/ca-certificates.crt", "rollcall"].map(Path::new));
         let (one, other) =
             (fs::read(self.root.join("coredns")).unwrap(), fs::read(self.root.join("rollcall")).unwrap());
         assert!(one == other, "the two names are not the same binary");
@@ -180,6 +189,13 @@ impl Drop for Image {
     fn drop(&mut self) {
         // A test that failed may have left nothing to unmount.
         let _ = self.command(&["umount", "--all"]).output();
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
     }
 }
 
