@@ -57,7 +57,7 @@ mod whoami;
 mod words;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use directives::directive_names;
 pub use filter::NameFilter;

@@ -587,7 +587,8 @@ mod tests {
                     .collect();
                 let mut sent: Vec<Vec<u8>> =
                     (0..).zip(lengths).map(|(at, len)| vec![at * 2 + number as u8; len]).collect();
-                (got.sort(), sent.sort());
+                got.sort();
+                sent.sort();
                 assert_eq!(got, sent);
             }
         }

@@ -1,5 +1,6 @@
 use super::super::testing::{CLIENT, plan, query, with_opt};
 use super::*;
+use crate::plugins::testing::{OneZone, block_with};
 use crate::wire::message::decode;
 
 fn handler() -> Arc<Handler> {
@@ -103,32 +104,12 @@ fn queries_end_with_the_plan_they_began_with_and_the_next_take_the_new_one() {
 
 //----------- Remembered answers ---------------------------------------------
 
-/// The plan of a Corefile's first server block.
-fn plan_of(corefile: &str) -> Plan {
-    use crate::plugins::{blocks, kubernetes, setup};
-    struct NoCluster;
-    impl setup::Mirrors for NoCluster {
-        fn mirror(
-            &mut self,
-            _: &kubernetes::Source,
-            _: &crate::corefile::Token,
-        ) -> Result<crate::zone::Reader, crate::corefile::Error> {
-            let (mut publisher, reader) = crate::zone::pair();
-            publisher.set_synced();
-            Ok(reader)
-        }
-    }
-    let source = crate::corefile::Source::Text { name: "Corefile".into(), text: corefile.into() };
-    let kept = setup::Kept::default();
-    let mut host = setup::Host {
-        interfaces: &[],
-        hostname: "server-1",
-        default_port: 53,
-        mirrors: &mut NoCluster,
-        kept: &kept,
-        now: Instant::now(),
-    };
-    let set_up = blocks::set_up(&crate::corefile::parse(&source, &|_| None).unwrap(), &mut host).unwrap().remove(0);
+/// The plan of a server block with these lines; its cluster is empty and synced.
+fn plan_of(lines: &str) -> Plan {
+    let (mut publisher, _) = crate::zone::pair();
+    publisher.set_synced();
+    let mut cluster = OneZone { publisher: Some(publisher), ..OneZone::default() };
+    let set_up = block_with(lines, &mut cluster).unwrap();
     let views = set_up.fast().into_iter().collect();
     let chain = set_up.chain.iter().cloned().collect();
     Plan::new("dns://:53", vec![Block { zones: vec![Name::root()], views, chain, ..Block::default() }])
@@ -151,7 +132,7 @@ fn recalled(handler: &Handler, octets: &[u8], transport: Transport, seed: u64) -
 
 #[test]
 fn a_remembered_answer_is_what_the_chain_gives_and_needs_no_chain() {
-    let corefile = format!(". {{\n errors\n cache 300\n {HOSTS}\n}}");
+    let corefile = format!("errors\n cache 300\n {HOSTS}");
     let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
     let plain = query("Www.Example.org", 1);
     assert_eq!(recalled(&handler, &plain, Transport::Udp, 1), None);
@@ -174,7 +155,7 @@ fn a_remembered_answer_is_what_the_chain_gives_and_needs_no_chain() {
 #[test]
 fn a_remembered_answer_gets_a_random_order_where_loadbalance_says_so() {
     for (loadbalance, orders) in [("loadbalance", 6), ("", 1)] {
-        let corefile = format!(". {{\n {loadbalance}\n cache 300\n {HOSTS}\n}}");
+        let corefile = format!("{loadbalance}\n cache 300\n {HOSTS}");
         let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
         ask(&handler, &query("www.example.org", 1), CLIENT).unwrap();
         let seen: std::collections::BTreeSet<Vec<u8>> = (0..200)
@@ -193,7 +174,7 @@ fn the_chain_sees_to_remembered_answers_that_something_in_front_looks_at() {
         // A name of the cluster's zones is for its plugin, even if it is remembered from before.
         ("kubernetes example.org {\n fallthrough\n }", "www.example.org"),
     ] {
-        let handler = Arc::new(Handler::new(plan_of(&format!(". {{\n {lines}\n cache 300\n {HOSTS}\n}}")), 4));
+        let handler = Arc::new(Handler::new(plan_of(&format!("{lines}\n cache 300\n {HOSTS}")), 4));
         ask(&handler, &query(name, 1), CLIENT).unwrap();
         assert_eq!(recalled(&handler, &query(name, 1), Transport::Udp, 1), None, "{lines}");
     }
@@ -202,7 +183,7 @@ fn the_chain_sees_to_remembered_answers_that_something_in_front_looks_at() {
 #[test]
 fn a_remembered_answer_too_long_for_the_client_is_left_to_the_chain() {
     let hosts: String = (0..100).map(|last| format!(" 192.0.2.{last} many.example.org\n")).collect();
-    let corefile = format!(". {{\n cache 300\n hosts {{\n{hosts} ttl 600\n }}\n}}");
+    let corefile = format!("cache 300\n hosts {{\n{hosts} ttl 600\n }}");
     let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
     let octets = query("many.example.org", 1);
     ask(&handler, &octets, CLIENT).unwrap();
