@@ -1,5 +1,4 @@
 //! A DNS server as a process of its own: the built binary, or another one to compare it with.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
