@@ -225,6 +225,7 @@ struct Options {
     tls: Vec<Token>,
     tls_servername: Option<String>,
     resolvers: Vec<SocketAddr>,
+    notes: Vec<Error>,
 }
 
 fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, Error> {
@@ -245,6 +246,7 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
     for option in line.lines() {
         read(option, &mut options)?;
     }
+    context.settings.notes.append(&mut options.notes);
     if let Some(age) = options.settings.connections.max_age
         && age < options.settings.connections.expire
     {
@@ -381,7 +383,11 @@ fn read(option: &Directive, into: &mut Options) -> Result<(), Error> {
             settings.source = Some(address);
         }
         "doh_method" => {
-            return Err(option.name.error("doh_method is for https:// upstreams, which are not supported; use tls://"));
+            let word = words::value(option, "GET or POST")?;
+            if !matches!(word.text.as_str(), "GET" | "POST") {
+                return Err(word.error(format!("`{}` is neither GET nor POST", word.text)));
+            }
+            into.notes.push(option.name.error("doh_method has no effect: https:// upstreams are not supported"));
         }
         _ => return Err(words::unknown(option, "forward", &OPTIONS)),
     }

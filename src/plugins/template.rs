@@ -386,9 +386,6 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
     if rule.matches.is_empty() {
         rule.matches.push(words::compile(".*").map_err(|why| directive.name.error(why))?);
     }
-    if rule.texts.is_empty() && rule.rcode == ResponseCode::NoError && directive.body.is_none() {
-        return Err(directive.name.error("template has no block that says what to answer"));
-    }
     Ok(rule)
 }
 

@@ -159,7 +159,7 @@ fn wrong_options_are_refused_at_their_word() {
         ("forward . 192.0.2.1 {\nresolver example\n}", "3:10"),
         ("forward . 192.0.2.1 {\nsource_address here\n}", "3:16"),
         ("forward . 192.0.2.1 {\ntls /nowhere/ca.pem\n}", "3:5"),
-        ("forward . 192.0.2.1 {\ndoh_method GET\n}", "3:1"),
+        ("forward . 192.0.2.1 {\ndoh_method PUT\n}", "3:12"),
         ("forward . 192.0.2.1 {\nupstream\n}", "3:1"),
     ] {
         let said = fault(text);

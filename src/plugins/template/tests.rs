@@ -112,7 +112,6 @@ fn broken_templates_are_refused_at_their_line() {
         assert!(said.starts_with(&format!("Corefile:3:{column}:")), "{line}: {said}");
     }
     assert!(fault("template IN").starts_with("Corefile:2:1:"));
-    assert!(fault("template IN A").contains("no block"));
     assert!(fault("template XX A {\n}").starts_with("Corefile:2:10:"));
 }
 
@@ -156,4 +155,11 @@ fn broken_expressions_are_refused_at_their_word() {
         let said = fault(&format!("template IN A corp.example {{\n{line}\nrcode NXDOMAIN\n}}"));
         assert!(said.starts_with(&format!("Corefile:3:{column}:")), "{line}: {said}");
     }
+}
+
+#[test]
+fn without_a_block_the_answer_is_empty() {
+    let reply = ask(&block("template IN MX corp.example\nwhoami").unwrap(), "a.corp.example.", RecordType::MX);
+    assert_eq!(reply.metadata.response_code, ResponseCode::NoError);
+    assert!(reply.answers.is_empty() && reply.additionals.is_empty());
 }
