@@ -58,8 +58,8 @@ impl Connection {
         // Reading has no limit here: a list and a watch each have their own.
         config.read_timeout = None;
         config.write_timeout = Some(connect_timeout);
-        // Without TLS nobody has to be trusted, and a system without certificates is no obstacle.
-        if config.cluster_url.scheme_str() == Some("http") {
+        // Where nobody has to be trusted, a system without certificates is no obstacle.
+        if config.accept_invalid_certs || config.cluster_url.scheme_str() == Some("http") {
             config.root_cert.get_or_insert_default();
         }
         let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
