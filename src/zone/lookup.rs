@@ -10,7 +10,7 @@ use super::endpoints::{Endpoint, Group};
 use super::import::{Import, ImportKind};
 use super::layout::{Choice, LaidOut, Layout};
 use super::peers::{Peers, Ports, TopologyZone};
-use super::{Pods, Pointer, Port, Service, ServiceKind, ServiceName, View};
+use super::{Elsewhere, Pods, Pointer, Port, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Name, QName};
 
 /// What a name is.
@@ -121,7 +121,7 @@ impl View {
         let no_endpoints = service.endpoints.is_empty();
         match &service.kind {
             ServiceKind::ExternalName(target) => return (left == 0).then_some(Lookup::Alias(target)),
-            ServiceKind::Alias(target) => return (left == 0).then_some(Lookup::AliasOfPeers(target)),
+            ServiceKind::Alias(elsewhere) => return below_elsewhere(elsewhere, qname, left),
             // Kubernetes DNS 2.4.1: a headless Service without ready endpoints does not exist.
             ServiceKind::Headless if no_endpoints => return None,
             ServiceKind::ClusterIp { .. } if no_endpoints && self.ignore_empty => return None,
@@ -291,6 +291,27 @@ fn laid_out<'s>(service: &'s Service, layout: &'s Layout, qname: &QName, left: u
     }
 }
 
+/// What the first `left` labels of a name are to a Service whose endpoints are names.
+#[cold]
+fn below_elsewhere<'s>(elsewhere: &'s Elsewhere, qname: &QName, left: usize) -> Option<Lookup<'s>> {
+    let alias = Lookup::AliasOfPeers;
+    match left {
+        0 => Some(alias(&elsewhere.target)),
+        1 => {
+            let label = qname.label(0);
+            let own = elsewhere.labels.iter().find(|(own, _)| own.as_bytes() == label);
+            let of_port = |port: &Port| port.name.is_some() && port.protocol.label() == plain(label);
+            let is_above_a_port = || elsewhere.ports.iter().any(of_port).then_some(Lookup::Empty);
+            own.map(|(_, target)| alias(target)).or_else(is_above_a_port)
+        }
+        2 => {
+            let ports = Ports::Named { name: plain(qname.label(0)), protocol: plain(qname.label(1)) };
+            elsewhere.ports.iter().any(|port| ports.matches(port)).then_some(alias(&elsewhere.target))
+        }
+        _ => None,
+    }
+}
+
 fn with_ports<'s>(service: &'s Service, ports: Ports<'s>) -> Lookup<'s> {
     let name = &service.name;
     match &service.kind {
@@ -301,7 +322,7 @@ fn with_ports<'s>(service: &'s Service, ports: Ports<'s>) -> Lookup<'s> {
             Lookup::Peers(Peers { service: name, endpoints: &service.endpoints, ports, zone: None })
         }
         ServiceKind::ExternalName(target) => Lookup::Alias(target),
-        ServiceKind::Alias(target) => Lookup::AliasOfPeers(target),
+        ServiceKind::Alias(elsewhere) => Lookup::AliasOfPeers(&elsewhere.target),
     }
 }
 

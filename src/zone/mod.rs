@@ -28,6 +28,6 @@ pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind};
 pub use layout::{LaidOut, Layout, Part};
 pub use publish::{Changes, Publisher, Reader, pair};
-pub use service::{Pointer, Port, Protocol, Service, ServiceKind, ServiceName, Shared};
+pub use service::{Elsewhere, Pointer, Port, Protocol, Service, ServiceKind, ServiceName, Shared};
 pub use swap::Swap;
 pub use view::{Fallthrough, Pods, View};

@@ -66,7 +66,18 @@ pub enum ServiceKind {
     /// Another name.
     ExternalName(Name),
     /// Headless, and its endpoints are another name: slices of the address type FQDN.
-    Alias(Name),
+    Alias(Box<Elsewhere>),
+}
+
+/// The endpoints of a Service that are names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Elsewhere {
+    /// What the bare name leads to: the first name in order, as one name can have one alias.
+    pub target: Name,
+    /// Where each endpoint's label leads, sorted by name.
+    pub labels: Box<[(Label, Name)]>,
+    /// The ports, below which the names of ports lead to the target as well.
+    pub ports: Box<[Port]>,
 }
 
 /// A port of a Service or of a slice.

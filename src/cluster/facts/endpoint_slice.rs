@@ -7,7 +7,7 @@ use super::port::{RawPort, ports};
 use super::raw::{Flaws, Meta, Text, dns_label};
 use super::service::host_name;
 use super::{EndpointFact, Fact, Family, ImportedSliceFact, Kind, Object, SliceFact, time};
-use crate::wire::Label;
+use crate::wire::{Label, Name};
 
 /// More addresses than this on one endpoint are not read: the API allows 100 and uses one.
 const MAX_ADDRESSES: usize = 100;
@@ -126,7 +126,10 @@ impl<'m> Builder<'m> {
         if self.fact.family == Family::Fqdn {
             for text in texts.iter().take(MAX_ADDRESSES) {
                 match host_name(text) {
-                    Some(name) if ready => self.fact.aliases.push(name),
+                    Some(name) if ready => {
+                        let label = dns_label(&raw.hostname).or_else(|| dashed(&name));
+                        self.fact.aliases.extend(label.map(|label| (label, name)));
+                    }
                     Some(_) => {}
                     None => self.flaws.note("endpoint address is no host name", text),
                 }
@@ -180,8 +183,7 @@ impl<'m> Builder<'m> {
     }
 
     pub(super) fn finish(mut self) -> Object {
-        self.fact.aliases.sort_unstable_by(|one, other| one.as_wire().cmp(other.as_wire()));
-        self.fact.aliases.dedup();
+        sort_aliases(&mut self.fact.aliases);
         let flaw = self.flaws.into_bad(self.kind, self.meta);
         let fact = match self.kind {
             Kind::ImportedSlice => Fact::ImportedSlice(ImportedSliceFact { slice: self.fact, cluster: self.cluster }),
@@ -189,4 +191,16 @@ impl<'m> Builder<'m> {
         };
         Object::Keep(fact, flaw)
     }
+}
+
+/// The label of an endpoint that is a name and has no hostname: the name with dashes, where that is short enough.
+pub(in crate::cluster) fn dashed(name: &Name) -> Option<Label> {
+    let text = name.to_string();
+    Label::new(text.trim_end_matches('.').replace('.', "-").as_bytes()).ok()
+}
+
+/// By name and then label, each pair once.
+pub(in crate::cluster) fn sort_aliases(aliases: &mut Vec<(Label, Name)>) {
+    aliases.sort_unstable_by(|one, other| (one.1.as_wire(), &one.0).cmp(&(other.1.as_wire(), &other.0)));
+    aliases.dedup();
 }

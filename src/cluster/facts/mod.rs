@@ -26,6 +26,8 @@ use std::sync::Arc;
 use crate::wire::{Label, Name};
 use crate::zone::{ExternalHost, Port};
 
+pub(super) use endpoint_slice::{dashed, sort_aliases};
+
 pub use decoded::{BadObject, DecodeError, Event, Frame, Object, Page, Status};
 
 /// Namespace and name of an object, as the API spells them.
@@ -194,8 +196,8 @@ pub struct SliceFact {
     pub ports: Vec<Port>,
     /// Its endpoints, ready or not.
     pub endpoints: Vec<EndpointFact>,
-    /// The names of its ready endpoints, where `addressType` is `FQDN`; sorted, each once.
-    pub aliases: Vec<Name>,
+    /// The labels and names of its ready endpoints, where `addressType` is `FQDN`; sorted, each once.
+    pub aliases: Vec<(Label, Name)>,
     /// `endpoints.kubernetes.io/last-change-trigger-time` in milliseconds since 1970, for the programming latency.
     pub triggered: Option<u64>,
 }

@@ -413,10 +413,12 @@ fn wrong_parts_of_a_slice_are_left_out_and_reported_once() {
 fn names_of_an_fqdn_slice_are_kept_when_ready() {
     let json = json!({
         "metadata": {"name": "s", "namespace": "d", "labels": {"kubernetes.io/service-name": "s"}}, "addressType": "FQDN",
-        "endpoints": [{"addresses": ["db.example.com", "not a name"]}, {"addresses": ["away.example.com"], "conditions": {"ready": false}}],
+        "endpoints": [{"addresses": ["db.example.com", "not a name"]}, {"addresses": ["b.example.com"], "hostname": "h"}, {"addresses": ["away.example.com"], "conditions": {"ready": false}}],
     });
     let Object::Keep(Fact::Slice(slice), Some(_)) = json::value(Kind::EndpointSlice, &json) else { panic!() };
-    assert_eq!((slice.aliases, slice.endpoints), (vec!["db.example.com".parse().unwrap()], vec![]));
+    let alias = |label: &str, name: &str| (Label::new(label.as_bytes()).unwrap(), name.parse().unwrap());
+    let aliases = vec![alias("h", "b.example.com"), alias("db-example-com", "db.example.com")];
+    assert_eq!((slice.aliases, slice.endpoints), (aliases, vec![]));
 }
 
 #[test]

@@ -168,7 +168,8 @@ fn contents(bench: &Bench) -> Vec<String> {
         let kind = match &service.kind {
             ServiceKind::ClusterIp { addresses, ports } => format!("{addresses:?} {ports:?}"),
             ServiceKind::Headless => "headless".to_owned(),
-            ServiceKind::ExternalName(name) | ServiceKind::Alias(name) => name.to_string(),
+            ServiceKind::ExternalName(name) => name.to_string(),
+            ServiceKind::Alias(elsewhere) => format!("{elsewhere:?}"),
         };
         lines.push(format!("{:?} {kind}", service.name));
         lines.extend(service.endpoints.iter().map(|(label, state)| format!("{:?} {label} {state:?}", service.name)));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::hold::Hold;
 use super::ports::PortSets;
 use super::slice::Slice;
-use crate::cluster::facts::ServiceSpec;
+use crate::cluster::facts::{ServiceSpec, sort_aliases};
 use crate::wire::{Label, Name};
-use crate::zone::{External, Layout, Part, Port, Service, ServiceKind, State};
+use crate::zone::{Elsewhere, External, Layout, Part, Port, Service, ServiceKind, State};
 
 /// A Service with its slices; either may come first, and reverse pointers need the slices alone.
 #[derive(Debug, Default)]
@@ -180,8 +180,8 @@ impl Mirrored {
             Spec::ClusterIp { addresses, ports } => {
                 ServiceKind::ClusterIp { addresses: addresses.clone(), ports: Arc::clone(ports) }
             }
-            Spec::Headless => match self.alias() {
-                Some(name) if without_endpoints => ServiceKind::Alias(name.clone()),
+            Spec::Headless => match self.elsewhere() {
+                Some(elsewhere) if without_endpoints => ServiceKind::Alias(Box::new(elsewhere)),
                 _ => ServiceKind::Headless,
             },
             // CoreDNS answers NXDOMAIN where the target is an address.
@@ -189,9 +189,13 @@ impl Mirrored {
         })
     }
 
-    fn alias(&self) -> Option<&Name> {
-        let names = self.slices.iter().flat_map(|slice| &slice.aliases);
-        names.min_by(|one, other| one.as_wire().cmp(other.as_wire()))
+    fn elsewhere(&self) -> Option<Elsewhere> {
+        let slices = || self.slices.iter().filter(|slice| !slice.aliases.is_empty());
+        let mut labels: Vec<(Label, Name)> = slices().flat_map(|slice| slice.aliases.iter().cloned()).collect();
+        sort_aliases(&mut labels);
+        let ports: BTreeSet<&Port> = slices().flat_map(|slice| slice.ports.iter()).collect();
+        let target = labels.first()?.1.clone();
+        Some(Elsewhere { target, labels: labels.into(), ports: ports.into_iter().cloned().collect() })
     }
 }
 
@@ -221,8 +225,8 @@ pub(super) fn same_kind(one: &ServiceKind, other: &ServiceKind) -> bool {
             ServiceKind::ClusterIp { addresses: other_addresses, ports: other_ports },
         ) => addresses == other_addresses && ports == other_ports,
         (ServiceKind::Headless, ServiceKind::Headless) => true,
-        (ServiceKind::ExternalName(name), ServiceKind::ExternalName(other))
-        | (ServiceKind::Alias(name), ServiceKind::Alias(other)) => name == other,
+        (ServiceKind::ExternalName(name), ServiceKind::ExternalName(other)) => name == other,
+        (ServiceKind::Alias(elsewhere), ServiceKind::Alias(other)) => elsewhere == other,
         _ => false,
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Slice {
     /// Topology zones of its endpoints, with `zonal` only.
     pub(super) zones: Box<[Arc<str>]>,
     /// What an FQDN slice stands for.
-    pub(super) aliases: Box<[Name]>,
+    pub(super) aliases: Box<[(Label, Name)]>,
 }
 
 /// What a change of a slice may change in its Service.
@@ -127,8 +127,8 @@ fn name_endpoint(endpoint: EndpointFact, zone: Option<u8>, settings: Settings, l
 /// Notes what differs between two versions of a slice, in one pass over both.
 pub(super) fn compare(old: Option<&Slice>, new: Option<&Slice>, touched: &mut Touched) {
     let aliases = |slice: Option<&Slice>| slice.map_or(0, |slice| slice.aliases.len());
-    touched.kind |=
-        aliases(old) + aliases(new) > 0 && old.map(|slice| &slice.aliases) != new.map(|slice| &slice.aliases);
+    let told = |slice: Option<&Slice>| slice.map(|slice| (slice.aliases.clone(), Arc::clone(&slice.ports)));
+    touched.kind |= aliases(old) + aliases(new) > 0 && told(old) != told(new);
     let (old, new) = match (old, new) {
         (Some(old), Some(new)) if *old.ports == *new.ports => (old, new),
         // Other ports: everything ready is told anew.

@@ -359,11 +359,11 @@ fn an_fqdn_slice_makes_a_headless_service_an_alias_until_it_has_endpoints() {
     let mut bench = Bench::new();
     let mut alias = slice("f", "db", &[]);
     alias.family = Family::Fqdn;
-    alias.aliases = vec!["db.example.org".parse().unwrap()];
+    alias.aliases = vec![(Label::new(b"h").unwrap(), "db.example.org".parse().unwrap())];
     bench.apply(headless("db"));
     assert!(bench.apply(alias));
     assert!(
-        matches!(&bench.service("db").unwrap().kind, ServiceKind::Alias(name) if name.to_string() == "db.example.org.")
+        matches!(&bench.service("db").unwrap().kind, ServiceKind::Alias(own) if own.target.to_string() == "db.example.org.")
     );
     assert!(bench.apply(slice("s", "db", &["x=10.0.0.1"])));
     assert!(matches!(bench.service("db").unwrap().kind, ServiceKind::Headless));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::error::{Error, Place, Remark};
 use super::tree::Field;
-use crate::cluster::facts::{EndpointFact, Family, ObjectKey};
+use crate::cluster::facts::{EndpointFact, Family, ObjectKey, dashed, sort_aliases};
 use crate::wire::{Label, Name};
 use crate::zone::{ExternalHost, Port, Protocol};
 
@@ -81,7 +81,7 @@ pub(super) struct SliceObject {
     pub(super) ports: Vec<Port>,
     pub(super) endpoints: Vec<EndpointFact>,
     /// The names of ready endpoints, where `addressType` is `FQDN`.
-    pub(super) aliases: Vec<Name>,
+    pub(super) aliases: Vec<(Label, Name)>,
     /// Mirrored from Endpoints.
     pub(super) mirrored: bool,
 }
@@ -315,7 +315,9 @@ fn slice(object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<Option<SliceOb
         let listed = endpoint.get("addresses")?.items()?;
         if family == Family::Fqdn {
             for field in listed.iter().filter(|_| ready) {
-                aliases.push(host_name(field)?);
+                let name = host_name(field)?;
+                let label = endpoint.get("hostname")?.label()?.or_else(|| dashed(&name));
+                aliases.extend(label.map(|label| (label, name)));
             }
             continue;
         }
@@ -333,8 +335,7 @@ fn slice(object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<Option<SliceOb
         let zone = endpoint.get("zone")?.text()?.map(Into::into);
         endpoints.push(EndpointFact { addresses, hostname, pod, ready, zone });
     }
-    aliases.sort_unstable_by(|one: &Name, other| one.as_wire().cmp(other.as_wire()));
-    aliases.dedup();
+    sort_aliases(&mut aliases);
     Ok(Some(SliceObject { meta, service, family, ports: plain_ports(object)?, endpoints, aliases, mirrored: false }))
 }
 

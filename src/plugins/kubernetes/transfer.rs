@@ -79,8 +79,13 @@ impl Zone {
     fn service(self: Arc<Self>, service: Arc<Service>) -> Records {
         let mut out = Below::new(&self, &service.name);
         match &service.kind {
-            ServiceKind::ExternalName(target) | ServiceKind::Alias(target) => {
-                out.put(&[], RData::CNAME(rdata::CNAME(names::to_message(target))));
+            ServiceKind::ExternalName(target) => out.put_alias(&[], target),
+            ServiceKind::Alias(elsewhere) => {
+                out.put_alias(&[], &elsewhere.target);
+                let mut last = None;
+                for (label, target) in elsewhere.labels.iter().filter(|(label, _)| last.replace(label) != Some(label)) {
+                    out.put_alias(&[label.as_bytes()], target);
+                }
             }
             ServiceKind::ClusterIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ServiceKind::Headless => {
@@ -154,6 +159,10 @@ impl<'t> Below<'t> {
         if let Some(owner) = self.name(before) {
             self.records.push(Record::from_rdata(owner, self.zone.ttl, data));
         }
+    }
+
+    fn put_alias(&mut self, before: &[&[u8]], target: &Name) {
+        self.put(before, RData::CNAME(rdata::CNAME(names::to_message(target))));
     }
 
     fn put_srv(&mut self, before: &[&[u8]], weight: u16, port: u16, target: &[&[u8]]) {
