@@ -55,7 +55,8 @@
 //! - The work for one query is bounded by the octets that leave, the memory by what the cluster holds and one page.
 //! - A dead upstream, a loop, a bad Corefile on reload or one bad object changes no cluster answer.
 //! - Whatever a client sends gets an answer, an error answer or silence. No byte from outside reaches a panic.
-//! - Only [`serve`], [`upstream`], [`cluster`] and [`admin`] touch the network. `unsafe` stands in one module of [`serve`].
+//! - Only [`serve`], [`upstream`], [`cluster`] and [`admin`] touch the network.
+//! - `unsafe` stands in one module of [`serve`], for system calls on many datagrams, and in one of [`app`], for one call.
 
 pub mod admin;
 pub mod app;

@@ -7,6 +7,7 @@ mod check;
 mod diff;
 mod error;
 mod flags;
+mod heap;
 mod instance;
 mod interfaces;
 mod local;

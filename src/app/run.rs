@@ -15,12 +15,13 @@ use super::mirrors::{Fixed, Registry};
 use super::plan::Plan;
 use super::reload::{self, Reloader};
 use super::signals::{Signal, Signals};
-use super::{COMPATIBLE, REVISION, VERSION, check, diff, flags, local, logs, origin};
+use super::{COMPATIBLE, REVISION, VERSION, check, diff, flags, heap, local, logs, origin};
 use crate::plugins;
 use crate::wire::Name;
 
 /// Runs the program. `arguments` are those after its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    heap::share();
     let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| {
         match command {
             Command::Serve(options) => serve(&options)?,
