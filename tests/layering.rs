@@ -35,6 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
     ("libc", &["serve"]),
+    ("ring", &["app"]),
     ("serde_saphyr", &["cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),
     ("tokio_rustls", &["serve", "upstream"]),

@@ -67,7 +67,7 @@ impl Instance {
     ///
     /// # Errors
     /// When an address cannot be bound; the present plan goes on.
-    pub(super) fn apply(&mut self, plan: Plan, hash: u64) -> Result<(), Error> {
+    pub(super) fn apply(&mut self, plan: Plan, hash: &str) -> Result<(), Error> {
         let mut sites = state::sites(&plan, &self.registry, &self.stopping);
         if let Some(address) = self.explain {
             sites.put(&address.to_string(), "/explain", state::explain(&plan, &self.mirrors));

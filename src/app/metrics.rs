@@ -69,9 +69,9 @@ pub(super) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
 }
 
 /// Says which Corefile is in use, and which directives: `[server, zone, view, directive]`.
-pub(super) fn describe(hash: u64, enabled: impl IntoIterator<Item = [String; 4]>) {
+pub(super) fn describe(hash: &str, enabled: impl IntoIterator<Item = [String; 4]>) {
     VERSION_INFO.reset();
-    VERSION_INFO.with_label_values(&["fnv1a64", &format!("{hash:016x}")]).set(1);
+    VERSION_INFO.with_label_values(&["sha512", hash]).set(1);
     PLUGIN_ENABLED.reset();
     for labels in enabled {
         PLUGIN_ENABLED.with_label_values(&labels.each_ref().map(String::as_str)).set(1);
@@ -109,11 +109,11 @@ mod tests {
     fn no_two_rooms_want_the_same_metric() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let registry = registry(runtime.handle()).unwrap();
-        describe(7, [["dns://:53", ".", "", "errors"].map(ToOwned::to_owned)]);
+        describe("07", [["dns://:53", ".", "", "errors"].map(ToOwned::to_owned)]);
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
             "coredns_plugin_enabled{name=\"errors\",server=\"dns://:53\",view=\"\",zone=\".\"} 1\n",
-            "coredns_reload_version_info{hash=\"fnv1a64\",value=\"0000000000000007\"} 1\n",
+            "coredns_reload_version_info{hash=\"sha512\",value=\"07\"} 1\n",
             "\ngo_goroutines ",
             "\nprocess_open_fds ",
             "\nrollcall_log_lines_dropped_total ",

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use ring::digest::{Context, SHA512};
+
 use super::error::Error;
 use crate::corefile::{self, Corefile, Directive, Source};
 
@@ -69,27 +71,27 @@ pub(super) fn read(source: &Source) -> Result<Corefile, corefile::Error> {
     corefile::parse(source, &|name| std::env::var(name).ok())
 }
 
-/// A number that stays the same as long as the words do: comments and white space do not count.
-pub(super) fn hash(corefile: &Corefile) -> u64 {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+/// The SHA-512 of a Corefile's words and structure, in hexadecimal: comments and white space do not count.
+pub(super) fn hash(corefile: &Corefile) -> String {
+    let mut words = Words(Context::new(&SHA512));
     for block in &corefile.blocks {
-        block.keys.iter().for_each(|key| hash.word(&key.token.text));
-        hash.mark(1);
-        hash.lines(&block.directives);
+        block.keys.iter().for_each(|key| words.word(&key.token.text));
+        words.mark(1);
+        words.lines(&block.directives);
     }
-    hash.0
+    words.0.finish().as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// FNV-1a: stable between builds, and nobody gains by a collision.
-struct Fnv(u64);
+/// What is hashed: words end with 0, and marks no word can hold stand for structure.
+struct Words(Context);
 
-impl Fnv {
+impl Words {
     fn mark(&mut self, octet: u8) {
-        self.0 = (self.0 ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
+        self.0.update(&[octet]);
     }
 
     fn word(&mut self, text: &str) {
-        text.bytes().for_each(|octet| self.mark(octet));
+        self.0.update(text.as_bytes());
         self.mark(0);
     }
 
@@ -110,7 +112,7 @@ impl Fnv {
 mod tests {
     use super::*;
 
-    fn hash_of(text: &str) -> u64 {
+    fn hash_of(text: &str) -> String {
         hash(&read(&Source::Text { name: "Corefile".into(), text: text.into() }).unwrap())
     }
 

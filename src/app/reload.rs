@@ -18,7 +18,7 @@ pub(super) struct Reloader {
     source: Source,
     port: u16,
     mirrors: Registry,
-    hash: u64,
+    hash: String,
     /// What the files of certificates held when they were read.
     certificates: u64,
     /// The last file that was refused, so that a poll tells of it once.
@@ -47,7 +47,7 @@ impl Reloader {
         notes(&plan);
         reloader.certificates = plan.certificates();
         instance.mirrors = used.mirrors();
-        instance.apply(plan, reloader.hash)?;
+        instance.apply(plan, &reloader.hash)?;
         reloader.mirrors.keep(used);
         Ok(reloader)
     }
@@ -94,7 +94,7 @@ impl Reloader {
         notes(&plan);
         let certificates = plan.certificates();
         let before = std::mem::replace(&mut instance.mirrors, used.mirrors());
-        if let Err(error) = tokio::task::block_in_place(|| instance.apply(plan, hash)) {
+        if let Err(error) = tokio::task::block_in_place(|| instance.apply(plan, &hash)) {
             instance.mirrors = before;
             return Err(error);
         }
@@ -106,8 +106,8 @@ impl Reloader {
     }
 
     /// The number that stands for the Corefile in use.
-    pub(super) fn hash(&self) -> u64 {
-        self.hash
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
     }
 }
 

@@ -58,7 +58,7 @@ fn serve(options: &Serve) -> Result<(), Error> {
     if !options.quiet {
         print(&banner(instance.plan()))?;
     }
-    tracing::info!(target: "plugin/reload", "Running configuration FNV1a64 = {:016x}", reloader.hash());
+    tracing::info!(target: "plugin/reload", "Running configuration SHA512 = {}", reloader.hash());
     runtime.block_on(run(&mut instance, Some(&mut reloader), signals));
     drop(guard);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -79,7 +79,7 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     let corefile = origin::read(&local::corefile(options))?;
     let mut instance = Instance::new(runtime.handle().clone(), Serve::default().max_in_flight, None)?;
     let plan = Plan::new(&corefile, options.listen.port(), &mut Fixed(cluster.reader()), &instance.kept)?;
-    instance.apply(plan, origin::hash(&corefile))?;
+    instance.apply(plan, &origin::hash(&corefile))?;
     let listen = instance.addresses().next().unwrap_or(options.listen);
     print(&introduction(&cluster, listen, options))?;
     let _following = cluster.follow().map_err(|error| Error::runtime(format!("cannot follow the files: {error}")))?;
