@@ -53,6 +53,12 @@ impl Machine {
             format!("kernel: Linux {}", read("/proc/sys/kernel/osrelease").trim()),
             format!("load before: {}", read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")),
         ];
+        let load = read("/proc/loadavg").split(' ').next().and_then(|load| load.parse::<f64>().ok());
+        if load.is_some_and(|load| load > cores as f64) {
+            lines.push(
+                "other programs kept the machine busy: ratios of processor time hold, latencies say little".into(),
+            );
+        }
         for (name, path, flag) in [
             ("rollcall", Some(&self.rollcall), "-version"),
             ("CoreDNS", self.coredns.as_ref(), "-version"),
