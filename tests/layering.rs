@@ -34,7 +34,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("if_addrs", &["app"]),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
-    ("libc", &["serve"]),
+    ("libc", &["app", "serve"]),
     ("ring", &["app"]),
     ("serde_saphyr", &["cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),

@@ -128,14 +128,17 @@ impl Guard {
         let (stopped, missed) = (stop.clone(), misses.clone());
         let thread = std::thread::spawn(move || {
             let mut looks = 0;
-            while !stopped.load(Ordering::Relaxed) {
+            loop {
                 let whole =
                     has(&reader, "kubia") && has_address(&reader, "10.0.0.1") && reader.has_namespace(b"default");
                 missed.fetch_add(u64::from(!whole), Ordering::Relaxed);
                 looks += 1;
+                // A busy machine may start this thread when all is over: one look there is always.
+                if stopped.load(Ordering::Relaxed) {
+                    return looks;
+                }
                 std::thread::sleep(Duration::from_micros(200));
             }
-            looks
         });
         Self { stop, misses, thread: Some(thread) }
     }
@@ -143,7 +146,6 @@ impl Guard {
     fn held(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let looks = self.thread.take().unwrap().join().unwrap();
-        assert!(looks > 0);
         assert_eq!(
             self.misses.load(Ordering::Relaxed),
             0,
