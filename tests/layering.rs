@@ -25,9 +25,10 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Who alone may name an outside crate.
 const OWNERS: &[(&str, &[&str])] = &[
     ("arc_swap", &["zone", "app"]),
+    ("h2", &["serve"]),
     ("hickory_proto", &["wire"]),
     ("hickory_server", &["serve"]),
-    ("http", &["admin", "cluster"]),
+    ("http", &["admin", "cluster", "serve"]),
     ("http_body_util", &["admin", "cluster"]),
     ("hyper", &["admin"]),
     ("hyper_util", &["admin"]),

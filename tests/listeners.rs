@@ -116,9 +116,11 @@ fn clients_of_other_makers_are_answered() {
     for (program, port, way) in [
         ("kdig", tls, "+tls"),
         ("kdig", https, "+https"),
+        ("kdig", https, "+https-get"),
         ("kdig", quic, "+quic"),
         ("dig", tls, "+tls"),
         ("dig", https, "+https"),
+        ("dig", https, "+https-get"),
     ] {
         let port = port.to_string();
         let arguments = ["@127.0.0.1", "-p", &port, way, "+short", "a.example"];

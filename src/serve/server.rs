@@ -6,11 +6,14 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use hickory_server::net::quic::QuicServer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-use super::encrypted::{self, Encryption, Identity};
+use super::encrypted::{Encryption, Identity, quic};
+use super::tcp::Speech;
 use super::{Handler, mmsg, tcp, udp};
 use crate::plugins::settings::Tls;
 
@@ -85,7 +88,7 @@ impl Server {
         }
         let _entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        server.tasks.push(runtime.spawn(tcp::serve(listener, handler, *limits, None, stopped)));
+        server.tasks.push(runtime.spawn(tcp::serve(listener, handler, *limits, Speech::Plain, stopped)));
         Ok(server)
     }
 
@@ -106,24 +109,14 @@ impl Server {
         let config = encryption.config(&identity).map_err(io::Error::other)?;
         let _entered = runtime.enter();
         let limits = *limits;
-        let with = |address| encrypted::Listener {
-            address,
-            handler: handler.clone(),
-            limits,
-            config: config.clone(),
-            stopped: stopped.clone(),
-        };
         let mut tasks = Vec::new();
         let address = match encryption {
-            Encryption::Tls => {
+            Encryption::Tls | Encryption::Https => {
                 let (address, listener) = bind(address, &bind_tcp)?;
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                tasks.push(runtime.spawn(encrypted::serve_tls(listener, with(address))));
-                address
-            }
-            Encryption::Https => {
-                let (address, listener) = bind(address, &bind_tcp)?;
-                tasks.push(runtime.spawn(encrypted::serve_https(listener, with(address))));
+                let tls = TlsAcceptor::from(config);
+                let speech = if encryption == Encryption::Tls { Speech::Tls(tls) } else { Speech::Https(tls) };
+                tasks.push(runtime.spawn(tcp::serve(listener, handler.clone(), limits, speech, stopped)));
                 address
             }
             Encryption::Quic => {
@@ -131,7 +124,9 @@ impl Server {
                 for socket in sockets {
                     socket.set_nonblocking(true)?;
                     let socket = tokio::net::UdpSocket::from_std(socket)?;
-                    tasks.push(runtime.spawn(encrypted::serve_quic(socket, with(address))));
+                    let server =
+                        QuicServer::with_socket_and_tls_config(socket, config.clone()).map_err(io::Error::other)?;
+                    tasks.push(runtime.spawn(quic::serve(server, address, handler.clone(), limits, stopped.clone())));
                 }
                 address
             }

@@ -20,8 +20,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::connections::{Connections, Guard};
+use super::encrypted::https;
 use super::handle::{Answer, Arrived};
 use super::metrics::{self, ShardId};
 use super::stream::{Secured, Stream};
@@ -38,24 +40,34 @@ const FLUSH: usize = 64 * 1024;
 const QUIET: Duration = Duration::from_secs(60);
 
 /// How long a connection must be quiet after the order to stop before it is closed: queries may be on their way.
-const LINGER: Duration = Duration::from_millis(200);
+pub(super) const LINGER: Duration = Duration::from_millis(200);
 
 /// How long after the order to stop queries are read at all.
-const LAST_CALL: Duration = Duration::from_secs(2);
+pub(super) const LAST_CALL: Duration = Duration::from_secs(2);
 
-/// Accepts connections until the order to stop, then waits for those that are open. With `tls` they begin with a
-/// handshake.
+/// What connections speak.
+#[derive(Clone)]
+pub(super) enum Speech {
+    /// DNS.
+    Plain,
+    /// DNS below TLS.
+    Tls(TlsAcceptor),
+    /// DNS in HTTP/2 below TLS.
+    Https(TlsAcceptor),
+}
+
+/// Accepts connections until the order to stop, then waits for those that are open.
 pub(super) async fn serve(
     listener: TcpListener,
     handler: Arc<Handler>,
     limits: Limits,
-    tls: Option<TlsAcceptor>,
+    speech: Speech,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut begin = Begin {
         handler,
         limits,
-        tls,
+        speech,
         stopped: stopped.clone(),
         connections: Connections::new(limits.connections),
         tasks: JoinSet::new(),
@@ -100,7 +112,7 @@ pub(super) async fn serve(
 struct Begin {
     handler: Arc<Handler>,
     limits: Limits,
-    tls: Option<TlsAcceptor>,
+    speech: Speech,
     stopped: watch::Receiver<bool>,
     connections: Arc<Connections>,
     tasks: JoinSet<()>,
@@ -114,16 +126,20 @@ impl Begin {
         let _ = stream.set_nodelay(true);
         let client = Client { peer: canonical(peer), local: canonical(local), transport: Transport::Tcp };
         let (handler, limits, stopped) = (self.handler.clone(), self.limits, self.stopped.clone());
-        let tls = self.tls.clone();
+        let speech = self.speech.clone();
         self.tasks.spawn(async move {
-            let ended = match tls {
-                None => Connection::new(stream, client, handler, limits, guard).run(stopped).await,
-                Some(tls) => match shake(&tls, stream, &limits, &guard).await {
-                    Ok(stream) => Connection::new(stream, client, handler, limits, guard).run(stopped).await,
-                    Err(error) => {
-                        metrics::HANDSHAKES_FAILED.inc();
-                        Err(error)
+            let ended = match speech {
+                Speech::Plain => Connection::new(stream, client, handler, limits, guard).run(stopped).await,
+                Speech::Tls(tls) => match shake(&tls, stream, &limits, &guard).await {
+                    Ok(stream) => {
+                        let stream = Secured::new(stream);
+                        Connection::new(stream, client, handler, limits, guard).run(stopped).await
                     }
+                    Err(error) => Err(error),
+                },
+                Speech::Https(tls) => match shake(&tls, stream, &limits, &guard).await {
+                    Ok(stream) => https::serve(stream, client, handler, limits, guard, stopped).await,
+                    Err(error) => Err(error),
                 },
             };
             // Resets, time-outs and clients that leave are the client's affair.
@@ -135,13 +151,22 @@ impl Begin {
 }
 
 /// The handshake of TLS, in its time; it gives way to others like an idle connection.
-async fn shake(tls: &TlsAcceptor, stream: TcpStream, limits: &Limits, guard: &Guard) -> io::Result<Secured> {
-    tokio::select! {
+async fn shake(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    limits: &Limits,
+    guard: &Guard,
+) -> io::Result<TlsStream<TcpStream>> {
+    let shaken = tokio::select! {
         shaken = timeout(limits.handshake, tls.accept(stream)) => {
-            Ok(Secured::new(shaken.map_err(|_| io::ErrorKind::TimedOut)??))
+            shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         }
         () = guard.closed() => Err(io::ErrorKind::ConnectionAborted.into()),
+    };
+    if shaken.is_err() {
+        metrics::HANDSHAKES_FAILED.inc();
     }
+    shaken
 }
 
 /// An IPv4 client of a socket for both families, shown as one.

@@ -1,132 +1,173 @@
-//! DNS over HTTPS (RFC 8484), by `hickory-server`: HTTP/2, POST to `/dns-query`.
+//! DNS over HTTPS (RFC 8484): a query in each request of an HTTP/2 connection, by GET or POST at `/dns-query`.
 
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hickory_server::Server;
-use hickory_server::net::runtime::Time;
-use hickory_server::proto::op::{Header, HeaderCounts, MessageType, Metadata, ResponseCode};
-use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
-use hickory_server::zone_handler::MessageResponseBuilder;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{Method, Request, Response, StatusCode, header};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 
-use super::Listener;
+use super::base64;
 use crate::plugins::chain::{Client, Transport};
-use crate::serve::tcp::canonical;
-use crate::serve::{Handler, metrics};
+use crate::serve::connections::Guard;
+use crate::serve::tcp::LAST_CALL;
+use crate::serve::{Handler, Limits, metrics};
 use crate::wire::message;
 
-/// Where queries are posted to.
+/// Where queries go.
 const PATH: &str = "/dns-query";
 
-/// How long ready answers have to leave before connections are closed.
-const LINGER: Duration = Duration::from_millis(200);
+/// The type of queries and answers.
+const MESSAGE: &str = "application/dns-message";
 
-/// Serves until the order to stop; a listener that ends on its own is started again.
-pub(super) async fn serve(listener: std::net::TcpListener, mut with: Listener) {
-    let under_way = Arc::new(AtomicUsize::new(0));
+/// The longest query.
+const LONGEST: usize = 65_535;
+
+/// The headers of one request; the longest query fits into the path of a GET.
+const HEADERS: u32 = 96 * 1024;
+
+/// The longest time that others may keep an answer (`max-age`), and that of an answer without records.
+const MOST_AGE: u32 = 3600;
+const LEAST_AGE: u32 = 5;
+
+/// How long a client that was idle has to close the connection itself.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Serves a connection until it is idle for too long, its client leaves, or the order to stop has come.
+pub(in crate::serve) async fn serve(
+    stream: TlsStream<TcpStream>,
+    client: Client,
+    handler: Arc<Handler>,
+    limits: Limits,
+    guard: Guard,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let client = Client { transport: Transport::Https, ..client };
+    let streams = u32::try_from(limits.in_flight_per_connection).unwrap_or(u32::MAX);
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(streams).max_header_list_size(HEADERS).initial_window_size(LONGEST as u32);
+    let shaken = tokio::select! {
+        shaken = timeout(limits.handshake, builder.handshake(stream)) => shaken,
+        () = guard.closed() => return Ok(()),
+    };
+    let mut connection = shaken.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)?;
+    let mut tasks = JoinSet::new();
+    let mut active = Instant::now();
+    let mut last_call: Option<Instant> = None;
     loop {
-        let local = canonical(with.address);
-        let requests = Requests { handler: with.handler.clone(), local, under_way: under_way.clone() };
-        let mut server = Server::new(requests);
-        let registered = listener.try_clone().and_then(tokio::net::TcpListener::from_std).and_then(|listener| {
-            let config = with.config.clone();
-            server.register_https_listener_with_tls_config(listener, with.limits.idle, config, None, PATH.to_owned())
-        });
-        let why = match registered {
-            Err(error) => error.to_string(),
-            Ok(()) => tokio::select! {
-                () = told(&mut with.stopped) => {
-                    while under_way.load(Ordering::Relaxed) > 0 {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                    tokio::time::sleep(LINGER).await;
-                    let _ = server.shutdown_gracefully().await;
-                    return;
-                }
-                ended = server.block_until_done() => ended.err().map(|error| error.to_string()).unwrap_or_default(),
-            },
-        };
-        metrics::ACCEPT_FAILED.inc();
-        tracing::warn!(address = %with.address, why, "an HTTPS listener ended; starting it again");
+        let idle = tasks.is_empty();
+        guard.note(idle);
+        let quiet = last_call.unwrap_or(active + limits.idle);
         tokio::select! {
-            () = told(&mut with.stopped) => return,
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            Some(_) = tasks.join_next(), if !idle => active = Instant::now(),
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    active = Instant::now();
+                    tasks.spawn(answer(request, respond, client, handler.clone(), limits.read));
+                }
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                // The client has left, or all is said after the order to stop.
+                None => return Ok(()),
+            },
+            _ = stopped.wait_for(|stopped| *stopped), if last_call.is_none() => {
+                // Requests that are under way are still taken; the client is told to send no more.
+                connection.graceful_shutdown();
+                last_call = Some(Instant::now() + LAST_CALL);
+            }
+            () = guard.closed() => return Ok(()),
+            () = sleep_until(quiet), if idle => match last_call {
+                Some(_) => return Ok(()),
+                None => {
+                    connection.graceful_shutdown();
+                    last_call = Some(Instant::now() + FAREWELL);
+                }
+            },
         }
     }
 }
 
-/// Waits for the order to stop.
-async fn told(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-/// Hands requests to the handler, and its answers back.
-struct Requests {
+/// Answers a request.
+async fn answer(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    client: Client,
     handler: Arc<Handler>,
-    local: std::net::SocketAddr,
-    under_way: Arc<AtomicUsize>,
-}
-
-impl RequestHandler for Requests {
-    fn handle_request<'s, 'r, 'a, R, T>(
-        &'s self,
-        request: &'r Request,
-        responses: R,
-    ) -> Pin<Box<dyn Future<Output = ResponseInfo> + Send + 'a>>
-    where
-        R: ResponseHandler + 'a,
-        T: Time + 'a,
-        's: 'a,
-        'r: 'a,
-        Self: 'a,
+    read: Duration,
+) {
+    let answered = match query(request, read).await {
+        Ok(octets) => match handler.clone().answer(&octets, client).await {
+            Some(answer) => Ok(answer.octets),
+            // RFC 8484 section 4.2.1: without an answer there is no success.
+            None => Err(StatusCode::INTERNAL_SERVER_ERROR),
+        },
+        Err(status) => Err(status),
+    };
+    let status = *answered.as_ref().err().unwrap_or(&StatusCode::OK);
+    metrics::HTTPS_RESPONSES.with_label_values(&[&*handler.plan().server, status.as_str()]).inc();
+    let body = answered.unwrap_or_default();
+    let mut response = Response::builder().status(status).header(header::CONTENT_LENGTH, body.len());
+    if status == StatusCode::OK {
+        response = response
+            .header(header::CONTENT_TYPE, MESSAGE)
+            .header(header::CACHE_CONTROL, format!("max-age={}", age(&body)));
+    }
+    let Ok(response) = response.body(()) else { return respond.send_reset(Reason::INTERNAL_ERROR) };
+    // Failures are those of the connection, which ends by itself.
+    if let Ok(mut stream) = respond.send_response(response, body.is_empty())
+        && !body.is_empty()
     {
-        Box::pin(async move {
-            let _under_way = UnderWay::new(&self.under_way);
-            self.answer(request, responses).await.unwrap_or_else(|| failed(request))
-        })
+        let _ = stream.send_data(body.into(), true);
     }
 }
 
-impl Requests {
-    async fn answer(&self, request: &Request, mut responses: impl ResponseHandler) -> Option<ResponseInfo> {
-        let client = Client { peer: canonical(request.src()), local: self.local, transport: Transport::Https };
-        let answer = self.handler.clone().answer(request.as_slice(), client).await;
-        let status = if answer.is_some() { "200" } else { "500" };
-        metrics::HTTPS_RESPONSES.with_label_values(&[&*self.handler.plan().server, status]).inc();
-        // Silence resets the stream.
-        let answer = message::decode(&answer?.octets).ok()?;
-        let response = MessageResponseBuilder::new(&request.queries, answer.edns.as_ref()).build(
-            answer.metadata,
-            &answer.answers,
-            &answer.authorities,
-            [],
-            &answer.additionals,
-        );
-        responses.send_response(response).await.ok()
+/// The octets of a query, or the status that says what is wrong.
+async fn query(request: Request<RecvStream>, read: Duration) -> Result<Vec<u8>, StatusCode> {
+    let (head, body) = request.into_parts();
+    if head.uri.path() != PATH {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    let octets = match head.method {
+        Method::GET => {
+            let mut values =
+                head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("dns="));
+            match (values.next(), values.next()) {
+                (Some(value), None) => base64::decode(value).ok_or(StatusCode::BAD_REQUEST)?,
+                _ => return Err(StatusCode::BAD_REQUEST),
+            }
+        }
+        Method::POST => timeout(read, receive(body)).await.map_err(|_| StatusCode::REQUEST_TIMEOUT)??,
+        _ => return Err(StatusCode::BAD_REQUEST),
+    };
+    // A header, at least, and no more than a message holds.
+    match octets.len() {
+        12..=LONGEST => Ok(octets),
+        _ => Err(StatusCode::BAD_REQUEST),
     }
 }
 
-fn failed(request: &Request) -> ResponseInfo {
-    let mut metadata = Metadata::new(request.metadata.id, MessageType::Response, request.metadata.op_code);
-    metadata.response_code = ResponseCode::ServFail;
-    Header { metadata, counts: HeaderCounts::default() }.into()
+async fn receive(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
+    let mut octets = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|_| StatusCode::BAD_REQUEST)?;
+        if octets.len() + data.len() > LONGEST {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        octets.extend_from_slice(&data);
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+    Ok(octets)
 }
 
-/// A request that is not answered yet.
-struct UnderWay<'c>(&'c AtomicUsize);
-
-impl<'c> UnderWay<'c> {
-    fn new(count: &'c AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// How long others may keep an answer, in seconds: no longer than its first record lives (RFC 8484 section 5.1).
+fn age(octets: &[u8]) -> u32 {
+    let Ok(message) = message::decode(octets) else { return 0 };
+    let records = message.answers.iter().chain(&message.authorities).chain(&message.additionals);
+    records.map(|record| record.ttl).min().map_or(LEAST_AGE, |ttl| ttl.min(MOST_AGE))
 }

@@ -1,34 +1,27 @@
 //! Encrypted listeners: DNS over TLS, HTTPS and QUIC.
 //!
-//! DNS over TLS is the code of plain TCP below a handshake: the same limits, the same ready-made answers. HTTPS and QUIC
-//! go through `hickory-server`, whose limits are its own:
+//! DNS over TLS is the code of plain TCP below a handshake: the same limits, the same ready-made answers. DNS over HTTPS
+//! shares its way of taking connections, and puts messages into HTTP/2. QUIC goes through `hickory-server`.
 //!
 //! | | TLS | HTTPS | QUIC |
 //! |---|---|---|---|
-//! | handshake of TLS | `handshake` | `idle` | 5 s, one after another on each socket |
-//! | a request | `read` | `idle` | `read` |
+//! | handshake | `handshake` | `handshake`, and again for HTTP/2's | 5 s, one after another on each socket |
+//! | a request | `read` | `read` | `read` |
+//! | an answer | `write` | `idle` | `write` |
 //! | between requests | `idle` | `idle` | `idle` |
-//! | size of a request | 64 KiB | 64 KiB | 64 KiB |
-//! | requests at one time, a connection | `in_flight_per_connection` | no limit | 100 |
-//! | connections | `connections` | no limit | `connections` |
-//!
-//! Over HTTPS a client that ends its handshake and then sends no HTTP/2 preface stays connected, only POST is understood,
-//! and answers are written anew by hickory's encoder, which compresses the first 120 names alone. A listener that ends,
-//! as hickory's do on a connection that was aborted before it was taken, is started again.
+//! | size of a request | 64 KiB | 64 KiB, its headers 96 KiB | 64 KiB |
+//! | requests at one time, a connection | `in_flight_per_connection` | `in_flight_per_connection` | 100 |
+//! | connections | `connections` | `connections` | `connections` |
 
-mod https;
+mod base64;
+pub(super) mod https;
 mod identity;
-mod quic;
+pub(super) mod quic;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use tokio::net::UdpSocket;
-use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
-use super::{Handler, Limits};
 pub(super) use identity::Identity;
 
 /// How an encrypted listener speaks.
@@ -65,31 +58,6 @@ impl Encryption {
         config.alpn_protocols = vec![self.protocol().to_vec()];
         Ok(Arc::new(config))
     }
-}
-
-/// What every encrypted listener is made of.
-pub(super) struct Listener {
-    pub(super) address: SocketAddr,
-    pub(super) handler: Arc<Handler>,
-    pub(super) limits: Limits,
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) stopped: watch::Receiver<bool>,
-}
-
-/// Serves DNS over TLS until the order to stop.
-pub(super) async fn serve_tls(listener: tokio::net::TcpListener, with: Listener) {
-    let tls = TlsAcceptor::from(with.config);
-    super::tcp::serve(listener, with.handler, with.limits, Some(tls), with.stopped).await;
-}
-
-/// Serves DNS over HTTPS until the order to stop.
-pub(super) async fn serve_https(listener: std::net::TcpListener, with: Listener) {
-    https::serve(listener, with).await;
-}
-
-/// Serves DNS over QUIC until the order to stop.
-pub(super) async fn serve_quic(socket: UdpSocket, with: Listener) {
-    quic::serve(socket, with).await;
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! DNS over QUIC (RFC 9250): a query and its answer on each stream.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_server::net::NetError;
 use hickory_server::net::quic::{DoqErrorCode, QuicServer, QuicStream, QuicStreams};
-use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Listener;
 use crate::plugins::chain::{Client, Transport};
 use crate::serve::connections::{Connections, Guard};
 use crate::serve::tcp::canonical;
@@ -20,31 +19,29 @@ use crate::serve::{Handler, Limits, metrics};
 const LINGER: Duration = Duration::from_millis(200);
 
 /// Serves a socket until the order to stop, then waits for the connections that are open.
-pub(super) async fn serve(socket: UdpSocket, mut with: Listener) {
-    let mut server = match QuicServer::with_socket_and_tls_config(socket, with.config) {
-        Ok(server) => server,
-        Err(error) => {
-            tracing::error!(address = %with.address, %error, "a QUIC listener could not be started");
-            return;
-        }
-    };
-    let connections = Connections::new(with.limits.connections);
+pub(in crate::serve) async fn serve(
+    mut server: QuicServer,
+    address: SocketAddr,
+    handler: Arc<Handler>,
+    limits: Limits,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let connections = Connections::new(limits.connections);
     let mut tasks = JoinSet::new();
-    let stopped = with.stopped.clone();
+    let told = stopped.clone();
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = with.stopped.wait_for(|stopped| *stopped) => break,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
             Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
             accepted = server.next() => accepted,
         };
         match accepted {
             Ok(Some((streams, peer))) => {
                 let Some(guard) = connections.admit() else { continue };
-                let client =
-                    Client { peer: canonical(peer), local: canonical(with.address), transport: Transport::Quic };
-                let connection = Connection { client, handler: with.handler.clone(), limits: with.limits, guard };
-                tasks.spawn(connection.run(streams, stopped.clone()));
+                let client = Client { peer: canonical(peer), local: canonical(address), transport: Transport::Quic };
+                let connection = Connection { client, handler: handler.clone(), limits, guard };
+                tasks.spawn(connection.run(streams, told.clone()));
             }
             // The socket is gone.
             Ok(None) => break,

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::testing::{plan, query_with_id};
-use super::super::{Handler, Server, metrics};
+use super::super::{Handler, Limits, Server, metrics};
 use super::*;
 use crate::plugins::settings::Tls;
 
@@ -274,12 +274,93 @@ async fn queries_are_answered_over_https() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn https_requests_are_read_as_coredns_reads_them() {
+    let running = start(Encryption::Https, &Limits::default());
+    let stream = connect(running.address(), running.certificate.client(b"h2", None)).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let driven = tokio::spawn(connection);
+    let request = async |method: &str, path: &str, body: Option<Vec<u8>>| {
+        let uri = format!("https://{HOST}{path}");
+        let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+        let mut client = client.clone().ready().await.unwrap();
+        let (answer, mut sending) = client.send_request(request, body.is_none()).unwrap();
+        if let Some(body) = body {
+            sending.send_data(body.into(), true).unwrap();
+        }
+        let (head, mut body) = answer.await.unwrap().into_parts();
+        let mut octets = Vec::new();
+        while let Some(data) = body.data().await {
+            let data = data.unwrap();
+            body.flow_control().release_capacity(data.len()).unwrap();
+            octets.extend_from_slice(&data);
+        }
+        (head, octets)
+    };
+    // `a.test` A, id 0x1234.
+    let get = "/dns-query?dns=EjQBAAABAAAAAAAAAWEEdGVzdAAAAQAB";
+    let post = query_with_id(0x1234, "a.test");
+    for (method, path, body) in [("GET", get, None), ("POST", "/dns-query", Some(post.clone()))] {
+        let (head, octets) = request(method, path, body).await;
+        let header = |name: &str| head.headers.get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(head.status, 200, "{method}");
+        assert_eq!(
+            (header("content-type").as_str(), header("cache-control").as_str()),
+            ("application/dns-message", "max-age=5")
+        );
+        assert_eq!(header("content-length"), octets.len().to_string());
+        let answer = Message::from_vec(&octets).unwrap();
+        assert_eq!((answer.metadata.id, answer.answers.len()), (0x1234, 1));
+    }
+    for (method, path, body, status) in [
+        ("GET", "/", None, 404),
+        ("POST", "/dns-query/", Some(post.clone()), 404),
+        ("GET", "/dns-query", None, 400),
+        ("GET", "/dns-query?dns=EjQB&dns=EjQB", None, 400),
+        ("GET", "/dns-query?dns=*", None, 400),
+        ("POST", "/dns-query", Some(vec![1, 2]), 400),
+        ("POST", "/dns-query", Some(vec![0; 65_536]), 413),
+        ("PUT", "/dns-query", Some(post.clone()), 400),
+        ("POST", "/dns-query", Some(query_with_id(1, "drop.test")), 500),
+    ] {
+        assert_eq!(request(method, path, body).await.0.status, status, "{method} {path}");
+    }
+    // More than any window holds, in both directions.
+    for _ in 0..2000 {
+        assert_eq!(request("POST", "/dns-query", Some(post.clone())).await.0.status, 200);
+    }
+    assert!(request("POST", "/dns-query", Some(query_with_id(1, "n3000.test"))).await.1.len() > 48_000);
+    driven.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_connections_are_limited_and_the_longest_idle_makes_room() {
+    let running = start(Encryption::Https, &Limits { connections: 2, ..Limits::default() });
+    let mut first = running.https().await;
+    assert_eq!(ask(&mut first, "a.test.").await.answers.len(), 1);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        others.push(running.https().await);
+        assert_eq!(ask(others.last_mut().unwrap(), "a.test.").await.answers.len(), 1);
+    }
+    let mut message = Message::query();
+    message.add_query(Query::query(Name::from_ascii("a.test.").unwrap(), RecordType::A));
+    let again = first.send_message(DnsRequest::new(message, DnsRequestOptions::default())).first_answer().await;
+    assert!(again.is_err(), "the first one made room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_https_clients_are_cut_off() {
-    let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
+    let short = Duration::from_millis(300);
+    let limits = Limits { handshake: short, read: short, idle: short, ..Limits::default() };
     let running = start(Encryption::Https, &limits);
     let mut silent = TcpStream::connect(running.address()).await.unwrap();
     silent.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
     assert!(closed(silent).await < Duration::from_secs(3), "a handshake that never ends");
+
+    let mut mute = connect(running.address(), running.certificate.client(b"h2", None)).await.unwrap();
+    mute.flush().await.unwrap();
+    assert!(closed(mute).await < Duration::from_secs(3), "no preface");
 
     // The preface, no settings, and a request whose body never comes: HEADERS with END_HEADERS, without END_STREAM.
     let mut endless = connect(running.address(), running.certificate.client(b"h2", None)).await.unwrap();
@@ -301,6 +382,7 @@ async fn hostile_https_clients_are_cut_off() {
     octets.extend(block);
     endless.write_all(&octets).await.unwrap();
     assert!(closed(endless).await < Duration::from_secs(3), "a body that never ends");
+    assert_eq!(metrics::HTTPS_RESPONSES.with_label_values(&["dns://:53", "408"]).get(), 1);
     assert_eq!(ask(&mut running.https().await, "a.test.").await.answers.len(), 1);
 }
 
