@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use super::Page;
 
 /// For the head of a request, and for the next request of a connection.
-const HEAD: Duration = Duration::from_secs(30);
+const HEAD: Duration = Duration::from_secs(5);
 /// For everything on one connection, so that a client that never reads its answer is let go.
 const CONNECTION: Duration = Duration::from_secs(600);
 /// Octets of a request's head.

@@ -10,13 +10,13 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::Page;
 use super::http::{self, Pages};
+use super::places::Places;
 
-/// Connections at one address; the next waits in the kernel's queue.
+/// Connections at one address; for the next, the one longest without a complete request is closed.
 const CONNECTIONS: usize = 128;
 /// The kernel's queue of connections not yet accepted.
 const BACKLOG: i32 = 128;
@@ -155,16 +155,20 @@ impl std::error::Error for BindError {
 }
 
 async fn accept(listener: TcpListener, pages: Arc<RwLock<Arc<Pages>>>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS);
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let pages = pages.clone();
+                let (pages, place) = (pages.clone(), places.take());
                 tokio::spawn(async move {
-                    let current = move || pages.read().unwrap_or_else(PoisonError::into_inner).clone();
-                    http::serve(stream, current).await;
-                    drop(permit);
+                    let current = || {
+                        place.renew();
+                        pages.read().unwrap_or_else(PoisonError::into_inner).clone()
+                    };
+                    tokio::select! {
+                        () = http::serve(stream, current) => {}
+                        () = place.lost() => {}
+                    }
                 });
             }
             // Out of file descriptors, or a client that is gone already: neither ends the listener, and the first must not spin.

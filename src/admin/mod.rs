@@ -6,6 +6,7 @@
 mod http;
 mod listen;
 mod pages;
+mod places;
 mod probe;
 
 pub use http::Response;

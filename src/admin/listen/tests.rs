@@ -162,6 +162,41 @@ fn a_request_without_end_is_refused() {
 }
 
 #[test]
+fn silent_connections_keep_out_neither_a_probe_nor_who_asks() {
+    let mut fixture = Fixture::new();
+    fixture.serve(&[(ANY, "/health", health())]);
+    let address = fixture.admin.address(ANY).unwrap();
+    let connect = || TcpStream::connect(address).unwrap();
+    let mut asking = connect();
+    asking.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.extend((0..CONNECTIONS - 20).map(|_| connect()));
+        ends(&fixture.ask("GET /health"), 200, "OK");
+        asking.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 512];
+        let len = asking.read(&mut answer).unwrap();
+        ends(std::str::from_utf8(&answer[..len]).unwrap(), 200, "OK");
+    }
+    silent[0].set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    assert_eq!(silent[0].read(&mut [0; 1]).unwrap_or(0), 0, "the first of them made room");
+}
+
+#[test]
+fn a_connection_that_asks_nothing_is_closed_soon() {
+    let mut fixture = Fixture::new();
+    fixture.serve(&[(ANY, "/health", health())]);
+    let mut silent = TcpStream::connect(fixture.admin.address(ANY).unwrap()).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(12))).unwrap();
+    let begun = std::time::Instant::now();
+    silent.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = silent.read_to_end(&mut answer);
+    let after = begun.elapsed();
+    assert!((4..10).contains(&after.as_secs()), "{after:?}");
+}
+
+#[test]
 fn the_probe_asks_our_own_health_and_counts_failures() {
     let mut fixture = Fixture::new();
     let registry = Registry::new();
