@@ -148,6 +148,45 @@ fn clients_that_stall_trickle_flood_or_reset_are_cut_off_and_others_answered() {
     }
 }
 
+#[test]
+fn idle_connections_hold_no_buffers() {
+    const CONNECTIONS: usize = 400;
+    let (plain, metrics) = (free_port(), free_port());
+    let lines: String = (0..3000).map(|n| format!("192.0.{}.{} a.example\n", n / 250, n % 250)).collect();
+    let folder = folder(&format!(
+        ".:{plain} {{
+    bind 127.0.0.1
+    timeouts {{
+        idle 60s
+    }}
+    prometheus 127.0.0.1:{metrics}
+    hosts {{
+        {lines}
+    }}
+}}
+"
+    ));
+    let server = Server::start(&[], folder.path());
+    server.until("CoreDNS-");
+    let ask = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", plain)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(QUERY).unwrap();
+        let mut len = [0; 2];
+        stream.read_exact(&mut len).unwrap();
+        let len = u16::from_be_bytes(len);
+        assert!(len > 40_000, "a long answer: {len}");
+        stream.read_exact(&mut vec![0; usize::from(len)]).unwrap();
+        stream
+    };
+    let mut held: Vec<_> = (0..20).map(|_| ask()).collect();
+    let before = metric(metrics, "process_resident_memory_bytes");
+    held.extend((0..CONNECTIONS).map(|_| ask()));
+    let each = (metric(metrics, "process_resident_memory_bytes") - before) / CONNECTIONS as f64;
+    assert!(each < 16_384.0, "{each} octets for each");
+    assert!(metric(metrics, "rollcall_tcp_connections") >= CONNECTIONS as f64);
+}
+
 /// A server that may have few files open.
 fn starved(folder: &std::path::Path) -> Server {
     let mut command = Command::new("sh");

@@ -32,7 +32,7 @@ pub(super) const BATCH: usize = 64;
 const FEW: usize = 8;
 
 /// The longest query taken whole; no client sends more than a name and an OPT record over UDP.
-const REQUEST: usize = 4096;
+pub(super) const REQUEST: usize = 4096;
 
 /// The longest answer over UDP: the upper end of `bufsize`.
 const REPLY: usize = 4096;

@@ -26,15 +26,20 @@ use super::connections::{Connections, Guard};
 use super::encrypted::https;
 use super::handle::{Answer, Arrived};
 use super::metrics::{self, ShardId};
+use super::mmsg::REQUEST;
 use super::stream::{Secured, Stream};
 use super::{Handler, Limits};
 use crate::plugins::chain::{Client, More, Transport};
 
-/// How much is read at once.
-const READ: usize = 16 * 1024;
+/// What is held of a client's octets: the longest query with its length.
+const INPUT: usize = 2 + REQUEST;
 
-/// When ready answers are written even though more queries wait: one answer may be as long.
+/// When ready answers are written before any more are made or taken. One answer may be as long, so that a client that
+/// does not read holds twice as much.
 const FLUSH: usize = 64 * 1024;
+
+/// The shortest message: a header.
+const HEADER: usize = 12;
 
 /// Between two warnings of connections that could not be accepted: clients can cause them.
 const QUIET: Duration = Duration::from_secs(60);
@@ -186,6 +191,8 @@ struct Connection<S> {
     /// The rest of an answer of many messages; no more queries are taken until it has left.
     more: Option<More>,
     queries: u32,
+    /// The client has sent what is no query: nothing more of it is read.
+    faulty: bool,
 }
 
 /// Why no more queries are taken off the buffer.
@@ -197,7 +204,7 @@ enum Paused {
     Output,
     /// As many queries wait as may.
     InFlight,
-    /// The connection has brought as many queries as it may.
+    /// The connection has brought as many queries as it may, or what is no query.
     Spent,
 }
 
@@ -214,6 +221,7 @@ impl<S: Stream> Connection<S> {
             waiting: FuturesUnordered::new(),
             more: None,
             queries: 0,
+            faulty: false,
         }
     }
 
@@ -241,11 +249,11 @@ impl<S: Stream> Connection<S> {
             }
             let idle = self.waiting.is_empty();
             if idle && (ended || paused == Paused::Spent) {
-                let closed = timeout(self.limits.write, self.stream.shutdown()).await;
-                return closed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                return self.close().await;
             }
+            // A connection that waits holds no buffer.
+            self.output = Vec::new();
             if self.input.is_empty() {
-                // An idle connection holds no buffer.
                 self.input = BytesMut::new();
             } else if paused == Paused::Input {
                 began.get_or_insert_with(Instant::now);
@@ -259,8 +267,11 @@ impl<S: Stream> Connection<S> {
             tokio::select! {
                 Some(answer) = self.waiting.next(), if !idle => {
                     self.put(answer);
-                    // Whatever else is ready leaves in the same packet.
-                    while let Some(Some(answer)) = self.waiting.next().now_or_never() {
+                    // Whatever else is ready leaves in the same packet, as far as there is room: a client that asks much
+                    // and reads nothing must not have all its answers kept here.
+                    while self.output.len() < FLUSH
+                        && let Some(Some(answer)) = self.waiting.next().now_or_never()
+                    {
                         self.put(answer);
                     }
                 }
@@ -291,13 +302,40 @@ impl<S: Stream> Connection<S> {
         });
         written.await.map_err(|_| io::ErrorKind::TimedOut)??;
         self.output.clear();
-        self.output.shrink_to(FLUSH);
+        Ok(())
+    }
+
+    /// Ends our side. What a faulty client still sends is thrown away for a moment: left unread, it would have the
+    /// system reset the connection before the client has its last answer.
+    async fn close(&mut self) -> io::Result<()> {
+        let closed = timeout(self.limits.write, self.stream.shutdown()).await;
+        closed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        if self.faulty {
+            let mut thrown = 0;
+            let drained = timeout(LINGER, async {
+                while thrown < usize::from(u16::MAX) {
+                    self.stream.readable().await?;
+                    self.input.clear();
+                    if self.read()? {
+                        break;
+                    }
+                    thrown += self.input.len();
+                }
+                Ok(())
+            });
+            return drained.await.unwrap_or(Ok(()));
+        }
         Ok(())
     }
 
     /// Reads what is there. Says whether the client has ended its side.
     fn read(&mut self) -> io::Result<bool> {
-        self.input.reserve(READ);
+        // Never more than the longest query needs, whatever length the client names.
+        if self.input.capacity() < INPUT {
+            let mut room = BytesMut::with_capacity(INPUT);
+            room.extend_from_slice(&self.input);
+            self.input = room;
+        }
         match self.stream.try_read(&mut self.input) {
             Ok(count) => Ok(count == 0),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -315,12 +353,19 @@ impl<S: Stream> Connection<S> {
             if self.more.is_some() || self.waiting.len() >= self.limits.in_flight_per_connection {
                 return Paused::InFlight;
             }
-            if self.limits.queries_per_connection.is_some_and(|limit| self.queries >= limit) {
+            if self.faulty || self.limits.queries_per_connection.is_some_and(|limit| self.queries >= limit) {
                 return Paused::Spent;
             }
             let Some((&[high, low], rest)) = self.input.split_first_chunk::<2>() else { return Paused::Input };
             let len = usize::from(u16::from_be_bytes([high, low]));
-            let Some(octets) = rest.get(..len) else { return Paused::Input };
+            // No message is shorter, and a query that is longer than one over UDP may be wants memory, not an answer: its
+            // header alone gets FORMERR.
+            self.faulty = !(HEADER..=REQUEST).contains(&len);
+            let needed = if self.faulty { len.min(HEADER) } else { len };
+            let Some(octets) = rest.get(..needed) else {
+                self.faulty = false;
+                return Paused::Input;
+            };
             let arrived = Arrived {
                 octets,
                 client: self.client,
@@ -340,7 +385,7 @@ impl<S: Stream> Connection<S> {
                     }
                 }
             }
-            self.input.advance(2 + len);
+            self.input.advance(2 + needed);
             self.queries = self.queries.saturating_add(1);
         }
     }

@@ -46,9 +46,9 @@ pub(super) fn with_opt(mut octets: Vec<u8>, payload: u16) -> Vec<u8> {
     octets
 }
 
-/// Answers with as many addresses as the first label says (`n3`), waits (`wait`), fails, drops or panics.
+/// Answers with as many addresses as the first label says (`n3`), waits before (`wait`, `wait3`), fails, drops or panics.
 pub(super) struct Fake {
-    /// What queries whose first label is `wait` wait for.
+    /// What queries whose first label begins with `wait` wait for.
     pub(super) gate: Arc<Semaphore>,
 }
 
@@ -67,11 +67,13 @@ impl Plugin for Fake {
                 "drop" => return Outcome::Drop,
                 "next" => return Outcome::Next,
                 "again" => return query.resolver.lookup(query, &asked, crate::wire::message::RecordType::A).await,
-                "wait" => {
-                    self.gate.acquire().await.unwrap().forget();
-                    1
+                other => {
+                    let waits = other.strip_prefix("wait");
+                    if waits.is_some() {
+                        self.gate.acquire().await.unwrap().forget();
+                    }
+                    waits.or(other.strip_prefix('n')).and_then(|count| count.parse().ok()).unwrap_or(1)
                 }
-                other => other.strip_prefix('n').and_then(|count| count.parse().ok()).unwrap_or(1),
             };
             let mut message = answer_to(&query.request);
             message.metadata.recursion_available = true;

@@ -17,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 use super::base64;
 use crate::plugins::chain::{Client, Transport};
 use crate::serve::connections::Guard;
+use crate::serve::mmsg::REQUEST;
 use crate::serve::tcp::LAST_CALL;
 use crate::serve::{Handler, Limits, metrics};
 use crate::wire::message;
@@ -27,11 +28,8 @@ const PATH: &str = "/dns-query";
 /// The type of queries and answers.
 const MESSAGE: &str = "application/dns-message";
 
-/// The longest query.
-const LONGEST: usize = 65_535;
-
 /// The headers of one request; the longest query fits into the path of a GET.
-const HEADERS: u32 = 96 * 1024;
+const HEADERS: u32 = 16 * 1024;
 
 /// The longest time that others may keep an answer (`max-age`), and that of an answer without records.
 const MOST_AGE: u32 = 3600;
@@ -52,7 +50,7 @@ pub(in crate::serve) async fn serve(
     let client = Client { transport: Transport::Https, ..client };
     let streams = u32::try_from(limits.in_flight_per_connection).unwrap_or(u32::MAX);
     let mut builder = h2::server::Builder::new();
-    builder.max_concurrent_streams(streams).max_header_list_size(HEADERS).initial_window_size(LONGEST as u32);
+    builder.max_concurrent_streams(streams).max_header_list_size(HEADERS).initial_window_size(REQUEST as u32);
     let shaken = tokio::select! {
         shaken = timeout(limits.handshake, builder.handshake(stream)) => shaken,
         () = guard.closed() => return Ok(()),
@@ -145,10 +143,11 @@ async fn query(request: Request<RecvStream>, read: Duration) -> Result<Vec<u8>, 
         Method::POST => timeout(read, receive(body)).await.map_err(|_| StatusCode::REQUEST_TIMEOUT)??,
         _ => return Err(StatusCode::BAD_REQUEST),
     };
-    // A header, at least, and no more than a message holds.
+    // A header, at least, and no more than is taken over UDP.
     match octets.len() {
-        12..=LONGEST => Ok(octets),
-        _ => Err(StatusCode::BAD_REQUEST),
+        ..12 => Err(StatusCode::BAD_REQUEST),
+        12..=REQUEST => Ok(octets),
+        _ => Err(StatusCode::PAYLOAD_TOO_LARGE),
     }
 }
 
@@ -156,7 +155,7 @@ async fn receive(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
     let mut octets = Vec::new();
     while let Some(data) = body.data().await {
         let data = data.map_err(|_| StatusCode::BAD_REQUEST)?;
-        if octets.len() + data.len() > LONGEST {
+        if octets.len() + data.len() > REQUEST {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         octets.extend_from_slice(&data);

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::super::testing::{plan, query, query_with_id};
+use super::super::testing::{plan, query, query_with_id, with_opt};
 use super::*;
 use crate::serve::metrics;
 use crate::wire::message::{Message, decode};
@@ -209,6 +209,77 @@ async fn a_message_that_trickles_in_ends_its_connection_and_so_does_silence() {
     tcp_answer(&mut idle).await;
     let after = closed_after(&mut idle).await;
     assert!(after > Duration::from_millis(250), "{after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_longer_than_over_udp_is_a_format_error_and_ends_its_connection() {
+    let running = start("127.0.0.1:0", &Limits::default(), 100);
+    let padded = |len: usize| {
+        let mut octets = with_opt(query_with_id(3, "a.test"), 1232);
+        let padding = len - octets.len() - 4;
+        let rdlen = octets.len() - 2;
+        octets[rdlen..].copy_from_slice(&(padding as u16 + 4).to_be_bytes());
+        // RFC 7830: the option that pads.
+        octets.extend([0, 12]);
+        octets.extend((padding as u16).to_be_bytes());
+        octets.resize(len, 0);
+        octets
+    };
+    let mut stream = running.connect().await;
+    stream.write_all(&framed(&padded(4096)).repeat(3)).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(tcp_answer(&mut stream).await.answers.len(), 1, "the longest is answered");
+    }
+    // Whole, or no more than its header of what is promised.
+    for (len, sent) in [(4097, 4099), (65_535, 65_537), (65_535, 14)] {
+        let mut stream = running.connect().await;
+        stream.write_all(&framed(&query_with_id(2, "a.test"))).await.unwrap();
+        stream.write_all(&framed(&padded(len))[..sent]).await.unwrap();
+        assert_eq!(tcp_answer(&mut stream).await.id, 2);
+        let answer = tcp_answer(&mut stream).await;
+        assert_eq!((answer.id, u16::from(answer.response_code)), (3, 1), "{len}");
+        assert!(closed_after(&mut stream).await < Duration::from_secs(2), "{len}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_too_short_for_a_message_ends_its_connection() {
+    let running = start("127.0.0.1:0", &Limits::default(), 100);
+    for frame in [&[0, 0][..], &[0, 1, 0], &framed(&query("a.test", 1)[..11])] {
+        let mut stream = running.connect().await;
+        stream.write_all(&framed(&query_with_id(2, "wait.test"))).await.unwrap();
+        stream.write_all(frame).await.unwrap();
+        stream.write_all(&framed(&query_with_id(3, "a.test"))).await.unwrap();
+        running.gate.add_permits(1);
+        assert_eq!(tcp_answer(&mut stream).await.id, 2, "what came before is answered");
+        assert!(closed_after(&mut stream).await < Duration::from_secs(2), "{frame:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_are_not_all_kept() {
+    let running = start("127.0.0.1:0", &Limits::default(), 1000);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&running.server.address().into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut stream = TcpStream::from_std(socket.into()).unwrap();
+    // Eight megabytes of answers, ready at one time.
+    for id in 0..128 {
+        stream.write_all(&framed(&query_with_id(id, "wait4000.test"))).await.unwrap();
+    }
+    while running.server.handler().in_flight() < 128 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    running.gate.add_permits(128);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(running.server.handler().in_flight() > 10, "answers are taken although none leaves");
+    let mut ids = std::collections::BTreeSet::new();
+    while ids.len() < 128 {
+        let answer = tcp_answer(&mut stream).await;
+        assert_eq!(answer.answers.len(), 4000);
+        ids.insert(answer.id);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
