@@ -28,6 +28,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("h2", &["serve"]),
     ("hickory_proto", &["wire"]),
     ("hickory_server", &["serve"]),
+    ("quinn", &["serve"]),
     ("http", &["admin", "cluster", "serve"]),
     ("http_body_util", &["admin", "cluster"]),
     ("hyper", &["admin"]),

@@ -61,6 +61,11 @@ impl Connections {
         Some(Guard { connections: self.clone(), id, state })
     }
 
+    /// Whether more than half of the places are taken.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).connections.len() * 2 > self.limit
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(BUSY - 1)
     }

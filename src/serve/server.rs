@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use hickory_server::net::quic::QuicServer;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -123,10 +122,8 @@ impl Server {
                 let (address, sockets) = bind(address, &|address| bind_udp(address, &limits))?;
                 for socket in sockets {
                     socket.set_nonblocking(true)?;
-                    let socket = tokio::net::UdpSocket::from_std(socket)?;
-                    let server =
-                        QuicServer::with_socket_and_tls_config(socket, config.clone()).map_err(io::Error::other)?;
-                    tasks.push(runtime.spawn(quic::serve(server, address, handler.clone(), limits, stopped.clone())));
+                    let endpoint = quic::listen(socket, config.clone(), &limits)?;
+                    tasks.push(runtime.spawn(quic::serve(endpoint, address, handler.clone(), limits, stopped.clone())));
                 }
                 address
             }

@@ -1,16 +1,16 @@
 //! Encrypted listeners: DNS over TLS, HTTPS and QUIC.
 //!
 //! DNS over TLS is the code of plain TCP below a handshake: the same limits, the same ready-made answers. DNS over HTTPS
-//! shares its way of taking connections, and puts messages into HTTP/2. QUIC goes through `hickory-server`.
+//! shares its way of taking connections, and puts messages into HTTP/2. QUIC has sockets, handshakes and streams of its own.
 //!
 //! | | TLS | HTTPS | QUIC |
 //! |---|---|---|---|
-//! | handshake | `handshake` | `handshake`, and again for HTTP/2's | 5 s, one after another on each socket |
+//! | handshake | `handshake` | `handshake`, and again for HTTP/2's | `handshake` |
 //! | a request | `read` | `read` | `read` |
 //! | an answer | `write` | `idle` | `write` |
 //! | between requests | `idle` | `idle` | `idle` |
-//! | size of a request | 64 KiB | 64 KiB, its headers 96 KiB | 64 KiB |
-//! | requests at one time, a connection | `in_flight_per_connection` | `in_flight_per_connection` | 100 |
+//! | size of a request | 4 KiB | 4 KiB, its headers 16 KiB | 4 KiB |
+//! | requests at one time, a connection | `in_flight_per_connection` | `in_flight_per_connection` | `in_flight_per_connection` |
 //! | connections | `connections` | `connections` | `connections` |
 
 mod base64;

@@ -318,6 +318,7 @@ async fn https_requests_are_read_as_coredns_reads_them() {
         ("GET", "/dns-query?dns=EjQB&dns=EjQB", None, 400),
         ("GET", "/dns-query?dns=*", None, 400),
         ("POST", "/dns-query", Some(vec![1, 2]), 400),
+        ("POST", "/dns-query", Some(vec![0; 4097]), 413),
         ("POST", "/dns-query", Some(vec![0; 65_536]), 413),
         ("PUT", "/dns-query", Some(post.clone()), 400),
         ("POST", "/dns-query", Some(query_with_id(1, "drop.test")), 500),
@@ -403,6 +404,62 @@ async fn queries_are_answered_over_quic_side_by_side() {
     running.gate.add_permits(1);
     assert_eq!(first.await.unwrap().unwrap().answers.len(), 1);
     assert!(metrics::QUIC_RESPONSES.with_label_values(&["dns://:53", "0x0"]).get() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_over_quic_that_stalls_keeps_nobody_waiting() {
+    let limits = Limits { handshake: Duration::from_secs(4), ..Limits::default() };
+    let running = start(Encryption::Quic, &limits);
+    let before = metrics::HANDSHAKES_FAILED.get();
+    // One socket and its acceptor for each core: more stalled handshakes than any machine for tests has of them.
+    for _ in 0..64 {
+        // Between client and server: the first packet passes, and nothing after it.
+        let between = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to = between.local_addr().unwrap();
+        let client = QuicClientStream::builder().crypto_config(running.certificate.client(b"doq", None));
+        let trying = tokio::spawn(client.build(to, HOST.into()));
+        let mut packet = [0; 2048];
+        let len = between.recv(&mut packet).await.unwrap();
+        between.send_to(&packet[..len], running.address()).await.unwrap();
+        // Its answer shows that the server has begun.
+        tokio::time::timeout(PATIENCE, between.recv(&mut packet)).await.expect("in time").unwrap();
+        trying.abort();
+    }
+    let begun = Instant::now();
+    for _ in 0..8 {
+        assert_eq!(ask(&mut running.quic().await, "a.test.").await.answers.len(), 1);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    while metrics::HANDSHAKES_FAILED.get() < before + 64 {
+        assert!(begun.elapsed() < PATIENCE, "stalled handshakes end");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_over_quic_that_is_too_long_is_a_format_error() {
+    let running = start(Encryption::Quic, &Limits::default());
+    let mut client = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let tls = running.certificate.client(b"doq", None);
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    client.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+    let connection = client.connect(running.address(), HOST).unwrap().await.unwrap();
+    let exchange = async |octets: &[u8]| {
+        let (mut sending, mut receiving) = connection.open_bi().await.unwrap();
+        // The server may stop reading before all is sent.
+        let _ = sending.write_all(octets).await;
+        let _ = sending.finish();
+        tokio::time::timeout(PATIENCE, receiving.read_to_end(70_000)).await.expect("in time")
+    };
+    let query = query_with_id(0, "a.test");
+    let long: Vec<u8> = query.iter().copied().chain(std::iter::repeat_n(0, 4097 - query.len())).collect();
+    let answer = exchange(&framed(&long)).await.unwrap();
+    assert_eq!(u16::from(Message::from_vec(&answer[2..]).unwrap().metadata.response_code), 1);
+    let answer = exchange(&framed(&long[..4096])).await.unwrap();
+    assert_eq!(Message::from_vec(&answer[2..]).unwrap().answers.len(), 1);
+    for frame in [framed(&[]), framed(&query[..11]), framed(&query_with_id(1, "a.test"))] {
+        assert!(exchange(&frame).await.is_err(), "the stream is reset");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
