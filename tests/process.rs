@@ -8,6 +8,7 @@ use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -119,6 +120,59 @@ fn the_server_answers_and_leaves_in_order() {
     assert_eq!(get(health, "/health"), Some((200, "OK".to_owned())));
     assert_eq!(server.ended().code(), Some(0), "{}", server.said());
     assert!(!folder.path().join("pid").exists());
+}
+
+/// Makes a pipe with a name, to which nobody writes.
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_and_waited_for_by_nobody() {
+    let folder = folder(". {\n    import pipe\n    whoami\n}\n");
+    pipe(&folder.path().join("pipe"));
+    for (arguments, place) in [
+        (&["-conf", "pipe"][..], "pipe:1:1: cannot read the Corefile"),
+        (&["check", "pipe"], "pipe:1:1: cannot read the Corefile"),
+        (&["-conf", "Corefile"], "Corefile:2:12: "),
+        (&["local", "pipe"], "pipe: is neither a file nor a folder"),
+    ] {
+        let mut server = Server::start(arguments, folder.path());
+        assert_eq!(server.ended().code(), Some(2), "{arguments:?}: {}", server.said());
+        wait_for(|| server.said().contains(place), || format!("{place}: {}", server.said()));
+    }
+    // One that lies among manifests is none of them.
+    fs::create_dir(folder.path().join("manifests")).unwrap();
+    pipe(&folder.path().join("manifests/pipe.yaml"));
+    let mut server = Server::start(&["local", "manifests"], folder.path());
+    assert_eq!(server.ended().code(), Some(2));
+    server.until("the folder holds no *.yaml");
+}
+
+#[test]
+fn an_order_to_stop_ends_a_start_that_waits_for_its_files() {
+    let folder = folder(". {\n    hosts pipe\n}\n");
+    pipe(&folder.path().join("pipe"));
+    for (signal, conf) in [("TERM", "stdin"), ("INT", "stdin"), ("TERM", "Corefile"), ("INT", "Corefile")] {
+        // Standard input stays open, and says nothing.
+        let mut waiting = command();
+        waiting.args(["-conf", conf]).current_dir(folder.path()).stdin(Stdio::piped());
+        let mut waiting = waiting.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let _open = waiting.stdin.take().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(waiting.try_wait().unwrap().is_none(), "{conf}: it waits");
+        assert!(
+            Command::new("kill").args([&format!("-{signal}"), &waiting.id().to_string()]).status().unwrap().success()
+        );
+        let begun = Instant::now();
+        while waiting.try_wait().unwrap().is_none() {
+            if begun.elapsed() > PATIENCE {
+                waiting.kill().unwrap();
+                panic!("{signal} did not end it: {conf}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 #[test]

@@ -48,12 +48,14 @@ fn serve(options: &Serve) -> Result<(), Error> {
     logs::start(std::env::var("RUST_LOG").ok().as_deref().filter(|wishes| !wishes.is_empty()));
     let runtime = runtime()?;
     let signals = listen(&runtime)?;
+    let starting = Starting::watch(&runtime)?;
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
     let source = origin::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
     let mut instance = Instance::new(runtime.handle().clone(), options.max_in_flight, options.explain)?;
     let mirrors = Registry::new(runtime.handle().clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
+    drop(starting);
     let _pidfile = options.pidfile.as_deref().map(Pidfile::write).transpose()?;
     if !options.quiet {
         print(&banner(instance.plan()))?;
@@ -75,11 +77,13 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     }
     let runtime = runtime()?;
     let signals = listen(&runtime)?;
+    let starting = Starting::watch(&runtime)?;
     let cluster = local::cluster(options)?;
     let corefile = origin::read(&local::corefile(options))?;
     let mut instance = Instance::new(runtime.handle().clone(), Serve::default().max_in_flight, None)?;
     let plan = Plan::new(&corefile, options.listen.port(), &mut Fixed(cluster.reader()), &instance.kept)?;
     instance.apply(plan, &origin::hash(&corefile))?;
+    drop(starting);
     let listen = instance.addresses().next().unwrap_or(options.listen);
     print(&introduction(&cluster, listen, options))?;
     let _following = cluster.follow().map_err(|error| Error::runtime(format!("cannot follow the files: {error}")))?;
@@ -150,6 +154,28 @@ fn runtime() -> Result<Runtime, Error> {
 fn listen(runtime: &Runtime) -> Result<Signals, Error> {
     let _guard = runtime.enter();
     Signals::new().map_err(|error| Error::runtime(format!("cannot listen for signals: {error}")))
+}
+
+/// Ends the process on an order to stop while files are read, which takes as long as whoever writes them, or whoever
+/// serves their file system, likes.
+struct Starting(tokio::task::JoinHandle<()>);
+
+impl Starting {
+    fn watch(runtime: &Runtime) -> Result<Self, Error> {
+        let mut signals = listen(runtime)?;
+        Ok(Self(runtime.spawn(async move {
+            signals.stop().await;
+            tracing::info!("told to stop before the start was complete");
+            logs::flush();
+            std::process::exit(0);
+        })))
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A file with the process id, removed when the process ends.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -188,12 +189,17 @@ impl Frame {
     }
 }
 
-/// Reads a file that is a file, is text, and is not endless.
+/// Reads a file that is a file, is text, and is not endless. Pipes that the shell hands over, `/dev/stdin` and `/dev/fd/N`,
+/// are read too.
 pub(super) fn read(path: &Path) -> Result<String, String> {
     // A pipe or a device would keep the reader waiting, so the kind is looked at before the file is opened.
     let kind = fs::metadata(path).map_err(|error| error.to_string())?;
     if kind.is_dir() {
         return Err("it is a folder; name its files, as in `FOLDER/*.conf`".to_owned());
+    }
+    let handed_over = path == Path::new("/dev/stdin") || path.starts_with("/dev/fd");
+    if !handed_over && (kind.file_type().is_fifo() || kind.file_type().is_socket()) {
+        return Err("it is a pipe or a socket; name a file, or give the text to `-conf stdin`".to_owned());
     }
     let mut octets = Vec::new();
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
@@ -270,6 +276,9 @@ mod tests {
         assert!(read(&folder.path().join("nothere")).unwrap_err().contains("No such file"));
         let path = folder.path().join("latin1");
         fs::write(&path, b"a\nb\xe4").unwrap();
+        let socket = folder.path().join("socket");
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(read(&socket).unwrap_err().contains("a pipe or a socket"));
         assert_eq!(read(&path).unwrap_err(), "it is not UTF-8 text: look at line 2");
         if Path::new("/dev/zero").exists() {
             assert!(read(Path::new("/dev/zero")).unwrap_err().contains("longer than 4 MiB"));

@@ -66,13 +66,17 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for path in paths {
         let before = files.len();
-        if stat(path)?.is_dir() {
+        let meta = stat(path)?;
+        if meta.is_dir() {
             walk(path, 0, &mut files)?;
             if files.len() == before {
                 return Err(Error::file(path, "the folder holds no *.yaml, *.yml or *.json file"));
             }
-        } else {
+        } else if meta.is_file() {
             files.push(path.clone());
+        } else {
+            // Files are read again to follow edits, which takes a pipe empty or waits for its writer for ever.
+            return Err(Error::file(path, "is neither a file nor a folder: write the manifests to a file"));
         }
     }
     let mut seen = HashSet::new();
@@ -102,7 +106,7 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Err
         let manifest = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
         match fs::metadata(&path) {
             Ok(meta) if meta.is_dir() => walk(&path, depth + 1, files)?,
-            Ok(_) if manifest => files.push(path),
+            Ok(meta) if manifest && meta.is_file() => files.push(path),
             // Gone since the folder was listed: as if it had never been there.
             Err(error) if manifest && error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::file(&path, format!("cannot be read: {error}")));
