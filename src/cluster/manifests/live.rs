@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,8 +14,9 @@ use super::error::Error;
 use super::load::{self, Addresses, File, Loaded};
 use super::summary::Summary;
 use crate::cluster::facts::{Fact, Kind, ObjectKey};
-use crate::cluster::{Index, Settings};
-use crate::zone::{self, Reader};
+use crate::cluster::{Explanation, Index, Settings};
+use crate::wire::Label;
+use crate::zone::{self, Reader, ServiceName};
 
 /// How often files are looked at: an edit shows before the hand is back from the keyboard.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -29,10 +31,12 @@ const KINDS: [Kind; 4] = [Kind::Namespace, Kind::Service, Kind::EndpointSlice, K
 #[derive(Debug)]
 pub struct LocalCluster {
     paths: Vec<PathBuf>,
-    index: Index,
+    index: Arc<Mutex<Index>>,
     reader: Reader,
     addresses: Addresses,
     summary: Summary,
+    /// What was served before the last change.
+    before: Summary,
     facts: HashMap<(Kind, ObjectKey), Fact>,
     stamps: HashMap<PathBuf, Stamp>,
     hasher: RandomState,
@@ -68,10 +72,11 @@ impl LocalCluster {
         let (publisher, reader) = zone::pair();
         let mut cluster = Self {
             paths,
-            index: Index::new(publisher, settings),
+            index: Arc::new(Mutex::new(Index::new(publisher, settings))),
             reader,
             addresses: Addresses::default(),
             summary: Summary::default(),
+            before: Summary::default(),
             facts: HashMap::new(),
             stamps: HashMap::new(),
             hasher: RandomState::new(),
@@ -80,7 +85,7 @@ impl LocalCluster {
         };
         match cluster.refresh(Instant::now(), SystemTime::now()) {
             Refreshed::Same | Refreshed::Applied => {
-                cluster.index.set_synced();
+                lock(&cluster.index).set_synced();
                 Ok(cluster)
             }
             Refreshed::Broken(error) => Err(error),
@@ -90,6 +95,11 @@ impl LocalCluster {
     /// The zone that is served.
     pub fn reader(&self) -> Reader {
         self.reader.clone()
+    }
+
+    /// The objects behind the zone, to ask where an answer comes from.
+    pub fn objects(&self) -> LocalObjects {
+        LocalObjects { index: self.index.clone(), reader: self.reader.clone() }
     }
 
     /// What is served at present.
@@ -110,9 +120,13 @@ impl LocalCluster {
                 }
                 Err(error) => Refreshed::Broken(error),
             },
-            Err(error) => Refreshed::Broken(error),
+            Err(error) => {
+                // Once they can be read again, all of them are looked at, as if they were new.
+                self.stamps.clear();
+                Refreshed::Broken(error)
+            }
         };
-        self.index.expire(now, unix);
+        lock(&self.index).expire(now, unix);
         refreshed
     }
 
@@ -163,13 +177,15 @@ impl LocalCluster {
             }
             self.facts.insert(id, fact);
         }
+        let mut index = lock(&self.index);
         for kind in KINDS {
-            self.index.begin_list(kind);
+            index.begin_list(kind);
             let facts = self.facts.iter().filter(|((own, _), _)| *own == kind).map(|(_, fact)| fact.clone());
-            self.index.apply_page(facts.collect(), now, unix);
-            self.index.end_list(kind, now, unix);
+            index.apply_page(facts.collect(), now, unix);
+            index.end_list(kind, now, unix);
         }
-        self.summary = loaded.summary;
+        drop(index);
+        self.before = std::mem::replace(&mut self.summary, loaded.summary);
     }
 
     /// Follows the files on a thread of its own until the handle is dropped.
@@ -192,8 +208,15 @@ impl LocalCluster {
         match refreshed {
             Refreshed::Same => {}
             Refreshed::Applied => {
-                self.complaint = None;
-                tracing::info!(services = self.summary.services.len(), "manifests changed\n{}", self.summary);
+                if self.complaint.take().is_some() {
+                    tracing::info!("the manifests are right again");
+                }
+                match self.summary.changes(&self.before) {
+                    changes if changes.is_empty() => {
+                        tracing::info!("manifests changed, their names and addresses did not")
+                    }
+                    changes => tracing::info!("manifests changed\n{}", changes.trim_end()),
+                }
             }
             Refreshed::Broken(error) => {
                 let complaint = error.to_string();
@@ -204,6 +227,29 @@ impl LocalCluster {
             }
         }
     }
+}
+
+/// The objects of a [`LocalCluster`], which goes on following its files.
+#[derive(Clone, Debug)]
+pub struct LocalObjects {
+    index: Arc<Mutex<Index>>,
+    reader: Reader,
+}
+
+impl LocalObjects {
+    /// The zone that is made of them.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Where the answers for a Service, or for one label of it, come from.
+    pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
+        lock(&self.index).explain(service, label)
+    }
+}
+
+fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    index.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_same(path: &Path, stamp: &Stamp, clock: SystemTime) -> bool {

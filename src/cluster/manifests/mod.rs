@@ -7,6 +7,7 @@
 
 mod address;
 mod error;
+mod kinds;
 mod live;
 mod load;
 mod objects;
@@ -18,7 +19,7 @@ mod tree;
 mod workloads;
 
 pub use error::{Error, Place, Remark};
-pub use live::{Following, LocalCluster, Refreshed};
+pub use live::{Following, LocalCluster, LocalObjects, Refreshed};
 pub use load::{Addresses, Loaded, load};
 pub use objects::{NOT_READY, READY};
 pub use summary::{EndpointSummary, ServiceSummary, Summary};

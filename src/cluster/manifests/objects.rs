@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::{Error, Place, Remark};
+use super::kinds;
 use super::tree::Field;
 use crate::cluster::facts::{EndpointFact, Family, ObjectKey, dashed, sort_aliases};
 use crate::wire::{Label, Name};
@@ -139,6 +140,12 @@ pub(super) enum WorkloadKind {
 impl Objects {
     /// Takes one document: an object, or a `List` of them.
     pub(super) fn take(&mut self, object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(), Error> {
+        if !object.has_field("kind") {
+            return Err(object.error(
+                "has no `kind`, so it is no manifest: render it first (helm template, kubectl kustomize), or name the \
+                 manifest files one by one",
+            ));
+        }
         let kind = object.get("kind")?.required_text()?;
         let version = object.get("apiVersion")?.required_text()?;
         let group = version.split_once('/').map_or("", |(group, _)| group);
@@ -154,10 +161,7 @@ impl Objects {
             ("discovery.k8s.io", "EndpointSlice") => self.slices.extend(slice(object, remarks)?),
             ("", "Pod") => self.pods.push(pod(object)?),
             ("apps", "StatefulSet" | "Deployment") => self.workloads.push(workload(object, kind, remarks)?),
-            _ => remarks.push(Remark::left_out(
-                &object.place(),
-                format!("{version} {kind} is left out: no name comes from it"),
-            )),
+            _ => remarks.push(kinds::left_out(&object.place(), version, group, kind)),
         }
         Ok(())
     }

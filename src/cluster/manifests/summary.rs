@@ -1,12 +1,15 @@
 //! What a local cluster serves, in lines for people.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::objects::{Objects, ServiceType};
 use crate::cluster::facts::SliceFact;
 use crate::wire::Name;
+
+/// More lines than this nobody reads after an edit.
+const MOST: usize = 40;
 
 /// What is served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +36,7 @@ pub struct ServiceSummary {
 }
 
 /// One endpoint of a Service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointSummary {
     /// The hostname, else the name of the pod.
     pub name: Option<String>,
@@ -60,7 +63,7 @@ impl Summary {
         let services = objects.services.iter().map(|service| {
             let key = &service.meta.key;
             let mut endpoints = endpoints.remove(&(&*key.namespace, &*key.name)).unwrap_or_default();
-            endpoints.sort();
+            endpoints.sort_by(|a, b| (natural(a), a).cmp(&(natural(b), b)));
             endpoints.dedup();
             let kind = match &service.kind {
                 ServiceType::ClusterIp(addresses) => {
@@ -84,6 +87,43 @@ impl Summary {
         Self { namespaces: namespaces.iter().map(|&name| name.into()).collect(), services }
     }
 
+    /// What has come (`+`) and gone (`-`) since then, in lines; the first few of many.
+    pub fn changes(&self, before: &Self) -> String {
+        let key = |service: &ServiceSummary| (service.namespace.clone(), service.name.clone());
+        let old: BTreeMap<_, _> = before.services.iter().map(|service| (key(service), service)).collect();
+        let new: BTreeMap<_, _> = self.services.iter().map(|service| (key(service), service)).collect();
+        let mut lines = Vec::new();
+        let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        for key in keys {
+            let (old, new) = (old.get(key).copied(), new.get(key).copied());
+            if old == new {
+                continue;
+            }
+            let (own, theirs) = (old.map(ServiceSummary::head), new.map(ServiceSummary::head));
+            if own == theirs {
+                lines.extend(own.map(|head| format!("  {head}")));
+            } else {
+                lines.extend(own.map(|head| format!("- {head}")));
+                lines.extend(theirs.map(|head| format!("+ {head}")));
+            }
+            let of = |service: Option<&'_ ServiceSummary>| service.map_or_else(Vec::new, |own| own.endpoints.clone());
+            let (old, new) = (of(old), of(new));
+            let only = |these: &[EndpointSummary], those: &[EndpointSummary], sign: char| {
+                let those: HashSet<_> = those.iter().collect();
+                let lines = these.iter().filter(|own| !those.contains(own)).map(|own| format!("{sign}     {own}"));
+                lines.collect::<Vec<_>>()
+            };
+            lines.extend(only(&old, &new, '-'));
+            lines.extend(only(&new, &old, '+'));
+        }
+        let more = lines.len().saturating_sub(MOST);
+        lines.truncate(MOST);
+        if more > 0 {
+            lines.push(format!("  and {more} lines more"));
+        }
+        lines.into_iter().map(|line| line + "\n").collect()
+    }
+
     /// Commands to try: the peers of the first headless Service that has any, and one peer; else any Service.
     pub fn dig_lines(&self, listen: SocketAddr, zone: &Name) -> Vec<String> {
         let zone = zone.to_string();
@@ -104,15 +144,35 @@ impl Summary {
     }
 }
 
+/// What a person sorts by: `kubia-2` comes before `kubia-10`.
+fn natural(endpoint: &EndpointSummary) -> (Option<&str>, Option<u32>) {
+    let Some(name) = endpoint.name.as_deref() else { return (None, None) };
+    match name.rsplit_once('-').and_then(|(stem, ordinal)| Some((stem, ordinal.parse().ok()?))) {
+        Some((stem, ordinal)) => (Some(stem), Some(ordinal)),
+        None => (Some(name), None),
+    }
+}
+
+impl ServiceSummary {
+    fn head(&self) -> String {
+        format!("{}.{}.svc  {}", self.name, self.namespace, self.kind)
+    }
+}
+
+impl fmt::Display for EndpointSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ready = if self.ready { "" } else { "  not ready" };
+        write!(f, "{}  {}{ready}", self.name.as_deref().unwrap_or("-"), self.address)
+    }
+}
+
 impl fmt::Display for Summary {
     /// One line for each Service, one below it for each endpoint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for service in &self.services {
-            writeln!(f, "{}.{}.svc  {}", service.name, service.namespace, service.kind)?;
+            writeln!(f, "{}", service.head())?;
             for endpoint in &service.endpoints {
-                let name = endpoint.name.as_deref().unwrap_or("-");
-                let ready = if endpoint.ready { "" } else { "  not ready" };
-                writeln!(f, "    {name}  {}{ready}", endpoint.address)?;
+                writeln!(f, "    {endpoint}")?;
             }
         }
         Ok(())

@@ -367,8 +367,6 @@ fn broken_manifests_are_refused_with_line_column_and_what_was_expected() {
             "m.yaml:3:18: metadata.name: expected text in quotes, found 7 (a number)",
         ),
         ("apiVersion: v1\nkind: Pod\nmetadata: {}".into(), "m.yaml:3:11: metadata.name: missing; expected text"),
-        ("apiVersion: v1\nmetadata: {name: a}".into(), "m.yaml:1:1: kind: missing; expected text"),
-        ("- a".into(), "m.yaml:1:1: the document: expected a mapping, found a list"),
     ] {
         assert_eq!(error(&text), expected);
     }
@@ -447,4 +445,25 @@ fn the_summary_names_services_endpoints_and_what_to_ask() {
             "dig @127.0.0.1 -p 1053 kubia-0.kubia.default.svc.cluster.local +short",
         ]
     );
+}
+
+#[test]
+fn what_is_no_manifest_is_told_with_the_way_out() {
+    let said = error("metadata:\n  name: {{ .Release.Name }}\n");
+    assert!(said.starts_with("m.yaml:2:") && said.ends_with("a template is rendered first: helm template"), "{said}");
+    for text in ["apiVersion: v2\nname: chart\n", "- op: replace\n  path: /spec\n"] {
+        let said = error(text);
+        assert!(
+            said.starts_with("m.yaml:1:1: ") && said.contains("no manifest: render it first (helm template"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn peers_are_listed_in_the_order_of_their_ordinals() {
+    let loaded = load_text(&KUBIA.replace("replicas: 2", "replicas: 12")).unwrap();
+    let names: Vec<_> = loaded.summary.services[0].endpoints.iter().map(|own| own.name.clone().unwrap()).collect();
+    let wanted: Vec<String> = (0..12).map(|ordinal| format!("kubia-{ordinal}")).collect();
+    assert_eq!(names, wanted);
 }

@@ -41,7 +41,10 @@ impl Node {
     pub(super) fn read(file: &Arc<Path>, text: &str) -> Result<Vec<Self>, Error> {
         serde_saphyr::from_multiple(text).map_err(|error| {
             let error = error.without_snippet();
-            let message = UserMessageFormatter.format_message(error).replace(char::is_control, " ");
+            let mut message = UserMessageFormatter.format_message(error).replace(char::is_control, " ");
+            if text.contains("{{") {
+                message.push_str("; a template is rendered first: helm template");
+            }
             match error.location() {
                 Some(at) => Error::at(place(file, at.line() as u32, at.column() as u32), message),
                 None => Error::file(file, message),
@@ -220,6 +223,14 @@ impl<'d> Field<'d> {
     /// The node itself, for a hash of its content.
     pub(super) fn node(&self) -> Option<&'d Node> {
         self.node
+    }
+
+    /// Whether this is a mapping with such a field, in any spelling.
+    pub(super) fn has_field(&self, name: &str) -> bool {
+        match self.node.map(|node| &node.value) {
+            Some(Value::Map(fields)) => fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)),
+            _ => false,
+        }
     }
 
     /// A field of this mapping.

@@ -1,8 +1,6 @@
 //! Edits of files, step by step: no thread, no sleep.
 
 use super::*;
-use crate::wire::Label;
-use crate::zone::ServiceName;
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: kubia}\n\
                        spec: {clusterIP: None, selector: {app: kubia}, ports: [{name: http, port: 80}]}\n";
@@ -97,9 +95,9 @@ fn touching_a_file_changes_nothing() {
     desk.write("set.yaml", SET);
     assert!(matches!(desk.refresh(), Refreshed::Same));
     desk.write("set.yaml", &format!("# a remark\n{SET}"));
-    let publications = desk.cluster.index.publications();
+    let publications = lock(&desk.cluster.index).publications();
     assert!(matches!(desk.refresh(), Refreshed::Applied));
-    assert_eq!(desk.cluster.index.publications(), publications);
+    assert_eq!(lock(&desk.cluster.index).publications(), publications);
 }
 
 #[test]
@@ -122,4 +120,38 @@ fn a_thread_follows_the_files_until_it_is_dropped() {
     }
     assert_eq!(reader.services().len(), 2);
     drop(following);
+}
+
+#[test]
+fn an_edit_tells_what_it_changed_and_no_more() {
+    let mut desk = Desk::new();
+    let changes = |desk: &Desk| desk.cluster.summary().changes(&desk.cluster.before);
+    desk.write("set.yaml", &SET.replace("replicas: 2", "replicas: 3"));
+    desk.refresh();
+    assert_eq!(changes(&desk), "  kubia.default.svc  headless\n+     kubia-2  127.1.0.3\n");
+    desk.write("service.yaml", &SERVICE.replace("None", "10.96.0.7"));
+    desk.refresh();
+    assert_eq!(changes(&desk), "- kubia.default.svc  headless\n+ kubia.default.svc  ClusterIP 10.96.0.7\n");
+    desk.write("set.yaml", "");
+    desk.write("service.yaml", &SERVICE.replace("name: kubia}", "name: other}"));
+    desk.refresh();
+    assert_eq!(
+        changes(&desk),
+        "- kubia.default.svc  ClusterIP 10.96.0.7\n-     kubia-0  127.1.0.1\n-     kubia-1  127.1.0.2\n\
+         -     kubia-2  127.1.0.3\n+ other.default.svc  headless\n"
+    );
+    desk.write("set.yaml", "# nothing\n");
+    assert!(matches!(desk.refresh(), Refreshed::Applied));
+    assert_eq!(changes(&desk), "");
+}
+
+#[test]
+fn a_folder_that_comes_back_is_read_again() {
+    let mut desk = Desk::new();
+    let away = desk.folder.path().with_extension("away");
+    fs::rename(desk.folder.path(), &away).unwrap();
+    assert!(matches!(desk.refresh(), Refreshed::Broken(_)));
+    fs::rename(&away, desk.folder.path()).unwrap();
+    assert!(matches!(desk.refresh(), Refreshed::Applied), "so that the recovery is told");
+    assert_eq!(desk.peers(), [0, 1]);
 }
