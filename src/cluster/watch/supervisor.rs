@@ -404,7 +404,7 @@ impl Supervisor {
         trouble.attempts = trouble.attempts.saturating_add(1);
         let due = trouble.word != word || now.duration_since(trouble.said) >= Duration::from_secs(60);
         let (kind, verb) = (plural(self.kind), if phase == Phase::List { "list" } else { "watch" });
-        let (attempts, lasting) = (trouble.attempts, trouble.since.elapsed());
+        let (attempts, lasting, wait) = (trouble.attempts, rounded(trouble.since.elapsed()), rounded(wait));
         let serving = if self.listed { "the last known names" } else { "nothing yet of this kind" };
         if due {
             (trouble.word, trouble.said) = (word, now);
@@ -435,7 +435,7 @@ impl Supervisor {
 
     fn recovered(&mut self) {
         let Some(trouble) = self.trouble.take() else { return };
-        let (kind, attempts, after) = (plural(self.kind), trouble.attempts, trouble.since.elapsed());
+        let (kind, attempts, after) = (plural(self.kind), trouble.attempts, rounded(trouble.since.elapsed()));
         tracing::info!(kind, attempts, ?after, "the watch goes on");
         self.shared.trouble(self.kind, None);
     }
@@ -453,4 +453,8 @@ impl Trouble {
     fn ends_with_a_response(&self) -> bool {
         !matches!(self.word, "expired" | "malformed" | "closed_early" | "refused")
     }
+}
+/// For people: no one reads microseconds of a wait.
+fn rounded(time: Duration) -> Duration {
+    Duration::from_millis(time.as_millis() as u64)
 }
