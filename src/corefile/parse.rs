@@ -1,5 +1,6 @@
 //! Words to tree: server blocks, snippets, imports.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,22 +36,23 @@ pub fn parse(source: &Source, variable: &dyn Fn(&str) -> Option<String>) -> Resu
         Source::Text { name, text } => (name.as_str().into(), text.clone()),
         Source::File(path) => {
             let name: Arc<str> = path.to_string_lossy().into();
-            let start = Position { file: name.clone(), line: 1, column: 1 };
+            let whole = Position { file: name.clone(), line: 0, column: 0 };
             let text =
-                import::read(path).map_err(|fault| Error::new(&start, format!("cannot read the Corefile: {fault}")))?;
+                import::read(path).map_err(|fault| Error::new(&whole, format!("cannot read the Corefile: {fault}")))?;
             (name, text)
         }
     };
     let words = Words::new(lex::words(&name, &text)?);
-    let mut parser = Parser { words, variable, octets: 0 };
+    let mut parser = Parser { words, variable, octets: 0, unset: Vec::new() };
     let blocks = parser.blocks()?;
-    Ok(Corefile { blocks, warnings: parser.words.warnings })
+    Ok(Corefile { blocks, warnings: parser.words.warnings, unset: parser.unset })
 }
 
 struct Parser<'a> {
     words: Words,
     variable: &'a dyn Fn(&str) -> Option<String>,
     octets: usize,
+    unset: Vec<Error>,
 }
 
 impl Parser<'_> {
@@ -228,7 +230,14 @@ impl Parser<'_> {
     /// Takes the next word, which has been looked at, and puts its variables in.
     fn token(&mut self, word: &Word) -> Result<Token, Error> {
         self.words.take()?;
-        let text = lex::substitute(&word.text, self.variable);
+        let (variable, unset) = (self.variable, RefCell::new(&mut self.unset));
+        let text = lex::substitute(&word.text, &|name| {
+            let value = variable(name);
+            if value.is_none() {
+                unset.borrow_mut().push(Error::new(&word.position, format!("the variable {name} is not set")));
+            }
+            value
+        });
         self.octets = self.octets.saturating_add(text.len());
         if self.octets > OCTETS {
             let message =

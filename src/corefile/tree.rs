@@ -11,7 +11,7 @@ use super::Error;
 pub struct Position {
     /// The file as named on the command line or by `import`.
     pub file: Arc<str>,
-    /// Line, from 1.
+    /// Line, from 1; 0 for the file as a whole.
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
@@ -19,7 +19,10 @@ pub struct Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}:{}", self.file, self.column),
+        }
     }
 }
 
@@ -46,6 +49,8 @@ pub struct Corefile {
     pub blocks: Vec<ServerBlock>,
     /// Things worth a log line, such as an import pattern that matches no file.
     pub warnings: Vec<Error>,
+    /// The variables that are not set, each at the word that names it: what may be wrong with the word.
+    pub unset: Vec<Error>,
 }
 
 /// One server block.
