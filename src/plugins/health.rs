@@ -40,9 +40,11 @@ use crate::corefile::{Directive, Error};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let mut health = Health { address: ":8080".to_owned(), lameduck: Duration::ZERO };
+    let mut at = lines.first();
     // Repeated lines add up, as an imported file may set the one thing or the other.
     for directive in lines {
         if !directive.arguments.is_empty() {
+            at = Some(directive);
             health.address = words::listen_address(directive.one_argument("an address")?)?;
         }
         for line in directive.lines() {
@@ -52,6 +54,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             }
         }
     }
+    context.settings.pages.extend(at.map(|line| (health.address.clone(), line.name.clone())));
     context.settings.health = Some(health);
     Ok(Vec::new())
 }

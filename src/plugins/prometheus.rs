@@ -46,6 +46,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             _ => return Err(words::unknown(line, "prometheus", &["runtime_metrics"])),
         }
     }
+    context.settings.pages.push((address.clone(), directive.name.clone()));
     context.settings.prometheus = Some(address);
     Ok(Vec::new())
 }

@@ -57,6 +57,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             _ => return Err(words::unknown(line, "ready", &["monitor"])),
         }
     }
+    context.settings.pages.push((address.clone(), directive.name.clone()));
     context.settings.ready = Some(Ready { address, continuously });
     Ok(Vec::new())
 }

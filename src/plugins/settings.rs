@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use super::filter::NameFilter;
 use super::setup::Task;
 use super::view::Filter;
-use crate::corefile::Error;
+use crate::corefile::{Error, Token};
 use crate::wire::{Name, Question};
 
 /// Everything of a server block that is no plugin.
@@ -31,6 +31,8 @@ pub struct Settings {
     pub ready: Option<Ready>,
     /// `prometheus`: the address of `/metrics`.
     pub prometheus: Option<String>,
+    /// Each admin address with the directive that asks for it.
+    pub pages: Vec<(String, Token)>,
     /// `reload`.
     pub reload: Option<Reload>,
     /// `timeouts`.
