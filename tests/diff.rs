@@ -176,6 +176,9 @@ fn what_one_server_lacks_or_has_too_many_is_printed() {
          + answer: kubia-1.kubia.default.svc.cluster.local. 30 A 10.0.0.77\n",
         "differs: web.default.svc.cluster.local. A\n  - NOERROR aa\n  + NXDOMAIN aa\n  \
          - answer: web.default.svc.cluster.local. 30 A 10.96.0.7\n",
+        "differs: _udp.web.default.svc.cluster.local. A\n  - NOERROR aa\n  + NXDOMAIN aa\n",
+        "differs: web.default.svc.cluster.local. TXT\n  - NOERROR aa\n  + NXDOMAIN aa\n",
+        "differs: 2.0.0.10.in-addr.arpa. A\n  - NOERROR aa\n  + NXDOMAIN aa\n",
         "differs: 2.0.0.10.in-addr.arpa. PTR\n  - NOERROR aa\n  + NXDOMAIN aa\n",
         "+ additional: kubia-1.kubia.default.svc.cluster.local. 30 A 10.0.0.77\n",
     ] {
@@ -208,6 +211,10 @@ fn a_server_or_a_cluster_that_cannot_be_asked_is_told_from_a_difference() {
     let (status, out, said) = cluster.diff(server.addr(), silent, &[]);
     assert_eq!((status, out.as_str()), (Some(2), ""), "{said}");
     assert!(said.contains(&format!("{silent} does not answer: ")), "{said}");
+    let (status, out, said) = diff(Path::new("nothere"), server.addr(), silent, &[]);
+    assert_eq!((status, out.as_str()), (Some(2), ""), "{said}");
+    assert!(said.contains("cannot read the kubeconfig nothere: ") && said.contains("--kubeconfig FILE"), "{said}");
+    assert_eq!(said.matches("nothere").count(), 1, "{said}");
     let (status, _, said) = cluster.diff(server.addr(), server.addr(), &["--zone", "a..b"]);
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("--zone needs a domain name") && said.contains("a..b"), "{said}");

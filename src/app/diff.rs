@@ -61,6 +61,14 @@ pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<
     let zone: Name = options.zone.parse().map_err(|error| {
         Error::operator(format!("--zone needs a domain name, as in cluster.local, got `{}`: {error}", options.zone))
     })?;
+    if let Connection::Kubeconfig { file, .. } = &options.connection
+        && let Err(error) = std::fs::File::open(file)
+    {
+        return Err(Error::operator(format!(
+            "cannot read the kubeconfig {}: {error}; name another with --kubeconfig FILE",
+            file.display()
+        )));
+    }
     let mut zones = vec![zone.clone()];
     zones.extend(["in-addr.arpa", "ip6.arpa"].iter().filter_map(|zone| zone.parse().ok()));
     let zones: Arc<[Name]> = zones.into();
@@ -129,7 +137,10 @@ impl Pair<'_> {
         let (mut rounds, pause) = AGAIN;
         loop {
             let (one, other) = tokio::join!(self.from.ask(name, rtype), self.to.ask(name, rtype));
-            let outcome = judge(kind, rtype, &one, &other, self.ttl);
+            let mut outcome = judge(kind, rtype, &one, &other, self.ttl);
+            if matches!(outcome, Outcome::Deliberate(_)) && !self.both_have(question, &one, &other).await {
+                outcome = Outcome::Different(difference(&one, &other, self.ttl));
+            }
             if !matches!(outcome, Outcome::Different(_)) {
                 return (question, outcome);
             }
@@ -140,6 +151,33 @@ impl Pair<'_> {
             rounds -= 1;
             tokio::time::sleep(pause).await;
         }
+    }
+}
+
+impl Pair<'_> {
+    /// Whether what a name stands for is there on both sides or on neither. A documented difference of response codes says
+    /// nothing of a name that one of the servers has lost.
+    async fn both_have(&self, question: Question<'_>, one: &Asked, other: &Asked) -> bool {
+        let (Ok(one), Ok(other)) = (one, other) else { return true };
+        if one.is_nxdomain() == other.is_nxdomain() {
+            return true;
+        }
+        let parent;
+        let (name, rtype) = match question.kind {
+            Kind::Between => match Name::from_labels(question.name.labels().skip(1)) {
+                Ok(name) => {
+                    parent = name;
+                    (&parent, RecordType::A)
+                }
+                Err(_) => return true,
+            },
+            Kind::Reverse => (question.name, RecordType::PTR),
+            // These differ as a whole, and are documented so.
+            Kind::NameServer | Kind::External | Kind::Apex => return true,
+            Kind::Structure | Kind::Service | Kind::Repeated | Kind::Pod | Kind::Miss => (question.name, RecordType::A),
+        };
+        let (one, other) = tokio::join!(self.from.ask(name, rtype), self.to.ask(name, rtype));
+        matches!((one, other), (Ok(one), Ok(other)) if one.is_nxdomain() == other.is_nxdomain())
     }
 }
 

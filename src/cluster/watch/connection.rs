@@ -100,6 +100,8 @@ impl fmt::Display for Connection {
 
 fn from_kubeconfig(file: &Path, context: Option<&str>) -> Result<Config, ConnectError> {
     let shown = file.display();
+    // Named here once; the reader's own words would name the file again.
+    std::fs::File::open(file).map_err(|error| ConnectError::new(format!("kubeconfig {shown}: {error}")))?;
     let mut kubeconfig = Kubeconfig::read_from(file)
         .map_err(|error| ConnectError::new(format!("kubeconfig {shown}: {}", chain(&error))))?;
     let known = || kubeconfig.contexts.iter().map(|named| named.name.as_str()).collect::<Vec<_>>().join(", ");
