@@ -64,7 +64,7 @@ fn a_wrong_corefile_ends_with_2_and_its_place() {
     }
     let (status, _, said) = run(&["-conf", "nothere"], folder.path());
     assert_eq!(status, Some(2), "{said}");
-    assert!(said.contains("nothere:1:1: cannot read the Corefile"), "{said}");
+    assert!(said.contains("rollcall: nothere: cannot read the Corefile"), "{said}");
 }
 
 #[test]
@@ -72,9 +72,13 @@ fn check_says_what_a_corefile_means() {
     let folder = folder("cluster.local:5300 {\n    bind 127.0.0.1\n    errors\n    kubernetes\n}\n");
     let (status, out, said) = run(&["check", "Corefile"], folder.path());
     assert_eq!(status, Some(0), "{said}");
-    for part in
-        ["Corefile:1:1: server block cluster.local.", "dns://127.0.0.1:5300", "errors > kubernetes", "fast path"]
-    {
+    for part in [
+        "Corefile:1:1: server block cluster.local.",
+        "dns://127.0.0.1:5300",
+        "errors > kubernetes",
+        "fast path",
+        "note: Corefile:4:5: kubernetes needs a pod's credentials; not tried here",
+    ] {
         assert!(out.contains(part), "{part} in {out}");
     }
 }
@@ -290,8 +294,11 @@ fn a_reload_keeps_ports_and_a_bad_file_keeps_the_old_one() {
     assert_eq!(answer(port, "a.example.", RecordType::A).answers.len(), 1);
 
     fs::write(&conf, text("", "hostss")).unwrap();
+    let taken_up = server.said().matches("Reloading\n").count();
+    assert_eq!(taken_up, 1, "{}", server.said());
     server.signal("USR1");
     server.until("Corefile:5:2: unknown directive `hostss`");
+    assert_eq!(server.said().matches("Reloading\n").count(), taken_up, "nothing is taken up: {}", server.said());
     assert_eq!(answer(port, "a.example.", RecordType::A).answers.len(), 1);
     assert!(get(metrics, "/metrics").unwrap().1.contains("coredns_reload_failed_total 1\n"));
     assert_eq!(get(ready, "/ready"), Some((200, "OK".to_owned())));
@@ -404,8 +411,57 @@ fn local_serves_manifests_and_follows_an_edit() {
         || "the third peer".to_owned(),
     );
     assert_eq!(answer(port, "kubia-2.kubia.default.svc.cluster.local.", RecordType::A).answers.len(), 1);
-    server.signal("TERM");
+    server.until("manifests changed\n  kubia.default.svc  headless\n+     kubia-2  127.1.0.3\n");
+
+    fs::write(&file, "kind: [").unwrap();
+    server.until("what was read last is served on");
+    fs::write(&file, manifests(3)).unwrap();
+    server.until("the manifests are right again");
+    server.signal("USR1");
+    server.until("edits of the manifests are followed");
+    server.signal("INT");
     assert_eq!(server.ended().code(), Some(0));
+    server.until("Shutting down\n");
+}
+
+#[test]
+fn local_refuses_other_names_and_explains_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let external = "---\napiVersion: v1\nkind: Service\nmetadata: {name: out}\nspec: {type: ExternalName, externalName: \
+                    www.example.org}\n";
+    fs::write(folder.path().join("m.yaml"), manifests(2) + external).unwrap();
+    let (port, explain) = (free_port(), free_port());
+    let (listen, page) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{explain}"));
+    let server = Server::start(&["local", "--listen", &listen, "--rollcall.explain", &page, "."], folder.path());
+    let other = answer(port, "www.example.com.", RecordType::A);
+    assert_eq!(other.metadata.response_code, ResponseCode::Refused);
+    // The target is of a zone that nobody here serves.
+    let outside = answer(port, "out.default.svc.cluster.local.", RecordType::A);
+    assert_eq!((outside.metadata.response_code, outside.answers.len()), (ResponseCode::Refused, 1));
+    assert_eq!(answer(port, "1.0.1.127.in-addr.arpa.", RecordType::PTR).answers.len(), 1);
+    let (_, text) = get(explain, "/explain?name=kubia-0.kubia.default.svc.cluster.local").unwrap();
+    assert!(text.contains("Service default/kubia: resourceVersion 1, arrived"), "{text}");
+    assert!(text.contains("2 ready, 0 not ready; lists kubia-0, ready"), "{text}");
+    server.until("+short");
+    assert!(!server.said().contains("ERROR"), "{}", server.said());
+
+    let (status, _, said) = run(&["local", "--listen", &listen, "."], folder.path());
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("choose another address with --listen") && !said.contains("-dns.port"), "{said}");
+}
+
+#[test]
+fn an_admin_address_that_is_taken_names_its_directive() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let port = free_port();
+    for directive in ["health", "ready", "prometheus"] {
+        let folder = folder(&format!(".:{port} {{\n bind 127.0.0.1\n {directive} {address}\n}}"));
+        let (status, _, said) = run(&[], folder.path());
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains(&format!("Corefile:3:2: {directive}: cannot listen on TCP address {address}")), "{said}");
+        assert!(said.contains(&format!("or give {directive} another address")), "{said}");
+    }
 }
 
 #[test]

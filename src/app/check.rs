@@ -1,14 +1,15 @@
 //! `rollcall check FILE`: what the server would do with a Corefile, without doing it.
 
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::error::Error;
 use super::mirrors::Unsynced;
-use super::origin;
 use super::plan::Plan;
+use super::{interfaces, origin};
 use crate::corefile;
-use crate::corefile::{Corefile, Directive, Position, Source};
+use crate::corefile::{Corefile, Directive, Position, Source, Token};
 use crate::plugins::setup::{Block, Kept};
 
 /// How many faults are told at once.
@@ -23,7 +24,7 @@ pub(super) fn describe(file: &Path) -> Result<String, Error> {
     let corefile = origin::read(&source)?;
     if corefile.blocks.is_empty() {
         return Err(Error::operator(format!(
-            "{}:1:1: expected a server block, as in `.:53 {{`, found none",
+            "{}: expected a server block, as in `.:53 {{`, found none",
             file.display()
         )));
     }
@@ -39,7 +40,9 @@ fn plan(corefile: &Corefile) -> Result<Plan, corefile::Error> {
 
 /// All faults: each is found by leaving out the lines of those before it.
 fn faults(mut corefile: Corefile, first: corefile::Error) -> Vec<String> {
-    let (mut found, mut fault) = (vec![first.to_string()], first);
+    let explained =
+        |fault: &corefile::Error, corefile: &Corefile| origin::explained(fault.clone(), corefile).to_string();
+    let (mut found, mut fault) = (vec![explained(&first, &corefile)], first);
     let mut left_out: Vec<String> = Vec::new();
     while found.len() < MOST {
         let mut blocks = corefile.blocks.iter_mut();
@@ -50,8 +53,9 @@ fn faults(mut corefile: Corefile, first: corefile::Error) -> Vec<String> {
             Err(next) => {
                 // What only lacks a line that was left out is no fault of its own.
                 let follows = left_out.iter().any(|name| next.message.split_whitespace().any(|word| word == name));
-                if !follows && !found.contains(&next.to_string()) {
-                    found.push(next.to_string());
+                let told = explained(&next, &corefile);
+                if !follows && !found.contains(&told) {
+                    found.push(told);
                 }
                 fault = next;
             }
@@ -82,10 +86,38 @@ fn text(plan: &Plan, corefile: &Corefile) -> String {
         // Writing to a string cannot fail.
         let _ = write_block(&mut out, block, plan);
     }
+    for note in surroundings(plan, corefile, &interfaces::list()) {
+        let _ = writeln!(out, "note: {note}");
+    }
     for warning in corefile.warnings.iter().chain(plan.blocks.iter().flat_map(|block| &block.settings.notes)) {
         let _ = writeln!(out, "note: {warning}");
     }
     out
+}
+
+/// What a start needs of the machine and was not tried: addresses that it does not have, a pod's credentials.
+fn surroundings(plan: &Plan, corefile: &Corefile, interfaces: &[(String, IpAddr)]) -> Vec<corefile::Error> {
+    let lacks = |address: IpAddr| {
+        let here = address.is_unspecified() || address.is_loopback();
+        !here && !interfaces.is_empty() && interfaces.iter().all(|(_, own)| *own != address)
+    };
+    let lacking = |address: IpAddr, at: &Token| {
+        lacks(address).then(|| at.error(format!("this machine does not have {address}, a start here would fail")))
+    };
+    let mut notes = Vec::new();
+    for line in corefile.blocks.iter().flat_map(|block| &block.directives) {
+        match line.name.text.as_str() {
+            "bind" => notes.extend(line.arguments.iter().filter_map(|word| lacking(word.text.parse().ok()?, word))),
+            "kubernetes" if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() => {
+                let told = line.lines().iter().any(|line| matches!(&*line.name.text, "kubeconfig" | "endpoint"));
+                notes.extend((!told).then(|| line.name.error("kubernetes needs a pod's credentials; not tried here")));
+            }
+            _ => {}
+        }
+    }
+    let pages = plan.blocks.iter().flat_map(|block| &block.settings.pages);
+    notes.extend(pages.filter_map(|(address, at)| lacking(address.parse::<SocketAddr>().ok()?.ip(), at)));
+    notes
 }
 
 fn write_block(out: &mut String, block: &std::sync::Arc<Block>, plan: &Plan) -> std::fmt::Result {
@@ -141,6 +173,22 @@ mod tests {
         assert_eq!(places(text), ["Corefile:3:8"]);
         let text = ". {\n template IN A {\n  answer \"{{ nonsense }}\"\n }\n}";
         assert_eq!(told(text).len(), 1, "{:?}", told(text));
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_noted_and_a_variable_that_is_not_set_is_named() {
+        let text = ". {\n bind 127.0.0.1 192.0.2.1\n health 192.0.2.2:80\n ready :1\n prometheus 10.0.0.1:2\n}";
+        let source = Source::Text { name: "Corefile".into(), text: text.into() };
+        let corefile = corefile::parse(&source, &|_| None).unwrap();
+        let interfaces = [("eth0".to_owned(), "10.0.0.1".parse().unwrap())];
+        let notes = surroundings(&plan(&corefile).unwrap(), &corefile, &interfaces);
+        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        assert!(notes[0].starts_with("Corefile:2:17: this machine does not have 192.0.2.1"), "{notes:?}");
+        assert!(notes[1].starts_with("Corefile:3:2: this machine does not have 192.0.2.2"), "{notes:?}");
+        assert_eq!(notes.len(), 2);
+
+        let said = told(". {\n forward . {$RESOLVER}\n}").join("\n");
+        assert!(said.starts_with("Corefile:2:12: ") && said.ends_with("; the variable RESOLVER is not set"), "{said}");
     }
 
     #[test]

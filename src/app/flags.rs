@@ -41,6 +41,8 @@ Flags may be written with one dash or two, and as -flag=value.
 local:
   --listen ADDRESS:PORT   where to answer (default 127.0.0.1:1053)
   --zone ZONE             the cluster domain (default cluster.local)
+  --rollcall.explain ADDRESS:PORT
+                          explain answers there, as above
   PATH...                 manifest files or folders: YAML or JSON; edits are followed
 
 diff:
@@ -52,7 +54,7 @@ diff:
   Compared are the response code, AA, and the records of each section as sets. Differences from CoreDNS that are
   documented are counted apart. Exit status: 0 no others, 1 others, 2 a server or the cluster could not be asked.
 
-signals: TERM stops after `lameduck`, INT stops at once, USR1 reloads.
+signals: TERM stops after `lameduck`, INT stops at once, USR1 reloads the Corefile.
 exit status: 0 clean stop, 1 failure while running, 2 wrong command line or configuration.
 ";
 
@@ -105,6 +107,8 @@ pub(super) struct Local {
     pub(super) listen: SocketAddr,
     /// The cluster domain.
     pub(super) zone: String,
+    /// Where answers are explained.
+    pub(super) explain: Option<SocketAddr>,
     /// Manifest files and folders.
     pub(super) paths: Vec<PathBuf>,
 }
@@ -135,7 +139,7 @@ pub(super) fn read(
     let arguments: Vec<String> =
         arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
     match arguments.split_first() {
-        Some((first, rest)) if first == "local" => local(rest),
+        Some((first, rest)) if first == "local" => local(rest, variable),
         Some((first, rest)) if first == "check" => check(rest),
         Some((first, rest)) if first == "diff" => diff(rest, variable),
         Some((first, _)) if first == "help" => Ok(Command::Help),
@@ -148,11 +152,9 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
     if let Some(value) = variable("ROLLCALL_MAX_IN_FLIGHT") {
         options.max_in_flight = number("ROLLCALL_MAX_IN_FLIGHT", &value)?;
     }
-    if let Some(value) = variable("ROLLCALL_EXPLAIN").filter(|value| !value.is_empty()) {
-        options.explain = Some(address("ROLLCALL_EXPLAIN", &value)?);
-    }
+    options.explain = explain(variable)?;
     let mut command = None;
-    let mut rest = Arguments(arguments);
+    let mut rest = Arguments { rest: arguments, dashes: "-" };
     while let Some(argument) = rest.next() {
         let Argument::Flag { name, value } = argument else {
             let Argument::Word(word) = argument else { continue };
@@ -171,20 +173,30 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "rollcall.max-in-flight" => options.max_in_flight = number(name, rest.value(name, value)?)?,
             "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
             "plugins" | "version" => {}
-            _ => return Err(unknown(name)),
+            _ => return Err(rest.unknown(name)),
         }
     }
     Ok(command.unwrap_or(Command::Serve(options)))
+}
+
+/// Where answers are explained, as the environment says.
+fn explain(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<SocketAddr>, Error> {
+    let set = variable("ROLLCALL_EXPLAIN").filter(|value| !value.is_empty());
+    set.map(|value| address("ROLLCALL_EXPLAIN", &value)).transpose()
 }
 
 fn address(name: &str, text: &str) -> Result<SocketAddr, Error> {
     text.parse().map_err(|_| Error::operator(format!("{name} needs ADDRESS:PORT, as in 127.0.0.1:8053, got `{text}`")))
 }
 
-fn local(arguments: &[String]) -> Result<Command, Error> {
-    let mut options =
-        Local { listen: SocketAddr::from(([127, 0, 0, 1], 1053)), zone: "cluster.local".to_owned(), paths: Vec::new() };
-    let mut rest = Arguments(arguments);
+fn local(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
+    let mut options = Local {
+        listen: SocketAddr::from(([127, 0, 0, 1], 1053)),
+        zone: "cluster.local".to_owned(),
+        explain: explain(variable)?,
+        paths: Vec::new(),
+    };
+    let mut rest = Arguments { rest: arguments, dashes: "--" };
     while let Some(argument) = rest.next() {
         match argument {
             Argument::Word(path) => options.paths.push(path.into()),
@@ -195,8 +207,11 @@ fn local(arguments: &[String]) -> Result<Command, Error> {
                 })?;
             }
             Argument::Flag { name: "zone", value } => options.zone = rest.value("zone", value)?.to_owned(),
+            Argument::Flag { name: name @ "rollcall.explain", value } => {
+                options.explain = Some(address(name, rest.value(name, value)?)?);
+            }
             Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
-            Argument::Flag { name, .. } => return Err(unknown(name)),
+            Argument::Flag { name, .. } => return Err(rest.unknown(name)),
         }
     }
     if options.paths.is_empty() {
@@ -209,11 +224,11 @@ fn local(arguments: &[String]) -> Result<Command, Error> {
 
 fn check(arguments: &[String]) -> Result<Command, Error> {
     let mut file = None;
-    let mut rest = Arguments(arguments);
+    let mut rest = Arguments { rest: arguments, dashes: "--" };
     while let Some(argument) = rest.next() {
         match argument {
             Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
-            Argument::Flag { name, .. } => return Err(unknown(name)),
+            Argument::Flag { name, .. } => return Err(rest.unknown(name)),
             Argument::Word(more) if file.is_some() => {
                 return Err(Error::operator(format!("check takes one Corefile, got `{more}` as well")));
             }
@@ -225,7 +240,7 @@ fn check(arguments: &[String]) -> Result<Command, Error> {
 
 fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
     let (mut from, mut to, mut kubeconfig, mut zone, mut ttl) = (None, None, None, "cluster.local".to_owned(), 30);
-    let mut rest = Arguments(arguments);
+    let mut rest = Arguments { rest: arguments, dashes: "--" };
     while let Some(argument) = rest.next() {
         match argument {
             Argument::Flag { name: name @ "from", value } => from = Some(server(name, rest.value(name, value)?)?),
@@ -237,7 +252,7 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
                 ttl = text.parse().map_err(|_| Error::operator(format!("--ttl needs seconds, got `{text}`")))?;
             }
             Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
-            Argument::Flag { name, .. } => return Err(unknown(name)),
+            Argument::Flag { name, .. } => return Err(rest.unknown(name)),
             Argument::Word(word) => {
                 return Err(Error::operator(format!(
                     "`{word}` is not expected: diff takes flags only; see rollcall --help"
@@ -270,12 +285,16 @@ enum Argument<'a> {
     Word(&'a str),
 }
 
-struct Arguments<'a>(&'a [String]);
+struct Arguments<'a> {
+    rest: &'a [String],
+    /// How messages write a flag: CoreDNS's have one dash, those of subcommands two.
+    dashes: &'static str,
+}
 
 impl<'a> Arguments<'a> {
     fn next(&mut self) -> Option<Argument<'a>> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
         let Some(flag) = first.strip_prefix("--").or_else(|| first.strip_prefix('-')).filter(|flag| !flag.is_empty())
         else {
             return Some(Argument::Word(first));
@@ -291,16 +310,16 @@ impl<'a> Arguments<'a> {
         if let Some(value) = value {
             return Ok(value);
         }
-        let Some((first, rest)) = self.0.split_first() else {
-            return Err(Error::operator(format!("-{name} needs a value; see rollcall --help")));
+        let Some((first, rest)) = self.rest.split_first() else {
+            return Err(Error::operator(format!("{}{name} needs a value; see rollcall --help", self.dashes)));
         };
-        self.0 = rest;
+        self.rest = rest;
         Ok(first)
     }
-}
 
-fn unknown(name: &str) -> Error {
-    Error::operator(format!("unknown flag `-{name}`; see rollcall --help"))
+    fn unknown(&self, name: &str) -> Error {
+        Error::operator(format!("unknown flag `{}{name}`; see rollcall --help", self.dashes))
+    }
 }
 
 fn switch(name: &str, value: Option<&str>) -> Result<bool, Error> {

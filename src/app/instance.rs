@@ -12,9 +12,9 @@ use tokio::task::AbortHandle;
 
 use super::error::Error;
 use super::plan::{Listener, Plan};
-use super::{logs, metrics, state};
+use super::state::{self, Known};
+use super::{logs, metrics};
 use crate::admin::{Admin, Probe};
-use crate::cluster::Mirror;
 use crate::plugins::setup::{Kept, Task};
 use crate::serve::{Handler, Server};
 
@@ -24,10 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Everything that runs.
 pub(super) struct Instance {
     runtime: Handle,
+    told: Told,
     max_in_flight: usize,
     explain: Option<SocketAddr>,
     /// The mirrors of the plan that is applied next.
-    pub(super) mirrors: Vec<Arc<Mirror>>,
+    pub(super) mirrors: Vec<Arc<dyn Known>>,
     registry: prometheus::Registry,
     /// What outlives reloads: caches, connections.
     pub(super) kept: Kept,
@@ -39,17 +40,32 @@ pub(super) struct Instance {
     plan: Option<Plan>,
 }
 
+/// Where an operator says on which address to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// By the keys and `bind` of the Corefile.
+    Corefile,
+    /// By `--listen` of `rollcall local`.
+    CommandLine,
+}
+
 impl Instance {
     /// Nothing runs yet.
     ///
     /// # Errors
     /// When two rooms want the same metric.
-    pub(super) fn new(runtime: Handle, max_in_flight: usize, explain: Option<SocketAddr>) -> Result<Self, Error> {
+    pub(super) fn new(
+        runtime: Handle,
+        told: Told,
+        max_in_flight: usize,
+        explain: Option<SocketAddr>,
+    ) -> Result<Self, Error> {
         let registry =
             metrics::registry(&runtime).map_err(|error| Error::runtime(format!("cannot set metrics up: {error}")))?;
         Ok(Self {
             admin: Admin::new(runtime.clone()),
             runtime,
+            told,
             max_in_flight,
             explain,
             mirrors: Vec::new(),
@@ -72,7 +88,13 @@ impl Instance {
         if let Some(address) = self.explain {
             sites.put(&address.to_string(), "/explain", state::explain(&plan, &self.mirrors));
         }
-        let prepared = self.admin.prepare(sites).map_err(|error| in_use(&error.source, &error.to_string()))?;
+        let prepared = self.admin.prepare(sites).map_err(|error| {
+            let (at, own) = match plan.page_at(&error.address) {
+                Some(at) => (format!("{}: {}: ", at.position, at.text), format!("give {} another address", at.text)),
+                None => (String::new(), "choose another with -rollcall.explain".to_owned()),
+            };
+            cannot_listen(&error.source, &format!("{at}{error}"), &own, &own)
+        })?;
         let mut started = BTreeMap::new();
         for (listener, server) in plan.servers.iter().filter(|(listener, _)| !self.servers.contains_key(listener)) {
             let handler = Arc::new(Handler::new(server.plan(&listener.to_string()), self.max_in_flight));
@@ -87,7 +109,18 @@ impl Instance {
                     &self.runtime,
                 ),
             };
-            let server = server.map_err(|error| in_use(&error, &error.to_string()))?;
+            let server = server.map_err(|error| match self.told {
+                Told::Corefile => cannot_listen(
+                    &error,
+                    &error.to_string(),
+                    "choose another port (in the Corefile, or with -dns.port)",
+                    "change `bind`",
+                ),
+                Told::CommandLine => {
+                    let own = "choose another address with --listen";
+                    cannot_listen(&error, &error.to_string(), own, own)
+                }
+            })?;
             started.insert(*listener, server);
         }
         self.admin.commit(prepared).map_err(|error| Error::runtime(error.to_string()))?;
@@ -157,17 +190,15 @@ async fn repeat(task: Task) {
     }
 }
 
-/// Names the next step for a listener that cannot be had.
-fn in_use(error: &std::io::Error, message: &str) -> Error {
+/// Names the next step for a listener that cannot be had: how to choose another port, and another address.
+fn cannot_listen(error: &std::io::Error, message: &str, port: &str, address: &str) -> Error {
     let step = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "; something listens there already: stop it, or choose another port (in the Corefile, or with -dns.port)"
-        }
+        std::io::ErrorKind::AddrInUse => format!("; something listens there already: stop it, or {port}"),
         std::io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need the capability NET_BIND_SERVICE, or choose another port"
+            format!("; ports below 1024 need the capability NET_BIND_SERVICE, or {port}")
         }
-        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have the address: change `bind`",
-        _ => "",
+        std::io::ErrorKind::AddrNotAvailable => format!("; this machine does not have the address: {address}"),
+        _ => String::new(),
     };
     Error::runtime(format!("{message}{step}"))
 }

@@ -15,15 +15,16 @@ pub(super) fn cluster(options: &Local) -> Result<LocalCluster, Error> {
         .map_err(|error| Error::operator(error.to_string()))
 }
 
-/// The Corefile of a server that has the cluster's names and nothing else.
+/// The Corefile of a server that has the cluster's names and nothing else: other names are refused at the door, as nobody
+/// is there to ask for them.
 pub(super) fn corefile(options: &Local) -> Source {
     let Local { listen, zone, .. } = options;
     let (address, port) = (listen.ip(), listen.port());
     let text = format!(
-        ".:{port} {{
+        "{zone}:{port} in-addr.arpa:{port} ip6.arpa:{port} {{
     bind {address}
     errors
-    kubernetes {zone} in-addr.arpa ip6.arpa {{
+    kubernetes {{
         pods insecure
         ttl 30
     }}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::state::Known;
 use crate::cluster;
 use crate::cluster::{Connection, Mirror, Options, TlsFiles};
 use crate::corefile::{Error, Token};
@@ -57,8 +58,8 @@ impl Session<'_> {
 
 impl Used {
     /// The mirrors, to ask them about their objects.
-    pub(super) fn mirrors(&self) -> Vec<Arc<Mirror>> {
-        self.0.values().cloned().collect()
+    pub(super) fn mirrors(&self) -> Vec<Arc<dyn Known>> {
+        self.0.values().map(|mirror| mirror.clone() as Arc<dyn Known>).collect()
     }
 
     /// Waits until all mirrors are synced, at most for `patience`; says whether they are.

@@ -46,7 +46,7 @@ pub(super) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error
             let mut read = String::new();
             std::io::stdin()
                 .read_to_string(&mut read)
-                .map_err(|error| Error::operator(format!("stdin:1:1: cannot read the Corefile: {error}")))?;
+                .map_err(|error| Error::operator(format!("stdin: cannot read the Corefile: {error}")))?;
             Ok(text("stdin", read))
         }
         Some(path) => Ok(Source::File(path.into())),
@@ -69,6 +69,18 @@ pub(super) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error
 /// At the first fault, with its place.
 pub(super) fn read(source: &Source) -> Result<Corefile, corefile::Error> {
     corefile::parse(source, &|name| std::env::var(name).ok())
+}
+
+/// A fault with what may be behind it: a variable in the faulty word that is not set.
+pub(super) fn explained(error: corefile::Error, corefile: &Corefile) -> corefile::Error {
+    let unset = corefile.unset.iter().find(|unset| unset.position == error.position);
+    match unset {
+        Some(unset) => {
+            let message = format!("{}; {}", error.message, unset.message);
+            corefile::Error { message, ..error }
+        }
+        None => error,
+    }
 }
 
 /// The SHA-512 of a Corefile's words and structure, in hexadecimal: comments and white space do not count.

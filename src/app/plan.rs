@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::interfaces;
-use crate::corefile::{Corefile, Error, Key, Scheme};
+use crate::corefile::{Corefile, Error, Key, Scheme, Token};
 use crate::plugins::chain::Client;
 use crate::plugins::settings::{Reload, Settings, Timeouts, Tls};
 use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
@@ -87,6 +87,12 @@ impl Plan {
     pub(super) fn listeners(&self, block: &Arc<Block>) -> Vec<String> {
         let has = |server: &Server| server.blocks.iter().any(|(other, _)| Arc::ptr_eq(other, block));
         self.servers.iter().filter(|(_, server)| has(server)).map(|(listener, _)| listener.to_string()).collect()
+    }
+
+    /// The directive that asks for an admin address.
+    pub(super) fn page_at(&self, address: &str) -> Option<&Token> {
+        let mut pages = self.blocks.iter().flat_map(|block| &block.settings.pages);
+        pages.find(|(own, _)| own == address).map(|(_, directive)| directive)
     }
 
     /// `reload`: the first that is written counts for the whole process.

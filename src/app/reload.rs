@@ -23,6 +23,8 @@ pub(super) struct Reloader {
     certificates: u64,
     /// The last file that was refused, so that a poll tells of it once.
     refused: Option<String>,
+    /// The last file that was to be taken up, whether that could be done or not.
+    tried: Option<String>,
 }
 
 impl Reloader {
@@ -39,9 +41,10 @@ impl Reloader {
             )));
         }
         let mut reloader =
-            Self { source, port, mirrors, hash: origin::hash(&corefile), certificates: 0, refused: None };
+            Self { source, port, mirrors, hash: origin::hash(&corefile), certificates: 0, refused: None, tried: None };
         let mut session = reloader.mirrors.session();
-        let plan = Plan::new(&corefile, port, &mut session, &instance.kept)?;
+        let plan = Plan::new(&corefile, port, &mut session, &instance.kept)
+            .map_err(|error| origin::explained(error, &corefile))?;
         let used = session.finish();
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
@@ -79,9 +82,9 @@ impl Reloader {
         if corefile.blocks.is_empty() {
             return Err(Error::operator(format!("{}: no server block is left", name(&self.source))));
         }
-        tracing::info!("Reloading");
         let mut session = self.mirrors.session();
-        let plan = tokio::task::block_in_place(|| Plan::new(&corefile, self.port, &mut session, &instance.kept))?;
+        let plan = tokio::task::block_in_place(|| Plan::new(&corefile, self.port, &mut session, &instance.kept))
+            .map_err(|error| origin::explained(error, &corefile))?;
         let used = session.finish();
         if !used.synced(SYNC).await {
             // The names of the old plan, if it had any, are better than none.
@@ -93,6 +96,11 @@ impl Reloader {
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
         let certificates = plan.certificates();
+        // A poll that finds a port taken time and again has told so.
+        if asked || self.tried.as_ref() != Some(&hash) {
+            tracing::info!("Reloading");
+        }
+        self.tried = Some(hash.clone());
         let before = std::mem::replace(&mut instance.mirrors, used.mirrors());
         if let Err(error) = tokio::task::block_in_place(|| instance.apply(plan, &hash)) {
             instance.mirrors = before;
@@ -100,6 +108,7 @@ impl Reloader {
         }
         self.mirrors.keep(used);
         self.hash = hash;
+        self.tried = None;
         self.certificates = certificates;
         tracing::info!("Reloading complete");
         Ok(())
@@ -127,8 +136,8 @@ fn notes(plan: &Plan) {
 
 fn name(source: &Source) -> String {
     match source {
-        Source::File(path) => format!("{}:1:1", path.display()),
-        Source::Text { name, .. } => format!("{name}:1:1"),
+        Source::File(path) => path.display().to_string(),
+        Source::Text { name, .. } => name.clone(),
     }
 }
 

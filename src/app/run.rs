@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::error::Error;
 use super::flags::{Command, Diff, Local, Serve};
-use super::instance::Instance;
+use super::instance::{Instance, Told};
 use super::mirrors::{Fixed, Registry};
 use super::plan::Plan;
 use super::reload::{self, Reloader};
@@ -52,7 +53,7 @@ fn serve(options: &Serve) -> Result<(), Error> {
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
     let source = origin::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
-    let mut instance = Instance::new(runtime.handle().clone(), options.max_in_flight, options.explain)?;
+    let mut instance = Instance::new(runtime.handle().clone(), Told::Corefile, options.max_in_flight, options.explain)?;
     let mirrors = Registry::new(runtime.handle().clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
     drop(starting);
@@ -80,7 +81,9 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     let starting = Starting::watch(&runtime)?;
     let cluster = local::cluster(options)?;
     let corefile = origin::read(&local::corefile(options))?;
-    let mut instance = Instance::new(runtime.handle().clone(), Serve::default().max_in_flight, None)?;
+    let max_in_flight = Serve::default().max_in_flight;
+    let mut instance = Instance::new(runtime.handle().clone(), Told::CommandLine, max_in_flight, options.explain)?;
+    instance.mirrors = vec![Arc::new(cluster.objects())];
     let plan = Plan::new(&corefile, options.listen.port(), &mut Fixed(cluster.reader()), &instance.kept)?;
     instance.apply(plan, &origin::hash(&corefile))?;
     drop(starting);
@@ -112,7 +115,10 @@ async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut s
             },
             () = tokio::time::sleep(pause) => false,
         };
-        let Some(reloader) = reloader.as_deref_mut() else { continue };
+        let Some(reloader) = reloader.as_deref_mut() else {
+            tracing::info!("SIGUSR1: nothing to reload, edits of the manifests are followed on their own");
+            continue;
+        };
         tokio::select! {
             () = reloader.reload(instance, asked) => {}
             stop = signals.stop() => break stop,
@@ -131,7 +137,10 @@ async fn stop(instance: &mut Instance, signal: Signal, mut signals: Signals) {
         Signal::Interrupt | Signal::Reload => Duration::ZERO,
     };
     instance.announce_stop();
-    tracing::info!("Shutting down: not ready any more, answers go on for {lameduck:?}");
+    match lameduck {
+        Duration::ZERO => tracing::info!("Shutting down"),
+        lameduck => tracing::info!("Shutting down: not ready any more, answers go on for {lameduck:?}"),
+    }
     tokio::select! {
         () = async {
             tokio::time::sleep(lameduck).await;

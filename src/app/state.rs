@@ -9,11 +9,11 @@ use prometheus::Registry;
 
 use super::plan::Plan;
 use crate::admin::{self, Page, Readiness, Sites};
-use crate::cluster;
-use crate::cluster::Mirror;
+use crate::cluster::manifests::LocalObjects;
+use crate::cluster::{self, Explanation, KindStatus, Mirror};
 use crate::plugins::settings::ReadyCheck;
 use crate::wire::{Label, Name};
-use crate::zone::{ServiceName, View};
+use crate::zone::{Reader, ServiceName, View};
 
 /// The pages of a plan. Server blocks that name the same address share a page.
 pub(super) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>) -> Sites {
@@ -39,7 +39,7 @@ pub(super) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>
 }
 
 /// The page that explains answers: of the view whose zone holds the most of a name, with what its mirror knows.
-pub(super) fn explain(plan: &Plan, mirrors: &[Arc<Mirror>]) -> Page {
+pub(super) fn explain(plan: &Plan, mirrors: &[Arc<dyn Known>]) -> Page {
     let views: Vec<Arc<View>> = plan.blocks.iter().filter_map(|block| block.view()).collect();
     let mirrors = mirrors.to_vec();
     admin::explain(move |name| {
@@ -48,7 +48,7 @@ pub(super) fn explain(plan: &Plan, mirrors: &[Arc<Mirror>]) -> Page {
         let Some((view, explained)) = found.max_by_key(|(_, explained)| explained.zone.as_wire().len()) else {
             return Err(format!("{name} lies in no zone of a kubernetes directive"));
         };
-        let mirror = mirrors.iter().find(|mirror| mirror.reader().is_of_same_zone(&view.reader));
+        let mirror = mirrors.iter().find(|mirror| mirror.publishes(&view.reader));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
         let status = mirror.map(|mirror| mirror.status()).unwrap_or_default();
         let known = |service: &ServiceName, label: Option<&Label>| {
@@ -56,6 +56,47 @@ pub(super) fn explain(plan: &Plan, mirrors: &[Arc<Mirror>]) -> Page {
         };
         Ok(cluster::explain(&name, &explained, &status, known, now))
     })
+}
+
+/// What a zone was made of: asked for the page that explains answers.
+pub(super) trait Known: Send + Sync {
+    /// Whether this zone is meant.
+    fn publishes(&self, zone: &Reader) -> bool;
+
+    /// The objects behind a Service, or behind one label of it.
+    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation;
+
+    /// The state of each watch.
+    fn status(&self) -> Vec<KindStatus>;
+}
+
+impl Known for Mirror {
+    fn publishes(&self, zone: &Reader) -> bool {
+        self.reader().is_of_same_zone(zone)
+    }
+
+    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
+        self.explain(service, label)
+    }
+
+    fn status(&self) -> Vec<KindStatus> {
+        self.status()
+    }
+}
+
+impl Known for LocalObjects {
+    fn publishes(&self, zone: &Reader) -> bool {
+        self.reader().is_of_same_zone(zone)
+    }
+
+    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
+        self.explain(service, label)
+    }
+
+    /// Files have no watch.
+    fn status(&self) -> Vec<KindStatus> {
+        Vec::new()
+    }
 }
 
 /// Where `/health` stands.

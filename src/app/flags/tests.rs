@@ -48,7 +48,9 @@ fn our_own_settings_have_a_flag_and_a_variable() {
     let explain = |line: &str, value: &'static str| {
         let variable = move |name: &str| (name == "ROLLCALL_EXPLAIN").then(|| value.to_owned());
         match read(line.split_whitespace().map(OsString::from), &variable) {
-            Ok(Command::Serve(options)) => Ok(options.explain.map(|address| address.to_string())),
+            Ok(Command::Serve(Serve { explain, .. }) | Command::Local(Local { explain, .. })) => {
+                Ok(explain.map(|address| address.to_string()))
+            }
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }
@@ -57,6 +59,8 @@ fn our_own_settings_have_a_flag_and_a_variable() {
     assert_eq!(explain("", "127.0.0.1:8053"), Ok(Some("127.0.0.1:8053".into())));
     assert_eq!(explain("-rollcall.explain [::1]:1", "127.0.0.1:8053"), Ok(Some("[::1]:1".into())));
     assert!(explain("-rollcall.explain 8053", "").unwrap_err().contains("needs ADDRESS:PORT"));
+    assert_eq!(explain("local x", "127.0.0.1:8053"), Ok(Some("127.0.0.1:8053".into())));
+    assert_eq!(explain("local --rollcall.explain [::1]:1 x", ""), Ok(Some("[::1]:1".into())));
 }
 
 #[test]
@@ -64,6 +68,7 @@ fn local_takes_paths_among_its_flags() {
     let wanted = Local {
         listen: SocketAddr::from(([127, 0, 0, 1], 5300)),
         zone: "example.org".into(),
+        explain: None,
         paths: vec!["a.yaml".into(), "b".into()],
     };
     assert_eq!(command("local a.yaml --listen 127.0.0.1:5300 -zone=example.org b"), Command::Local(wanted));
@@ -95,7 +100,7 @@ fn diff_takes_two_servers_and_where_the_names_come_from() {
     assert!(refusal("diff --to tls://10.96.0.10").contains("got `tls://10.96.0.10`"));
     assert!(refusal("diff --ttl soon").contains("--ttl needs seconds"));
     assert!(refusal("diff a b").contains("`a` is not expected"));
-    assert!(refusal("diff --form 10.96.0.10").contains("unknown flag `-form`"));
+    assert!(refusal("diff --form 10.96.0.10").contains("unknown flag `--form`"));
 }
 
 #[test]
@@ -106,7 +111,8 @@ fn what_makes_no_command_is_refused_with_the_argument() {
     assert!(refusal("-dns.port dns").contains("got `dns`"));
     assert!(refusal("-quiet=maybe").contains("got `maybe`"));
     assert!(refusal("-rollcall.max-in-flight 0").contains("got `0`"));
+    assert!(refusal("local x --zone").starts_with("--zone needs a value"));
     assert!(refusal("local").contains("local needs manifest files"));
     assert!(refusal("local --listen 1053 x").contains("got `1053`"));
-    assert!(refusal("local --port 1 x").contains("unknown flag `-port`"));
+    assert!(refusal("local --port 1 x").contains("unknown flag `--port`"));
 }
