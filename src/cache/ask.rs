@@ -55,6 +55,11 @@ impl Ask<'_> {
         self.flags & CD != 0
     }
 
+    /// Whether the client wants the server to look further than what it has (RD).
+    pub fn recursion_desired(&self) -> bool {
+        self.flags & RD != 0
+    }
+
     /// Whether the client wants to hear that data are authentic (RFC 6840 section 5.7).
     pub fn wants_authentic(&self) -> bool {
         self.dnssec_ok() || self.flags & AD != 0

@@ -131,9 +131,12 @@ impl Entry {
         wanted && !std::mem::replace(&mut self.refreshing, true)
     }
 
-    /// A refresh came to nothing: the next may be tried after the recheck time.
+    /// A refresh came to nothing: the next may be tried after the recheck time. Does nothing where none was under way, as
+    /// with the entry that a refresh brought.
     pub(super) fn release(&mut self, settings: &Settings, now: Instant) {
-        self.refreshing = false;
+        if !std::mem::replace(&mut self.refreshing, false) {
+            return;
+        }
         let recheck = settings.stale.map_or(Duration::ZERO, |stale| stale.recheck);
         self.retry_after = (!recheck.is_zero()).then(|| now + recheck);
     }

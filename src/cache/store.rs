@@ -128,6 +128,11 @@ impl Cache {
             return unkept;
         }
         let sort = shape.sort;
+        // Without recursion a resolver says what it has at hand (RFC 1034 section 4.3.1): data are data for all, but that
+        // it has none is no answer for those who want it to look further.
+        if !ask.recursion_desired() && matches!(sort, Sort::Denial | Sort::Failure) {
+            return unkept;
+        }
         let Some(entry) = Entry::new(ask, reply, shape, lifetime, now) else { return unkept };
         let hash = ask.hash(&self.hasher);
         let evicted = half.insert(hash, ask, entry);

@@ -48,7 +48,8 @@
 //! Ready: always.
 //!
 //! Differences: the cluster's names are never remembered. A TTL of 0 stays 0. A denial lives no longer than the MINIMUM of its
-//! SOA says (RFC 2308), and one without SOA is not remembered. Memory is bounded in octets as well as in entries. At most 64
+//! SOA says (RFC 2308), and one without SOA is not remembered, nor is a denial or failure that answers a query without RD: it
+//! would hide from others what the upstream finds when it is asked to look. Memory is bounded in octets as well as in entries. At most 64
 //! refreshes go on at a time. The memory outlives a reload that leaves the directive as it was.
 
 use std::cell::RefCell;
@@ -242,11 +243,8 @@ impl Inner {
         verify: Verify,
     ) -> Option<Reply> {
         if verify.timeout.is_zero() {
-            let fresh = self.accept(held, query, next, counters).await;
-            if fresh.is_none() {
-                self.memory.release(&held.ask(), Instant::now());
-            }
-            return fresh;
+            let _refreshing = Refreshing { memory: &self.memory, held };
+            return self.accept(held, query, next, counters).await;
         }
         let task = self.spawn(held, query, next, counters, true)?;
         tokio::time::timeout(verify.timeout, task).await.ok()?.ok()?
@@ -280,6 +278,7 @@ impl Inner {
         let (inner, held, counters) = (self.clone(), held.clone(), counters.clone());
         let chain = next.plugins().to_vec();
         Some(tokio::spawn(async move {
+            let _refreshing = Refreshing { memory: &inner.memory, held: &held };
             let next = Next::new(&chain);
             let fresh = match stale {
                 true => inner.accept(&held, &mut own, next, &counters).await,
@@ -288,7 +287,6 @@ impl Inner {
                     _ => None,
                 },
             };
-            inner.memory.release(&held.ask(), Instant::now());
             drop(permit);
             fresh
         }))
@@ -315,6 +313,18 @@ impl Inner {
         let counters = Arc::new(Counters::new(server, &self.zones_label, &self.view));
         known.push((server.clone(), counters.clone()));
         counters
+    }
+}
+
+/// A refresh under way. However it ends, a client that gives up included, the next one may begin.
+struct Refreshing<'r> {
+    memory: &'r cache::Cache,
+    held: &'r Held,
+}
+
+impl Drop for Refreshing<'_> {
+    fn drop(&mut self) {
+        self.memory.release(&self.held.ask(), Instant::now());
     }
 }
 

@@ -263,6 +263,38 @@ fn a_failure_is_kept_for_a_moment_and_hides_no_answer() {
     assert!(look(&cache, &ask, now + secs(3700)).is_none());
 }
 
+// RFC 1034 section 4.3.1: without recursion a server answers from what it has.
+#[test]
+fn what_is_not_found_without_recursion_is_no_answer_for_those_who_want_recursion() {
+    let (cache, name, now) = (cache(|_| {}), wire("www.example.org."), Instant::now());
+    let ask = ask(&name);
+    let without = Ask { flags: 0, ..ask };
+    let denial = reply(&without, 3, [&[], &[soa(60, 60)], &[]]);
+    for octets in [failure_for(&without), denial.clone()] {
+        assert!(!cache.store(&without, &octets, now).kept);
+        assert!(look(&cache, &ask, now).is_none());
+    }
+    // Nor does it put an answer away. Data are data, for whoever asks.
+    assert!(cache.store(&without, &address(&without, 300, 80), now).kept);
+    assert!(!cache.store(&without, &denial, now).kept);
+    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Success);
+    // What was found with recursion holds for all.
+    assert!(cache.store(&ask, &denial, now).kept);
+    assert_eq!(look(&cache, &without, now).unwrap().0.kind, Kind::Denial);
+}
+
+#[test]
+fn a_refresh_that_brought_an_answer_puts_off_no_later_one() {
+    let stale = Stale { up_to: secs(60), ttl: 0, recheck: secs(30), prefer_positive: false };
+    let (cache, name, now) = (cache(|settings| settings.stale = Some(stale)), wire("www.example.org."), Instant::now());
+    let ask = ask(&name);
+    cache.store(&ask, &address(&ask, 10, 80), now);
+    assert!(look(&cache, &ask, now + secs(11)).unwrap().0.refresh);
+    cache.store(&ask, &address(&ask, 10, 80), now + secs(11));
+    cache.release(&ask, now + secs(11));
+    assert!(look(&cache, &ask, now + secs(22)).unwrap().0.refresh);
+}
+
 fn failure_for(ask: &Ask<'_>) -> Vec<u8> {
     reply(ask, 2, [&[], &[], &[]])
 }

@@ -231,6 +231,34 @@ async fn with_verify_the_stale_answer_is_the_second_choice() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_gives_up_leaves_the_refresh_to_the_next() {
+    /// Answers once, then holds the next query for ever, then answers again.
+    struct Holds(AtomicUsize, Answers);
+    impl Plugin for Holds {
+        fn name(&self) -> &'static str {
+            "holds"
+        }
+        fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                1 => Box::pin(std::future::pending()),
+                _ => self.1.serve(query, next),
+            }
+        }
+        fn needs_message(&self, _: &[Name]) -> Option<String> {
+            None
+        }
+    }
+    let holds = Holds(AtomicUsize::new(0), Answers::with("www.example. 1 IN A 192.0.2.1"));
+    let (chain, _) = chain("cache {\nsuccess 9984 3600 1\nserve_stale 1h verify 0s 0s 1ms\n}", holds);
+    let ask = async || Next::new(&chain).run(&mut query("www.example.", RecordType::A)).await;
+    assert_eq!(ttls(ask().await), [1]);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(tokio::time::timeout(Duration::from_millis(20), ask()).await.is_err(), "it gives up");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(ttls(ask().await), [1], "refreshed by the next");
+}
+
 #[test]
 fn options_are_read() {
     let options = "cache 100 example.org {\nsuccess 2048 40\ndenial 100 20 2\nservfail 10s\nprefetch 5 2m 20%\n\
