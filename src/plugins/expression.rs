@@ -16,8 +16,10 @@ pub(crate) enum Expression {
     List(Vec<Self>),
     Call(Function, Vec<Self>),
     Not(Box<Self>),
-    And(Box<Self>, Box<Self>),
-    Or(Box<Self>, Box<Self>),
+    /// All of several are true.
+    And(Vec<Self>),
+    /// Any of several is true.
+    Or(Vec<Self>),
     Compare(Comparison, Box<Self>, Box<Self>),
     Matches(Box<Self>, Regex),
     In(Box<Self>, Vec<Self>),
@@ -146,7 +148,7 @@ impl Expression {
     /// Says what is not understood.
     pub(crate) fn parse(text: &str, scope: Scope<'_>) -> Result<Self, String> {
         let tokens = tokens(text)?;
-        let mut rest = Rest { tokens: &tokens, scope, has_item: false };
+        let mut rest = Rest { tokens: &tokens, scope, has_item: false, depth: 0 };
         let found = or(&mut rest)?;
         match rest.tokens.first() {
             None => Ok(found),
@@ -166,8 +168,8 @@ impl Expression {
             Self::List(_) => return None,
             Self::Call(function, arguments) => return function.call(arguments, env),
             Self::Not(inner) => Value::Bool(!inner.is_true(env)),
-            Self::And(left, right) => Value::Bool(left.is_true(env) && right.is_true(env)),
-            Self::Or(left, right) => Value::Bool(left.is_true(env) || right.is_true(env)),
+            Self::And(parts) => Value::Bool(parts.iter().all(|part| part.is_true(env))),
+            Self::Or(parts) => Value::Bool(parts.iter().any(|part| part.is_true(env))),
             Self::Compare(comparison, left, right) => {
                 Value::Bool(comparison.holds(&left.value(env)?, &right.value(env)?))
             }
@@ -330,6 +332,25 @@ struct Rest<'t> {
     scope: Scope<'t>,
     /// Within a quantifier, so that there is an item.
     has_item: bool,
+    /// How many expressions the present one lies in.
+    depth: usize,
+}
+
+/// Reading and working out go one call deeper for each expression within another; no honest one is as deep as this.
+const DEEPEST: usize = 64;
+
+/// Reads an expression that lies within another.
+fn deeper(
+    rest: &mut Rest<'_>,
+    read: impl FnOnce(&mut Rest<'_>) -> Result<Expression, String>,
+) -> Result<Expression, String> {
+    if rest.depth >= DEEPEST {
+        return Err(format!("more than {DEEPEST} expressions lie within one another"));
+    }
+    rest.depth += 1;
+    let found = read(rest);
+    rest.depth -= 1;
+    found
 }
 
 /// Takes a token that is one of these words.
@@ -341,24 +362,34 @@ fn take<'w>(rest: &mut Rest<'_>, words: &[&'w str]) -> Option<&'w str> {
 }
 
 fn or(rest: &mut Rest<'_>) -> Result<Expression, String> {
-    let mut left = and(rest)?;
-    while take(rest, &["||", "or"]).is_some() {
-        left = Expression::Or(Box::new(left), Box::new(and(rest)?));
-    }
-    Ok(left)
+    chain(rest, &["||", "or"], and, Expression::Or)
 }
 
 fn and(rest: &mut Rest<'_>) -> Result<Expression, String> {
-    let mut left = not(rest)?;
-    while take(rest, &["&&", "and"]).is_some() {
-        left = Expression::And(Box::new(left), Box::new(not(rest)?));
+    chain(rest, &["&&", "and"], not, Expression::And)
+}
+
+/// Parts between words: one part alone is itself.
+fn chain(
+    rest: &mut Rest<'_>,
+    words: &[&str],
+    part: impl Fn(&mut Rest<'_>) -> Result<Expression, String>,
+    all: impl FnOnce(Vec<Expression>) -> Expression,
+) -> Result<Expression, String> {
+    let first = part(rest)?;
+    let mut parts = vec![first];
+    while take(rest, words).is_some() {
+        parts.push(part(rest)?);
     }
-    Ok(left)
+    match <[_; 1]>::try_from(parts) {
+        Ok([only]) => Ok(only),
+        Err(parts) => Ok(all(parts)),
+    }
 }
 
 fn not(rest: &mut Rest<'_>) -> Result<Expression, String> {
     match take(rest, &["!", "not"]) {
-        Some(_) => Ok(Expression::Not(Box::new(not(rest)?))),
+        Some(_) => Ok(Expression::Not(Box::new(deeper(rest, not)?))),
         None => comparison(rest),
     }
 }
@@ -412,7 +443,7 @@ fn operand(rest: &mut Rest<'_>) -> Result<Expression, String> {
     }
     match first.text.as_str() {
         "(" => {
-            let found = or(rest)?;
+            let found = deeper(rest, or)?;
             take(rest, &[")"]).ok_or("a `(` is not closed")?;
             Ok(found)
         }
@@ -425,7 +456,7 @@ fn operand(rest: &mut Rest<'_>) -> Result<Expression, String> {
         "none" => each(rest, Quantifier::None),
         "group" if rest.scope.groups => {
             take(rest, &["("]).ok_or("`group` needs its argument in parentheses")?;
-            let name = or(rest)?;
+            let name = deeper(rest, or)?;
             take(rest, &[")"]).ok_or("`group` takes 1 argument")?;
             Ok(Expression::Group(Box::new(name)))
         }
@@ -457,7 +488,7 @@ fn each(rest: &mut Rest<'_>, quantifier: Quantifier) -> Result<Expression, Strin
     let Expression::List(list) = operand(rest)? else { return Err(HOW.into()) };
     take(rest, &[","]).ok_or(HOW)?;
     let outer = std::mem::replace(&mut rest.has_item, true);
-    let predicate = or(rest)?;
+    let predicate = deeper(rest, or)?;
     rest.has_item = outer;
     take(rest, &[")"]).ok_or(HOW)?;
     Ok(Expression::Each(quantifier, list, Box::new(predicate)))
@@ -492,11 +523,57 @@ fn items(rest: &mut Rest<'_>, end: &str) -> Result<Vec<Expression>, String> {
         return Ok(items);
     }
     loop {
-        items.push(or(rest)?);
+        items.push(deeper(rest, or)?);
         match take(rest, &[",", end]) {
             Some(",") => {}
             Some(_) => return Ok(items),
             None => return Err(format!("`{end}` is missing")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Expression::parse(text, Scope { groups: true, variables: &[] }).unwrap_err()
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_refused_and_not_read_to_the_end_of_the_stack() {
+        const MANY: usize = 100_000;
+        for (open, middle, close) in [
+            ("(", "true", ")"),
+            ("!", "true", ""),
+            ("not ", "true", ""),
+            ("lower(", "'a'", ")"),
+            ("[", "1", "]"),
+            ("group(", "1", ")"),
+            ("any([1], ", "true", ")"),
+            ("any([", "1", "], true)"),
+            ("1 in [", "1", "]"),
+        ] {
+            let nested = |times: usize| format!("{}{middle}{}", open.repeat(times), close.repeat(times));
+            assert!(refused(&nested(MANY)).contains("64 expressions"), "{open}");
+            assert!(Expression::parse(&nested(30), Scope { groups: true, variables: &[] }).is_ok(), "{open}");
+        }
+    }
+
+    #[test]
+    fn long_chains_are_as_deep_as_short_ones() {
+        let query = super::super::testing::query("www.example.", crate::wire::message::RecordType::A);
+        for (word, first, others, truth) in [
+            ("&&", "true", "true", true),
+            ("and", "true", "false", false),
+            ("||", "true", "false", true),
+            ("or", "false", "false", false),
+        ] {
+            let text = format!("{first}{}", format!(" {word} {others}").repeat(100_000));
+            let read = Expression::parse(&text, Scope::default()).unwrap();
+            assert_eq!(read.is_true(&query), truth, "{word}");
+        }
+        let mixed = Expression::parse("false && true || true && !false", Scope::default()).unwrap();
+        assert!(mixed.is_true(&query));
     }
 }

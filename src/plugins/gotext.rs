@@ -120,7 +120,7 @@ impl Template {
     /// Says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut pieces = split(text)?.into_iter().peekable();
-        let (nodes, end) = nodes(&mut pieces)?;
+        let (nodes, end) = nodes(&mut pieces, 0)?;
         match end {
             None => Ok(Self { nodes }),
             Some(word) => Err(format!("`{{{{ {word} }}}}` belongs to no `if`")),
@@ -336,8 +336,18 @@ fn action_end(text: &str) -> Option<usize> {
 
 type Pieces = std::iter::Peekable<std::vec::IntoIter<Piece>>;
 
+/// Reading and filling in go one call deeper for each part within another; no honest template is as deep as this.
+const DEEPEST: usize = 64;
+
+fn deeper(depth: usize) -> Result<usize, String> {
+    match depth < DEEPEST {
+        true => Ok(depth + 1),
+        false => Err(format!("more than {DEEPEST} parts of it lie within one another")),
+    }
+}
+
 /// Reads up to the end or to an `else` or `end` of the level above, which it gives.
-fn nodes(pieces: &mut Pieces) -> Result<(Vec<Node>, Option<String>), String> {
+fn nodes(pieces: &mut Pieces, depth: usize) -> Result<(Vec<Node>, Option<String>), String> {
     let mut nodes = Vec::new();
     while let Some(piece) = pieces.next() {
         let action = match piece {
@@ -349,7 +359,7 @@ fn nodes(pieces: &mut Pieces) -> Result<(Vec<Node>, Option<String>), String> {
         };
         match action.split_whitespace().next() {
             Some("else" | "end") => return Ok((nodes, Some(action))),
-            Some("if") => nodes.push(branches(action.get(2..).unwrap_or_default(), pieces)?),
+            Some("if") => nodes.push(branches(action.get(2..).unwrap_or_default(), pieces, deeper(depth)?)?),
             Some(word @ ("range" | "with" | "define" | "template" | "block" | "break" | "continue")) => {
                 return Err(format!("`{word}` is not supported in a template"));
             }
@@ -359,16 +369,16 @@ fn nodes(pieces: &mut Pieces) -> Result<(Vec<Node>, Option<String>), String> {
     Ok((nodes, None))
 }
 
-fn branches(condition: &str, pieces: &mut Pieces) -> Result<Node, String> {
+fn branches(condition: &str, pieces: &mut Pieces, depth: usize) -> Result<Node, String> {
     let mut branches = Vec::new();
     let mut condition = expression(condition)?;
     loop {
-        let (part, end) = nodes(pieces)?;
+        let (part, end) = nodes(pieces, depth)?;
         branches.push((condition, part));
         match end.as_deref().map(str::trim) {
             Some("end") => return Ok(Node::If(branches, Vec::new())),
             Some("else") => {
-                let (otherwise, end) = nodes(pieces)?;
+                let (otherwise, end) = nodes(pieces, depth)?;
                 return match end.as_deref() {
                     Some("end") => Ok(Node::If(branches, otherwise)),
                     _ => Err("an `if` has no `end`".into()),
@@ -425,21 +435,23 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
 fn expression(text: &str) -> Result<Expression, String> {
     let tokens = tokens(text)?;
     let mut rest = tokens.as_slice();
-    let found = pipeline(&mut rest)?;
+    let found = pipeline(&mut rest, 0)?;
     if rest.is_empty() { Ok(found) } else { Err(format!("`{text}` is not understood")) }
 }
 
-fn pipeline(rest: &mut &[Token]) -> Result<Expression, String> {
-    let mut found = command(rest, None)?;
+fn pipeline(rest: &mut &[Token], mut depth: usize) -> Result<Expression, String> {
+    let mut found = command(rest, None, depth)?;
     while let Some((Token::Pipe, after)) = rest.split_first() {
         *rest = after;
-        found = command(rest, Some(found))?;
+        // What comes through a pipe lies within what takes it.
+        depth = deeper(depth)?;
+        found = command(rest, Some(found), depth)?;
     }
     Ok(found)
 }
 
 /// A function or field with its arguments; what comes through a pipe is the last one.
-fn command(rest: &mut &[Token], piped: Option<Expression>) -> Result<Expression, String> {
+fn command(rest: &mut &[Token], piped: Option<Expression>, depth: usize) -> Result<Expression, String> {
     let Some((first, after)) = rest.split_first() else { return Err("an action is empty".into()) };
     if let Token::Word(word) = first
         && let Some(function) = Function::named(word)
@@ -447,15 +459,15 @@ fn command(rest: &mut &[Token], piped: Option<Expression>) -> Result<Expression,
         *rest = after;
         let mut arguments = Vec::new();
         while !matches!(rest.first(), None | Some(Token::Close | Token::Pipe)) {
-            arguments.push(operand(rest)?);
+            arguments.push(operand(rest, depth)?);
         }
         arguments.extend(piped);
         return Ok(Expression::Call(function, arguments));
     }
-    let found = operand(rest)?;
+    let found = operand(rest, depth)?;
     let mut arguments = Vec::new();
     while !matches!(rest.first(), None | Some(Token::Close | Token::Pipe)) {
-        arguments.push(operand(rest)?);
+        arguments.push(operand(rest, depth)?);
     }
     arguments.extend(piped);
     match found {
@@ -465,13 +477,13 @@ fn command(rest: &mut &[Token], piped: Option<Expression>) -> Result<Expression,
     }
 }
 
-fn operand(rest: &mut &[Token]) -> Result<Expression, String> {
+fn operand(rest: &mut &[Token], depth: usize) -> Result<Expression, String> {
     let Some((first, after)) = rest.split_first() else { return Err("an action is empty".into()) };
     *rest = after;
     match first {
         Token::Text(text) => Ok(Expression::Literal(Value::Text(text.clone()))),
         Token::Open => {
-            let found = pipeline(rest)?;
+            let found = pipeline(rest, deeper(depth)?)?;
             match rest.split_first() {
                 Some((Token::Close, after)) => {
                     *rest = after;
@@ -565,5 +577,44 @@ mod tests {
         }
         assert!(fill("{{ .Nothing }}").is_err() && fill("{{ index .Match 5 }}").is_err());
         assert!(fill("{{ .Name.x }}").is_err() && fill("{{ parseInt .Name 16 8 }}").is_err());
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_refused_and_not_read_to_the_end_of_the_stack() {
+        const MANY: usize = 100_000;
+        let nested = |open: &str, middle: &str, close: &str, times: usize| {
+            format!("{}{middle}{}", open.repeat(times), close.repeat(times))
+        };
+        for (open, middle, close) in
+            [("{{if true}}", "a", "{{end}}"), ("{{if true}}{{else}}", "a", "{{end}}"), ("", "{{ \"a\" }}", "")]
+        {
+            assert!(Template::parse(&nested(open, middle, close, 30)).is_ok(), "{open}");
+        }
+        let inner = |times| {
+            [
+                nested("{{if true}}", "a", "{{end}}", times),
+                nested("{{if true}}{{else}}", "a", "{{end}}", times),
+                format!("{{{{ {} }}}}", nested("(", ".Name", ")", times)),
+                format!("{{{{ {} }}}}", nested("print (", ".Name", ")", times)),
+                format!("{{{{ .Name{} }}}}", " | print".repeat(times)),
+                format!("{{{{if {}}}}}a{{{{end}}}}", nested("(", ".Name", ")", times)),
+                // Each pipe lies within the next one's parentheses.
+                format!("{{{{ {} }}}}", nested("(", ".Name", " | print | print)", times / 3)),
+            ]
+        };
+        for text in inner(MANY) {
+            let said = Template::parse(&text).unwrap_err();
+            assert!(said.contains("64 parts"), "{said}");
+        }
+        for text in inner(30) {
+            assert!(Template::parse(&text).unwrap().fill(&Fixed).is_ok(), "{text}");
+        }
+        // What stands side by side is not deep.
+        let wide = format!(
+            "{}{{{{if false}}}}{}{{{{end}}}}",
+            "{{if true}}a{{end}}".repeat(1000),
+            "{{else if false}}b".repeat(1000)
+        );
+        assert_eq!(Template::parse(&wide).unwrap().fill(&Fixed).unwrap(), "a".repeat(1000));
     }
 }
