@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use rollcall::wire::{Label, Parsed, Rcode, parse};
 use rollcall::zone::{
-    Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, Layout, Part, Pods, Pointer, Port, Protocol,
-    Publisher, Service, ServiceKind, ServiceName, State, View, answer, pair,
+    Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, Layout, Part, Pods, Pointer, Port, PortList,
+    Protocol, Publisher, Service, ServiceKind, ServiceName, State, View, answer, pair,
 };
 
 struct Counting;
@@ -71,8 +71,10 @@ fn zone() -> (Publisher, View) {
         let endpoints = Endpoints::default().apply(peers);
         (name.clone(), Some(Arc::new(Service { name: name.clone(), kind, endpoints })))
     };
-    let cluster_ip =
-        ServiceKind::ClusterIp { addresses: [IpAddr::from([10, 96, 0, 1])].into(), ports: Arc::clone(&ports) };
+    let cluster_ip = ServiceKind::ClusterIp {
+        addresses: [IpAddr::from([10, 96, 0, 1])].into(),
+        ports: PortList::new(Arc::clone(&ports)),
+    };
     let imported = (0..300).map(|number| Part {
         label: label(&format!("kubia-{number}")),
         cluster: Some(label("west")),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use super::buckets::{Buckets, Edit, Keyed};
-use super::{Layout, Port};
+use super::{Layout, Port, PortList};
 use crate::wire::Label;
 
 //----------- Endpoints ------------------------------------------------------
@@ -175,33 +175,25 @@ impl Endpoints {
 /// Endpoints that have the same ports and the same topology zone.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
-    pub(super) ports: Arc<[Port]>,
+    pub(super) ports: PortList,
     pub(super) zone: Option<Arc<str>>,
     pub(super) endpoints: Buckets<Endpoint>,
     pub(super) addresses: Addresses,
     /// How many pairs of an endpoint and one of its addresses there are.
     pub(super) pairs: u32,
-    /// The distinct port numbers, when there are fewer of them than ports (53 over UDP and over TCP); else empty.
-    numbers: Box<[u16]>,
 }
 
 impl Group {
-    /// How many different port numbers there are.
-    pub(super) fn number_count(&self) -> usize {
-        if self.numbers.is_empty() { self.ports.len() } else { self.numbers.len() }
-    }
-
-    /// One of the different port numbers.
-    pub(super) fn number(&self, at: usize) -> Option<u16> {
-        if self.numbers.is_empty() { self.ports.get(at).map(|port| port.number) } else { self.numbers.get(at).copied() }
-    }
-
     fn all(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.iter()
     }
 
     fn state(&self, endpoint: &Endpoint) -> State {
-        State { addresses: endpoint.addresses().collect(), ports: Arc::clone(&self.ports), zone: self.zone.clone() }
+        State {
+            addresses: endpoint.addresses().collect(),
+            ports: Arc::clone(self.ports.shared()),
+            zone: self.zone.clone(),
+        }
     }
 }
 
@@ -223,7 +215,7 @@ impl<'g> Draft<'g> {
 
     fn of(group: &'g Group) -> Self {
         let pairs = i64::from(group.pairs);
-        Self { base: Some(group), pairs, ..Self::new(Arc::clone(&group.ports), group.zone.clone()) }
+        Self { base: Some(group), pairs, ..Self::new(Arc::clone(group.ports.shared()), group.zone.clone()) }
     }
 
     fn fits(&self, state: &State) -> bool {
@@ -245,28 +237,14 @@ impl<'g> Draft<'g> {
         if self.edits.is_empty() {
             return self.base.cloned();
         }
-        let (endpoints, addresses, numbers) = match self.base {
-            Some(group) => (group.endpoints.edit(self.edits), group.addresses.clone(), group.numbers.clone()),
-            None => (Buckets::Empty.edit(self.edits), Addresses::default(), distinct_numbers(&self.ports)),
+        let (endpoints, addresses, ports) = match self.base {
+            Some(group) => (group.endpoints.edit(self.edits), group.addresses.clone(), group.ports.clone()),
+            None => (Buckets::Empty.edit(self.edits), Addresses::default(), PortList::new(self.ports)),
         };
         let pairs = u32::try_from(self.pairs).unwrap_or(u32::MAX);
         let addresses = addresses.apply(self.v4, self.v6);
-        (endpoints.len() > 0).then_some(Group {
-            ports: self.ports,
-            zone: self.zone,
-            endpoints,
-            addresses,
-            pairs,
-            numbers,
-        })
+        (endpoints.len() > 0).then_some(Group { ports, zone: self.zone, endpoints, addresses, pairs })
     }
-}
-
-fn distinct_numbers(ports: &[Port]) -> Box<[u16]> {
-    let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    if numbers.len() == ports.len() { Box::default() } else { numbers.into() }
 }
 
 //----------- Endpoint -------------------------------------------------------

@@ -1,7 +1,7 @@
 //! What a name is, in words: for people who ask where an answer comes from. Not on the path of an answer.
 
 use super::lookup::{ClusterIp, Lookup, is_reverse};
-use super::peers::Ports;
+use super::ports::Ports;
 use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
 use crate::wire::{Label, Name, QName};
 

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{Layout, Port, ServiceName};
+use super::{Layout, PortList, ServiceName};
 
 /// One version of an imported Service, immutable once published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum ImportKind {
         /// One or two.
         addresses: Box<[IpAddr]>,
         /// The ports of the ServiceImport.
-        ports: Box<[Port]>,
+        ports: PortList,
     },
     /// The addresses of its ready endpoints in all clusters.
     Headless,

@@ -3,14 +3,17 @@
 //!
 //! Everything that an answer draws from is made when a version is made, so that each address goes with just the ports of
 //! the slice that lists it, and nothing counts twice. That costs a whole layout for each change; see `endpoints` for what
-//! costs less.
+//! costs less. What is the same for several endpoints or several ports is kept once: a slice may have thousands of each,
+//! but few slices have ports of their own. So endpoints in the same port lists share these, and ports in the same lists
+//! share their endpoints.
 //!
 //! Differs from CoreDNS: the weight is divided by what is left when repeats are gone, so that the weights add up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::ports::{bit, protocols};
 use super::{Port, Protocol};
 use crate::wire::Label;
 
@@ -30,20 +33,15 @@ pub struct Part {
 /// The ready endpoints of one Service, in one version.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Layout {
-    /// That of all ports, then one for each name and protocol.
-    choices: Box<[Choice]>,
-}
-
-/// The endpoints that have one port, or all of them, as the records that they make.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Choice {
-    port: Option<(Label, Protocol)>,
-    pub(super) v4: Box<[Ipv4Addr]>,
-    pub(super) v6: Box<[Ipv6Addr]>,
     /// Sorted by label and cluster, each pair once.
-    pub(super) endpoints: Box<[LaidOut]>,
-    /// The endpoint (its position) and port number of each SRV record; those of one endpoint stand together.
-    pub(super) srv: Box<[(u32, u16)]>,
+    endpoints: Box<[LaidOut]>,
+    /// The clusters that have any, sorted.
+    clusters: Box<[Label]>,
+    all: Choice,
+    /// One for each name and protocol, sorted by these.
+    named: Box<[((Label, Protocol), Choice)]>,
+    /// The protocols of ports that have a name, a bit each.
+    protocols: u8,
 }
 
 /// All that one label stands for.
@@ -54,129 +52,354 @@ pub struct LaidOut {
     /// The cluster that it belongs to.
     pub cluster: Option<Label>,
     /// Its addresses, sorted, each once.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Box<[IpAddr]>,
     /// Its ports, sorted, each once.
-    pub ports: Vec<Port>,
+    pub ports: Arc<[Port]>,
     /// Its port numbers that have SRV records, sorted, each once.
-    pub(super) numbers: Vec<u16>,
-    /// The addresses that one of these goes with, sorted, each once: those that stand beside SRV records.
-    pub(super) glue: Vec<IpAddr>,
+    pub(super) numbers: Arc<[u16]>,
     /// How many pairs of an address and a port number there are.
     pub(super) pairs: usize,
+    /// Its addresses by the port list that they go with, each list once.
+    listed: Box<[Listed]>,
+}
+
+/// Addresses of one endpoint that go with one port list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Listed {
+    list: u32,
+    /// A port of the list has a number.
+    numbered: bool,
+    /// Sorted, each once.
+    addresses: Box<[IpAddr]>,
+}
+
+/// The endpoints that have one port, or all of them, as the records that they make.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Choice {
+    members: Arc<Members>,
+    /// For each crowd of the members, the port numbers of the SRV records of each of its endpoints.
+    numbers: Box<[Arc<[u16]>]>,
+    /// How many SRV records there are up to and with each crowd.
+    ends: Box<[usize]>,
+    /// The port lists, sorted, in which it has a number: addresses that go with them stand beside SRV records.
+    numbered: Arc<[u32]>,
+    /// How many triples of endpoint, address and port number there are, by which the weight is divided.
+    pub(super) pairs: usize,
+}
+
+/// The endpoints of certain port lists.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Members {
+    v4: Box<[Ipv4Addr]>,
+    v6: Box<[Ipv6Addr]>,
+    /// Positions of endpoints; those of one crowd stand together.
+    endpoints: Box<[u32]>,
+    crowds: Box<[Crowd]>,
+}
+
+/// Members whose addresses go with the same port lists.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Crowd {
+    /// The lists, sorted.
+    lists: Box<[u32]>,
+    /// Where its endpoints begin among those of the members.
+    start: usize,
+    /// How many pairs of an endpoint and an address there are, an address counted for each list.
+    addresses: usize,
+}
+
+/// An SRV record.
+#[derive(Clone, Copy)]
+pub(super) struct LaidOutSrv<'l> {
+    pub(super) endpoint: &'l LaidOut,
+    pub(super) number: u16,
+    /// Of the records that name this endpoint, it is the first.
+    pub(super) is_first: bool,
+}
+
+/// A choice among the endpoints of a layout.
+#[derive(Clone, Copy)]
+pub(super) struct Chosen<'l> {
+    layout: &'l Layout,
+    pub(super) choice: &'l Choice,
 }
 
 impl Layout {
     /// Lays parts out. Those of one label and cluster are one endpoint.
     pub fn new(parts: &[Part]) -> Self {
-        let ports = parts.iter().flat_map(|part| part.ports.iter());
-        let mut named: Vec<_> = ports.filter_map(|port| Some((port.name.clone()?, port.protocol))).collect();
-        named.sort_unstable();
-        named.dedup();
-        let choices = std::iter::once(None).chain(named.into_iter().map(Some));
-        Self { choices: choices.map(|port| Choice::new(port, parts)).collect() }
+        let lists = Lists::new(parts);
+        let mut merged: BTreeMap<(&Label, Option<&Label>), BTreeMap<u32, BTreeSet<IpAddr>>> = BTreeMap::new();
+        for (part, &list) in parts.iter().zip(&lists.of_parts) {
+            let own = merged.entry((&part.label, part.cluster.as_ref())).or_default();
+            own.entry(list).or_default().extend(&part.addresses);
+        }
+        let every: ByList = (0..).zip(&lists.all).map(|(at, list)| (at, numbers(list))).collect();
+        let of_list = |list: u32| every.get(list as usize).map_or(&[][..], |(_, numbers)| numbers);
+        let mut shared: HashMap<Vec<u32>, (Arc<[Port]>, Arc<[u16]>)> = HashMap::new();
+        let endpoints: Box<[LaidOut]> = merged
+            .into_iter()
+            .map(|((label, cluster), own)| {
+                let of: Vec<u32> = own.keys().copied().collect();
+                let (ports, numbers) = shared.entry(of).or_insert_with_key(|of| lists.union(of)).clone();
+                let addresses: BTreeSet<IpAddr> = own.values().flatten().copied().collect();
+                let listed = own.into_iter().map(|(list, own)| Listed {
+                    list,
+                    numbered: of_list(list).iter().any(|&number| number != 0),
+                    addresses: own.into_iter().collect(),
+                });
+                let listed: Box<[Listed]> = listed.collect();
+                let (label, cluster, pairs) = (label.clone(), cluster.cloned(), pairs(&listed, of_list));
+                LaidOut { label, cluster, addresses: addresses.into_iter().collect(), ports, numbers, pairs, listed }
+            })
+            .collect();
+        let clusters: BTreeSet<&Label> = endpoints.iter().filter_map(|own| own.cluster.as_ref()).collect();
+        let clusters = clusters.into_iter().cloned().collect();
+        let mut by_lists = HashMap::new();
+        let mut choose = |of: &ByList| Choice::new(of, &endpoints, &mut by_lists);
+        let all = choose(&every);
+        let named = lists.named().into_iter().map(|(port, of)| (port, choose(&of))).collect();
+        let protocols = protocols(lists.all.iter().flat_map(|list| list.iter()));
+        Self { endpoints, clusters, all, named, protocols }
     }
 
     /// The endpoints.
     pub fn endpoints(&self) -> &[LaidOut] {
-        self.choices.first().map_or(&[], |all| &all.endpoints)
+        &self.endpoints
     }
 
     /// The endpoint of a label in a cluster.
     pub(super) fn find(&self, label: &[u8], cluster: Option<&[u8]>) -> Option<&LaidOut> {
         let key =
             |own: &LaidOut| (own.label.as_bytes(), own.cluster.as_ref().map(Label::as_bytes)).cmp(&(label, cluster));
-        let all = self.endpoints();
-        all.binary_search_by(key).ok().and_then(|at| all.get(at))
+        self.endpoints.binary_search_by(key).ok().and_then(|at| self.endpoints.get(at))
     }
 
     /// Whether a cluster has endpoints here.
     pub(super) fn has_cluster(&self, cluster: &[u8]) -> bool {
-        let mut clusters = self.endpoints().iter().filter_map(|own| own.cluster.as_ref());
-        clusters.any(|own| own.as_bytes() == cluster)
+        self.clusters.binary_search_by(|own| own.as_bytes().cmp(cluster)).is_ok()
     }
 
     /// All endpoints; `None` when there is none.
-    pub(super) fn all(&self) -> Option<&Choice> {
-        self.choices.first().filter(|all| !all.endpoints.is_empty())
+    pub(super) fn all(&self) -> Option<Chosen<'_>> {
+        (!self.endpoints.is_empty()).then_some(Chosen { layout: self, choice: &self.all })
     }
 
     /// The endpoints with a port of this name and protocol, both labels without underscore.
-    pub(super) fn with_port(&self, name: &[u8], protocol: &[u8]) -> Option<&Choice> {
-        let is_it = |port: &(Label, Protocol)| port.0.as_bytes() == name && port.1.label() == protocol;
-        self.choices.iter().find(|choice| choice.port.as_ref().is_some_and(is_it))
+    pub(super) fn with_port(&self, name: &[u8], protocol: &[u8]) -> Option<Chosen<'_>> {
+        let protocol = Protocol::of_label(protocol)?;
+        let at = self.named.binary_search_by(|((own, its), _)| (own.as_bytes(), *its).cmp(&(name, protocol))).ok()?;
+        Some(Chosen { layout: self, choice: &self.named.get(at)?.1 })
     }
 
     /// Whether any named port has this protocol.
     pub(super) fn has_protocol(&self, protocol: &[u8]) -> bool {
-        let mut protocols = self.choices.iter().filter_map(|choice| choice.port.as_ref());
-        protocols.any(|(_, own)| own.label() == protocol)
+        Protocol::of_label(protocol).is_some_and(|protocol| self.protocols & bit(protocol) != 0)
     }
 }
 
-/// Endpoints by label and cluster, with their pairs of address and port number.
-type Merged<'p> = BTreeMap<(&'p Label, Option<&'p Label>), (Vec<(IpAddr, u16)>, LaidOut)>;
+impl<'l> Chosen<'l> {
+    pub(super) fn v4(self) -> &'l [Ipv4Addr] {
+        &self.choice.members.v4
+    }
+
+    pub(super) fn v6(self) -> &'l [Ipv6Addr] {
+        &self.choice.members.v6
+    }
+
+    /// How many SRV records there are.
+    pub(super) fn srv_count(self) -> usize {
+        self.choice.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The SRV record at a position below [`srv_count`](Self::srv_count).
+    pub(super) fn srv(self, position: usize) -> Option<LaidOutSrv<'l>> {
+        let Choice { members, numbers, ends, .. } = self.choice;
+        let crowd = ends.partition_point(|&end| end <= position);
+        let before = crowd.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+        let (numbers, within) = (numbers.get(crowd)?, position - before);
+        let at = within.checked_rem(numbers.len())?;
+        let member = members.endpoints.get(members.crowds.get(crowd)?.start + within / numbers.len())?;
+        let endpoint = self.layout.endpoints.get(*member as usize)?;
+        Some(LaidOutSrv { endpoint, number: *numbers.get(at)?, is_first: at == 0 })
+    }
+
+    /// The addresses of an endpoint that stand beside its SRV records, each once.
+    pub(super) fn glue(self, endpoint: &'l LaidOut) -> impl Iterator<Item = IpAddr> + 'l {
+        let numbered = &self.choice.numbered;
+        each_once(&endpoint.listed, move |own| numbered.binary_search(&own.list).is_ok())
+    }
+}
+
+impl LaidOut {
+    /// The addresses that stand beside its SRV records, each once.
+    pub(super) fn glue(&self) -> impl Iterator<Item = IpAddr> {
+        each_once(&self.listed, |own| own.numbered)
+    }
+}
+
+/// The addresses of those that are wanted.
+fn each_once<'l>(
+    listed: &'l [Listed],
+    is_wanted: impl Fn(&Listed) -> bool + Copy + 'l,
+) -> impl Iterator<Item = IpAddr> + 'l {
+    let wanted = move || listed.iter().filter(move |own| is_wanted(own));
+    wanted().enumerate().flat_map(move |(at, own)| {
+        let again = move |address: &IpAddr| wanted().take(at).any(|own| own.addresses.binary_search(address).is_ok());
+        own.addresses.iter().filter(move |address| !again(address)).copied()
+    })
+}
 
 impl Choice {
-    fn new(port: Option<(Label, Protocol)>, parts: &[Part]) -> Self {
-        let mut merged = Merged::new();
-        for part in parts {
-            let is_wanted = |own: &&Port| {
-                port.as_ref()
-                    .is_none_or(|(name, protocol)| own.name.as_ref() == Some(name) && own.protocol == *protocol)
+    /// The endpoints whose addresses go with any of these port lists, which have these numbers in it.
+    fn new(of: &ByList, endpoints: &[LaidOut], by_lists: &mut HashMap<Vec<u32>, Arc<Members>>) -> Self {
+        let lists: Vec<u32> = of.iter().map(|(list, _)| *list).collect();
+        let members = by_lists.entry(lists).or_insert_with_key(|lists| Arc::new(Members::new(lists, endpoints)));
+        let own = |list: u32| of.binary_search_by_key(&list, |(list, _)| *list).ok().and_then(|at| of.get(at));
+        let own = |list| own(list).map_or(&[][..], |(_, numbers)| numbers);
+        let (mut numbers, mut ends, mut total, mut all_pairs) = (Vec::new(), Vec::new(), 0, 0);
+        for (at, Crowd { lists, start, addresses }) in members.crowds.iter().enumerate() {
+            let union: BTreeSet<u16> = lists.iter().flat_map(|&list| own(list)).copied().collect();
+            let union: Arc<[u16]> = union.into_iter().filter(|&number| number != 0).collect();
+            let end = members.crowds.get(at + 1).map_or(members.endpoints.len(), |next| next.start);
+            total += union.len() * (end - start);
+            ends.push(total);
+            numbers.push(union);
+            all_pairs += match **lists {
+                [list] => addresses * own(list).len(),
+                _ => {
+                    let crowd = members.endpoints.get(*start..end).unwrap_or_default();
+                    let crowd = crowd.iter().filter_map(|&at| endpoints.get(at as usize));
+                    crowd.map(|endpoint| pairs(&endpoint.listed, own)).sum::<usize>()
+                }
             };
-            let ports: Vec<&Port> = part.ports.iter().filter(is_wanted).collect();
-            if port.is_some() && ports.is_empty() {
+        }
+        let numbered = of.iter().filter(|(_, numbers)| numbers.iter().any(|&number| number != 0));
+        let numbered = numbered.map(|(list, _)| *list).collect();
+        Self { members: Arc::clone(members), numbers: numbers.into(), ends: ends.into(), numbered, pairs: all_pairs }
+    }
+}
+
+impl Members {
+    fn new(lists: &[u32], endpoints: &[LaidOut]) -> Self {
+        let mut crowds: BTreeMap<Vec<u32>, (Vec<u32>, usize)> = BTreeMap::new();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (at, endpoint) in (0..).zip(endpoints) {
+            let of = || endpoint.listed.iter().filter(|own| lists.binary_search(&own.list).is_ok());
+            let crowd: Vec<u32> = of().map(|own| own.list).collect();
+            if crowd.is_empty() {
                 continue;
             }
-            let (pairs, own) = merged.entry((&part.label, part.cluster.as_ref())).or_insert_with(|| {
-                let (label, cluster) = (part.label.clone(), part.cluster.clone());
-                let (addresses, ports, numbers) = (Vec::new(), Vec::new(), Vec::new());
-                (Vec::new(), LaidOut { label, cluster, addresses, ports, numbers, glue: Vec::new(), pairs: 0 })
-            });
-            // As in CoreDNS, what has no port, or one without a number, counts all the same.
-            let none = ports.is_empty().then_some(0);
-            let numbers: Vec<u16> = ports.iter().map(|own| own.number).chain(none).collect();
-            pairs.extend(
-                part.addresses.iter().flat_map(|&address| numbers.iter().map(move |&number| (address, number))),
-            );
-            own.addresses.extend(&part.addresses);
-            own.ports.extend(ports.into_iter().cloned());
-        }
-        let endpoints: Box<[LaidOut]> = merged
-            .into_values()
-            .map(|(mut pairs, mut own)| {
-                sort(&mut pairs);
-                sort(&mut own.addresses);
-                sort(&mut own.ports);
-                // 53 over UDP and over TCP is one record.
-                own.numbers = own.ports.iter().map(|port| port.number).filter(|&number| number != 0).collect();
-                sort(&mut own.numbers);
-                own.glue = pairs.iter().filter(|(_, number)| *number != 0).map(|(address, _)| *address).collect();
-                own.glue.dedup();
-                LaidOut { pairs: pairs.len(), ..own }
-            })
-            .collect();
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for address in endpoints.iter().flat_map(|own| &own.addresses) {
-            match address {
-                IpAddr::V4(address) => v4.push(*address),
-                IpAddr::V6(address) => v6.push(*address),
+            let (its, addresses) = crowds.entry(crowd).or_default();
+            its.push(at);
+            *addresses += of().map(|own| own.addresses.len()).sum::<usize>();
+            for address in of().flat_map(|own| &own.addresses) {
+                match address {
+                    IpAddr::V4(address) => v4.push(*address),
+                    IpAddr::V6(address) => v6.push(*address),
+                }
             }
         }
         sort(&mut v4);
         sort(&mut v6);
-        let srv = (0..).zip(&endpoints).flat_map(|(at, own)| own.numbers.iter().map(move |&number| (at, number)));
-        let srv = srv.collect();
-        Self { port, v4: v4.into(), v6: v6.into(), endpoints, srv }
+        let mut all: Vec<u32> = Vec::with_capacity(endpoints.len());
+        let crowds = crowds.into_iter().map(|(lists, (own, addresses))| {
+            let start = all.len();
+            all.extend(own);
+            Crowd { lists: lists.into(), start, addresses }
+        });
+        let crowds = crowds.collect();
+        Self { v4: v4.into(), v6: v6.into(), endpoints: all.into(), crowds }
+    }
+}
+
+//----------- Lists ----------------------------------------------------------
+
+/// The different port lists of the parts.
+struct Lists<'p> {
+    all: Vec<&'p [Port]>,
+    /// Which of them each part has.
+    of_parts: Vec<u32>,
+}
+
+/// The port numbers that a name stands for, by port list, sorted.
+type ByList = Vec<(u32, Vec<u16>)>;
+
+impl<'p> Lists<'p> {
+    fn new(parts: &'p [Part]) -> Self {
+        let (mut all, mut known) = (Vec::new(), HashMap::new());
+        // Nearly always one allocation is shared by all parts of a slice: it need not be read again.
+        let mut seen: HashMap<*const Port, u32> = HashMap::new();
+        let of_parts = parts.iter().map(|part| {
+            let ports = &*part.ports;
+            let place = if ports.is_empty() { std::ptr::null() } else { ports.as_ptr() };
+            *seen.entry(place).or_insert_with(|| {
+                *known.entry(ports).or_insert_with(|| {
+                    all.push(ports);
+                    (all.len() - 1) as u32
+                })
+            })
+        });
+        let of_parts = of_parts.collect();
+        Self { all, of_parts }
     }
 
-    /// How many triples of endpoint, address and port number there are, by which the weight is divided.
-    pub(super) fn pairs(&self) -> usize {
-        self.endpoints.iter().map(|own| own.pairs).sum()
+    /// The ports of several lists, and those of their numbers that have SRV records.
+    fn union(&self, lists: &[u32]) -> (Arc<[Port]>, Arc<[u16]>) {
+        let mut ports: Vec<Port> = lists
+            .iter()
+            .filter_map(|&list| self.all.get(list as usize))
+            .flat_map(|list| list.iter().cloned())
+            .collect();
+        sort(&mut ports);
+        // 53 over UDP and over TCP is one record.
+        let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).filter(|&number| number != 0).collect();
+        sort(&mut numbers);
+        (ports.into(), numbers.into())
     }
+
+    /// What each name and protocol stands for.
+    fn named(&self) -> BTreeMap<(Label, Protocol), ByList> {
+        let mut named: BTreeMap<(Label, Protocol), ByList> = BTreeMap::new();
+        for (list, ports) in (0..).zip(&self.all) {
+            for port in *ports {
+                let Some(name) = port.name.clone() else { continue };
+                let of = named.entry((name, port.protocol)).or_default();
+                match of.last_mut().filter(|(last, _)| *last == list) {
+                    Some((_, numbers)) => numbers.push(port.number),
+                    None => of.push((list, vec![port.number])),
+                }
+            }
+        }
+        named.values_mut().flatten().for_each(|(_, numbers)| sort(numbers));
+        named
+    }
+}
+
+/// The port numbers of a list, sorted, each once. As in CoreDNS, what has no port, or one without a number, counts all
+/// the same: as the number 0.
+fn numbers(ports: &[Port]) -> Vec<u16> {
+    let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
+    sort(&mut numbers);
+    if numbers.is_empty() { vec![0] } else { numbers }
+}
+
+/// How many pairs of an address and a number there are, each counted once.
+fn pairs<'n>(listed: &[Listed], numbers: impl Fn(u32) -> &'n [u16]) -> usize {
+    if let [own] = listed {
+        return own.addresses.len() * numbers(own.list).len();
+    }
+    let mut pairs = BTreeSet::new();
+    for own in listed {
+        let numbers = numbers(own.list);
+        pairs.extend(own.addresses.iter().flat_map(|&address| numbers.iter().map(move |&number| (address, number))));
+    }
+    pairs.len()
 }
 
 fn sort<T: Ord>(all: &mut Vec<T>) {
     all.sort_unstable();
     all.dedup();
 }
+
+#[cfg(test)]
+mod tests;

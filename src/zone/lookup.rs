@@ -8,9 +8,10 @@ use std::str;
 
 use super::endpoints::{Endpoint, Group};
 use super::import::{Import, ImportKind};
-use super::layout::{Choice, LaidOut, Layout};
-use super::peers::{Peers, Ports, TopologyZone};
-use super::{Elsewhere, Pods, Pointer, Port, Service, ServiceKind, ServiceName, View};
+use super::layout::{Chosen, LaidOut, Layout};
+use super::peers::{Peers, TopologyZone};
+use super::ports::{Ports, named};
+use super::{Elsewhere, Pods, Pointer, PortList, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Name, QName};
 
 /// What a name is.
@@ -38,7 +39,7 @@ pub(super) enum Lookup<'s> {
     /// One endpoint of a Service.
     Endpoint(&'s ServiceName, &'s Group, &'s Endpoint),
     /// Several endpoints of a Service that is laid out.
-    LaidOutPeers(&'s ServiceName, &'s Choice),
+    LaidOutPeers(&'s ServiceName, Chosen<'s>),
     /// One endpoint of a Service that is laid out.
     LaidOut(&'s ServiceName, &'s LaidOut),
     /// A reverse name.
@@ -50,7 +51,7 @@ pub(super) enum Lookup<'s> {
 pub(super) struct ClusterIp<'s> {
     pub(super) service: &'s ServiceName,
     pub(super) addresses: &'s [IpAddr],
-    pub(super) all_ports: &'s [Port],
+    pub(super) all_ports: &'s PortList,
     pub(super) ports: Ports<'s>,
 }
 
@@ -141,8 +142,7 @@ impl View {
                 }
                 // RFC 8020: `_tcp` exists where `_http._tcp` does.
                 let protocol = plain(label);
-                let is_above_a_port =
-                    has_port(service, |port| port.name.is_some() && port.protocol.label() == protocol);
+                let is_above_a_port = has_port(service, |ports| ports.has_protocol(protocol));
                 (is_above_a_port || label == b"_zone" && self.has_zonal_names(service)).then_some(Lookup::Empty)
             }
             2 if qname.label(1) == b"_zone" => {
@@ -151,7 +151,7 @@ impl View {
             }
             2 => {
                 let ports = Ports::Named { name: plain(qname.label(0)), protocol: plain(qname.label(1)) };
-                has_port(service, |port| ports.matches(port)).then(|| with_ports(service, ports))
+                has_port(service, |all| all.choose(ports).count() > 0).then(|| with_ports(service, ports))
             }
             _ if qname.label(left - 1) == b"_zone" && self.has_zonal_names(service) => {
                 let zone = TopologyZone { qname, labels: left - 2 };
@@ -179,25 +179,24 @@ impl View {
     #[cold]
     fn below_import<'s>(&self, import: &'s Import, qname: &QName, left: usize) -> Option<Lookup<'s>> {
         let layout = &import.layout;
-        let ports = match &import.kind {
+        match &import.kind {
             ImportKind::ClusterSetIp { .. } if self.ignore_empty && layout.endpoints().is_empty() => return None,
-            ImportKind::ClusterSetIp { ports, .. } => &**ports,
             ImportKind::Headless if layout.endpoints().is_empty() => return None,
-            ImportKind::Headless => &[],
-        };
-        let cluster_set_ip = |named: Option<(&[u8], &[u8])>| {
+            ImportKind::ClusterSetIp { .. } | ImportKind::Headless => {}
+        }
+        let cluster_set_ip = |asked: Option<(&[u8], &[u8])>| {
             let ImportKind::ClusterSetIp { addresses, ports: all_ports } = &import.kind else { return None };
-            let ports = match named {
+            let ports = match asked {
                 None => Ports::All,
                 Some((name, protocol)) => {
                     // The port itself lends its labels, as the answer outlives the question's.
-                    let port = all_ports.iter().find(|port| Ports::Named { name, protocol }.matches(port))?;
+                    let port = named(all_ports, name, protocol).first()?;
                     Ports::Named { name: port.name.as_ref()?.as_bytes(), protocol: port.protocol.label() }
                 }
             };
             Some(Lookup::ClusterIp(ClusterIp { service: &import.name, addresses, all_ports, ports }))
         };
-        let peers = |choice| Lookup::LaidOutPeers(&import.name, choice);
+        let peers = |chosen| Lookup::LaidOutPeers(&import.name, chosen);
         let one = |own| Lookup::LaidOut(&import.name, own);
         match (left, &import.kind) {
             (0, ImportKind::ClusterSetIp { .. }) => cluster_set_ip(None),
@@ -209,9 +208,8 @@ impl View {
                 }
                 // RFC 8020: what has names below it exists.
                 let protocol = plain(label);
-                let of_port = |port: &Port| port.name.is_some() && port.protocol.label() == protocol;
                 let is_above_a_port = match &import.kind {
-                    ImportKind::ClusterSetIp { .. } => ports.iter().any(of_port),
+                    ImportKind::ClusterSetIp { ports, .. } => ports.has_protocol(protocol),
                     ImportKind::Headless => layout.has_protocol(protocol),
                 };
                 (is_above_a_port || layout.has_cluster(label)).then_some(Lookup::Empty)
@@ -277,7 +275,7 @@ impl View {
 /// What the first `left` labels of a name are to a Service that is laid out; `None` when the layout has no say in it.
 #[cold]
 fn laid_out<'s>(service: &'s Service, layout: &'s Layout, qname: &QName, left: usize) -> Option<Lookup<'s>> {
-    let peers = |choice| Lookup::LaidOutPeers(&service.name, choice);
+    let peers = |chosen| Lookup::LaidOutPeers(&service.name, chosen);
     match (left, &service.kind) {
         (0, ServiceKind::Headless) => layout.all().map(peers),
         (1, kind) => {
@@ -300,13 +298,12 @@ fn below_elsewhere<'s>(elsewhere: &'s Elsewhere, qname: &QName, left: usize) -> 
         1 => {
             let label = qname.label(0);
             let own = elsewhere.labels.iter().find(|(own, _)| own.as_bytes() == label);
-            let of_port = |port: &Port| port.name.is_some() && port.protocol.label() == plain(label);
-            let is_above_a_port = || elsewhere.ports.iter().any(of_port).then_some(Lookup::Empty);
+            let is_above_a_port = || elsewhere.ports.has_protocol(plain(label)).then_some(Lookup::Empty);
             own.map(|(_, target)| alias(target)).or_else(is_above_a_port)
         }
         2 => {
-            let ports = Ports::Named { name: plain(qname.label(0)), protocol: plain(qname.label(1)) };
-            elsewhere.ports.iter().any(|port| ports.matches(port)).then_some(alias(&elsewhere.target))
+            let ports = named(&elsewhere.ports, plain(qname.label(0)), plain(qname.label(1)));
+            (!ports.is_empty()).then_some(alias(&elsewhere.target))
         }
         _ => None,
     }
@@ -327,10 +324,10 @@ fn with_ports<'s>(service: &'s Service, ports: Ports<'s>) -> Lookup<'s> {
 }
 
 /// Whether a port of the Service (ClusterIP) or of one of its endpoints (headless) is as wanted.
-fn has_port(service: &Service, wanted: impl Fn(&Port) -> bool) -> bool {
+fn has_port(service: &Service, wanted: impl Fn(&PortList) -> bool) -> bool {
     match &service.kind {
-        ServiceKind::ClusterIp { ports, .. } => ports.iter().any(wanted),
-        ServiceKind::Headless => service.endpoints.groups().iter().any(|group| group.ports.iter().any(&wanted)),
+        ServiceKind::ClusterIp { ports, .. } => wanted(ports),
+        ServiceKind::Headless => service.endpoints.groups().iter().any(|group| wanted(&group.ports)),
         ServiceKind::ExternalName(_) | ServiceKind::Alias(_) => false,
     }
 }

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use super::buckets::{Buckets, Keyed};
 use super::endpoints::{Addresses, Counted, Endpoint, Endpoints, Group};
-use super::{Port, ServiceName, sample};
+use super::ports::Ports;
+use super::{ServiceName, sample};
 use crate::wire::QName;
 
 /// The endpoints that one name stands for.
@@ -16,66 +17,6 @@ pub(super) struct Peers<'s> {
     pub(super) ports: Ports<'s>,
     /// Only those in this topology zone.
     pub(super) zone: Option<TopologyZone<'s>>,
-}
-
-/// The ports that a name asks for.
-#[derive(Clone, Copy)]
-pub(super) enum Ports<'s> {
-    /// All, with a name or without.
-    All,
-    /// Those of a name and a protocol, both labels without underscore.
-    Named { name: &'s [u8], protocol: &'s [u8] },
-}
-
-impl Ports<'_> {
-    pub(super) fn matches(self, port: &Port) -> bool {
-        match self {
-            Self::All => true,
-            Self::Named { name, protocol } => {
-                port.protocol.label() == protocol && port.name.as_ref().is_some_and(|own| own.as_bytes() == name)
-            }
-        }
-    }
-
-    /// The port numbers of a group that match.
-    pub(super) fn of(self, group: &Group) -> Numbers<'_> {
-        match self {
-            Self::All => {
-                // As in CoreDNS, an endpoint without ports counts in the weight all the same.
-                let pairs = group.ports.len().max(1);
-                Numbers { group, distinct: true, start: 0, count: group.number_count(), pairs }
-            }
-            Self::Named { .. } => {
-                // Sorted by name and protocol, so those that match stand together.
-                let start = group.ports.iter().position(|port| self.matches(port)).unwrap_or(group.ports.len());
-                let rest = group.ports.get(start..).unwrap_or_default();
-                let count = rest.iter().take_while(|port| self.matches(port)).count();
-                Numbers { group, distinct: false, start, count, pairs: count }
-            }
-        }
-    }
-}
-
-/// Port numbers of a group, each once.
-#[derive(Clone, Copy)]
-pub(super) struct Numbers<'g> {
-    group: &'g Group,
-    distinct: bool,
-    start: usize,
-    /// How many there are.
-    pub(super) count: usize,
-    /// How many ports they stand for.
-    pub(super) pairs: usize,
-}
-
-impl Numbers<'_> {
-    pub(super) fn nth(&self, at: usize) -> Option<u16> {
-        if self.distinct {
-            self.group.number(at)
-        } else {
-            self.group.ports.get(self.start + at).map(|port| port.number)
-        }
-    }
 }
 
 /// A topology zone as a qname spells it: its first labels, which stand for a name with dots.
@@ -113,7 +54,7 @@ impl<'s> Peers<'s> {
     pub(super) fn groups(self) -> impl Iterator<Item = &'s Group> {
         self.endpoints.groups().iter().filter(move |group| {
             self.zone.is_none_or(|zone| zone.holds(group))
-                && (matches!(self.ports, Ports::All) || self.ports.of(group).count > 0)
+                && (matches!(self.ports, Ports::All) || group.ports.choose(self.ports).count() > 0)
         })
     }
 
@@ -123,12 +64,12 @@ impl<'s> Peers<'s> {
 
     /// How many SRV records there are: one for each endpoint and port number.
     pub(super) fn srv_count(self) -> usize {
-        self.groups().map(|group| group.endpoints.len() * self.ports.of(group).count).sum()
+        self.groups().map(|group| group.endpoints.len() * group.ports.choose(self.ports).count()).sum()
     }
 
     /// How many triples of endpoint, address and port there are, by which CoreDNS divides the weight.
     pub(super) fn srv_pairs(self) -> usize {
-        self.groups().map(|group| group.pairs as usize * self.ports.of(group).pairs).sum()
+        self.groups().map(|group| group.pairs as usize * group.ports.choose(self.ports).pairs).sum()
     }
 
     /// Lists the SRV records of the endpoints that are wanted, in no order; returns how many there are. Those that the
@@ -136,10 +77,10 @@ impl<'s> Peers<'s> {
     pub(super) fn list_srv(self, list: &mut [Option<Srv<'s>>], wanted: impl Fn(&Endpoint) -> bool) -> usize {
         let mut count = 0;
         for group in self.groups() {
-            let numbers = self.ports.of(group);
+            let numbers = group.ports.choose(self.ports);
             for part in group.endpoints.parts() {
                 for endpoint in part.iter().filter(|endpoint| wanted(endpoint)) {
-                    for at in 0..numbers.count {
+                    for at in 0..numbers.count() {
                         let (Some(place), Some(number)) = (list.get_mut(count), numbers.nth(at)) else { return count };
                         *place = Some(Srv { endpoint, number, is_first: at == 0 });
                         count += 1;
@@ -153,11 +94,11 @@ impl<'s> Peers<'s> {
     /// The SRV record at a position below [`srv_count`](Self::srv_count).
     pub(super) fn srv(self, mut position: usize) -> Option<Srv<'s>> {
         for group in self.groups() {
-            let numbers = self.ports.of(group);
-            let here = group.endpoints.len() * numbers.count;
+            let numbers = group.ports.choose(self.ports);
+            let here = group.endpoints.len() * numbers.count();
             if position < here {
-                let at = position % numbers.count;
-                let endpoint = group.endpoints.nth(position / numbers.count)?;
+                let at = position % numbers.count();
+                let endpoint = group.endpoints.nth(position / numbers.count())?;
                 return Some(Srv { endpoint, number: numbers.nth(at)?, is_first: at == 0 });
             }
             position -= here;

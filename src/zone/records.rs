@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::endpoints::{Endpoint, Group};
-use super::layout::{Choice, LaidOut};
+use super::layout::{Chosen, LaidOut, LaidOutSrv};
 use super::lookup::{ClusterIp, Lookup};
-use super::peers::{Peers, Ports, Srv};
+use super::peers::{Peers, Srv};
+use super::ports::Ports;
 use super::{Pointer, ServiceKind, ServiceName, View, sample};
 use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target};
 
@@ -75,8 +76,8 @@ impl Context<'_, '_> {
             (Lookup::Peers(peers), SRV) => self.srv_of_peers(peers),
             (Lookup::Endpoint(_, _, endpoint), A | AAAA) => self.addresses(endpoint.addresses()),
             (Lookup::Endpoint(service, group, endpoint), SRV) => self.srv_of_endpoint(service, group, endpoint),
-            (Lookup::LaidOutPeers(_, choice), A | AAAA) => self.addresses_laid_out(choice),
-            (Lookup::LaidOutPeers(service, choice), SRV) => self.srv_laid_out(service, choice),
+            (Lookup::LaidOutPeers(_, chosen), A | AAAA) => self.addresses_laid_out(chosen),
+            (Lookup::LaidOutPeers(service, chosen), SRV) => self.srv_laid_out(service, chosen),
             (Lookup::LaidOut(_, own), A | AAAA) => self.addresses(own.addresses.iter().copied()),
             (Lookup::LaidOut(service, own), SRV) => self.srv_of_one_laid_out(service, own),
             (Lookup::Pointer(pointer), PTR) => self.pointers(pointer),
@@ -120,22 +121,18 @@ impl Context<'_, '_> {
     /// Kubernetes DNS 2.3.2: a record for each port, which names the Service itself.
     fn srv_of_cluster_ip(&mut self, service: ClusterIp<'_>) -> Written {
         let ClusterIp { service, addresses, all_ports, ports } = service;
-        let pairs = all_ports.iter().filter(|port| ports.matches(port)).count() * addresses.len();
+        let numbers = all_ports.choose(ports);
         let mut buffer = [0; 255];
         let Some(target) = self.below_zone(service, &mut buffer) else { return Written::NoData };
-        if pairs == 0 {
+        if numbers.count() == 0 || addresses.is_empty() {
             return Written::NoData;
         }
+        let weight = weight(numbers.pairs * addresses.len());
         let Self { owner, seed, view, ref mut out, .. } = *self;
         let mut first = None;
-        let all = sample::draw(all_ports.len(), usize::MAX, seed, |at| {
-            let Some((port, before)) = all_ports.get(at).zip(all_ports.get(..at)) else { return Continue(()) };
-            // 53 over UDP and over TCP is one record.
-            let again = before.iter().any(|other| other.number == port.number && ports.matches(other));
-            if again || !ports.matches(port) {
-                return Continue(());
-            }
-            let place = out.srv(Owner::At(owner), view.ttl, 0, weight(pairs), port.number, Target::wire(target));
+        let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
+            let Some(number) = numbers.nth(at) else { return Continue(()) };
+            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, number, Target::wire(target));
             if first.is_none() {
                 first = place.ok();
             }
@@ -152,14 +149,14 @@ impl Context<'_, '_> {
         let mut buffer = [0; 255];
         let Some(rest) = self.below_zone(service, &mut buffer) else { return Written::NoData };
         let Some(target) = joined(Some(&endpoint.label), rest) else { return Written::NoData };
-        let numbers = Ports::All.of(group);
-        if numbers.count == 0 {
+        let numbers = group.ports.choose(Ports::All);
+        if numbers.count() == 0 {
             return Written::NoData;
         }
         let weight = weight(numbers.pairs * endpoint.addresses().count());
         let Self { owner, seed, view, ref mut out, .. } = *self;
         let mut first = None;
-        let all = sample::draw(numbers.count, usize::MAX, seed, |at| {
+        let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
             let place = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target);
             if first.is_none() {
@@ -248,14 +245,15 @@ impl Context<'_, '_> {
     //------- Endpoints that are laid out --------------------------------------
 
     #[cold]
-    fn addresses_laid_out(&mut self, choice: &Choice) -> Written {
+    fn addresses_laid_out(&mut self, chosen: Chosen<'_>) -> Written {
         let Self { owner, seed, qtype, view, ref mut out, .. } = *self;
-        let count = if qtype == A { choice.v4.len() } else { choice.v6.len() };
+        let (v4, v6) = (chosen.v4(), chosen.v6());
+        let count = if qtype == A { v4.len() } else { v6.len() };
         if count == 0 {
             return Written::NoData;
         }
         let all = sample::draw(count, usize::MAX, seed, |at| {
-            let (v4, v6) = (choice.v4.get(at).copied(), choice.v6.get(at).copied());
+            let (v4, v6) = (v4.get(at).copied(), v6.get(at).copied());
             let address = if qtype == A { v4.map(IpAddr::V4) } else { v6.map(IpAddr::V6) };
             address.map_or(Continue(()), |address| {
                 going(out.address(Section::Answer, Owner::At(owner), view.ttl, address))
@@ -266,19 +264,14 @@ impl Context<'_, '_> {
 
     /// Multicluster Services API, "DNS": the name of an imported endpoint has its cluster in it.
     #[cold]
-    fn srv_laid_out(&mut self, service: &ServiceName, choice: &Choice) -> Written {
+    fn srv_laid_out(&mut self, service: &ServiceName, chosen: Chosen<'_>) -> Written {
         let Self { owner, seed, view, spelling, ref mut out, .. } = *self;
-        let weight = weight(choice.pairs());
+        let weight = weight(chosen.choice.pairs);
         let mut places = [0u16; sample::MOST_RECORDS];
         let mut drawn = 0;
-        let record = |at: usize| {
-            let &(endpoint, number) = choice.srv.get(at)?;
-            let is_first = at.checked_sub(1).and_then(|at| choice.srv.get(at)).is_none_or(|srv| srv.0 != endpoint);
-            Some((choice.endpoints.get(endpoint as usize)?, number, is_first))
-        };
-        let all = sample::draw(choice.srv.len(), places.len(), seed, |at| {
+        let all = sample::draw(chosen.srv_count(), places.len(), seed, |at| {
             let mut buffer = [0; 255];
-            let Some((endpoint, number, _)) = record(at) else { return Continue(()) };
+            let Some(LaidOutSrv { endpoint, number, .. }) = chosen.srv(at) else { return Continue(()) };
             let rest = below_cluster(service, endpoint, spelling, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Continue(()) };
             let Ok(place) = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target) else { return Break(()) };
@@ -295,16 +288,16 @@ impl Context<'_, '_> {
         // The same seed draws the same row again.
         let mut at = 0;
         let mut lost = false;
-        sample::draw(choice.srv.len(), places.len(), seed, |position| {
+        sample::draw(chosen.srv_count(), places.len(), seed, |position| {
             let mut buffer = [0; 255];
-            let Some((endpoint, _, is_first)) = record(position) else { return Continue(()) };
+            let Some(LaidOutSrv { endpoint, is_first, .. }) = chosen.srv(position) else { return Continue(()) };
             let rest = below_cluster(service, endpoint, spelling, &mut buffer);
             if rest.and_then(|rest| joined(Some(&endpoint.label), rest)).is_none() {
                 return Continue(());
             }
             let owner = Owner::At(Place(usize::from(places[at])));
             at += 1;
-            for &address in endpoint.glue.iter().filter(|_| is_first) {
+            for address in chosen.glue(endpoint).filter(|_| is_first) {
                 if out.address(Section::Additional, owner, view.ttl, address).is_err() {
                     lost = true;
                     return Break(());
@@ -332,7 +325,7 @@ impl Context<'_, '_> {
             going(place)
         });
         match first {
-            Some(place) if all => self.glue(place, endpoint.glue.iter().copied()),
+            Some(place) if all => self.glue(place, endpoint.glue()),
             None if all => Written::NoData,
             _ => Written::Records { truncated: true },
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Endpoints;
+use super::{Endpoints, PortList};
 use crate::wire::{Label, Name};
 
 /// The name of a Service below `svc.ZONE`: two labels in wire format, lower case, as `\x05kubia\x07default`.
@@ -59,7 +59,7 @@ pub enum ServiceKind {
         /// One or two: IPv4, IPv6.
         addresses: Box<[IpAddr]>,
         /// The Service's ports.
-        ports: Arc<[Port]>,
+        ports: PortList,
     },
     /// The addresses of its ready endpoints (`clusterIP: None`).
     Headless,
@@ -77,7 +77,7 @@ pub struct Elsewhere {
     /// Where each endpoint's label leads, sorted by name.
     pub labels: Box<[(Label, Name)]>,
     /// The ports, below which the names of ports lead to the target as well.
-    pub ports: Box<[Port]>,
+    pub ports: PortList,
 }
 
 /// A port of a Service or of a slice.
@@ -103,6 +103,11 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// The protocol of a label without underscore.
+    pub(super) fn of_label(label: &[u8]) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.label() == label)
+    }
+
     /// The label after the underscore: `tcp`, `udp`, `sctp`.
     pub fn label(self) -> &'static [u8] {
         match self {

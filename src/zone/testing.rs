@@ -36,7 +36,7 @@ pub(super) fn changes(lines: &str) -> Changes {
                 for &address in &addresses {
                     changes.pointers.push((address, Some(Pointer::Service(service_name(name)))));
                 }
-                let ports = ports.iter().map(|text| port(text)).collect();
+                let ports = ports.iter().map(|text| port(text)).collect::<Vec<_>>().into();
                 services.insert(service_name(name), Some(ServiceKind::ClusterIp { addresses, ports }));
             }
             ["endpoint", name, own, address, rest @ ..] => {

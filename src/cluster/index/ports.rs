@@ -14,8 +14,10 @@ pub(super) struct PortSets {
 }
 
 impl PortSets {
-    /// The shared form of these ports, in the order given.
-    pub(super) fn share(&mut self, ports: Vec<Port>) -> Arc<[Port]> {
+    /// The shared form of these ports, sorted.
+    pub(super) fn share(&mut self, mut ports: Vec<Port>) -> Arc<[Port]> {
+        ports.sort_unstable();
+        ports.dedup();
         if let Some(known) = self.sets.get(ports.as_slice()) {
             return Arc::clone(known);
         }

@@ -9,7 +9,7 @@ use super::ports::PortSets;
 use super::slice::Slice;
 use crate::cluster::facts::{ServiceSpec, sort_aliases};
 use crate::wire::{Label, Name};
-use crate::zone::{Elsewhere, External, Layout, Part, Port, Service, ServiceKind, State};
+use crate::zone::{Elsewhere, External, Layout, Part, Port, PortList, Service, ServiceKind, State};
 
 /// A Service with its slices; either may come first, and reverse pointers need the slices alone.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ pub(super) struct Object {
 /// What its name stands for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Spec {
-    ClusterIp { addresses: Box<[IpAddr]>, ports: Arc<[Port]> },
+    ClusterIp { addresses: Box<[IpAddr]>, ports: PortList },
     Headless,
     ExternalName(Option<Name>),
 }
@@ -49,7 +49,7 @@ impl Spec {
     pub(super) fn new(spec: ServiceSpec, sets: &mut PortSets) -> Self {
         match spec {
             ServiceSpec::ClusterIp { addresses, ports } => {
-                Self::ClusterIp { addresses: addresses.into(), ports: sets.share(ports) }
+                Self::ClusterIp { addresses: addresses.into(), ports: PortList::new(sets.share(ports)) }
             }
             // The ports of a headless Service are those of its slices.
             ServiceSpec::Headless { .. } => Self::Headless,
@@ -178,7 +178,7 @@ impl Mirrored {
     pub(super) fn kind(&self, without_endpoints: bool) -> Option<ServiceKind> {
         Some(match &self.object.as_ref()?.spec {
             Spec::ClusterIp { addresses, ports } => {
-                ServiceKind::ClusterIp { addresses: addresses.clone(), ports: Arc::clone(ports) }
+                ServiceKind::ClusterIp { addresses: addresses.clone(), ports: ports.clone() }
             }
             Spec::Headless => match self.elsewhere() {
                 Some(elsewhere) if without_endpoints => ServiceKind::Alias(Box::new(elsewhere)),
@@ -193,9 +193,9 @@ impl Mirrored {
         let slices = || self.slices.iter().filter(|slice| !slice.aliases.is_empty());
         let mut labels: Vec<(Label, Name)> = slices().flat_map(|slice| slice.aliases.iter().cloned()).collect();
         sort_aliases(&mut labels);
-        let ports: BTreeSet<&Port> = slices().flat_map(|slice| slice.ports.iter()).collect();
+        let ports: Vec<Port> = slices().flat_map(|slice| slice.ports.iter().cloned()).collect();
         let target = labels.first()?.1.clone();
-        Some(Elsewhere { target, labels: labels.into(), ports: ports.into_iter().cloned().collect() })
+        Some(Elsewhere { target, labels: labels.into(), ports: ports.into() })
     }
 }
 

@@ -66,7 +66,7 @@ fn a_transfer_of_a_multicluster_zone_has_its_imports() {
         addresses: vec![IpAddr::from([172, 16, 0, 1])],
         ports: [sql.clone()].into(),
     };
-    let kind = ImportKind::ClusterSetIp { addresses: [IpAddr::from([10, 0, 0, 1])].into(), ports: [sql].into() };
+    let kind = ImportKind::ClusterSetIp { addresses: [IpAddr::from([10, 0, 0, 1])].into(), ports: vec![sql].into() };
     let db = Import { name: name("db"), kind: ImportKind::Headless, layout: Layout::new(&[peer]) };
     let web = Import { name: name("web"), kind, layout: Layout::default() };
     let publisher = mirrors.publisher.as_mut().unwrap();

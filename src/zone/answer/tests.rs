@@ -363,3 +363,29 @@ fn reverse_names_show_only_exposed_namespaces() {
     assert_eq!(ask(&view, "1.0.0.10.in-addr.arpa", "A").short(), "NOERROR");
     assert_eq!(ask(&view, "0.0.10.in-addr.arpa", "PTR").short(), "NXDOMAIN");
 }
+
+#[test]
+fn each_of_thousands_of_ports_is_found_by_its_name_and_listed_once() {
+    // Five ports have each number.
+    let ports = (0..5000).map(|at| {
+        let protocol = if at < 2500 { "udp" } else { "tcp" };
+        format!(" p{at}/{}/{}", protocol.to_uppercase(), 1000 + at % 1000)
+    });
+    let lines = format!("namespace n\ncluster-ip many.n 10.0.0.1{}", ports.collect::<String>());
+    let (_publisher, reader) = zone(&lines);
+    let view = view(reader);
+    let start = std::time::Instant::now();
+    for at in 0..5000 {
+        let protocol = if at < 2500 { "udp" } else { "tcp" };
+        let got = ask(&view, &format!("_p{at}._{protocol}.many.n.svc.cluster.local"), "SRV");
+        let number = 1000 + at % 1000;
+        assert_eq!(got.short(), format!("NOERROR; SRV 0 100 {number} many.n.svc.cluster.local."), "port {at}");
+    }
+    let each = start.elapsed() / 5000;
+    assert!(each < std::time::Duration::from_millis(1), "one question takes {each:?}");
+    assert_eq!(ask(&view, "_p5._tcp.many.n.svc.cluster.local", "SRV").short(), "NXDOMAIN");
+    let all = ask(&view, "many.n.svc.cluster.local", "SRV");
+    let distinct: std::collections::HashSet<String> = all.answers().into_iter().collect();
+    assert_eq!((all.answers().len(), distinct.len()), (1000, 1000));
+    assert!(matches!(all.answered, Answered::Reply { truncated: false, .. }));
+}

@@ -52,7 +52,7 @@ fn check(endpoints: &Endpoints, model: &BTreeMap<Label, State>) {
     let kinds: BTreeSet<_> = model.values().map(|state| (state.ports.clone(), state.zone.clone())).collect();
     assert_eq!(endpoints.groups().len(), kinds.len());
     for group in endpoints.groups() {
-        let mut ours = model.values().filter(|state| state.ports == group.ports && state.zone == group.zone);
+        let mut ours = model.values().filter(|state| *state.ports == *group.ports && state.zone == group.zone);
         let counts = count(&mut ours);
         assert_eq!(group.pairs, counts.values().sum::<u32>());
         assert_eq!(set_of(Some(&group.addresses)), counts);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::wire::Label;
 use crate::zone::testing::{ask, ask_udp, view};
-use crate::zone::{Answered, Changes, Part, Protocol, View, pair};
+use crate::zone::{Answered, Changes, Part, Port, Protocol, View, pair};
 
 fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).unwrap()
@@ -29,7 +29,7 @@ fn world(peers: Vec<Part>) -> View {
     let name = |service: &str| ServiceName::new(&label(service), &label("n"));
     let ports = [port("http", Protocol::Tcp, 80), port("", Protocol::Udp, 80)];
     let addresses: Box<[IpAddr]> = ["10.0.0.1".parse().unwrap()].into();
-    let kind = ImportKind::ClusterSetIp { addresses, ports: ports.clone().into() };
+    let kind = ImportKind::ClusterSetIp { addresses, ports: ports.to_vec().into() };
     let layout = Layout::new(&[endpoint("a", "east", "172.16.0.1", &ports)]);
     let web = Import { name: name("web"), kind, layout };
     let db = Import { name: name("db"), kind: ImportKind::Headless, layout: Layout::new(&peers) };

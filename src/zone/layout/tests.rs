@@ -1,0 +1,150 @@
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn label(text: &str) -> Label {
+    Label::new(text.as_bytes()).unwrap()
+}
+
+fn port(name: &str, protocol: Protocol, number: u16) -> Port {
+    Port { name: (!name.is_empty()).then(|| label(name)), protocol, number }
+}
+
+/// What a choice shows: addresses, SRV records as (endpoint, number), those beside them as (endpoint, address), weight.
+type Shown = (BTreeSet<IpAddr>, Vec<(String, u16)>, BTreeSet<(String, IpAddr)>, usize);
+
+fn name_of(label: &Label, cluster: Option<&Label>) -> String {
+    format!("{label} {cluster:?}")
+}
+
+fn shown(chosen: Chosen<'_>) -> Shown {
+    let v4 = chosen.v4().iter().map(|&address| IpAddr::V4(address));
+    let addresses: Vec<IpAddr> = v4.chain(chosen.v6().iter().map(|&address| IpAddr::V6(address))).collect();
+    let set: BTreeSet<IpAddr> = addresses.iter().copied().collect();
+    assert_eq!(set.len(), addresses.len(), "an address stands twice");
+    let (mut srv, mut glue) = (Vec::new(), Vec::new());
+    for at in 0..chosen.srv_count() {
+        let LaidOutSrv { endpoint, number, is_first } = chosen.srv(at).unwrap();
+        let name = name_of(&endpoint.label, endpoint.cluster.as_ref());
+        glue.extend(chosen.glue(endpoint).filter(|_| is_first).map(|address| (name.clone(), address)));
+        srv.push((name, number));
+    }
+    assert!(chosen.srv(chosen.srv_count()).is_none());
+    let beside: BTreeSet<_> = glue.iter().cloned().collect();
+    assert_eq!(beside.len(), glue.len(), "an address stands twice beside its name");
+    srv.sort();
+    (set, srv, beside, chosen.choice.pairs)
+}
+
+/// The same, record by record from the parts: each address goes with the ports of the slice that lists it.
+fn expected(parts: &[Part], wanted: Option<(&str, Protocol)>) -> Option<Shown> {
+    let (mut addresses, mut srv, mut glue, mut triples) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for part in parts {
+        let is_it = |own: &&Port| {
+            wanted.is_none_or(|(name, protocol)| own.name == Some(label(name)) && own.protocol == protocol)
+        };
+        let mut numbers: Vec<u16> = part.ports.iter().filter(is_it).map(|own| own.number).collect();
+        match wanted {
+            Some(_) if numbers.is_empty() => continue,
+            None if numbers.is_empty() => numbers.push(0),
+            _ => {}
+        }
+        let name = name_of(&part.label, part.cluster.as_ref());
+        for &address in &part.addresses {
+            addresses.insert(address);
+            for &number in &numbers {
+                triples.insert((name.clone(), address, number));
+                if number != 0 {
+                    srv.insert((name.clone(), number));
+                    glue.insert((name.clone(), address));
+                }
+            }
+        }
+    }
+    (!addresses.is_empty()).then(|| (addresses, srv.into_iter().collect(), glue, triples.len()))
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+
+fn a_part() -> impl Strategy<Value = Part> {
+    let own_port = (0..4usize, 0..2usize, 0..3u16);
+    let ports = proptest::collection::vec(own_port, 0..5);
+    (0..3u8, 0..3u8, proptest::collection::vec((0..4u8, any::<bool>()), 1..4), ports).prop_map(
+        |(own, cluster, addresses, ports)| Part {
+            label: label(&format!("e{own}")),
+            cluster: (cluster > 0).then(|| label(&format!("c{cluster}"))),
+            addresses: addresses
+                .into_iter()
+                .map(|(last, v6)| if v6 { format!("fd00::{last}") } else { format!("10.0.0.{last}") }.parse().unwrap())
+                .collect(),
+            ports: ports
+                .into_iter()
+                .map(|(name, protocol, number)| {
+                    port(NAMES.get(name).copied().unwrap_or_default(), PROTOCOLS[protocol], number * 10)
+                })
+                .collect(),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn every_choice_shows_what_the_slices_say(parts in proptest::collection::vec(a_part(), 0..8)) {
+        let layout = Layout::new(&parts);
+        prop_assert_eq!(layout.all().map(shown), expected(&parts, None));
+        for name in NAMES {
+            for protocol in PROTOCOLS {
+                let found = layout.with_port(name.as_bytes(), protocol.label()).map(shown);
+                prop_assert_eq!(found, expected(&parts, Some((name, protocol))), "{} {:?}", name, protocol);
+            }
+        }
+        for protocol in PROTOCOLS {
+            let has = NAMES.iter().any(|name| expected(&parts, Some((name, protocol))).is_some());
+            prop_assert_eq!(layout.has_protocol(protocol.label()), has);
+        }
+        for own in layout.endpoints() {
+            prop_assert!(layout.find(own.label.as_bytes(), own.cluster.as_ref().map(Label::as_bytes)) == Some(own));
+            prop_assert!(own.cluster.as_ref().is_none_or(|cluster| layout.has_cluster(cluster.as_bytes())));
+            let alone: Vec<Part> =
+                parts.iter().filter(|part| part.label == own.label && part.cluster == own.cluster).cloned().collect();
+            let (addresses, srv, glue, pairs) = expected(&alone, None).unwrap();
+            prop_assert_eq!(own.addresses.to_vec(), addresses.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(own.numbers.to_vec(), srv.into_iter().map(|(_, number)| number).collect::<Vec<_>>());
+            prop_assert_eq!(own.glue().collect::<BTreeSet<_>>(), glue.into_iter().map(|(_, own)| own).collect());
+            prop_assert_eq!(own.pairs, pairs);
+        }
+        prop_assert!(!layout.has_cluster(b"c9"));
+    }
+}
+
+#[test]
+fn a_slice_with_thousands_of_ports_and_endpoints_is_laid_out_at_the_cost_of_both_not_of_their_product() {
+    let ports: Arc<[Port]> =
+        (0..5000).map(|number| port(&format!("p{number}"), Protocol::Tcp, number)).collect::<Vec<_>>().into();
+    let parts: Vec<Part> = (0..1000u32)
+        .map(|number| Part {
+            label: label(&format!("e{number}")),
+            cluster: None,
+            addresses: vec![Ipv4Addr::from(0x0a00_0000 + number).into()],
+            ports: Arc::clone(&ports),
+        })
+        .collect();
+    let start = Instant::now();
+    let layout = Layout::new(&parts);
+    // A product would be five million endpoints, each with its lists.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let (first, last) = (&layout.endpoints()[0], &layout.endpoints()[999]);
+    assert!(Arc::ptr_eq(&first.ports, &last.ports) && Arc::ptr_eq(&first.numbers, &last.numbers));
+    let (one, other) = (layout.with_port(b"p1", b"tcp").unwrap(), layout.with_port(b"p4999", b"tcp").unwrap());
+    assert!(Arc::ptr_eq(&one.choice.members, &other.choice.members));
+    assert_eq!((one.srv_count(), one.v4().len(), one.choice.pairs), (1000, 1000, 1000));
+    assert_eq!((layout.all().unwrap().srv_count(), layout.all().unwrap().choice.pairs), (4999 * 1000, 5000 * 1000));
+    // The port without a number has the addresses alone.
+    let zero = layout.with_port(b"p0", b"tcp").unwrap();
+    assert_eq!((zero.srv_count(), zero.v4().len()), (0, 1000));
+}

@@ -1,0 +1,165 @@
+//! The ports of a Service, or of endpoints that have the same: found by name, and by number each once.
+//!
+//! A Service may have thousands of ports, and clients choose which they ask for: no question walks over them.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::{Port, Protocol};
+use crate::wire::Label;
+
+/// Ports, sorted, each once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PortList {
+    ports: Arc<[Port]>,
+    /// The distinct port numbers, when there are fewer of them than ports (53 over UDP and over TCP); else empty.
+    numbers: Box<[u16]>,
+    /// The protocols of those that have a name, a bit each.
+    protocols: u8,
+}
+
+impl PortList {
+    /// Sorts the ports, unless they are.
+    pub fn new(ports: Arc<[Port]>) -> Self {
+        let ports = if ports.is_sorted_by(|a, b| a < b) {
+            ports
+        } else {
+            let mut sorted = ports.to_vec();
+            sorted.sort_unstable();
+            sorted.dedup();
+            sorted.into()
+        };
+        let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let numbers = if numbers.len() == ports.len() { Box::default() } else { numbers.into() };
+        Self { protocols: protocols(ports.iter()), ports, numbers }
+    }
+
+    /// The ports, to be shared.
+    pub(super) fn shared(&self) -> &Arc<[Port]> {
+        &self.ports
+    }
+
+    /// Whether any port with a name has this protocol, a label without underscore.
+    pub(super) fn has_protocol(&self, protocol: &[u8]) -> bool {
+        Protocol::of_label(protocol).is_some_and(|protocol| self.protocols & bit(protocol) != 0)
+    }
+
+    /// The port numbers that a name asks for.
+    pub(super) fn choose(&self, wanted: Ports<'_>) -> Numbers<'_> {
+        match wanted {
+            Ports::All => {
+                // As in CoreDNS, an endpoint without ports counts in the weight all the same.
+                let pairs = self.ports.len().max(1);
+                Numbers { ports: &self.ports, distinct: &self.numbers, pairs }
+            }
+            Ports::Named { name, protocol } => {
+                let ports = named(&self.ports, name, protocol);
+                Numbers { ports, distinct: &[], pairs: ports.len() }
+            }
+        }
+    }
+}
+
+impl Deref for PortList {
+    type Target = [Port];
+
+    fn deref(&self) -> &[Port] {
+        &self.ports
+    }
+}
+
+impl From<Vec<Port>> for PortList {
+    fn from(ports: Vec<Port>) -> Self {
+        Self::new(ports.into())
+    }
+}
+
+/// The ports that a name asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Ports<'s> {
+    /// All, with a name or without.
+    All,
+    /// Those of a name and a protocol, both labels without underscore.
+    Named { name: &'s [u8], protocol: &'s [u8] },
+}
+
+/// Port numbers, each once.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers<'p> {
+    ports: &'p [Port],
+    /// Those of the ports, when they are fewer.
+    distinct: &'p [u16],
+    /// How many ports they stand for.
+    pub(super) pairs: usize,
+}
+
+impl Numbers<'_> {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        if self.distinct.is_empty() { self.ports.len() } else { self.distinct.len() }
+    }
+
+    pub(super) fn nth(&self, at: usize) -> Option<u16> {
+        if self.distinct.is_empty() {
+            self.ports.get(at).map(|port| port.number)
+        } else {
+            self.distinct.get(at).copied()
+        }
+    }
+}
+
+/// Of sorted ports those of a name and a protocol, both labels without underscore. They have different numbers.
+pub(super) fn named<'p>(ports: &'p [Port], name: &[u8], protocol: &[u8]) -> &'p [Port] {
+    let Some(protocol) = Protocol::of_label(protocol) else { return &[] };
+    let order = |port: &Port| (port.name.as_ref().map(Label::as_bytes), port.protocol).cmp(&(Some(name), protocol));
+    let rest = ports.get(ports.partition_point(|port| order(port).is_lt())..).unwrap_or_default();
+    rest.get(..rest.partition_point(|port| order(port).is_eq())).unwrap_or_default()
+}
+
+/// The protocols of those ports that have a name, a bit each.
+pub(super) fn protocols<'p>(ports: impl Iterator<Item = &'p Port>) -> u8 {
+    ports.filter(|port| port.name.is_some()).fold(0, |all, port| all | bit(port.protocol))
+}
+
+pub(super) fn bit(protocol: Protocol) -> u8 {
+    1 << protocol as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(name: &str, protocol: Protocol, number: u16) -> Port {
+        Port { name: Label::new(name.as_bytes()).ok().filter(|_| !name.is_empty()), protocol, number }
+    }
+
+    fn numbers(list: &PortList, wanted: Ports<'_>) -> (Vec<u16>, usize) {
+        let chosen = list.choose(wanted);
+        ((0..chosen.count()).filter_map(|at| chosen.nth(at)).collect(), chosen.pairs)
+    }
+
+    #[test]
+    fn ports_are_found_by_name_and_protocol_in_whatever_order_they_came() {
+        let list = PortList::from(vec![
+            port("http", Protocol::Tcp, 8080),
+            port("dns", Protocol::Udp, 53),
+            port("", Protocol::Sctp, 9),
+            port("dns", Protocol::Tcp, 53),
+            port("http", Protocol::Tcp, 80),
+            port("http", Protocol::Tcp, 80),
+        ]);
+        let named = |name: &'static str, protocol: &'static str| {
+            numbers(&list, Ports::Named { name: name.as_bytes(), protocol: protocol.as_bytes() })
+        };
+        assert_eq!(named("http", "tcp"), (vec![80, 8080], 2));
+        assert_eq!((named("dns", "udp"), named("dns", "tcp")), ((vec![53], 1), (vec![53], 1)));
+        for (name, protocol) in [("http", "udp"), ("htt", "tcp"), ("", "sctp"), ("zzz", "tcp"), ("http", "tls")] {
+            assert_eq!(named(name, protocol), (vec![], 0), "_{name}._{protocol}");
+        }
+        assert_eq!(numbers(&list, Ports::All), (vec![9, 53, 80, 8080], 5));
+        assert!(list.has_protocol(b"tcp") && list.has_protocol(b"udp"));
+        assert!(!list.has_protocol(b"sctp") && !list.has_protocol(b"tls"));
+    }
+}
