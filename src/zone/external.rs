@@ -21,7 +21,7 @@ pub struct External {
 }
 
 /// One way to a Service from outside.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ExternalHost {
     /// An address.
     Address(IpAddr),

@@ -5,6 +5,7 @@
 //! One bad object is reported by name and skipped; the rest of its page is kept.
 
 mod decoded;
+mod distinct;
 mod endpoint_slice;
 pub mod json;
 mod namespace;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::distinct::Distinct;
 use super::raw::{Flaws, Meta, Text};
 use super::{Fact, Kind, Object, PodFact};
 
@@ -46,14 +47,14 @@ pub(super) fn object(raw: &RawPod<'_>) -> Object {
     // `podIPs` is what counts; `podIP` alone comes from old servers and hand-written objects.
     let listed = status.and_then(|status| status.pod_ips.as_deref()).unwrap_or_default();
     let single = status.map(|status| &status.pod_ip).filter(|_| listed.is_empty());
-    let mut addresses: Vec<IpAddr> = Vec::with_capacity(1);
+    let mut addresses: Distinct<IpAddr> = Distinct::new();
     for text in listed.iter().map(|own| &own.ip).chain(single).filter(|text| !text.is_empty()) {
         match text.parse() {
-            Ok(address) if addresses.contains(&address) => {}
             Ok(address) => addresses.push(address),
             Err(_) => flaws.note("one of podIPs is no address", text),
         }
     }
-    let fact = PodFact { key: meta.key(), addresses, terminating: !meta.deletion_timestamp.is_empty() };
+    let fact =
+        PodFact { key: meta.key(), addresses: addresses.into_vec(), terminating: !meta.deletion_timestamp.is_empty() };
     Object::Keep(Fact::Pod(fact), flaws.into_bad(Kind::Pod, meta))
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::distinct::Distinct;
 use super::port::{RawPort, ports};
 use super::raw::{Flaws, Meta, Text, dns_label};
 use super::{ExternalFact, Fact, Kind, Object, ServiceFact, ServiceSpec};
@@ -106,17 +107,17 @@ pub(super) fn object(raw: &RawService<'_>) -> Object {
 }
 
 fn external(spec: &RawSpec<'_>, status: Option<&RawStatus<'_>>, flaws: &mut Flaws) -> Option<Box<ExternalFact>> {
-    let mut hosts: Vec<ExternalHost> = Vec::new();
+    let mut hosts = Distinct::new();
     let balancer = status.and_then(|status| status.load_balancer.as_ref()).and_then(|it| it.ingress.as_ref());
     let ingress = balancer.into_iter().flatten().map(|way| if way.ip.is_empty() { &way.hostname } else { &way.ip });
     for text in spec.external_ips.iter().flatten().chain(ingress).filter(|text| !text.is_empty()) {
         let host = text.parse().map(ExternalHost::Address).ok();
         match host.or_else(|| host_name(text).map(ExternalHost::Name)) {
-            Some(host) if hosts.contains(&host) => {}
             Some(host) => hosts.push(host),
             None => flaws.note("an external address is neither an address nor a host name", text),
         }
     }
+    let hosts = hosts.into_vec();
     if hosts.is_empty() {
         return None;
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::distinct::Distinct;
 use super::port::{RawPort, ports};
 use super::raw::{Flaws, Meta, Text, dns_label};
 use super::{Fact, Kind, Object, ServiceFact, ServiceSpec};
@@ -42,15 +43,14 @@ pub(super) fn object(raw: &RawServiceImport<'_>) -> Object {
     let spec = if *spec.kind == *"Headless" {
         ServiceSpec::Headless { ports }
     } else {
-        let mut addresses: Vec<IpAddr> = Vec::with_capacity(2);
+        let mut addresses: Distinct<IpAddr> = Distinct::new();
         for text in spec.ips.iter().flatten() {
             match text.parse() {
-                Ok(address) if addresses.contains(&address) => {}
                 Ok(address) => addresses.push(address),
                 Err(_) => flaws.note("one of spec.ips is no address", text),
             }
         }
-        ServiceSpec::ClusterIp { addresses, ports }
+        ServiceSpec::ClusterIp { addresses: addresses.into_vec(), ports }
     };
     let fact = ServiceFact { key: meta.key(), version: meta.version(), selector: false, spec, external: None };
     Object::Keep(Fact::Import(fact), flaws.into_bad(Kind::ServiceImport, meta))
