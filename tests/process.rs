@@ -136,8 +136,8 @@ fn a_pipe_in_place_of_a_file_is_refused_and_waited_for_by_nobody() {
     let folder = folder(". {\n    import pipe\n    whoami\n}\n");
     pipe(&folder.path().join("pipe"));
     for (arguments, place) in [
-        (&["-conf", "pipe"][..], "pipe:1:1: cannot read the Corefile"),
-        (&["check", "pipe"], "pipe:1:1: cannot read the Corefile"),
+        (&["-conf", "pipe"][..], "rollcall: pipe: cannot read the Corefile"),
+        (&["check", "pipe"], "rollcall: pipe: cannot read the Corefile"),
         (&["-conf", "Corefile"], "Corefile:2:12: "),
         (&["local", "pipe"], "pipe: is neither a file nor a folder"),
     ] {
@@ -394,6 +394,7 @@ fn local_serves_manifests_and_follows_an_edit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubia.yaml");
     fs::write(&file, manifests(2)).unwrap();
+    fs::write(folder.path().join("more.yaml"), "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n").unwrap();
     let listen = format!("127.0.0.1:{}", free_port());
     let port = listen.rsplit_once(':').unwrap().1.parse().unwrap();
     let mut server = Server::start(&["local", "--listen", &listen, "."], folder.path());
@@ -417,6 +418,7 @@ fn local_serves_manifests_and_follows_an_edit() {
     server.until("what was read last is served on");
     fs::write(&file, manifests(3)).unwrap();
     server.until("the manifests are right again");
+    assert_eq!(server.said().matches("Job is not simulated").count(), 1, "{}", server.said());
     server.signal("USR1");
     server.until("edits of the manifests are followed");
     server.signal("INT");

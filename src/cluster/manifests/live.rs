@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::error::Error;
+use super::error::{Error, Remark};
 use super::load::{self, Addresses, File, Loaded};
 use super::summary::Summary;
 use crate::cluster::facts::{Fact, Kind, ObjectKey};
@@ -42,6 +42,8 @@ pub struct LocalCluster {
     hasher: RandomState,
     version: u64,
     complaint: Option<String>,
+    /// What has been told of the files as they are.
+    remarks: Vec<Remark>,
 }
 
 /// What tells whether a file has changed.
@@ -82,6 +84,7 @@ impl LocalCluster {
             hasher: RandomState::new(),
             version: 0,
             complaint: None,
+            remarks: Vec::new(),
         };
         match cluster.refresh(Instant::now(), SystemTime::now()) {
             Refreshed::Same | Refreshed::Applied => {
@@ -158,9 +161,9 @@ impl LocalCluster {
     }
 
     fn apply(&mut self, loaded: Loaded, now: Instant, unix: u32) {
-        for remark in &loaded.remarks {
-            remark.log();
-        }
+        // What an edit leaves as it was is told already.
+        loaded.remarks.iter().filter(|remark| !self.remarks.contains(remark)).for_each(Remark::log);
+        self.remarks = loaded.remarks;
         let mut before = std::mem::take(&mut self.facts);
         for mut fact in loaded.facts {
             let id = (fact.kind(), fact.key());
