@@ -72,7 +72,7 @@ impl Plugin for Fake {
                     if waits.is_some() {
                         self.gate.acquire().await.unwrap().forget();
                     }
-                    waits.or(other.strip_prefix('n')).and_then(|count| count.parse().ok()).unwrap_or(1)
+                    waits.or_else(|| other.strip_prefix('n')).and_then(|count| count.parse().ok()).unwrap_or(1)
                 }
             };
             let mut message = answer_to(&query.request);
