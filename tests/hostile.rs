@@ -187,6 +187,93 @@ fn idle_connections_hold_no_buffers() {
     assert!(metric(metrics, "rollcall_tcp_connections") >= CONNECTIONS as f64);
 }
 
+#[test]
+fn answers_over_https_and_quic_that_nobody_reads_are_not_all_kept() {
+    const CONNECTIONS: usize = 10;
+    let (https, quic, metrics) = (free_port(), free_port(), free_port());
+    let lines: String = (0..4000).map(|n| format!("192.0.{}.{} a.example\n", n / 250, n % 250)).collect();
+    let folder = folder(&format!(
+        "https://.:{https} quic://.:{quic} {{
+    bind 127.0.0.1
+    tls tls.crt tls.key
+    prometheus 127.0.0.1:{metrics}
+    cache
+    hosts {{
+        {lines}
+    }}
+}}
+"
+    ));
+    let Way::Tls(tls) = secured(folder.path()) else { unreachable!() };
+    let with = |protocol: &[u8]| {
+        let mut tls = ClientConfig::clone(&tls);
+        tls.alpn_protocols = vec![protocol.to_vec()];
+        tls
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let over_https = async || {
+        let tcp = tokio::net::TcpStream::connect(("127.0.0.1", https)).await.unwrap();
+        let tls = tokio_rustls::TlsConnector::from(Arc::new(with(b"h2")));
+        let stream = tls.connect(ServerName::try_from("dns.example").unwrap(), tcp).await.unwrap();
+        let (client, connection) = h2::client::Builder::new().initial_window_size(0).handshake(stream).await.unwrap();
+        let driven = tokio::spawn(connection);
+        let mut answers: Vec<h2::client::ResponseFuture> = Vec::new();
+        for _ in 0..128 {
+            let mut client = client.clone().ready().await.unwrap();
+            let request = http::Request::post("https://dns.example/dns-query").body(()).unwrap();
+            let (answer, mut sending) = client.send_request(request, false).unwrap();
+            sending.send_data(bytes::Bytes::from_static(&QUERY[2..]), true).unwrap();
+            answers.push(answer);
+        }
+        (answers, driven)
+    };
+    let over_quic = async || {
+        let tls = quinn::crypto::rustls::QuicClientConfig::try_from(with(b"doq")).unwrap();
+        let mut config = quinn::ClientConfig::new(Arc::new(tls));
+        let mut transport = quinn::TransportConfig::default();
+        transport.stream_receive_window(1u32.into());
+        config.transport_config(Arc::new(transport));
+        let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let to = SocketAddr::from(([127, 0, 0, 1], quic));
+        let connection = endpoint.connect_with(config, to, "dns.example").unwrap().await.unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..128 {
+            let (mut sending, receiving) = connection.open_bi().await.unwrap();
+            let mut query = QUERY.to_vec();
+            query[3] = 0;
+            sending.write_all(&query).await.unwrap();
+            sending.finish().unwrap();
+            streams.push((sending, receiving));
+        }
+        (streams, connection, endpoint)
+    };
+    let memory = || metric(metrics, "process_resident_memory_bytes");
+    let most = |before: f64| {
+        let each = (0..10).map(|_| {
+            std::thread::sleep(Duration::from_millis(200));
+            memory() - before
+        });
+        each.fold(0.0, f64::max) / CONNECTIONS as f64
+    };
+    // A server for each, as memory that was used once may stay. What the first connection costs is not counted.
+    let server = Server::start(&[], folder.path());
+    server.until("CoreDNS-");
+    let _first = runtime.block_on(over_https());
+    let before = memory();
+    let held: Vec<_> = (0..CONNECTIONS).map(|_| runtime.block_on(over_https())).collect();
+    let each = most(before);
+    assert!(each < 1_500_000.0, "HTTPS: {each} octets for each");
+    drop((held, server));
+    let server = Server::start(&[], folder.path());
+    server.until("CoreDNS-");
+    let _first = runtime.block_on(over_quic());
+    let before = memory();
+    let _held: Vec<_> = (0..CONNECTIONS).map(|_| runtime.block_on(over_quic())).collect();
+    let each = most(before);
+    assert!(each < 1_500_000.0, "QUIC: {each} octets for each");
+}
+
 /// A server that may have few files open.
 fn starved(folder: &std::path::Path) -> Server {
     let mut command = Command::new("sh");

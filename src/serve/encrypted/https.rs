@@ -1,12 +1,13 @@
 //! DNS over HTTPS (RFC 8484): a query in each request of an HTTP/2 connection, by GET or POST at `/dns-query`.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode, header};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::base64;
+use super::held::Held;
 use crate::plugins::chain::{Client, Transport};
 use crate::serve::connections::Guard;
 use crate::serve::mmsg::REQUEST;
@@ -30,6 +32,9 @@ const MESSAGE: &str = "application/dns-message";
 
 /// The headers of one request; the longest query fits into the path of a GET.
 const HEADERS: u32 = 16 * 1024;
+
+/// What HTTP/2 itself keeps of an answer that waits to be sent.
+const AHEAD: usize = 4096;
 
 /// The longest time that others may keep an answer (`max-age`), and that of an answer without records.
 const MOST_AGE: u32 = 3600;
@@ -50,12 +55,17 @@ pub(in crate::serve) async fn serve(
     let client = Client { transport: Transport::Https, ..client };
     let streams = u32::try_from(limits.in_flight_per_connection).unwrap_or(u32::MAX);
     let mut builder = h2::server::Builder::new();
-    builder.max_concurrent_streams(streams).max_header_list_size(HEADERS).initial_window_size(REQUEST as u32);
+    builder
+        .max_concurrent_streams(streams)
+        .max_header_list_size(HEADERS)
+        .initial_window_size(REQUEST as u32)
+        .max_send_buffer_size(AHEAD);
     let shaken = tokio::select! {
         shaken = timeout(limits.handshake, builder.handshake(stream)) => shaken,
         () = guard.closed() => return Ok(()),
     };
     let mut connection = shaken.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)?;
+    let held = Held::new();
     let mut tasks = JoinSet::new();
     let mut active = Instant::now();
     let mut last_call: Option<Instant> = None;
@@ -68,7 +78,7 @@ pub(in crate::serve) async fn serve(
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     active = Instant::now();
-                    tasks.spawn(answer(request, respond, client, handler.clone(), limits.read));
+                    tasks.spawn(answer(request, respond, client, handler.clone(), held.clone(), limits));
                 }
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 // The client has left, or all is said after the order to stop.
@@ -97,11 +107,12 @@ async fn answer(
     mut respond: SendResponse<Bytes>,
     client: Client,
     handler: Arc<Handler>,
-    read: Duration,
+    held: Held,
+    limits: Limits,
 ) {
-    let answered = match query(request, read).await {
-        Ok(octets) => match handler.clone().answer(&octets, client).await {
-            Some(answer) => Ok(answer.octets),
+    let answered = match query(request, limits.read).await {
+        Ok(octets) => match held.answer(&handler, &octets, client, limits.write).await {
+            Some((answer, room)) => Ok((answer.octets, room)),
             // RFC 8484 section 4.2.1: without an answer there is no success.
             None => Err(StatusCode::INTERNAL_SERVER_ERROR),
         },
@@ -109,7 +120,7 @@ async fn answer(
     };
     let status = *answered.as_ref().err().unwrap_or(&StatusCode::OK);
     metrics::HTTPS_RESPONSES.with_label_values(&[&*handler.plan().server, status.as_str()]).inc();
-    let body = answered.unwrap_or_default();
+    let (body, _room) = answered.map_or_else(|_| (Vec::new(), None), |(body, room)| (body, Some(room)));
     let mut response = Response::builder().status(status).header(header::CONTENT_LENGTH, body.len());
     if status == StatusCode::OK {
         response = response
@@ -121,8 +132,22 @@ async fn answer(
     if let Ok(mut stream) = respond.send_response(response, body.is_empty())
         && !body.is_empty()
     {
-        let _ = stream.send_data(body.into(), true);
+        match timeout(limits.write, send(&mut stream, body.into())).await {
+            Ok(_) => {}
+            Err(_) => stream.send_reset(Reason::CANCEL),
+        }
     }
+}
+
+/// Sends a body as the client takes it.
+async fn send(stream: &mut SendStream<Bytes>, mut body: Bytes) -> Result<(), h2::Error> {
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let Some(room) = poll_fn(|context| stream.poll_capacity(context)).await else { return Ok(()) };
+        let part = body.split_to(room?.min(body.len()));
+        stream.send_data(part, body.is_empty())?;
+    }
+    Ok(())
 }
 
 /// The octets of a query, or the status that says what is wrong.

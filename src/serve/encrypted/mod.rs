@@ -7,13 +7,15 @@
 //! |---|---|---|---|
 //! | handshake | `handshake` | `handshake`, and again for HTTP/2's | `handshake` |
 //! | a request | `read` | `read` | `read` |
-//! | an answer | `write` | `idle` | `write` |
+//! | an answer | `write` | `write` | `write` |
 //! | between requests | `idle` | `idle` | `idle` |
 //! | size of a request | 4 KiB | 4 KiB, its headers 16 KiB | 4 KiB |
 //! | requests at one time, a connection | `in_flight_per_connection` | `in_flight_per_connection` | `in_flight_per_connection` |
+//! | answers that wait to be sent, a connection | 128 KiB | 128 KiB, and 4 KiB for each request | 128 KiB, and as much in QUIC |
 //! | connections | `connections` | `connections` | `connections` |
 
 mod base64;
+mod held;
 pub(super) mod https;
 mod identity;
 pub(super) mod quic;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::held::Held;
 use crate::plugins::chain::{Client, Transport};
 use crate::serve::connections::{Connections, Guard};
 use crate::serve::mmsg::REQUEST;
@@ -114,6 +115,7 @@ impl Connection {
             tracing::trace!(?shaken, peer = %self.client.peer, "a QUIC handshake failed");
             return metrics::HANDSHAKES_FAILED.inc();
         };
+        let held = Held::new();
         let mut tasks = JoinSet::new();
         let mut active = Instant::now();
         let mut stopping = false;
@@ -126,7 +128,7 @@ impl Connection {
                 stream = connection.accept_bi(), if tasks.len() < self.limits.in_flight_per_connection => match stream {
                     Ok((sending, receiving)) => {
                         active = Instant::now();
-                        tasks.spawn(answer(sending, receiving, self.client, self.handler.clone(), self.limits));
+                        tasks.spawn(answer(sending, receiving, self.client, self.handler.clone(), held.clone(), self.limits));
                     }
                     // The client has closed the connection, or it is lost: nobody waits for answers.
                     Err(_) => return,
@@ -142,8 +144,15 @@ impl Connection {
 }
 
 /// Answers the query of one stream.
-async fn answer(mut sending: SendStream, receiving: RecvStream, client: Client, handler: Arc<Handler>, limits: Limits) {
-    let status = match exchange(&mut sending, receiving, client, &handler, &limits).await {
+async fn answer(
+    mut sending: SendStream,
+    receiving: RecvStream,
+    client: Client,
+    handler: Arc<Handler>,
+    held: Held,
+    limits: Limits,
+) {
+    let status = match exchange(&mut sending, receiving, client, &handler, &held, &limits).await {
         Ok(()) => "0x0",
         Err(Fault::Protocol) => {
             let _ = sending.reset(PROTOCOL_ERROR);
@@ -169,6 +178,7 @@ async fn exchange(
     receiving: RecvStream,
     client: Client,
     handler: &Arc<Handler>,
+    held: &Held,
     limits: &Limits,
 ) -> Result<(), Fault> {
     let octets = timeout(limits.read, receive(receiving)).await.map_err(|_| Fault::Internal)??;
@@ -176,7 +186,7 @@ async fn exchange(
     if octets.first_chunk() != Some(&[0, 0]) {
         return Err(Fault::Protocol);
     }
-    let answer = handler.clone().answer(&octets, client).await.ok_or(Fault::Internal)?;
+    let (answer, _room) = held.answer(handler, &octets, client, limits.write).await.ok_or(Fault::Internal)?;
     let messages = std::iter::once(answer.octets).chain(answer.more.into_iter().flatten());
     for message in messages {
         let len = u16::try_from(message.len()).map_err(|_| Fault::Internal)?;

@@ -1,0 +1,71 @@
+//! Answers of one connection that wait to be sent: side by side, and yet not more octets than over TCP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::plugins::chain::Client;
+use crate::serve::Handler;
+use crate::serve::handle::Answer;
+
+/// Two of the longest answers.
+const OCTETS: usize = 128 * 1024;
+
+/// Room for the answers of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Held(Arc<Semaphore>);
+
+impl Held {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(OCTETS)))
+    }
+
+    /// Answers a query. The answer is kept as long as what comes with it, which is to be dropped when all is sent.
+    ///
+    /// Where others of the connection fill the room, the answer is forgotten, and made anew once there is some: a client
+    /// that asks much and reads nothing costs work, but no memory. `None` means that there is no answer, or no room in time.
+    pub(super) async fn answer(
+        &self,
+        handler: &Arc<Handler>,
+        octets: &[u8],
+        client: Client,
+        patience: Duration,
+    ) -> Option<(Answer, SemaphorePermit<'_>)> {
+        let answer = handler.clone().answer(octets, client).await?;
+        let len = u32::try_from(answer.octets.len()).ok()?;
+        if let Ok(room) = self.0.try_acquire_many(len) {
+            return Some((answer, room));
+        }
+        drop(answer);
+        let room = timeout(patience, self.0.acquire_many(len)).await.ok()?.ok()?;
+        Some((handler.clone().answer(octets, client).await?, room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::serve::testing::{CLIENT, plan, query};
+
+    #[tokio::test]
+    async fn an_answer_waits_for_those_before_it() {
+        let handler = Arc::new(Handler::new(plan().0, 10));
+        let client = Client { transport: crate::plugins::chain::Transport::Tcp, ..CLIENT };
+        let held = Held::new();
+        let (long, patience) = (query("n3000.test", 1), Duration::from_millis(50));
+        let first = held.answer(&handler, &long, client, patience).await.unwrap();
+        let _second = held.answer(&handler, &long, client, patience).await.unwrap();
+        assert!(held.answer(&handler, &long, client, patience).await.is_none(), "no room in time");
+        assert!(held.answer(&handler, &query("a.test", 1), client, patience).await.is_some(), "a short one fits");
+        let patience = Duration::from_secs(10);
+        let mut third = Box::pin(held.answer(&handler, &long, client, patience));
+        assert!(third.as_mut().now_or_never().is_none());
+        let len = first.0.octets.len();
+        drop(first);
+        assert_eq!(third.await.unwrap().0.octets.len(), len);
+    }
+}
