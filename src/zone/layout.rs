@@ -128,19 +128,19 @@ impl Layout {
     /// Lays parts out. Those of one label and cluster are one endpoint.
     pub fn new(parts: &[Part]) -> Self {
         let lists = Lists::new(parts);
-        let mut merged: BTreeMap<(&Label, Option<&Label>), BTreeMap<u32, BTreeSet<IpAddr>>> = BTreeMap::new();
+        let mut merged = Merged::new();
         for (part, &list) in parts.iter().zip(&lists.of_parts) {
             let own = merged.entry((&part.label, part.cluster.as_ref())).or_default();
             own.entry(list).or_default().extend(&part.addresses);
         }
         let every: ByList = (0..).zip(&lists.all).map(|(at, list)| (at, numbers(list))).collect();
         let of_list = |list: u32| every.get(list as usize).map_or(&[][..], |(_, numbers)| numbers);
-        let mut shared: HashMap<Vec<u32>, (Arc<[Port]>, Arc<[u16]>)> = HashMap::new();
+        let mut shared = HashMap::new();
         let endpoints: Box<[LaidOut]> = merged
             .into_iter()
             .map(|((label, cluster), own)| {
                 let of: Vec<u32> = own.keys().copied().collect();
-                let (ports, numbers) = shared.entry(of).or_insert_with_key(|of| lists.union(of)).clone();
+                let (ports, numbers) = shared.entry(of).or_insert_with_key(|of: &Vec<u32>| lists.union(of)).clone();
                 let addresses: BTreeSet<IpAddr> = own.values().flatten().copied().collect();
                 let listed = own.into_iter().map(|(list, own)| Listed {
                     list,
@@ -313,6 +313,9 @@ impl Members {
 }
 
 //----------- Lists ----------------------------------------------------------
+
+/// Endpoints by label and cluster: their addresses by port list.
+type Merged<'p> = BTreeMap<(&'p Label, Option<&'p Label>), BTreeMap<u32, BTreeSet<IpAddr>>>;
 
 /// The different port lists of the parts.
 struct Lists<'p> {

@@ -14,7 +14,7 @@ use super::slice::{Slice, Touched};
 use crate::cluster::facts::Family;
 use crate::cluster::status::ENDPOINTS_HELD;
 use crate::wire::Label;
-use crate::zone::Port;
+use crate::zone::{Part, Port};
 
 /// How long an endpoint is kept that may be on its way to another slice.
 const GRACE: Duration = Duration::from_millis(500);
@@ -37,34 +37,37 @@ pub(super) struct Hold {
     orphan: bool,
 }
 
-impl Mirrored {
-    /// Holds those ready endpoints of a slice that its next version, already in its place, lists no more.
-    pub(super) fn hold_vanished(&mut self, old: &Slice, deleted: bool, listing: bool, now: Instant) {
-        if !self.has_endpoints() {
-            return;
-        }
-        let next = self.slices.iter().find(|slice| slice.name == old.name);
-        if !(listing || deleted || self.has_other(old.family, &old.name)) {
-            return;
+impl Hold {
+    /// Those ready endpoints of a slice that neither its next version nor one of the Service's others lists.
+    pub(super) fn of_vanished(
+        old: &Slice,
+        next: Option<&Slice>,
+        others: &[&Slice],
+        deleted: bool,
+        listing: bool,
+        now: Instant,
+    ) -> Vec<Self> {
+        if !(listing || deleted || others.iter().any(|slice| slice.family == old.family)) {
+            return Vec::new();
         }
         let gone = super::slice::vanished(old, next);
         if gone.is_empty() {
-            return;
+            return Vec::new();
         }
         // One pass over all slices, however many vanished at once.
-        let others = || self.slices.iter().filter(|slice| slice.name != old.name);
         let wanted: HashSet<IpAddr> = gone.iter().flat_map(|entry| entry.addresses()).collect();
-        let elsewhere: HashSet<IpAddr> = others()
+        let elsewhere: HashSet<IpAddr> = others
+            .iter()
             .flat_map(|slice| slice.endpoints.iter())
             .flat_map(|entry| entry.addresses())
             .filter(|address| wanted.contains(address))
             .collect();
         let mut holds = Vec::new();
         for entry in gone {
-            let listed = others().any(|slice| slice.lists(entry.label_bytes()))
+            let listed = others.iter().any(|slice| slice.lists(entry.label_bytes()))
                 || entry.addresses().any(|address| elsewhere.contains(&address));
             let Some(label) = entry.label().filter(|_| !listed) else { continue };
-            holds.push(Hold {
+            holds.push(Self {
                 label,
                 addresses: entry.addresses().collect(),
                 ports: Arc::clone(&old.ports),
@@ -76,6 +79,49 @@ impl Mirrored {
             });
         }
         ENDPOINTS_HELD.inc_by(holds.len() as u64);
+        holds
+    }
+
+    /// Whether a slice lists it, ready or not, under its label or with its address. `addresses` are those of the slice.
+    pub(super) fn is_listed(&self, slice: &Slice, addresses: &HashSet<IpAddr>) -> bool {
+        slice.lists(self.label.as_bytes()) || self.addresses.iter().any(|own| addresses.contains(own))
+    }
+
+    /// A list begins: what is held may be in a page of it that is still to come.
+    pub(super) fn defer(&mut self) {
+        if !self.deferred {
+            self.deferred = true;
+            self.until += LIST_GRACE;
+        }
+    }
+
+    /// A list is complete: what vanished in it is gone, unless it may be between two slices even so. Returns whether it is
+    /// kept.
+    pub(super) fn undefer<'s>(&mut self, slices: impl Iterator<Item = &'s Slice>, now: Instant) -> bool {
+        if !std::mem::take(&mut self.deferred) {
+            return true;
+        }
+        self.until = now + GRACE;
+        // Of slices that could take it, one is enough; the one that it vanished from is the first.
+        self.orphan || slices.filter(|slice| slice.family == self.family).count() > 1
+    }
+
+    /// As what it is laid out.
+    pub(super) fn part(&self, cluster: Option<Label>) -> Part {
+        let (label, addresses) = (self.label.clone(), self.addresses.clone());
+        Part { label, cluster, addresses, ports: Arc::clone(&self.ports) }
+    }
+}
+
+impl Mirrored {
+    /// Holds those ready endpoints of a slice that its next version, already in its place, lists no more.
+    pub(super) fn hold_vanished(&mut self, old: &Slice, deleted: bool, listing: bool, now: Instant) {
+        if !self.has_endpoints() {
+            return;
+        }
+        let next = self.slices.iter().find(|slice| slice.name == old.name);
+        let others: Vec<&Slice> = self.slices.iter().filter(|slice| slice.name != old.name).collect();
+        let mut holds = Hold::of_vanished(old, next, &others, deleted, listing, now);
         self.holds.retain(|old| !holds.iter().any(|hold| hold.label == old.label && hold.family == old.family));
         self.holds.append(&mut holds);
     }
@@ -86,11 +132,8 @@ impl Mirrored {
             return;
         }
         let Some(slice) = self.slices.iter().find(|slice| *slice.name == *slice_name) else { return };
-        let addresses: HashSet<IpAddr> = slice.endpoints.iter().flat_map(|entry| entry.addresses()).collect();
-        self.holds.retain(|hold| {
-            let listed = slice.lists(hold.label.as_bytes()) || hold.addresses.iter().any(|own| addresses.contains(own));
-            keep(hold, !listed, touched)
-        });
+        let addresses = slice.addresses();
+        self.holds.retain(|hold| keep(hold, !hold.is_listed(slice, &addresses), touched));
     }
 
     /// Ends holds whose time is over; all of them when there is nothing to hold them for.
@@ -99,31 +142,19 @@ impl Mirrored {
         self.holds.retain(|hold| keep(hold, held && hold.until > now, touched));
     }
 
-    /// A list begins: what is held may be in a page of it that is still to come.
+    /// A list begins.
     pub(super) fn defer_holds(&mut self) {
-        for hold in self.holds.iter_mut().filter(|hold| !hold.deferred) {
-            hold.deferred = true;
-            hold.until += LIST_GRACE;
-        }
+        self.holds.iter_mut().for_each(Hold::defer);
     }
 
-    /// A list is complete: what vanished in it is gone, unless it may be between two slices even so.
+    /// A list is complete.
     pub(super) fn end_deferred(&mut self, now: Instant, touched: &mut Touched) {
         let mut holds = std::mem::take(&mut self.holds);
         holds.retain_mut(|hold| {
-            if !std::mem::take(&mut hold.deferred) {
-                return true;
-            }
-            hold.until = now + GRACE;
-            // Of slices that could take it, one is enough; the one that it vanished from is the first.
-            let slices = self.slices.iter().filter(|slice| slice.family == hold.family).count();
-            keep(hold, hold.orphan || slices > 1, touched)
+            let kept = hold.undefer(self.slices.iter(), now);
+            keep(hold, kept, touched)
         });
         self.holds = holds;
-    }
-
-    fn has_other(&self, family: Family, name: &str) -> bool {
-        self.slices.iter().any(|slice| slice.family == family && *slice.name != *name)
     }
 }
 

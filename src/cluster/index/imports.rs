@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::hold::Hold;
 use super::is_stale;
 use super::service::parts;
 use super::slice::Slice;
@@ -19,6 +21,8 @@ pub(super) struct Imports {
     /// The Service of each slice.
     slices: HashMap<ObjectKey, ServiceName>,
     touched: HashSet<ServiceName>,
+    /// Those that hold endpoints.
+    held: HashSet<ServiceName>,
 }
 
 /// A ServiceImport with its slices; either may come first.
@@ -26,6 +30,8 @@ pub(super) struct Imports {
 struct Imported {
     object: Option<Object>,
     slices: BTreeMap<ObjectKey, (Slice, Option<Label>)>,
+    /// Endpoints that are kept for a moment though no slice lists them, with their cluster.
+    holds: Vec<(Option<Label>, Hold)>,
     published: Option<Arc<Import>>,
 }
 
@@ -62,36 +68,90 @@ impl Imports {
         slice: Slice,
         cluster: Option<Label>,
         listing: bool,
+        now: Instant,
     ) {
         let before = self.slices.get(&key).and_then(|before| self.known.get(before)?.slices.get(&key));
         if before.is_some_and(|(known, _)| is_stale(slice.version, known.version, listing)) {
             return;
         }
         if let Some(before) = self.slices.insert(key.clone(), name.clone()).filter(|before| *before != name) {
-            self.remove_slice(&before, &key);
+            // Handed to another Service: that is no deletion.
+            self.remove_slice(&before, &key, false, listing, now);
         }
-        self.known.entry(name.clone()).or_default().slices.insert(key, (slice, cluster));
-        self.touched.insert(name);
+        let imported = self.known.entry(name.clone()).or_default();
+        let old = imported.slices.insert(key.clone(), (slice, cluster));
+        imported.end_listed(&key);
+        if let Some(old) = old {
+            imported.hold_vanished(&key, &old, false, listing, now);
+        }
+        self.touch(name);
     }
 
     pub(super) fn delete(&mut self, name: &ServiceName) {
         if let Some(imported) = self.known.get_mut(name) {
             imported.object = None;
+            imported.holds.clear();
             self.touched.insert(name.clone());
         }
     }
 
-    pub(super) fn delete_slice(&mut self, key: &ObjectKey) {
+    pub(super) fn delete_slice(&mut self, key: &ObjectKey, listing: bool, now: Instant) {
         if let Some(name) = self.slices.remove(key) {
-            self.remove_slice(&name, key);
+            self.remove_slice(&name, key, true, listing, now);
         }
     }
 
-    fn remove_slice(&mut self, name: &ServiceName, key: &ObjectKey) {
+    fn remove_slice(&mut self, name: &ServiceName, key: &ObjectKey, deleted: bool, listing: bool, now: Instant) {
         if let Some(imported) = self.known.get_mut(name) {
-            imported.slices.remove(key);
-            self.touched.insert(name.clone());
+            if let Some(old) = imported.slices.remove(key) {
+                imported.hold_vanished(key, &old, deleted, listing, now);
+            }
+            self.touch(name.clone());
         }
+    }
+
+    fn touch(&mut self, name: ServiceName) {
+        if self.known.get(&name).is_some_and(|imported| !imported.holds.is_empty()) {
+            self.held.insert(name.clone());
+        }
+        self.touched.insert(name);
+    }
+
+    /// A list of slices begins: what is held may be in a page of it that is still to come.
+    pub(super) fn defer_holds(&mut self) {
+        for name in &self.held {
+            let holds = self.known.get_mut(name).into_iter().flat_map(|imported| &mut imported.holds);
+            holds.for_each(|(_, hold)| hold.defer());
+        }
+    }
+
+    /// Whether no endpoint is held.
+    pub(super) fn holds_none(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Ends grace periods that are over; says when the next one ends.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        self.each_held(|imported| {
+            imported.holds.retain(|(_, hold)| hold.until > now);
+            let soonest = imported.holds.iter().map(|(_, hold)| hold.until).min();
+            next = next.into_iter().chain(soonest).min();
+        });
+        next
+    }
+
+    fn each_held(&mut self, mut end: impl FnMut(&mut Imported)) {
+        let Self { known, touched, held, .. } = self;
+        held.retain(|name| {
+            let Some(imported) = known.get_mut(name) else { return false };
+            let before = imported.holds.len();
+            end(imported);
+            if imported.holds.len() != before {
+                touched.insert(name.clone());
+            }
+            !imported.holds.is_empty()
+        });
     }
 
     /// Marks a ServiceImport as still there.
@@ -119,20 +179,21 @@ impl Imports {
     }
 
     /// Drops the slices that this generation did not name.
-    pub(super) fn sweep_slices(&mut self, generation: u32) {
-        for (name, imported) in &mut self.known {
-            let before = imported.slices.len();
-            imported.slices.retain(|key, (slice, _)| {
-                let named = slice.generation == generation;
-                if !named {
-                    self.slices.remove(key);
-                }
-                named
-            });
-            if imported.slices.len() != before {
-                self.touched.insert(name.clone());
-            }
+    pub(super) fn sweep_slices(&mut self, generation: u32, now: Instant) {
+        let mut gone: Vec<ObjectKey> = Vec::new();
+        for imported in self.known.values() {
+            let unnamed = imported.slices.iter().filter(|(_, (slice, _))| slice.generation != generation);
+            gone.extend(unnamed.map(|(key, _)| key.clone()));
         }
+        for key in &gone {
+            self.delete_slice(key, true, now);
+        }
+        self.each_held(|imported| {
+            let slices = &imported.slices;
+            imported.holds.retain_mut(|(cluster, hold)| {
+                hold.undefer(slices.values().filter(|(_, its)| its == cluster).map(|(slice, _)| slice), now)
+            });
+        });
     }
 
     /// Adds what changed since the last time to a publication.
@@ -144,7 +205,7 @@ impl Imports {
                 imported.published = import.clone();
                 changes.imports.push((name.clone(), import));
             }
-            if imported.object.is_none() && imported.slices.is_empty() {
+            if imported.object.is_none() && imported.slices.is_empty() && imported.holds.is_empty() {
                 self.known.remove(&name);
             }
         }
@@ -162,20 +223,50 @@ impl Imports {
 }
 
 impl Imported {
+    /// Holds those ready endpoints of a slice that its next version, already in its place, lists no more.
+    fn hold_vanished(
+        &mut self,
+        key: &ObjectKey,
+        (old, cluster): &(Slice, Option<Label>),
+        deleted: bool,
+        listing: bool,
+        now: Instant,
+    ) {
+        if self.object.is_none() {
+            return;
+        }
+        let of_cluster = || self.slices.iter().filter(|(_, (_, its))| its == cluster);
+        let next = of_cluster().find(|(own, _)| *own == key).map(|(_, (slice, _))| slice);
+        let others: Vec<&Slice> = of_cluster().filter(|(own, _)| *own != key).map(|(_, (slice, _))| slice).collect();
+        let holds = Hold::of_vanished(old, next, &others, deleted, listing, now);
+        self.holds.extend(holds.into_iter().map(|hold| (cluster.clone(), hold)));
+    }
+
+    /// Ends the holds of endpoints that a slice lists, ready or not.
+    fn end_listed(&mut self, key: &ObjectKey) {
+        if self.holds.is_empty() {
+            return;
+        }
+        let Some((slice, cluster)) = self.slices.get(key) else { return };
+        let addresses = slice.addresses();
+        self.holds.retain(|(its, hold)| its != cluster || !hold.is_listed(slice, &addresses));
+    }
+
     fn derive(&self, name: &ServiceName) -> Option<Import> {
         let object = self.object.as_ref()?;
         let parts = self
             .slices
             .values()
             .flat_map(|(slice, cluster)| parts(slice).map(|part| Part { cluster: cluster.clone(), ..part }));
-        let layout = Layout::new(&parts.collect::<Vec<_>>());
+        let held = self.holds.iter().map(|(cluster, hold)| hold.part(cluster.clone()));
+        let layout = Layout::new(&parts.chain(held).collect::<Vec<_>>());
         Some(Import { name: name.clone(), kind: object.kind.clone(), layout })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::Duration;
 
     use super::super::tests::{cluster_ip, headless, slice};
     use super::*;
@@ -240,5 +331,77 @@ mod tests {
         index.keep(Kind::ImportedSlice, &ObjectKey::new("default", "sa"));
         index.end_list(Kind::ImportedSlice, now, 5);
         assert_eq!((shown(&reader), index.count(Kind::ImportedSlice)), (vec!["x \"a\"".to_owned()], 1));
+    }
+
+    /// The labels that are shown while slices of the import `db` are written in this order, `later` milliseconds after.
+    struct Moving {
+        index: Index,
+        reader: Reader,
+        now: Instant,
+        version: u64,
+    }
+
+    impl Moving {
+        fn new() -> Self {
+            let (publisher, reader) = pair();
+            let mut index = Index::new(publisher, Settings::default());
+            let now = Instant::now();
+            index.apply(Fact::Import(headless("db")), now, 1);
+            Self { index, reader, now, version: 1 }
+        }
+
+        fn write(&mut self, name: &str, endpoints: &[&str]) -> Vec<String> {
+            self.version += 1;
+            self.index.apply(imported(slice(name, "db", endpoints), self.version), self.now, 1);
+            self.labels()
+        }
+
+        fn labels(&self) -> Vec<String> {
+            shown(&self.reader).iter().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+        }
+
+        fn pass(&mut self, milliseconds: u64) -> (Option<Instant>, Vec<String>) {
+            self.now += Duration::from_millis(milliseconds);
+            (self.index.expire(self.now, 1), self.labels())
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_moves_between_imported_slices_is_answered_all_the_time() {
+        let mut moving = Moving::new();
+        moving.write("one", &["a=10.0.0.1", "b=10.0.0.2"]);
+        moving.write("two", &["c=10.0.0.3"]);
+        assert_eq!(moving.write("one", &["a=10.0.0.1"]), ["a", "b", "c"]);
+        assert_eq!(moving.pass(100).1, ["a", "b", "c"]);
+        assert_eq!(moving.write("two", &["b=10.0.0.2", "c=10.0.0.3"]), ["a", "b", "c"]);
+        assert_eq!(moving.pass(1000), (None, vec!["a".to_owned(), "b".into(), "c".into()]));
+        // One that is gone goes when its time is over, one that is not ready at once.
+        assert_eq!(moving.write("two", &["c=10.0.0.3"]), ["a", "b", "c"]);
+        assert!(moving.pass(100).0.is_some());
+        assert_eq!(moving.pass(1000), (None, vec!["a".to_owned(), "c".into()]));
+        assert_eq!(moving.write("one", &["!a=10.0.0.1"]), ["c"]);
+        // The last slice of an import has nothing that an endpoint could move to.
+        let mut alone = Moving::new();
+        alone.write("one", &["a=10.0.0.1", "b=10.0.0.2"]);
+        assert_eq!(alone.write("one", &["a=10.0.0.1"]), ["a"]);
+        // With its ServiceImport everything goes.
+        assert_eq!(moving.write("two", &[]), ["c"]);
+        moving.index.delete(Kind::ServiceImport, &ObjectKey::new("default", "db"), moving.now, 1);
+        assert_eq!(moving.pass(0), (None, Vec::new()));
+    }
+
+    #[test]
+    fn a_list_whose_pages_repack_imported_slices_loses_no_endpoint() {
+        let mut moving = Moving::new();
+        moving.write("one", &["a=10.0.0.1"]);
+        moving.write("two", &["b=10.0.0.2"]);
+        moving.index.begin_list(Kind::ImportedSlice);
+        assert_eq!(moving.write("two", &[]), ["a", "b"]);
+        assert_eq!(moving.pass(2000).1, ["a", "b"], "the page with it may be still to come");
+        assert_eq!(moving.write("three", &["b=10.0.0.2"]), ["a", "b"]);
+        // `one` is named no more: its endpoint may be in a slice that is yet to be written.
+        moving.index.end_list(Kind::ImportedSlice, moving.now, 1);
+        assert_eq!(moving.labels(), ["a", "b"]);
+        assert_eq!(moving.pass(1000), (None, vec!["b".to_owned()]));
     }
 }

@@ -183,7 +183,7 @@ impl Index {
             Kind::ServiceImport => {
                 service_name(&key.name, &key.namespace).iter().for_each(|name| self.imports.delete(name));
             }
-            Kind::ImportedSlice => self.imports.delete_slice(key),
+            Kind::ImportedSlice => self.imports.delete_slice(key, self.list(kind).under_way, now),
         }
         self.publish(unix)
     }
@@ -224,6 +224,8 @@ impl Index {
             for service in &self.held {
                 self.services.get_mut(service).into_iter().for_each(|mirrored| mirrored.defer_holds());
             }
+        } else if kind == Kind::ImportedSlice {
+            self.imports.defer_holds();
         }
     }
 
@@ -256,7 +258,7 @@ impl Index {
                 self.pods.unnamed(generation).iter().for_each(|key| self.pods.delete(key, &mut self.batch.changes));
             }
             Kind::ServiceImport => self.imports.sweep(generation),
-            Kind::ImportedSlice => self.imports.sweep_slices(generation),
+            Kind::ImportedSlice => self.imports.sweep_slices(generation, now),
         }
         self.list_mut(kind).under_way = false;
         self.publish(unix)
@@ -264,13 +266,14 @@ impl Index {
 
     /// Ends grace periods that are over; says when the next one ends.
     pub fn expire(&mut self, now: Instant, unix: u32) -> Option<Instant> {
-        if self.held.is_empty() {
+        if self.held.is_empty() && self.imports.holds_none() {
             return None;
         }
         self.each_held(|mirrored, touched| mirrored.end_expired(now, touched));
+        let imported = self.imports.expire(now);
         self.publish(unix);
         let holds = self.held.iter().filter_map(|service| self.services.get(service)).flat_map(|held| &held.holds);
-        holds.map(|hold| hold.until).min()
+        holds.map(|hold| hold.until).chain(imported).min()
     }
 
     /// Where the answers for a Service, or for one label of it, come from.
@@ -334,17 +337,17 @@ impl Index {
                 let List { generation, under_way, .. } = self.list(kind);
                 self.imports.apply(name, fact, generation, under_way);
             }
-            Fact::ImportedSlice(fact) => self.take_imported_slice(fact, unix),
+            Fact::ImportedSlice(fact) => self.take_imported_slice(fact, now, unix),
         }
     }
 
-    fn take_imported_slice(&mut self, fact: ImportedSliceFact, unix: u32) {
+    fn take_imported_slice(&mut self, fact: ImportedSliceFact, now: Instant, unix: u32) {
         let ImportedSliceFact { slice, cluster } = fact;
         let Some(name) = service_name(&slice.service, &slice.key.namespace) else { return };
         let List { generation, under_way, .. } = self.list(Kind::ImportedSlice);
         let (key, ports) = (slice.key.clone(), self.ports.share(slice.ports.clone()));
         let slice = Slice::new(slice, ports, self.settings, unix, generation);
-        self.imports.apply_slice(name, key, slice, cluster, under_way);
+        self.imports.apply_slice(name, key, slice, cluster, under_way, now);
     }
 
     fn take_service(&mut self, fact: ServiceFact, now: Instant, unix: u32) {

@@ -153,12 +153,7 @@ impl Mirrored {
     pub(super) fn layout(&self) -> Option<Layout> {
         self.irregular.as_ref()?;
         let listed = self.slices.iter().flat_map(parts);
-        let held = self.holds.iter().map(|hold| Part {
-            label: hold.label.clone(),
-            cluster: None,
-            addresses: hold.addresses.to_vec(),
-            ports: Arc::clone(&hold.ports),
-        });
+        let held = self.holds.iter().map(|hold| hold.part(None));
         Some(Layout::new(&listed.chain(held).collect::<Vec<_>>()))
     }
 

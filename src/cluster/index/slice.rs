@@ -105,6 +105,11 @@ impl Slice {
         self.endpoints.find(label).next().is_some()
     }
 
+    /// The addresses that it lists, ready or not.
+    pub(super) fn addresses(&self) -> HashSet<IpAddr> {
+        self.endpoints.iter().flat_map(|entry| entry.addresses()).collect()
+    }
+
     /// Whether it says the same as another, for every answer.
     fn same(&self, entry: &Entry<'_>, other: &Self, others: &Entry<'_>) -> bool {
         entry.same(others) && self.zone(entry) == other.zone(others)
@@ -163,8 +168,7 @@ pub(super) fn vanished<'o>(old: &'o Slice, new: Option<&Slice>) -> Vec<Entry<'o>
     if gone.is_empty() {
         return gone;
     }
-    let listed: HashSet<IpAddr> =
-        new.iter().flat_map(|new| new.endpoints.iter()).flat_map(|entry| entry.addresses()).collect();
+    let listed = new.map(Slice::addresses).unwrap_or_default();
     gone.retain(|entry| !entry.addresses().any(|address| listed.contains(&address)));
     gone
 }
