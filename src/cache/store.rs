@@ -128,9 +128,9 @@ impl Cache {
             return unkept;
         }
         let sort = shape.sort;
-        // Without recursion a resolver says what it has at hand (RFC 1034 section 4.3.1): data are data for all, but that
-        // it has none is no answer for those who want it to look further.
-        if !ask.recursion_desired() && matches!(sort, Sort::Denial | Sort::Failure) {
+        // Without recursion a resolver answers from what it has (RFC 1034 section 4.3.1), and some say SERVFAIL when that
+        // is nothing: no answer for those who want it to look further. Data and denials with their SOA hold for all.
+        if sort == Sort::Failure && !ask.recursion_desired() {
             return unkept;
         }
         let Some(entry) = Entry::new(ask, reply, shape, lifetime, now) else { return unkept };

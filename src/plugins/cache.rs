@@ -48,8 +48,8 @@
 //! Ready: always.
 //!
 //! Differences: the cluster's names are never remembered. A TTL of 0 stays 0. A denial lives no longer than the MINIMUM of its
-//! SOA says (RFC 2308), and one without SOA is not remembered, nor is a denial or failure that answers a query without RD: it
-//! would hide from others what the upstream finds when it is asked to look. Memory is bounded in octets as well as in entries. At most 64
+//! SOA says (RFC 2308), and one without SOA is not remembered, nor is a SERVFAIL to a query without RD, which would hide from
+//! others what the upstream finds when it is asked to look. Memory is bounded in octets as well as in entries. At most 64
 //! refreshes go on at a time. The memory outlives a reload that leaves the directive as it was.
 
 use std::cell::RefCell;
