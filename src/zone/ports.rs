@@ -12,11 +12,19 @@ use crate::wire::Label;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortList {
     ports: Arc<[Port]>,
-    /// The distinct port numbers, when there are fewer of them than ports (53 over UDP and over TCP); else empty.
+    /// What few ports of different numbers, as nearly every Service has, need not hold.
+    index: Option<Box<Index>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Index {
+    /// The port numbers, sorted, each once: fewer than ports, perhaps (53 over UDP and over TCP).
     numbers: Box<[u16]>,
     /// The protocols of those that have a name, a bit each.
     protocols: u8,
 }
+
+const FEW: usize = 8;
 
 impl PortList {
     /// Sorts the ports, unless they are.
@@ -32,8 +40,10 @@ impl PortList {
         let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let numbers = if numbers.len() == ports.len() { Box::default() } else { numbers.into() };
-        Self { protocols: protocols(ports.iter()), ports, numbers }
+        let is_plain = ports.len() <= FEW && numbers.len() == ports.len();
+        let index =
+            (!is_plain).then(|| Box::new(Index { numbers: numbers.into(), protocols: protocols(ports.iter()) }));
+        Self { ports, index }
     }
 
     /// The ports, to be shared.
@@ -43,7 +53,8 @@ impl PortList {
 
     /// Whether any port with a name has this protocol, a label without underscore.
     pub(super) fn has_protocol(&self, protocol: &[u8]) -> bool {
-        Protocol::of_label(protocol).is_some_and(|protocol| self.protocols & bit(protocol) != 0)
+        let all = || self.index.as_ref().map_or_else(|| protocols(self.ports.iter()), |index| index.protocols);
+        Protocol::of_label(protocol).is_some_and(|protocol| all() & bit(protocol) != 0)
     }
 
     /// The port numbers that a name asks for.
@@ -52,7 +63,8 @@ impl PortList {
             Ports::All => {
                 // As in CoreDNS, an endpoint without ports counts in the weight all the same.
                 let pairs = self.ports.len().max(1);
-                Numbers { ports: &self.ports, distinct: &self.numbers, pairs }
+                let distinct = self.index.as_ref().map_or(&[][..], |index| &index.numbers);
+                Numbers { ports: &self.ports, distinct, pairs }
             }
             Ports::Named { name, protocol } => {
                 let ports = named(&self.ports, name, protocol);
@@ -89,7 +101,7 @@ pub(super) enum Ports<'s> {
 #[derive(Clone, Copy)]
 pub(super) struct Numbers<'p> {
     ports: &'p [Port],
-    /// Those of the ports, when they are fewer.
+    /// All of their numbers, where these are listed apart.
     distinct: &'p [u16],
     /// How many ports they stand for.
     pub(super) pairs: usize,
@@ -161,5 +173,9 @@ mod tests {
         assert_eq!(numbers(&list, Ports::All), (vec![9, 53, 80, 8080], 5));
         assert!(list.has_protocol(b"tcp") && list.has_protocol(b"udp"));
         assert!(!list.has_protocol(b"sctp") && !list.has_protocol(b"tls"));
+        let plain = PortList::from(vec![port("http", Protocol::Tcp, 80), port("", Protocol::Udp, 53)]);
+        assert_eq!(numbers(&plain, Ports::All), (vec![53, 80], 2));
+        assert!(plain.has_protocol(b"tcp") && !plain.has_protocol(b"udp"));
+        assert_eq!(size_of::<PortList>(), 24, "each Service has one");
     }
 }
