@@ -154,6 +154,23 @@ fn a_pipe_in_place_of_a_file_is_refused_and_waited_for_by_nobody() {
 }
 
 #[test]
+fn a_pidfile_is_written_through_no_link_and_into_no_pipe() {
+    let folder = folder(&format!(".:{} {{\n    bind 127.0.0.1\n    whoami\n}}\n", free_port()));
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("precious"), "kept").unwrap();
+    std::os::unix::fs::symlink("precious", at("link")).unwrap();
+    pipe(&at("pipe"));
+    for (name, said) in
+        [("link", "it is a symbolic link: name the file itself"), ("pipe", "cannot write the pidfile pipe")]
+    {
+        let mut server = Server::start(&["-conf", "Corefile", "-pidfile", name], folder.path());
+        assert_eq!(server.ended().code(), Some(1), "{name}: {}", server.said());
+        server.until(said);
+    }
+    assert_eq!(fs::read_to_string(at("precious")).unwrap(), "kept");
+}
+
+#[test]
 fn an_order_to_stop_ends_a_start_that_waits_for_its_files() {
     let folder = folder(". {\n    hosts pipe\n}\n");
     pipe(&folder.path().join("pipe"));

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -192,8 +193,14 @@ struct Pidfile<'p>(&'p Path);
 
 impl<'p> Pidfile<'p> {
     fn write(path: &'p Path) -> Result<Self, Error> {
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .map_err(|error| Error::runtime(format!("cannot write the pidfile {}: {error}", path.display())))?;
+        // A link may have been laid by somebody who cannot write where it leads, and a pipe has no reader.
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let written = options.open(path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
+        written.map_err(|error| {
+            let hint = if path.is_symlink() { "; it is a symbolic link: name the file itself" } else { "" };
+            Error::runtime(format!("cannot write the pidfile {}: {error}{hint}", path.display()))
+        })?;
         Ok(Self(path))
     }
 }
