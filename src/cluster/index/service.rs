@@ -1,6 +1,6 @@
 //! One Service as the writer remembers it: its object, its slices, and what is published of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -113,9 +113,10 @@ impl Mirrored {
                 Arc::clone(first)
             }
             _ => {
+                ports.sort_unstable_by_key(|ports| ports.as_ptr());
+                ports.dedup_by_key(|ports| ports.as_ptr());
                 let all = ports.iter().flat_map(|ports| ports.iter());
-                let union: BTreeSet<&Port> = all.filter(|port| port.number != 0).collect();
-                sets.share(union.into_iter().cloned().collect())
+                sets.share(all.filter(|port| port.number != 0).cloned().collect())
             }
         };
         Some(State { addresses, ports, zone: zone.cloned() })

@@ -654,3 +654,23 @@ fn an_answer_is_explained_by_versions_and_arrivals() {
     assert!(explanation.slices.len() == 2 && explanation.slices.contains(&first));
     assert_eq!(bench.index.explain(&service_name("none", "default").unwrap(), None), Explanation::default());
 }
+
+// A port without a number makes every label irregular.
+#[test]
+fn a_slice_of_many_ports_and_endpoints_is_taken_at_the_cost_of_both() {
+    let mut bench = Bench::new();
+    bench.apply(headless("k"));
+    let endpoints: Vec<String> = (0..1000).map(|at| format!("k-{at}=10.0.{}.{}", at / 250, at % 250)).collect();
+    let mut fact = slice("s", "k", &endpoints.iter().map(String::as_str).collect::<Vec<_>>());
+    fact.ports = (0..800)
+        .map(|number| Port { name: Label::new(format!("p{number}").as_bytes()).ok(), ..port(number) })
+        .collect();
+    let start = Instant::now();
+    bench.apply(fact);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let services = bench.reader.services();
+    let layout = services[0].endpoints.layout().expect("a port without a number");
+    assert_eq!(layout.endpoints().len(), 1000);
+    assert_eq!(layout.endpoints()[0].ports.len(), 800);
+}
