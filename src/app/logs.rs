@@ -64,7 +64,7 @@ pub(super) fn set_debug(debug: bool) {
 }
 
 /// Crates that warn of what any client can cause, or of what is told here already: the watch of the API has its own lines.
-const QUIET: [&str; 6] = ["hickory_server", "hickory_net", "h2", "quinn", "quinn_proto", "kube_client"];
+const QUIET: [&str; 4] = ["h2", "quinn", "quinn_proto", "kube_client"];
 
 /// What other crates say is for their makers, unless it is a warning, or wished for by name.
 fn targets(debug: bool, wishes: &Targets) -> Targets {
@@ -162,7 +162,7 @@ mod tests {
             tracing::debug!(target: "plugin/cache", "hidden");
             tracing::info!(target: "hyper", "hidden");
             tracing::error!(target: "kube_client::client::builder", "hidden");
-            tracing::warn!(target: "hickory_server::server", "hidden");
+            tracing::warn!(target: "quinn::endpoint", "hidden");
         });
         assert_eq!(
             said,

@@ -39,8 +39,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::kubernetes::{append, falls_through, is_transfer, read_fallthrough};
+use super::kubernetes::{append, is_transfer};
 use super::names::{self, Zones};
+use super::names::{falls_through, read_fallthrough};
 use super::record;
 use super::setup::{Context, Task};
 use super::words;

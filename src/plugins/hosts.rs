@@ -48,8 +48,8 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::filter::NameFilter;
-use super::kubernetes::{falls_through, read_fallthrough};
 use super::names::{self, Zones};
+use super::names::{falls_through, read_fallthrough};
 use super::settings::Divert;
 use super::setup::{Context, Task, once};
 use super::{metrics, words};

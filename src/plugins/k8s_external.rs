@@ -43,8 +43,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::kubernetes::{append, falls_through, is_transfer, read_fallthrough};
+use super::kubernetes::{append, is_transfer};
 use super::names::{self, Zones};
+use super::names::{falls_through, read_fallthrough};
 use super::settings::Divert;
 use super::setup::{Context, last};
 use super::words;

@@ -55,69 +55,28 @@
 //! Differences: ports are bound at once. Until the first lists are in, and within `startup_timeout` (5s), a query for a name that
 //! is not known waits for them, up to half a second; then it gets SERVFAIL. An ExternalName answer carries the response code of its target's look-up.
 
+mod options;
+mod selector;
+mod source;
 mod transfer;
 
-use std::collections::HashSet;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
+pub use source::{Access, Source};
+
+use self::options::Options;
 use super::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport};
 use super::names::{self, Zones};
 use super::settings::ReadyCheck;
 use super::setup::{Context, once};
-use super::words;
-use crate::corefile::{Directive, Error, Token};
+use crate::corefile::{Directive, Error};
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
-use crate::wire::{self, Failure, Label, Name, Parsed, Rcode};
-use crate::zone::{self, Answered, Fallthrough, Pods, View};
-
-/// Where a cluster's names come from: equal sources are one mirror.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
-    /// The way to the API server.
-    pub access: Access,
-    /// `labels`: the selector of Services, slices and pods.
-    pub labels: Option<String>,
-    /// `namespace_labels`: the selector of namespaces.
-    pub namespace_labels: Option<String>,
-    /// `pods verified`: pods are watched.
-    pub pods: bool,
-    /// Slices are watched; not with `noendpoints`.
-    pub endpoints: bool,
-    /// `endpoint_pod_names`: the pod's name is the label of an endpoint without hostname.
-    pub endpoint_pod_names: bool,
-    /// `zonal`: topology zones are kept.
-    pub zonal: bool,
-    /// `multicluster`: ServiceImports and their slices are watched as well.
-    pub multicluster: bool,
-    /// `apiserver_qps`, `apiserver_burst`, `apiserver_max_inflight`; 0 for the client's own.
-    pub limits: [u32; 3],
-}
-
-/// The way to an API server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// The service account of the pod.
-    InCluster,
-    /// `kubeconfig FILE [CONTEXT]`.
-    Kubeconfig {
-        /// The file.
-        file: PathBuf,
-        /// The context, when it is not the file's current one.
-        context: Option<String>,
-    },
-    /// `endpoint URL`.
-    Endpoint {
-        /// Its URL.
-        url: String,
-        /// `tls CERT KEY CACERT`.
-        tls: Option<[PathBuf; 3]>,
-    },
-}
+use crate::wire::{self, Failure, Name, Parsed, Rcode};
+use crate::zone::{self, Answered, Pods, View};
 
 /// The plugin.
 pub(crate) struct Kubernetes {
@@ -128,9 +87,8 @@ pub(crate) struct Kubernetes {
 
 /// How long one query waits for the first lists: far less than the 5 s after which resolvers ask anew.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// `startup_timeout` unless given, and at most: time is added to it.
+/// `startup_timeout` unless given.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
-const LONGEST_STARTUP: Duration = Duration::from_secs(86_400);
 /// How often such a query looks again.
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -302,26 +260,6 @@ fn failed(message: String) -> Outcome {
 
 //----------- Setup ----------------------------------------------------------
 
-const OPTIONS: [&str; 17] = [
-    "kubeconfig",
-    "endpoint",
-    "tls",
-    "namespaces",
-    "labels",
-    "namespace_labels",
-    "pods",
-    "endpoint_pod_names",
-    "noendpoints",
-    "ttl",
-    "fallthrough",
-    "ignore",
-    "zonal",
-    "multicluster",
-    "startup_timeout",
-    "apiserver_qps",
-    "apiserver_burst, apiserver_max_inflight",
-];
-
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let directive = once(lines)?;
     let zones = Zones::read(&directive.arguments, context.zones)?;
@@ -375,246 +313,6 @@ fn local_addresses(context: &Context<'_, '_>) -> Vec<IpAddr> {
 fn is_reverse(zone: &Name) -> bool {
     let labels: Vec<&[u8]> = zone.labels().collect();
     matches!(labels.as_slice(), [_, .., b"in-addr" | b"ip6", b"arpa"])
-}
-
-#[derive(Default)]
-struct Options<'d> {
-    kubeconfig: Option<(&'d Token, Option<String>)>,
-    endpoint: Option<&'d Token>,
-    tls: Option<(&'d Directive, [PathBuf; 3])>,
-    namespaces: Option<(HashSet<Label>, &'d Token)>,
-    labels: Option<String>,
-    namespace_labels: Option<(String, &'d Token)>,
-    pods: Pods,
-    endpoint_pod_names: bool,
-    noendpoints: Option<&'d Token>,
-    ttl: Option<u32>,
-    fallthrough: Fallthrough,
-    ignore_empty: bool,
-    zonal: bool,
-    multicluster: Vec<(Name, &'d Token)>,
-    limits: [u32; 3],
-    startup_timeout: Option<Duration>,
-}
-
-impl<'d> Options<'d> {
-    fn read(&mut self, line: &'d Directive) -> Result<(), Error> {
-        line.no_body()?;
-        match line.name.text.as_str() {
-            "kubeconfig" => match line.arguments.as_slice() {
-                [file] => self.kubeconfig = Some((file, None)),
-                [file, context] => self.kubeconfig = Some((file, Some(context.text.clone()))),
-                _ => return Err(line.name.error("kubeconfig needs FILE and takes a context after it")),
-            },
-            // CoreDNS once took several and still reads the first alone.
-            "endpoint" => {
-                let url =
-                    line.arguments.first().ok_or_else(|| line.name.error("endpoint needs the URL of an API server"))?;
-                self.endpoint = Some(url);
-            }
-            "tls" => match line.arguments.as_slice() {
-                [certificate, key, authority] => {
-                    self.tls = Some((line, [words::file(certificate), words::file(key), words::file(authority)]));
-                }
-                _ => return Err(line.name.error("tls needs three files: CERT KEY CACERT")),
-            },
-            "namespaces" => {
-                if line.arguments.is_empty() {
-                    return Err(line.name.error("namespaces needs at least one namespace"));
-                }
-                let (set, _) = self.namespaces.get_or_insert_with(|| (HashSet::new(), &line.name));
-                for word in &line.arguments {
-                    let label = Label::new(word.text.as_bytes());
-                    set.insert(label.map_err(|error| word.error(format!("`{}` is no namespace: {error}", word.text)))?);
-                }
-            }
-            "labels" => self.labels = Some(selector(line)?),
-            "namespace_labels" => self.namespace_labels = Some((selector(line)?, &line.name)),
-            "pods" => {
-                let word = line.one_argument("disabled, insecure or verified")?;
-                self.pods = match word.text.as_str() {
-                    "disabled" => Pods::Disabled,
-                    "insecure" => Pods::Insecure,
-                    "verified" => Pods::Verified,
-                    other => return Err(word.error(format!("`{other}` is none of disabled, insecure, verified"))),
-                };
-            }
-            "endpoint_pod_names" => {
-                line.no_arguments()?;
-                self.endpoint_pod_names = true;
-            }
-            "noendpoints" => {
-                line.no_arguments()?;
-                self.noendpoints = Some(&line.name);
-            }
-            "ttl" => self.ttl = Some(words::number(line.one_argument("a number of seconds")?, 0..=3600)?),
-            "fallthrough" => self.fallthrough = read_fallthrough(line)?,
-            "ignore" => {
-                let word = line.one_argument("empty_service")?;
-                if word.text != "empty_service" {
-                    return Err(word.error(format!("`{}` cannot be ignored, only empty_service", word.text)));
-                }
-                self.ignore_empty = true;
-            }
-            "zonal" => {
-                line.no_arguments()?;
-                self.zonal = true;
-            }
-            "startup_timeout" => {
-                let time = words::duration(line.one_argument("a duration")?)?;
-                self.startup_timeout = Some(time.min(LONGEST_STARTUP));
-            }
-            name @ ("apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight") => {
-                let word = line.one_argument("a number")?;
-                let place =
-                    ["apiserver_qps", "apiserver_burst", "apiserver_max_inflight"].iter().position(|n| *n == name);
-                let value = match word.text.parse::<f64>() {
-                    Ok(value) if value >= 0.0 && value <= f64::from(u32::MAX) => value.ceil() as u32,
-                    _ => return Err(word.error(format!("`{}` is no number from 0 on", word.text))),
-                };
-                if let Some(limit) = place.and_then(|place| self.limits.get_mut(place)) {
-                    *limit = value;
-                }
-            }
-            removed @ ("upstream" | "resyncperiod" | "transfer") => {
-                return Err(line.name.error(format!("kubernetes has no option `{removed}` any more; delete the line")));
-            }
-            "multicluster" => {
-                for word in &line.arguments {
-                    self.multicluster.extend(names::read_zone(word)?.into_iter().map(|zone| (zone, word)));
-                }
-            }
-            _ => return Err(words::unknown(line, "kubernetes", &OPTIONS)),
-        }
-        Ok(())
-    }
-
-    /// Whether the zones of `multicluster` are among the directive's.
-    fn check_multicluster(&self, zones: &[Name]) -> Result<(), Error> {
-        match self.multicluster.iter().find(|(zone, _)| !zones.contains(zone)) {
-            None => Ok(()),
-            Some((_, word)) => {
-                let what = format!("the multicluster zone `{}` must be among the zones after kubernetes", word.text);
-                Err(word.error(what))
-            }
-        }
-    }
-
-    fn source(&self, directive: &'d Directive) -> Result<(Source, &'d Token), Error> {
-        if let (Some((_, at)), Some(_)) = (&self.namespace_labels, &self.namespaces) {
-            return Err(at.error("namespace_labels and namespaces exclude each other"));
-        }
-        if self.zonal
-            && let Some(at) = self.noendpoints
-        {
-            return Err(at.error("noendpoints and zonal exclude each other: zonal names are those of endpoints"));
-        }
-        let (access, at) = match (&self.kubeconfig, self.endpoint) {
-            (Some((file, context)), _) => {
-                let path = words::file(file);
-                std::fs::File::open(&path)
-                    .map_err(|error| file.error(format!("the kubeconfig `{}` cannot be read: {error}", file.text)))?;
-                (Access::Kubeconfig { file: path, context: context.clone() }, *file)
-            }
-            (None, Some(url)) => {
-                let tls = self.tls.as_ref().map(|(_, files)| files.clone());
-                (Access::Endpoint { url: url.text.clone(), tls }, url)
-            }
-            (None, None) => (Access::InCluster, &directive.name),
-        };
-        let source = Source {
-            access,
-            labels: self.labels.clone(),
-            namespace_labels: self.namespace_labels.as_ref().map(|(selector, _)| selector.clone()),
-            pods: self.pods == Pods::Verified,
-            endpoints: self.noendpoints.is_none(),
-            endpoint_pod_names: self.endpoint_pod_names,
-            zonal: self.zonal,
-            multicluster: !self.multicluster.is_empty(),
-            limits: self.limits,
-        };
-        Ok((source, at))
-    }
-}
-
-/// Reads `fallthrough [ZONES...]`.
-pub(crate) fn read_fallthrough(line: &Directive) -> Result<Fallthrough, Error> {
-    line.no_body()?;
-    if line.arguments.is_empty() {
-        return Ok(Fallthrough::All);
-    }
-    Ok(Fallthrough::Zones(Zones::read(&line.arguments, &[])?.0))
-}
-
-/// Whether names that do not exist are handed on at a name.
-pub(crate) fn falls_through(fallthrough: &Fallthrough, name: &Name) -> bool {
-    match fallthrough {
-        Fallthrough::None => false,
-        Fallthrough::All => true,
-        Fallthrough::Zones(zones) => zones.iter().any(|zone| name.is_within(zone)),
-    }
-}
-
-/// Reads a label selector as the API has it; the words of the line are one selector.
-fn selector(line: &Directive) -> Result<String, Error> {
-    let first =
-        line.arguments.first().ok_or_else(|| line.name.error(format!("{} needs a label selector", line.name.text)))?;
-    let text = line.arguments.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-    if is_selector(&text) {
-        Ok(text)
-    } else {
-        Err(first
-            .error(format!("`{text}` is no label selector: write key=value, key!=value, key in (a, b), key or !key")))
-    }
-}
-
-fn is_selector(text: &str) -> bool {
-    let mut requirements = vec![String::new()];
-    let mut depth = 0u32;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if c == ',' && depth == 0 {
-            requirements.push(String::new());
-        } else if let Some(last) = requirements.last_mut() {
-            last.push(c);
-        }
-    }
-    depth == 0 && requirements.iter().all(|requirement| is_requirement(requirement.trim()))
-}
-
-fn is_requirement(text: &str) -> bool {
-    let key = |key: &str| {
-        let (prefix, name) = key.trim().rsplit_once('/').unwrap_or_else(|| ("p", key.trim()));
-        !prefix.is_empty() && prefix.len() <= 253 && !name.is_empty() && is_value(name)
-    };
-    if let Some(negated) = text.strip_prefix('!') {
-        return key(negated);
-    }
-    if let Some((before, values)) = text.split_once('(') {
-        let mut words = before.split_whitespace();
-        let operator = (words.next(), words.next(), words.next());
-        let values = values.strip_suffix(')').unwrap_or("*");
-        return matches!(operator, (Some(name), Some("in" | "notin"), None) if key(name))
-            && values.split(',').all(|value| is_value(value.trim()));
-    }
-    for operator in ["!=", "==", "="] {
-        if let Some((name, value)) = text.split_once(operator) {
-            return key(name) && is_value(value.trim());
-        }
-    }
-    key(text)
-}
-
-fn is_value(text: &str) -> bool {
-    let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        && edge(text.chars().next())
-        && edge(text.chars().last())
 }
 
 /// The type that a zone transfer asks for.

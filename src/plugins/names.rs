@@ -1,8 +1,9 @@
 //! Names and zones as plugins use them: between text, `wire` names and the names of messages.
 
-use crate::corefile::{Error, Token};
+use crate::corefile::{Directive, Error, Token};
 use crate::wire::Name;
 use crate::wire::message::MessageName;
+use crate::zone::Fallthrough;
 
 /// A name of a message in wire format, lower case.
 pub(crate) fn to_wire(name: &MessageName) -> Name {
@@ -129,6 +130,24 @@ pub(crate) fn reverse_address(name: &Name) -> Option<std::net::IpAddr> {
             Some(octets.into())
         }
         _ => None,
+    }
+}
+
+/// Reads `fallthrough [ZONES...]`.
+pub(crate) fn read_fallthrough(line: &Directive) -> Result<Fallthrough, Error> {
+    line.no_body()?;
+    if line.arguments.is_empty() {
+        return Ok(Fallthrough::All);
+    }
+    Ok(Fallthrough::Zones(Zones::read(&line.arguments, &[])?.0))
+}
+
+/// Whether names that do not exist are handed on at a name.
+pub(crate) fn falls_through(fallthrough: &Fallthrough, name: &Name) -> bool {
+    match fallthrough {
+        Fallthrough::None => false,
+        Fallthrough::All => true,
+        Fallthrough::Zones(zones) => zones.iter().any(|zone| name.is_within(zone)),
     }
 }
 

@@ -3,7 +3,9 @@ use std::collections::HashSet;
 use super::super::setup::Block;
 use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, lines, message, query, run};
 use super::*;
+use crate::wire::Label;
 use crate::wire::message::RecordType;
+use crate::zone::Fallthrough;
 use crate::zone::{
     Change, Changes, Endpoints, Import, ImportKind, Layout, Part, Port, Protocol, Service, ServiceKind, ServiceName,
     State,
