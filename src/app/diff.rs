@@ -1,7 +1,7 @@
 //! `rollcall diff`: asks two servers every name that a cluster has, and prints where their answers differ.
 //!
 //! It is the proof before a switch. [`names`] says what is asked, [`reply`] what of two answers is compared, and
-//! [`deliberate`] which differences from CoreDNS are meant. A difference counts when it stays on asking again: between two
+//! [`mod@deliberate`] which differences from CoreDNS are meant. A difference counts when it stays on asking again: between two
 //! questions a cluster may change.
 
 mod deliberate;
