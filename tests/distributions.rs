@@ -14,15 +14,19 @@ mod protobuf;
 #[allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
 mod resolver;
 
+#[path = "support/ports.rs"]
+mod ports;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api_server::ApiServer;
+use ports::free_port;
 use resolver::{Act, Asked, Resolver, answer, empty};
 use rollcall::wire::message::{Asked as Question, Message, RData, RecordType, ResponseCode, decode};
 use serde_json::json;
@@ -62,17 +66,6 @@ impl World {
             vec![Act::Send(if wants_a { answer(&asked.octets, 0, 7) } else { empty(&asked.octets, 0) })]
         });
         Self { api, outside: outside.await }
-    }
-}
-
-/// A port of 127.0.0.1 that is free for UDP and TCP at this moment.
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

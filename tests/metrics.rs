@@ -12,14 +12,18 @@ mod protobuf;
 #[allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 mod resolver;
 
+#[path = "support/ports.rs"]
+mod ports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api_server::ApiServer;
+use ports::free_port;
 use regex::Regex;
 use resolver::{Act, Resolver};
 use serde_json::json;
@@ -195,15 +199,6 @@ dead.example:{port} {{
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     let command = command.arg("-conf").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
     Server { child: command.spawn().unwrap(), port, metrics }
-}
-
-fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Server {

@@ -1,9 +1,12 @@
 //! The built binary at work, for tests that meet it as an operator does.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[path = "ports.rs"]
+mod ports;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
+pub(crate) use ports::free_port;
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,17 +28,6 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(arguments: &[&str], folder: &Path) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command().args(arguments).current_dir(folder).output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// A port of 127.0.0.1 that is free for UDP and TCP at this moment.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// A server at work; killed when the test ends.
