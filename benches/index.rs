@@ -31,7 +31,7 @@ fn service(name: &str) -> Fact {
 /// A slice of a Service with endpoints `peer-FROM`, …; `shift` moves their addresses.
 fn slice(service: &str, number: usize, endpoints: usize, shift: u32) -> Fact {
     let endpoints = (number * endpoints..(number + 1) * endpoints).map(|peer| EndpointFact {
-        addresses: vec![Ipv4Addr::from_bits(0x0a80_0000 + peer as u32 + shift).into()],
+        addresses: [Ipv4Addr::from_bits(0x0a80_0000 + peer as u32 + shift).into()].into(),
         hostname: Some(label(&format!("peer-{peer}"))),
         pod: None,
         ready: true,

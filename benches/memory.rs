@@ -114,7 +114,7 @@ fn fact(kind: Kind, at: usize, name: &str) -> Option<Fact> {
             let endpoints = (0..ENDPOINTS).map(|i| {
                 let hostname = (!name.is_empty()).then(|| format!("{name}{at}-{i}"));
                 EndpointFact {
-                    addresses: vec![std::net::Ipv4Addr::from_bits(0x0af4_0000 + (at * ENDPOINTS + i) as u32).into()],
+                    addresses: [std::net::Ipv4Addr::from_bits(0x0af4_0000 + (at * ENDPOINTS + i) as u32).into()].into(),
                     hostname: hostname.and_then(|hostname| Label::new(hostname.as_bytes()).ok()),
                     pod: None,
                     ready: true,

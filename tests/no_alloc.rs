@@ -64,7 +64,7 @@ fn zone() -> (Publisher, View) {
     let peers: Vec<Change> = (0..1000)
         .map(|number| Change {
             label: label(&format!("kubia-with-a-long-name-{number}")),
-            state: Some(State { addresses: vec![address(number)], ports: Arc::clone(&ports), zone: None }),
+            state: Some(State { addresses: [address(number)].into(), ports: Arc::clone(&ports), zone: None }),
         })
         .collect();
     let service = |name: &ServiceName, kind, peers| {
@@ -78,7 +78,7 @@ fn zone() -> (Publisher, View) {
     let imported = (0..300).map(|number| Part {
         label: label(&format!("kubia-{number}")),
         cluster: Some(label("west")),
-        addresses: vec![address(number)],
+        addresses: [address(number)].into(),
         ports: Arc::clone(&ports),
     });
     let layout = Layout::new(&imported.collect::<Vec<_>>());
@@ -205,7 +205,7 @@ fn an_endpoint_holds_fewer_than_a_hundred_and_ten_bytes_of_the_zone() {
                     changes.pointers.push((address, Some(Pointer::Endpoint(label.clone(), name.clone()))));
                     Change {
                         label,
-                        state: Some(State { addresses: vec![address], ports: Arc::clone(&ports), zone: None }),
+                        state: Some(State { addresses: [address].into(), ports: Arc::clone(&ports), zone: None }),
                     }
                 })
                 .collect();

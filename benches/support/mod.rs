@@ -29,7 +29,7 @@ pub(crate) fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
         let peers: Vec<Change> = (0..size)
             .map(|number| {
                 address += 1;
-                let addresses = vec![IpAddr::from(address.to_be_bytes())];
+                let addresses = [IpAddr::from(address.to_be_bytes())].into();
                 let state = State { addresses, ports: ports(), zone: None };
                 Change { label: label(&format!("peer-{number}")), state: Some(state) }
             })

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 use super::buckets::{Buckets, Edit, Keyed};
 use super::{Layout, Port, PortList};
@@ -20,6 +21,9 @@ use crate::wire::Label;
 /// The ready endpoints of one Service, in one version.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints(Option<Arc<Grouped>>);
+
+/// The addresses of one endpoint. Almost every one has one, which then needs no heap.
+pub type AddressList = SmallVec<[IpAddr; 1]>;
 
 /// What becomes of one label.
 #[derive(Clone, Debug)]
@@ -34,7 +38,7 @@ pub struct Change {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State {
     /// Its addresses, sorted, each once.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: AddressList,
     /// Its ports, sorted, each once; shared between endpoints that have the same.
     pub ports: Arc<[Port]>,
     /// Its topology zone, kept only when zonal names are asked for.

@@ -23,7 +23,7 @@ mod testing;
 mod view;
 
 pub use answer::{Answered, answer};
-pub use endpoints::{Change, Endpoints, State};
+pub use endpoints::{AddressList, Change, Endpoints, State};
 pub use explain::Explained;
 pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind};

@@ -46,7 +46,7 @@ pub(super) fn changes(lines: &str) -> Changes {
                     .entry(service_name(name))
                     .or_default()
                     .entry(label(own))
-                    .or_insert_with(|| State { addresses: Vec::new(), ports: [].into(), zone: None });
+                    .or_insert_with(|| State { addresses: AddressList::new(), ports: [].into(), zone: None });
                 let mut all: Vec<Port> = state.ports.iter().cloned().chain(ports).collect();
                 all.sort();
                 all.dedup();

@@ -203,7 +203,7 @@ mod tests {
             family: Family::V4,
             ports: vec![port("http")],
             endpoints: vec![EndpointFact {
-                addresses: vec![address.parse().unwrap()],
+                addresses: [address.parse().unwrap()].into(),
                 hostname: Label::new(hostname.as_bytes()).ok(),
                 pod: None,
                 ready: true,

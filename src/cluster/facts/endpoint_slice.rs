@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::port::{RawPort, ports};
 use super::raw::{Flaws, Meta, Text, dns_label};
 use super::service::host_name;
 use super::{EndpointFact, Fact, Family, ImportedSliceFact, Kind, Object, SliceFact, time};
 use crate::wire::{Label, Name};
+use crate::zone::AddressList;
 
 /// More addresses than this on one endpoint are not read: the API allows 100 and uses one.
 const MAX_ADDRESSES: usize = 100;
@@ -27,7 +30,7 @@ pub(super) struct RawSlice<'a> {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawEndpoint<'a> {
     #[serde(borrow)]
-    pub(super) addresses: Option<Vec<Text<'a>>>,
+    pub(super) addresses: Option<SmallVec<[Text<'a>; 1]>>,
     pub(super) conditions: Option<Conditions>,
     pub(super) hostname: Text<'a>,
     pub(super) target_ref: Option<TargetRef<'a>>,
@@ -139,7 +142,7 @@ impl<'m> Builder<'m> {
         if texts.len() > MAX_ADDRESSES {
             self.flaws.note("endpoint has more than 100 addresses", &texts.len().to_string());
         }
-        let mut addresses: Vec<IpAddr> = Vec::with_capacity(1);
+        let mut addresses = AddressList::new();
         for text in texts.iter().take(MAX_ADDRESSES) {
             match text.parse::<IpAddr>() {
                 Ok(address) if address.is_ipv4() != (self.fact.family == Family::V4) => {

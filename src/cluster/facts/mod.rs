@@ -25,7 +25,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::wire::{Label, Name};
-use crate::zone::{ExternalHost, Port};
+use crate::zone::{AddressList, ExternalHost, Port};
 
 pub(super) use endpoint_slice::{dashed, sort_aliases};
 
@@ -227,7 +227,7 @@ pub enum Family {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointFact {
     /// Its addresses, each once; the API asks clients to take them as one endpoint.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: AddressList,
     /// `hostname`, where set.
     pub hostname: Option<Label>,
     /// The name of the pod in `targetRef`, where it fits a label.

@@ -158,7 +158,7 @@ fn a_slice_has_the_same_facts_in_both_encodings() {
     assert_eq!(page.bad, []);
     assert_eq!((page.resource_version.as_str(), page.continue_token.as_deref()), ("9", Some("t")));
     let endpoint = |address: &str, hostname: Option<&str>, pod: Option<&str>, ready, zone: Option<&str>| EndpointFact {
-        addresses: vec![address.parse().unwrap()],
+        addresses: [address.parse().unwrap()].into(),
         hostname: hostname.map(label),
         pod: pod.map(label),
         ready,

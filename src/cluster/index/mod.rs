@@ -110,7 +110,7 @@ struct List {
 /// What one call has changed so far.
 #[derive(Debug, Default)]
 struct Batch {
-    services: HashMap<ServiceName, Touched>,
+    services: HashMap<ServiceName, Touched, RandomState>,
     changes: Changes,
     programmed: Vec<(ProgrammedKind, u64)>,
 }
@@ -515,7 +515,7 @@ impl Index {
                 self.services.remove(&name);
             }
         }
-        changes.pointers = self.pointers.take(&self.reader);
+        changes.pointers = self.pointers.take();
         self.imports.publish(&mut changes);
         for kind in Kind::ALL {
             status::count_objects(kind, self.count(kind));
@@ -560,7 +560,6 @@ fn derive(
     let mut changes = Vec::new();
     for label in labels {
         let state = mirrored.state(&label, ports);
-        mirrored.note_irregular(&label);
         if state != base.get(label.as_bytes()) {
             changes.push(Change { label, state });
         }

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::Label;
+use crate::zone::AddressList;
 
 const READY: u8 = 1;
 const DASHED: u8 = 2;
@@ -29,7 +30,7 @@ pub(super) struct Loose {
     /// Index into the slice's zones.
     pub(super) zone: Option<u8>,
     /// All of one family.
-    pub(super) addresses: Vec<IpAddr>,
+    pub(super) addresses: AddressList,
 }
 
 /// One entry, borrowed.
@@ -239,6 +240,33 @@ pub(super) struct Dashed {
 impl Dashed {
     /// The canonical text of the address, with `-` for dots and colons, and `0` after a final `-`: no label ends in one.
     pub(super) fn new(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::v4(address),
+            IpAddr::V6(address) => Self::v6(address),
+        }
+    }
+
+    // By hand: it is made once for each endpoint of a list, and at each look at an endpoint without a name.
+    fn v4(address: Ipv4Addr) -> Self {
+        let (mut octets, mut len) = ([0; 47], 0);
+        let mut push = |octet: u8| {
+            octets.get_mut(usize::from(len)).into_iter().for_each(|place| *place = octet);
+            len += 1;
+        };
+        for (at, number) in address.octets().into_iter().enumerate() {
+            if at > 0 {
+                push(b'-');
+            }
+            for (unit, digit) in [(100, number / 100), (10, number / 10 % 10), (1, number % 10)] {
+                if number >= unit || unit == 1 {
+                    push(b'0' + digit);
+                }
+            }
+        }
+        Self { len, octets }
+    }
+
+    fn v6(address: Ipv6Addr) -> Self {
         let mut octets = [0; 47];
         let room = octets.len();
         let mut place = octets.as_mut_slice();
@@ -277,6 +305,8 @@ mod tests {
         for (address, label) in [
             ("10.0.0.1", "10-0-0-1"),
             ("255.255.255.255", "255-255-255-255"),
+            ("0.9.10.99", "0-9-10-99"),
+            ("100.101.110.200", "100-101-110-200"),
             ("fd00::1", "fd00--1"),
             ("fd00::", "fd00--0"),
             ("::", "--0"),
@@ -302,7 +332,7 @@ mod tests {
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].label().unwrap(), endpoint.label);
             assert_eq!(found[0].is_ready(), endpoint.ready);
-            assert_eq!(found[0].addresses().collect::<Vec<_>>(), endpoint.addresses);
+            assert_eq!(found[0].addresses().collect::<AddressList>(), endpoint.addresses);
         }
         let found: Vec<Vec<IpAddr>> = packed.find(b"b").map(|entry| entry.addresses().collect()).collect();
         assert_eq!(

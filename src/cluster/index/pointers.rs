@@ -3,8 +3,12 @@
 //! Nothing is kept here that the zone holds already; only an address that is wanted by more than a [`Pointer`] can
 //! say (a ClusterIP of two Services) is remembered whole.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+use smallvec::{Array, SmallVec, smallvec};
 
 use super::packed::Dashed;
 use crate::wire::Label;
@@ -14,28 +18,33 @@ use crate::zone::{Pointer, Reader, ServiceName, Shared};
 #[derive(Debug, Default)]
 pub(super) struct Pointers {
     /// Addresses that changed since the last publication.
-    pending: HashMap<IpAddr, Wanted>,
+    pending: HashMap<IpAddr, Pending, RandomState>,
     /// Addresses whose published pointer does not say all.
-    crowded: HashMap<IpAddr, Wanted>,
+    crowded: HashMap<IpAddr, Wanted, RandomState>,
 }
 
-/// All that wants to be pointed to by one address.
+/// What an address is to point to, and what it points to until then.
+#[derive(Debug)]
+struct Pending {
+    wanted: Wanted,
+    published: Option<Pointer>,
+}
+
+/// All that wants to be pointed to by one address; almost always one.
 #[derive(Clone, Debug, Default)]
 struct Wanted {
-    services: BTreeSet<ServiceName>,
-    /// Real host names come before labels made from the address.
-    endpoints: BTreeSet<(bool, Label, ServiceName)>,
+    /// Sorted, each once.
+    services: SmallVec<[ServiceName; 1]>,
+    /// Sorted, each once: real host names come before labels made from the address.
+    endpoints: SmallVec<[(Label, ServiceName); 1]>,
 }
 
 impl Pointers {
     /// Whether an address is the ClusterIP of a Service.
     pub(super) fn set_service(&mut self, reader: &Reader, address: IpAddr, service: &ServiceName, there: bool) {
-        let wanted = self.wanted(reader, address);
-        if there {
-            wanted.services.insert(service.clone());
-        } else {
-            wanted.services.remove(service);
-        }
+        let services = &mut self.wanted(reader, address).services;
+        let place = services.binary_search(service);
+        set(services, place, there, || service.clone());
     }
 
     /// Whether an address is that of a ready endpoint.
@@ -47,27 +56,23 @@ impl Pointers {
         service: &ServiceName,
         there: bool,
     ) {
-        let endpoint = (made(address, &label), label, service.clone());
-        let wanted = self.wanted(reader, address);
-        if there {
-            wanted.endpoints.insert(endpoint);
-        } else {
-            wanted.endpoints.remove(&endpoint);
-        }
+        let endpoints = &mut self.wanted(reader, address).endpoints;
+        let place = place(endpoints, address, &label, service);
+        set(endpoints, place, there, || (label, service.clone()));
     }
 
     /// What is to be published.
-    pub(super) fn take(&mut self, reader: &Reader) -> Vec<(IpAddr, Option<Pointer>)> {
-        let mut changes = Vec::new();
-        for (address, wanted) in self.pending.drain() {
-            let pointer = wanted.pointer();
-            if pointer != reader.pointer(address) {
-                changes.push((address, pointer));
-            }
+    pub(super) fn take(&mut self) -> Vec<(IpAddr, Option<Pointer>)> {
+        let mut changes = Vec::with_capacity(self.pending.len());
+        for (address, Pending { wanted, published }) in self.pending.drain() {
             if wanted.is_crowded() {
-                self.crowded.insert(address, wanted);
+                self.crowded.insert(address, wanted.clone());
             } else {
                 self.crowded.remove(&address);
+            }
+            let pointer = wanted.into_pointer();
+            if pointer != published {
+                changes.push((address, pointer));
             }
         }
         changes
@@ -80,51 +85,74 @@ impl Pointers {
 
     fn wanted(&mut self, reader: &Reader, address: IpAddr) -> &mut Wanted {
         let crowded = &self.crowded;
-        self.pending.entry(address).or_insert_with(|| match crowded.get(&address) {
-            Some(wanted) => wanted.clone(),
-            None => Wanted::of(address, reader.pointer(address)),
-        })
+        let pending = self.pending.entry(address).or_insert_with(|| {
+            let published = reader.pointer(address);
+            let known = crowded.get(&address).cloned();
+            Pending { wanted: known.unwrap_or_else(|| Wanted::of(address, published.as_ref())), published }
+        });
+        &mut pending.wanted
     }
 }
 
 impl Wanted {
-    fn of(address: IpAddr, pointer: Option<Pointer>) -> Self {
-        let mut wanted = Self::default();
-        let mut endpoint = |label: Label, service| {
-            wanted.endpoints.insert((made(address, &label), label, service));
-        };
-        match pointer {
-            None => {}
-            Some(Pointer::Service(service)) => {
-                wanted.services.insert(service);
-            }
-            Some(Pointer::Endpoint(label, service)) => endpoint(label, service),
-            Some(Pointer::Endpoints(all)) => all.into_iter().for_each(|(label, service)| endpoint(label, service)),
+    fn of(address: IpAddr, pointer: Option<&Pointer>) -> Self {
+        let (services, mut endpoints) = match pointer {
+            None => (smallvec![], smallvec![]),
+            Some(Pointer::Service(service)) => (smallvec![service.clone()], smallvec![]),
+            Some(Pointer::Endpoint(label, service)) => (smallvec![], smallvec![(label.clone(), service.clone())]),
+            Some(Pointer::Endpoints(all)) => (smallvec![], all.iter().cloned().collect()),
             Some(Pointer::Shared(shared)) => {
-                shared.endpoints.into_iter().for_each(|(label, service)| endpoint(label, service));
-                wanted.services.insert(shared.service);
+                (smallvec![shared.service.clone()], shared.endpoints.iter().cloned().collect())
             }
-        }
-        wanted
+        };
+        endpoints.sort_by(|(a, x), (b, y)| order(address, (a, x), (b, y)));
+        Self { services, endpoints }
     }
 
-    fn pointer(&self) -> Option<Pointer> {
-        let mut endpoints = self.endpoints.iter().map(|(_, label, service)| (label.clone(), service.clone()));
-        if let Some(service) = self.services.first().cloned() {
-            return Some(match self.endpoints.len() {
+    fn into_pointer(self) -> Option<Pointer> {
+        let Self { services, mut endpoints } = self;
+        if let Some(service) = services.into_iter().next() {
+            return Some(match endpoints.len() {
                 0 => Pointer::Service(service),
-                _ => Pointer::Shared(Box::new(Shared { service, endpoints: endpoints.collect() })),
+                _ => Pointer::Shared(Box::new(Shared { service, endpoints: endpoints.into_boxed_slice() })),
             });
         }
-        Some(match self.endpoints.len() {
-            0 => return None,
-            1 => endpoints.next().map(|(label, service)| Pointer::Endpoint(label, service))?,
-            _ => Pointer::Endpoints(endpoints.collect()),
-        })
+        match endpoints.len() {
+            0 | 1 => endpoints.pop().map(|(label, service)| Pointer::Endpoint(label, service)),
+            _ => Some(Pointer::Endpoints(endpoints.into_boxed_slice())),
+        }
     }
 
     fn is_crowded(&self) -> bool {
         self.services.len() > 1
+    }
+}
+
+/// Where an endpoint is among those of an address, or belongs.
+fn place(
+    endpoints: &[(Label, ServiceName)],
+    address: IpAddr,
+    label: &Label,
+    service: &ServiceName,
+) -> Result<usize, usize> {
+    endpoints.binary_search_by(|(own, of)| order(address, (own, of), (label, service)))
+}
+
+fn order(address: IpAddr, one: (&Label, &ServiceName), other: (&Label, &ServiceName)) -> Ordering {
+    made(address, one.0).cmp(&made(address, other.0)).then_with(|| one.cmp(&other))
+}
+
+/// Puts an item in its place among sorted ones, or takes it away.
+fn set<T, A: Array<Item = T>>(
+    sorted: &mut SmallVec<A>,
+    place: Result<usize, usize>,
+    there: bool,
+    item: impl FnOnce() -> T,
+) {
+    match place {
+        Err(at) if there => sorted.insert(at, item()),
+        Ok(at) if !there => drop(sorted.remove(at)),
+        _ => {}
     }
 }
 

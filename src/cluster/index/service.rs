@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::hold::Hold;
+use super::packed::Entry;
 use super::ports::PortSets;
 use super::slice::Slice;
 use crate::cluster::facts::{ServiceSpec, sort_aliases};
 use crate::wire::{Label, Name};
-use crate::zone::{Elsewhere, External, Layout, Part, Port, PortList, Service, ServiceKind, State};
+use crate::zone::{AddressList, Elsewhere, External, Layout, Part, Port, PortList, Service, ServiceKind, State};
 
 /// A Service with its slices; either may come first, and reverse pointers need the slices alone.
 #[derive(Debug, Default)]
@@ -84,62 +85,43 @@ impl Mirrored {
     }
 
     /// The state of a label, merged over all slices; `None` when it is ready in none.
-    pub(super) fn state(&self, label: &Label, sets: &mut PortSets) -> Option<State> {
-        let mut addresses: Vec<IpAddr> = Vec::new();
+    ///
+    /// Notes whether merging says too little: the label has other ports at one address than at another, a port without
+    /// a number, or a port number that stands twice where an address does as well.
+    pub(super) fn state(&mut self, label: &Label, sets: &mut PortSets) -> Option<State> {
+        let mut addresses = AddressList::new();
         let mut zone: Option<&Arc<str>> = None;
-        let mut ports: Vec<&Arc<[Port]>> = Vec::new();
+        let mut first: Option<&Arc<[Port]>> = None;
+        // Empty for almost every label: lists that are not the first one.
+        let mut others: Vec<&Arc<[Port]>> = Vec::new();
         for slice in &self.slices {
-            for entry in slice.endpoints.find(label.as_bytes()).filter(super::packed::Entry::is_ready) {
+            for entry in slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready) {
                 addresses.extend(entry.addresses());
-                let own = slice.zone(&entry);
-                zone = own.into_iter().chain(zone).min();
-                ports.push(&slice.ports);
+                zone = slice.zone(&entry).into_iter().chain(zone).min();
+                others.extend(Some(&slice.ports).filter(|own| own != first.get_or_insert(own)));
             }
         }
         for hold in self.holds.iter().filter(|hold| hold.label == *label) {
             addresses.extend(hold.addresses.iter().copied());
             zone = hold.zone.as_ref().into_iter().chain(zone).min();
-            ports.push(&hold.ports);
+            others.extend(Some(&hold.ports).filter(|own| own != first.get_or_insert(own)));
         }
-        if addresses.is_empty() {
-            return None;
-        }
+        let listed = addresses.len();
         addresses.sort_unstable();
         addresses.dedup();
-        let ports = match ports.as_slice() {
-            [first, rest @ ..]
-                if rest.iter().all(|ports| ports == first) && first.iter().all(|port| port.number != 0) =>
-            {
-                Arc::clone(first)
-            }
-            _ => {
-                ports.sort_unstable_by_key(|ports| ports.as_ptr());
-                ports.dedup_by_key(|ports| ports.as_ptr());
-                let all = ports.iter().flat_map(|ports| ports.iter());
-                sets.share(all.filter(|port| port.number != 0).cloned().collect())
-            }
+        let all = || first.into_iter().chain(others.iter().copied()).flat_map(|ports| ports.iter());
+        let is_plain = others.is_empty() && all().all(|port| port.number != 0);
+        let ports = match first {
+            Some(first) if is_plain => Arc::clone(first),
+            _ => sets.share(all().filter(|port| port.number != 0).cloned().collect()),
         };
-        Some(State { addresses, ports, zone: zone.cloned() })
+        let repeats = addresses.len() < listed && self.slices.iter().any(|slice| has_repeated_number(&slice.ports));
+        let zone = zone.cloned();
+        self.note_irregular(label, !is_plain || repeats);
+        (!addresses.is_empty()).then_some(State { addresses, ports, zone })
     }
 
-    /// Notes whether merging a label over the slices that list it would say too little: it has other ports at one address
-    /// than at another, a port without a number, or a port number that stands twice where an address does as well.
-    pub(super) fn note_irregular(&mut self, label: &Label) {
-        let mut addresses: Vec<IpAddr> = Vec::new();
-        let mut ports: Vec<&Arc<[Port]>> = Vec::new();
-        for slice in &self.slices {
-            for entry in slice.endpoints.find(label.as_bytes()).filter(super::packed::Entry::is_ready) {
-                addresses.extend(entry.addresses());
-                ports.push(&slice.ports);
-            }
-        }
-        for hold in self.holds.iter().filter(|hold| hold.label == *label) {
-            addresses.extend(hold.addresses.iter().copied());
-            ports.push(&hold.ports);
-        }
-        let is_irregular =
-            ports.iter().any(|own| Some(own) != ports.first() || own.iter().any(|port| port.number == 0))
-                || repeats(&mut addresses) && self.slices.iter().any(|slice| has_repeated_number(&slice.ports));
+    fn note_irregular(&mut self, label: &Label, is_irregular: bool) {
         if is_irregular {
             self.irregular.get_or_insert_default().insert(label.clone());
         } else if let Some(irregular) = &mut self.irregular {
@@ -195,14 +177,10 @@ impl Mirrored {
     }
 }
 
-/// Whether something stands twice.
-fn repeats<T: Ord>(all: &mut [T]) -> bool {
-    all.sort_unstable();
-    all.windows(2).any(|two| two[0] == two[1])
-}
-
 fn has_repeated_number(ports: &[Port]) -> bool {
-    repeats(&mut ports.iter().map(|port| port.number).collect::<Vec<_>>())
+    let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
+    numbers.sort_unstable();
+    numbers.windows(2).any(|two| two[0] == two[1])
 }
 
 /// The ready endpoints of a slice.

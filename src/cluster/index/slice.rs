@@ -51,6 +51,10 @@ impl Touched {
     }
 
     pub(super) fn merge(&mut self, mut other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
         self.labels.append(&mut other.labels);
         self.pointers.append(&mut other.pointers);
         self.kind |= other.kind;
@@ -124,7 +128,7 @@ fn name_endpoint(endpoint: EndpointFact, zone: Option<u8>, settings: Settings, l
         Some(label) => loose.push(Loose { label, ready, zone, addresses: endpoint.addresses }),
         None => loose.extend(endpoint.addresses.into_iter().filter_map(|address| {
             let label = Label::new(Dashed::new(address).as_bytes()).ok()?;
-            Some(Loose { label, ready, zone, addresses: vec![address] })
+            Some(Loose { label, ready, zone, addresses: [address].into() })
         })),
     }
 }

@@ -8,7 +8,7 @@ use super::kinds;
 use super::tree::Field;
 use crate::cluster::facts::{EndpointFact, Family, ObjectKey, dashed, sort_aliases};
 use crate::wire::{Label, Name};
-use crate::zone::{ExternalHost, Port, Protocol};
+use crate::zone::{AddressList, ExternalHost, Port, Protocol};
 
 /// The annotation on a StatefulSet or Deployment that names its pods that are not ready, separated by commas.
 pub const NOT_READY: &str = "rollcall.dev/not-ready";
@@ -325,7 +325,7 @@ fn slice(object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<Option<SliceOb
             }
             continue;
         }
-        let mut addresses = Vec::new();
+        let mut addresses = AddressList::new();
         for field in listed {
             let Some(address) = field.address()? else { continue };
             if address.is_ipv6() != (family == Family::V6) {
@@ -380,7 +380,7 @@ fn endpoints(object: &Field<'_>) -> Result<Vec<SliceObject>, Error> {
                 let (hostname, pod) = (item.get("hostname")?.label()?, target_pod(&item)?);
                 let [(_, v4), (_, v6)] = &mut families;
                 let list = if address.is_ipv6() { v6 } else { v4 };
-                list.push(EndpointFact { addresses: vec![address], hostname, pod, ready, zone: None });
+                list.push(EndpointFact { addresses: [address].into(), hostname, pod, ready, zone: None });
             }
         }
         let ports = plain_ports(&subset)?;

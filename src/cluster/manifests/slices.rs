@@ -26,7 +26,7 @@ pub(super) fn derive(service: &ServiceObject, pods: &[PodObject], version: u64) 
                 continue;
             }
             let endpoint = EndpointFact {
-                addresses: vec![address],
+                addresses: [address].into(),
                 hostname: hostname(service, pod),
                 pod: Label::new(pod.meta.key.name.as_bytes()).ok(),
                 // A pod that is going counts as ready only where readiness does not count at all.

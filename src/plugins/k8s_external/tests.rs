@@ -37,7 +37,7 @@ fn cluster(text: &str, synced: bool) -> Block {
     changes.external.push(outside("lb", vec![balancer], vec![port("http", 80)]));
     let states: Vec<Change> = (0..2u8)
         .map(|n| {
-            let addresses = vec![IpAddr::from([10, 244, 1, 11 + n])];
+            let addresses = [IpAddr::from([10, 244, 1, 11 + n])].into();
             let state = State { addresses, ports: vec![port("http", 8080)].into(), zone: None };
             Change { label: label(&format!("peers-{n}")), state: Some(state) }
         })

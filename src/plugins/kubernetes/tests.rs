@@ -183,7 +183,11 @@ fn the_weights_of_a_transfer_count_the_endpoints_of_one_family() {
     let port = Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 };
     let change = |(own, address): (&str, &str)| Change {
         label: label(own),
-        state: Some(State { addresses: vec![address.parse().unwrap()], ports: vec![port.clone()].into(), zone: None }),
+        state: Some(State {
+            addresses: [address.parse().unwrap()].into(),
+            ports: vec![port.clone()].into(),
+            zone: None,
+        }),
     };
     let changes: Vec<Change> =
         [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "fd00::3"), ("d", "fd00::4"), ("e", "fd00::5")].map(change).into();

@@ -17,7 +17,7 @@ fn ports(numbers: &[u16]) -> Arc<[Port]> {
 }
 
 fn state(addresses: &[IpAddr], numbers: &[u16], zone: Option<&str>) -> State {
-    State { addresses: addresses.to_vec(), ports: ports(numbers), zone: zone.map(Arc::from) }
+    State { addresses: addresses.into(), ports: ports(numbers), zone: zone.map(Arc::from) }
 }
 
 fn v4(last: u8) -> IpAddr {

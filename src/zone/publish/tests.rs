@@ -18,7 +18,7 @@ fn headless(service: &str, endpoints: Endpoints) -> (ServiceName, Option<Arc<Ser
 
 fn peer(number: u8) -> Change {
     let ports = [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 }];
-    let addresses = vec![Ipv4Addr::new(10, 0, 0, number).into()];
+    let addresses = [Ipv4Addr::new(10, 0, 0, number).into()].into();
     let state = Some(State { addresses, ports: ports.into(), zone: None });
     Change { label: label(&format!("kubia-{number}")), state }
 }
