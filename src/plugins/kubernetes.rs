@@ -94,12 +94,11 @@ const AGAIN: Duration = Duration::from_millis(10);
 
 impl Kubernetes {
     /// Answers from the zone.
-    fn look(&self, query: &Query) -> Result<(Answered, Vec<u8>), String> {
+    fn look(&self, query: &Query, buffer: &mut Vec<u8>) -> Result<Answered, String> {
         let octets = query.request.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
         let Parsed::Query(question) = wire::parse(&octets) else { return Err("the question cannot be read".into()) };
-        let mut buffer = vec![0; 65_535];
-        let answered = zone::answer(&question, &self.view, 65_535, false, rand::random(), &mut buffer);
-        Ok((answered, buffer))
+        buffer.resize(65_535, 0);
+        Ok(zone::answer(&question, &self.view, 65_535, false, rand::random(), buffer))
     }
 
     /// Whether a query may wait for the first lists; sleeps if it may.
@@ -180,15 +179,16 @@ impl Plugin for Kubernetes {
                 message.metadata.response_code = ResponseCode::Refused;
                 return Outcome::Reply(Reply::from_message("kubernetes", message));
             }
+            let mut buffer = Vec::new();
             loop {
-                return match self.look(query) {
+                return match self.look(query, &mut buffer) {
                     // Nothing that is known waits, and nothing at all once the lists are in.
-                    Ok((Answered::Reply { rcode: Rcode::SERVFAIL, .. }, _)) if self.waits(query).await => continue,
-                    Ok((Answered::Reply { len, .. }, mut buffer)) => {
+                    Ok(Answered::Reply { rcode: Rcode::SERVFAIL, .. }) if self.waits(query).await => continue,
+                    Ok(Answered::Reply { len, .. }) => {
                         buffer.truncate(len);
                         Outcome::Reply(Reply::from_octets("kubernetes", buffer))
                     }
-                    Ok((Answered::Chase { targets }, _)) => self.chase(query, &targets).await,
+                    Ok(Answered::Chase { targets }) => self.chase(query, &targets).await,
                     Ok(_) => Outcome::Next,
                     Err(why) => failed(why),
                 };

@@ -71,8 +71,7 @@ fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, Malformed> {
     let meta = || objects::bare(envelope.raw);
     Ok(match event {
         "ADDED" | "MODIFIED" => {
-            let resource_version = meta().resource_version.to_string();
-            Frame::applied(kind, objects::object(kind, envelope.raw), resource_version)
+            Frame::applied(kind, objects::object(kind, envelope.raw), objects::version(envelope.raw).to_owned())
         }
         "DELETED" => {
             let meta = meta();

@@ -34,6 +34,14 @@ pub(super) fn bare(message: &[u8]) -> Meta<'_> {
     meta
 }
 
+/// The resourceVersion of any object; empty where it cannot be read.
+pub(super) fn version(message: &[u8]) -> &str {
+    let metadata = Fields::new(message).flatten().find(|(number, _)| *number == 1);
+    let fields = metadata.and_then(|(_, value)| value.bytes().ok()).map(Fields::new);
+    let version = fields.and_then(|fields| fields.flatten().find(|(number, _)| *number == 6));
+    version.and_then(|(_, value)| value.text().ok()).unwrap_or_default()
+}
+
 fn read_meta<'a>(message: &'a [u8], meta: &mut Meta<'a>) -> Result<(), Malformed> {
     for field in Fields::new(message) {
         match field? {
