@@ -94,10 +94,9 @@ const AGAIN: Duration = Duration::from_millis(10);
 
 impl Kubernetes {
     /// Answers from the zone.
-    fn look(&self, query: &Query, buffer: &mut Vec<u8>) -> Result<Answered, String> {
+    fn look(&self, query: &Query, buffer: &mut [u8]) -> Result<Answered, String> {
         let octets = query.request.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
         let Parsed::Query(question) = wire::parse(&octets) else { return Err("the question cannot be read".into()) };
-        buffer.resize(65_535, 0);
         Ok(zone::answer(&question, &self.view, 65_535, false, rand::random(), buffer))
     }
 
@@ -179,7 +178,7 @@ impl Plugin for Kubernetes {
                 message.metadata.response_code = ResponseCode::Refused;
                 return Outcome::Reply(Reply::from_message("kubernetes", message));
             }
-            let mut buffer = Vec::new();
+            let mut buffer = vec![0; 65_535];
             loop {
                 return match self.look(query, &mut buffer) {
                     // Nothing that is known waits, and nothing at all once the lists are in.

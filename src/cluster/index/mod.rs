@@ -559,7 +559,8 @@ fn derive(
     labels.dedup();
     let mut changes = Vec::new();
     for label in labels {
-        let state = mirrored.state(&label, ports);
+        let (state, is_irregular) = mirrored.state(&label, ports);
+        mirrored.note_irregular(&label, is_irregular);
         if state != base.get(label.as_bytes()) {
             changes.push(Change { label, state });
         }

@@ -57,7 +57,7 @@ impl Pointers {
         there: bool,
     ) {
         let endpoints = &mut self.wanted(reader, address).endpoints;
-        let place = place(endpoints, address, &label, service);
+        let place = endpoints.binary_search_by(|(own, of)| order(address, (own, of), (&label, service)));
         set(endpoints, place, there, || (label, service.clone()));
     }
 
@@ -88,15 +88,16 @@ impl Pointers {
         let pending = self.pending.entry(address).or_insert_with(|| {
             let published = reader.pointer(address);
             let known = crowded.get(&address).cloned();
-            Pending { wanted: known.unwrap_or_else(|| Wanted::of(address, published.as_ref())), published }
+            Pending { wanted: known.unwrap_or_else(|| Wanted::of(published.as_ref())), published }
         });
         &mut pending.wanted
     }
 }
 
 impl Wanted {
-    fn of(address: IpAddr, pointer: Option<&Pointer>) -> Self {
-        let (services, mut endpoints) = match pointer {
+    /// What a published pointer says: its endpoints have the order that they had here.
+    fn of(pointer: Option<&Pointer>) -> Self {
+        let (services, endpoints) = match pointer {
             None => (smallvec![], smallvec![]),
             Some(Pointer::Service(service)) => (smallvec![service.clone()], smallvec![]),
             Some(Pointer::Endpoint(label, service)) => (smallvec![], smallvec![(label.clone(), service.clone())]),
@@ -105,7 +106,6 @@ impl Wanted {
                 (smallvec![shared.service.clone()], shared.endpoints.iter().cloned().collect())
             }
         };
-        endpoints.sort_by(|(a, x), (b, y)| order(address, (a, x), (b, y)));
         Self { services, endpoints }
     }
 
@@ -126,16 +126,6 @@ impl Wanted {
     fn is_crowded(&self) -> bool {
         self.services.len() > 1
     }
-}
-
-/// Where an endpoint is among those of an address, or belongs.
-fn place(
-    endpoints: &[(Label, ServiceName)],
-    address: IpAddr,
-    label: &Label,
-    service: &ServiceName,
-) -> Result<usize, usize> {
-    endpoints.binary_search_by(|(own, of)| order(address, (own, of), (label, service)))
 }
 
 fn order(address: IpAddr, one: (&Label, &ServiceName), other: (&Label, &ServiceName)) -> Ordering {

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::hold::Hold;
 use super::packed::Entry;
 use super::ports::PortSets;
@@ -86,42 +88,48 @@ impl Mirrored {
 
     /// The state of a label, merged over all slices; `None` when it is ready in none.
     ///
-    /// Notes whether merging says too little: the label has other ports at one address than at another, a port without
-    /// a number, or a port number that stands twice where an address does as well.
-    pub(super) fn state(&mut self, label: &Label, sets: &mut PortSets) -> Option<State> {
+    /// And whether the label is irregular, so that merging says too little: it has other ports at one address than at
+    /// another, a port without a number, or a port number that stands twice where an address does as well.
+    pub(super) fn state(&self, label: &Label, sets: &mut PortSets) -> (Option<State>, bool) {
         let mut addresses = AddressList::new();
         let mut zone: Option<&Arc<str>> = None;
-        let mut first: Option<&Arc<[Port]>> = None;
-        // Empty for almost every label: lists that are not the first one.
-        let mut others: Vec<&Arc<[Port]>> = Vec::new();
+        let mut lists: SmallVec<[&Arc<[Port]>; 1]> = SmallVec::new();
+        let mut add = |ports| {
+            if !lists.contains(&ports) {
+                lists.push(ports);
+            }
+        };
         for slice in &self.slices {
             for entry in slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready) {
                 addresses.extend(entry.addresses());
                 zone = slice.zone(&entry).into_iter().chain(zone).min();
-                others.extend(Some(&slice.ports).filter(|own| own != first.get_or_insert(own)));
+                add(&slice.ports);
             }
         }
         for hold in self.holds.iter().filter(|hold| hold.label == *label) {
             addresses.extend(hold.addresses.iter().copied());
             zone = hold.zone.as_ref().into_iter().chain(zone).min();
-            others.extend(Some(&hold.ports).filter(|own| own != first.get_or_insert(own)));
+            add(&hold.ports);
         }
         let listed = addresses.len();
         addresses.sort_unstable();
         addresses.dedup();
-        let all = || first.into_iter().chain(others.iter().copied()).flat_map(|ports| ports.iter());
-        let is_plain = others.is_empty() && all().all(|port| port.number != 0);
-        let ports = match first {
-            Some(first) if is_plain => Arc::clone(first),
-            _ => sets.share(all().filter(|port| port.number != 0).cloned().collect()),
-        };
         let repeats = addresses.len() < listed && self.slices.iter().any(|slice| has_repeated_number(&slice.ports));
-        let zone = zone.cloned();
-        self.note_irregular(label, !is_plain || repeats);
-        (!addresses.is_empty()).then_some(State { addresses, ports, zone })
+        let ports = || lists.iter().flat_map(|ports| ports.iter());
+        let is_plain = lists.len() <= 1 && ports().all(|port| port.number != 0);
+        let state = (!addresses.is_empty()).then(|| State {
+            addresses,
+            ports: match lists.first() {
+                Some(ports) if is_plain => Arc::clone(ports),
+                _ => sets.share(ports().filter(|port| port.number != 0).cloned().collect()),
+            },
+            zone: zone.cloned(),
+        });
+        (state, !is_plain || repeats)
     }
 
-    fn note_irregular(&mut self, label: &Label, is_irregular: bool) {
+    /// Remembers whether a label is irregular.
+    pub(super) fn note_irregular(&mut self, label: &Label, is_irregular: bool) {
         if is_irregular {
             self.irregular.get_or_insert_default().insert(label.clone());
         } else if let Some(irregular) = &mut self.irregular {

@@ -1,6 +1,5 @@
 //! The fields of a protobuf message, borrowed, in the order in which they come.
 
-use std::borrow::Cow;
 use std::fmt;
 
 /// The fields of one message; ends after the first malformed one.
@@ -116,13 +115,13 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Octets that are no message of the expected shape. One word: it stands in the result of every field.
+/// Octets that are no message of the expected shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(Box<Cow<'static, str>>);
+pub(super) struct Malformed(String);
 
 impl Malformed {
-    pub(super) fn new(what: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(what.into()))
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
     }
 
     #[cold]
