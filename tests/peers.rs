@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
+#[path = "support/ports.rs"]
+mod ports;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
+use ports::free_port;
 
 const SERVICE: &str = "kubia.default.svc.cluster.local";
 
@@ -33,7 +37,7 @@ fn peers_list_each_other_at_the_next_request_after_a_scale_up() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = peer_port();
     write_manifests(folder.path(), 2, port);
     let (_server, dns) = start_server(folder.path());
 
@@ -69,13 +73,13 @@ fn write_manifests(folder: &Path, replicas: u32, port: u16) {
     fs::write(folder.join("statefulset.yaml"), set.replace("replicas: 2", &format!("replicas: {replicas}"))).unwrap();
 }
 
-fn free_port() -> u16 {
+/// A port that is free on the address of the first peer; all peers have the same.
+fn peer_port() -> u16 {
     TcpListener::bind("127.1.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn start_server(folder: &Path) -> (Process, SocketAddr) {
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let listen = SocketAddr::from(([127, 0, 0, 1], port));
+    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let server = Command::new(env!("CARGO_BIN_EXE_rollcall"))
         .args(["local", "--listen", &listen.to_string()])
         .arg(folder)

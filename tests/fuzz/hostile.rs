@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use hickory_proto::op::Message as Oracle;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use super::ports::free_port;
 use super::{a_message, corpus};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,13 +24,7 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let port = loop {
-            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = tcp.local_addr().unwrap().port();
-            if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-                break port;
-            }
-        };
+        let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let objects = include_str!("../e2e/cluster.yaml");
         fs::write(folder.path().join("cluster.yaml"), objects).unwrap();

@@ -10,6 +10,8 @@ mod corefiles;
 mod hostile;
 mod messages;
 mod names;
+#[path = "../support/ports.rs"]
+mod ports;
 
 /// Name and octets of each message of the corpus.
 fn corpus() -> Vec<(&'static str, Vec<u8>)> {
