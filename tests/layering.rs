@@ -32,7 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("http", &["admin", "cluster", "serve"]),
     ("http_body_util", &["admin", "cluster"]),
     ("hyper", &["admin"]),
-    ("hyper_util", &["admin"]),
+    ("hyper_util", &["admin", "cluster"]),
     ("if_addrs", &["app"]),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
@@ -41,6 +41,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),
     ("tokio_rustls", &["serve", "upstream"]),
+    ("tower", &["cluster"]),
+    ("tower_http", &["cluster"]),
     ("tracing_subscriber", &["app"]),
 ];
 
