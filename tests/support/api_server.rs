@@ -22,11 +22,11 @@ use super::protobuf;
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
-    /// A page of a list.
+    /// A list, or a page of one.
     List,
     /// A watch from a version on.
     Watch,
-    /// A list as a stream.
+    /// A list as a stream (WatchList), as client-go asks for it.
     Stream,
 }
 
@@ -49,8 +49,6 @@ pub(crate) enum Fault {
     Body(&'static str, Vec<u8>),
     /// The body is compressed.
     Gzip,
-    /// `sendInitialEvents` is not known and not refused.
-    Ignorant,
 }
 
 /// A request as it came.
@@ -85,7 +83,6 @@ struct State {
     faults: VecDeque<(Verb, String, Fault, usize)>,
     seen: Vec<Seen>,
     protobuf: bool,
-    watch_list: bool,
     max_page: usize,
     bookmarks: Duration,
 }
@@ -169,10 +166,6 @@ impl ApiServer {
         self.lock().protobuf = speaks;
     }
 
-    pub(crate) fn set_watch_list(&self, knows: bool) {
-        self.lock().watch_list = knows;
-    }
-
     pub(crate) fn set_max_page(&self, objects: usize) {
         self.lock().max_page = objects;
     }
@@ -204,7 +197,6 @@ impl ApiServer {
                 faults: VecDeque::new(),
                 seen: Vec::new(),
                 protobuf: true,
-                watch_list: true,
                 max_page: usize::MAX,
                 bookmarks: Duration::from_secs(60),
             }),
@@ -426,11 +418,6 @@ fn follow(
     protobuf: bool,
     fault: Option<Fault>,
 ) -> hyper::Response<Body> {
-    let ignorant = matches!(fault, Some(Fault::Ignorant));
-    if verb == Verb::Stream && !ignorant && !shared.lock().watch_list {
-        let message = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
-        return refuse(protobuf, 422, "Invalid", message, None);
-    }
     let gzipped = matches!(fault, Some(Fault::Gzip));
     let (send, body) = channel();
     let mut watch = Watch { send, protobuf, sent: 0, stall: None, cut: None, whole: gzipped.then(Vec::new) };
@@ -446,7 +433,7 @@ fn follow(
             Some(Fault::CutBody(octets)) => watch.cut = Some(octets),
             _ => {}
         }
-        watch.run(&shared, &plural, &query, verb, ignorant).await;
+        watch.run(&shared, &plural, &query, verb).await;
     });
     let mut builder = hyper::Response::builder().header("content-type", content_type(protobuf, true));
     if gzipped {
@@ -466,7 +453,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(&mut self, shared: &Shared, plural: &str, query: &Query, verb: Verb, ignorant: bool) {
+    async fn run(&mut self, shared: &Shared, plural: &str, query: &Query, verb: Verb) {
         let seconds = query.get("timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(3600);
         let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
         let mut news = shared.news.subscribe();
@@ -487,9 +474,7 @@ impl Watch {
             for object in &objects {
                 self.event("ADDED", plural, object).await;
             }
-            if !ignorant {
-                self.event("BOOKMARK", plural, &bookmark(version, true)).await;
-            }
+            self.event("BOOKMARK", plural, &bookmark(version, true)).await;
         } else if let Some(version) = query.get("resourceVersion") {
             from = version.parse().unwrap();
             if from < shared.lock().compacted {

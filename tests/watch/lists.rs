@@ -10,11 +10,12 @@ use super::{
     slice, synced,
 };
 
-async fn follows_the_cluster(protobuf: bool, watch_list: bool) {
+async fn follows_the_cluster(protobuf: bool, whole_lists: bool) {
     let server = server().await;
     server.set_protobuf(protobuf);
-    server.set_watch_list(watch_list);
-    let mirror = synced(&options(server.url())).await;
+    let mut settings = options(server.url());
+    settings.timing.whole_lists = whole_lists;
+    let mirror = synced(&settings).await;
     let reader = mirror.reader();
     assert!(has(&reader, "kubia") && has_address(&reader, "10.0.0.1") && reader.has_namespace(b"default"));
     server.apply(SERVICES, service("new"));
@@ -28,17 +29,21 @@ async fn follows_the_cluster(protobuf: bool, watch_list: bool) {
     server.apply(NAMESPACES, namespace("other"));
     eventually("a namespace is seen", || reader.has_namespace(b"other")).await;
     assert_eq!(relists(&mirror), 0);
-    let paged = server.seen(Verb::List, SERVICES).len();
-    assert_eq!(paged, usize::from(!watch_list), "lists in pages are only for servers that refuse streams");
+    let limited = server.seen(Verb::List, SERVICES).iter().filter(|seen| seen.query.contains("limit=")).count();
+    assert_eq!(
+        limited,
+        usize::from(!(whole_lists && protobuf)),
+        "what has to be held until it is whole comes in pages"
+    );
 }
 
 #[tokio::test]
-async fn streamed_lists_in_protobuf_are_followed() {
+async fn whole_lists_in_protobuf_are_followed() {
     follows_the_cluster(true, true).await;
 }
 
 #[tokio::test]
-async fn streamed_lists_in_json_are_followed() {
+async fn lists_that_come_in_json_are_asked_for_again_in_pages() {
     follows_the_cluster(false, true).await;
 }
 
@@ -53,14 +58,39 @@ async fn lists_in_pages_in_json_are_followed() {
 }
 
 #[tokio::test]
-async fn a_server_that_ignores_streamed_lists_is_asked_for_pages() {
+async fn only_the_first_list_may_be_older_than_the_last_write() {
     let server = server().await;
-    server.set_bookmarks(Duration::from_millis(50));
-    for plural in [SERVICES, SLICES, NAMESPACES] {
-        server.fault(Verb::Stream, plural, Fault::Ignorant, usize::MAX);
+    let mirror = synced(&options(server.url())).await;
+    assert_eq!(server.seen(Verb::List, SERVICES)[0].query, "resourceVersion=0");
+    let expired = Fault::Status { code: 410, reason: "Expired", message: "too old", retry_after: None };
+    server.fault(Verb::Watch, SERVICES, expired, 1);
+    eventually("Services are listed again", || server.seen(Verb::List, SERVICES).len() == 2).await;
+    assert_eq!(server.seen(Verb::List, SERVICES)[1].query, "");
+    drop(mirror);
+}
+
+#[tokio::test]
+async fn a_list_that_fails_in_one_way_is_asked_for_in_the_other() {
+    let out_of_time = Fault::Status { code: 504, reason: "Timeout", message: "not in time", retry_after: None };
+    let refusal = Fault::Status { code: 400, reason: "BadRequest", message: "too much", retry_after: None };
+    for fault in [out_of_time, refusal, Fault::Stall, Fault::StallBody(40)] {
+        let server = server().await;
+        server.fault(Verb::List, SERVICES, fault.clone(), 2);
+        drop(synced(&options(server.url())).await);
+        let seen = server.seen(Verb::List, SERVICES);
+        let limited: Vec<bool> = seen.iter().map(|seen| seen.query.contains("limit=")).collect();
+        assert_eq!(limited, [false, true, false], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_list_of_many_chunks_is_applied_as_it_comes() {
+    let server = server().await;
+    for index in 0..3000 {
+        server.apply(SERVICES, service(&format!("many-{index}")));
     }
     let mirror = synced(&options(server.url())).await;
-    assert!(has(&mirror.reader(), "kubia"));
+    assert!((0..3000).all(|index| has(&mirror.reader(), &format!("many-{index}"))));
     assert_eq!(server.seen(Verb::List, SERVICES).len(), 1);
 }
 
@@ -117,15 +147,15 @@ async fn only_what_is_needed_is_asked_for() {
     settings.pods = true;
     settings.no_endpoints = true;
     let mirror = synced(&settings).await;
-    assert!(server.seen(Verb::Stream, SLICES).is_empty() && server.seen(Verb::List, SLICES).is_empty());
+    assert!(server.seen(Verb::List, SLICES).is_empty());
     for plural in [SERVICES, "pods"] {
-        assert!(server.seen(Verb::Stream, plural)[0].query.contains("labelSelector=app%3Dkubia"), "{plural}");
+        assert!(server.seen(Verb::List, plural)[0].query.contains("labelSelector=app%3Dkubia"), "{plural}");
     }
-    assert!(server.seen(Verb::Stream, NAMESPACES)[0].query.contains("labelSelector=team%3Da"));
+    assert!(server.seen(Verb::List, NAMESPACES)[0].query.contains("labelSelector=team%3Da"));
     assert!(has(&mirror.reader(), "kubia") && !mirror.reader().has_namespace(b"default"));
     let plain = synced(&options(server.url())).await;
     drop(plain);
-    assert_eq!(server.seen(Verb::Stream, "pods").len(), 1, "pods are not for a mirror that does not verify them");
+    assert_eq!(server.seen(Verb::List, "pods").len(), 1, "pods are not for a mirror that does not verify them");
 }
 
 #[tokio::test]

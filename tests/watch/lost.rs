@@ -73,12 +73,12 @@ async fn a_frame_that_is_no_event_is_listed_again() {
 
 #[tokio::test]
 async fn changes_that_no_watch_told_of_are_found_by_the_next_list() {
-    for stream_lists in [true, false] {
+    for whole_lists in [true, false] {
         let server = server().await;
         server.apply(SERVICES, service("old"));
         server.apply(SLICES, slice("old", "10.0.0.9"));
         let mut settings = options(server.url());
-        settings.timing.stream_lists = stream_lists;
+        settings.timing.whole_lists = whole_lists;
         let mirror = synced(&settings).await;
         let reader = mirror.reader();
         let guard = Guard::on(reader.clone());

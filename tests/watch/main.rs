@@ -35,12 +35,11 @@ fn timing() -> Timing {
         watch_min: Duration::from_millis(300),
         watch_max: Duration::from_millis(500),
         watch_grace: Duration::from_millis(100),
-        stream: Duration::from_secs(60),
         watch_interval: Duration::from_millis(20),
         backoff_min: Duration::from_millis(10),
         backoff_max: Duration::from_millis(200),
         healthy: Duration::from_millis(500),
-        stream_lists: true,
+        whole_lists: true,
     }
 }
 
@@ -48,10 +47,10 @@ fn options(url: String) -> Options {
     Options { connection: Connection::Endpoint { url, tls: None }, timing: timing(), ..Options::default() }
 }
 
-/// As `options`, but lists come in pages and watches last, so that a test alone decides when they end.
+/// As `options`, but lists come in pages.
 fn paged(url: String) -> Options {
     let mut options = options(url);
-    options.timing.stream_lists = false;
+    options.timing.whole_lists = false;
     options
 }
 
@@ -122,13 +121,13 @@ fn relists(mirror: &Mirror) -> u64 {
 
 #[tokio::test]
 async fn a_bad_object_is_skipped_and_the_rest_is_served() {
-    for (protobuf, stream_lists) in [(true, true), (true, false), (false, true), (false, false)] {
+    for (protobuf, whole_lists) in [(true, true), (true, false), (false, true), (false, false)] {
         let server = server().await;
         server.set_protobuf(protobuf);
         let bad = |name: &str| json!({"metadata": {"namespace": "default", "name": name}, "spec": "broken"});
         server.apply(SERVICES, bad("a-bad-one"));
         let mut settings = options(server.url());
-        settings.timing.stream_lists = stream_lists;
+        settings.timing.whole_lists = whole_lists;
         let mirror = synced(&settings).await;
         let reader = mirror.reader();
         assert!(has(&reader, "kubia") && !has(&reader, "a-bad-one"));
@@ -183,15 +182,16 @@ async fn requests_and_events_are_counted() {
     rollcall::cluster::register(&registry).unwrap();
     let server = server().await;
     let mirror = synced(&options(server.url())).await;
-    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let text = || prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     let host = server.url().replace("http://", "");
+    // A list and a watch of each of three kinds.
     for line in [
-        format!("coredns_kubernetes_rest_client_requests_total{{code=\"200\",host=\"{host}\",method=\"GET\"}} 3"),
-        format!("coredns_kubernetes_rest_client_request_duration_seconds_count{{host=\"{host}\",verb=\"GET\"}} 3"),
-        format!("coredns_kubernetes_rest_client_rate_limiter_duration_seconds_count{{host=\"{host}\",verb=\"GET\"}} 3"),
+        format!("coredns_kubernetes_rest_client_requests_total{{code=\"200\",host=\"{host}\",method=\"GET\"}} 6"),
+        format!("coredns_kubernetes_rest_client_request_duration_seconds_count{{host=\"{host}\",verb=\"GET\"}} 6"),
+        format!("coredns_kubernetes_rest_client_rate_limiter_duration_seconds_count{{host=\"{host}\",verb=\"GET\"}} 6"),
         "rollcall_watch_last_event_timestamp_seconds{kind=\"services\"} 1".to_owned(),
     ] {
-        assert!(text.contains(&line), "{line} is not in\n{text}");
+        eventually(&line, || text().contains(&line)).await;
     }
     drop(mirror);
     assert!(rollcall::cluster::register(&registry).is_err(), "names are registered once");

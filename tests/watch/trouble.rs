@@ -20,11 +20,11 @@ async fn retry_after_is_waited_for() {
         message: "storage is (re)initializing",
         retry_after: Some(1),
     };
-    server.fault(Verb::Stream, SERVICES, busy, 1);
+    server.fault(Verb::List, SERVICES, busy, 1);
     let mirror = synced(&options(server.url())).await;
-    let seen = server.seen(Verb::Stream, SERVICES);
+    let seen = server.seen(Verb::List, SERVICES);
     assert!(seen[1].at - seen[0].at >= Duration::from_secs(1));
-    assert!(server.seen(Verb::List, SERVICES).is_empty(), "a busy server is not a server without streamed lists");
+    assert!(seen.iter().all(|seen| !seen.query.contains("limit=")), "a busy server is not one that needs pages");
     assert!(mirror.status().iter().all(|kind| kind.trouble.is_none()));
 }
 
@@ -32,7 +32,7 @@ async fn retry_after_is_waited_for() {
 async fn a_broken_server_is_asked_less_and_less_often() {
     let server = server().await;
     let broken = Fault::Status { code: 500, reason: "InternalError", message: "etcd is away", retry_after: None };
-    server.fault(Verb::Stream, SERVICES, broken, 8);
+    server.fault(Verb::List, SERVICES, broken, 8);
     let mirror = start(&options(server.url()));
     eventually("the trouble is told", || {
         mirror.status().iter().any(|kind| kind.trouble.as_ref().is_some_and(|text| text.contains("etcd is away")))
@@ -40,7 +40,7 @@ async fn a_broken_server_is_asked_less_and_less_often() {
     .await;
     assert!(!mirror.reader().is_synced());
     tokio::time::timeout(Duration::from_secs(10), mirror.synced()).await.unwrap();
-    let seen = server.seen(Verb::Stream, SERVICES);
+    let seen = server.seen(Verb::List, SERVICES);
     assert_eq!(seen.len(), 9);
     let gap = |index: usize| seen[index].at - seen[index - 1].at;
     assert!(gap(7) + gap(8) > gap(1) + gap(2), "the waits grow");
@@ -50,11 +50,11 @@ async fn a_broken_server_is_asked_less_and_less_often() {
 #[tokio::test]
 async fn a_list_that_hangs_is_given_up() {
     for fault in [Fault::Stall, Fault::StallBody(10)] {
-        for stream_lists in [true, false] {
+        for whole_lists in [true, false] {
             let server = server().await;
-            server.fault(if stream_lists { Verb::Stream } else { Verb::List }, SERVICES, fault.clone(), 1);
+            server.fault(Verb::List, SERVICES, fault.clone(), 1);
             let mut settings = options(server.url());
-            settings.timing.stream_lists = stream_lists;
+            settings.timing.whole_lists = whole_lists;
             let started = Instant::now();
             let mirror = synced(&settings).await;
             assert!(started.elapsed() >= settings.timing.list_idle);
@@ -65,11 +65,11 @@ async fn a_list_that_hangs_is_given_up() {
 
 #[tokio::test]
 async fn a_list_that_breaks_off_is_started_again() {
-    for stream_lists in [true, false] {
+    for whole_lists in [true, false] {
         let server = server().await;
-        server.fault(if stream_lists { Verb::Stream } else { Verb::List }, SERVICES, Fault::CutBody(25), 2);
+        server.fault(Verb::List, SERVICES, Fault::CutBody(25), 2);
         let mut settings = options(server.url());
-        settings.timing.stream_lists = stream_lists;
+        settings.timing.whole_lists = whole_lists;
         let mirror = synced(&settings).await;
         assert!(has(&mirror.reader(), "kubia"));
     }
@@ -139,7 +139,7 @@ async fn a_forbidden_kind_is_asked_for_until_it_is_granted() {
         message: "cannot list resource \"endpointslices\"",
         retry_after: None,
     };
-    server.fault(Verb::Stream, SLICES, forbidden, usize::MAX);
+    server.fault(Verb::List, SLICES, forbidden, usize::MAX);
     let mirror = start(&options(server.url()));
     eventually("the other kinds are in", || has(&mirror.reader(), "kubia")).await;
     eventually("the trouble is told", || mirror.status().iter().any(|kind| !kind.synced && kind.trouble.is_some()))
@@ -148,14 +148,15 @@ async fn a_forbidden_kind_is_asked_for_until_it_is_granted() {
     server.clear_faults();
     tokio::time::timeout(Duration::from_secs(10), mirror.synced()).await.unwrap();
     assert!(has_address(&mirror.reader(), "10.0.0.1"));
-    assert!(server.seen(Verb::List, SLICES).is_empty(), "a refusal of the right is not one of the way of asking");
+    let asked = server.seen(Verb::List, SLICES);
+    assert!(asked.iter().all(|seen| !seen.query.contains("limit=")), "a refusal of the right is not one of the way");
 }
 
 #[tokio::test]
 async fn refused_credentials_are_tried_again() {
     let server = server().await;
     let unauthorized = Fault::Status { code: 401, reason: "Unauthorized", message: "Unauthorized", retry_after: None };
-    server.fault(Verb::Stream, SERVICES, unauthorized, 3);
+    server.fault(Verb::List, SERVICES, unauthorized, 3);
     let mirror = synced(&options(server.url())).await;
     assert!(has(&mirror.reader(), "kubia"));
 }
@@ -163,7 +164,7 @@ async fn refused_credentials_are_tried_again() {
 #[tokio::test]
 async fn a_page_that_is_no_answer_of_an_api_server_is_not_taken_for_one() {
     let server = server().await;
-    server.fault(Verb::Stream, SERVICES, Fault::Body("text/html", b"<html>log in</html>".to_vec()), 2);
+    server.fault(Verb::List, SERVICES, Fault::Body("text/html", b"<html>log in</html>".to_vec()), 2);
     let mirror = start(&options(server.url()));
     eventually("the trouble is told", || {
         mirror.status().iter().any(|kind| kind.trouble.as_ref().is_some_and(|text| text.contains("text/html")))

@@ -60,12 +60,7 @@ pub enum Event {
     /// An object is gone, or in a state in which nothing depends on it.
     Deleted(Kind, ObjectKey),
     /// The watch has come as far as this resourceVersion.
-    Bookmark {
-        /// The resourceVersion.
-        resource_version: String,
-        /// It ends the initial events of a WatchList (`k8s.io/initial-events-end`).
-        initial_end: bool,
-    },
+    Bookmark,
     /// The server ends the watch.
     Error(Status),
     /// The object is skipped; what was known of it stays as it was.

@@ -45,12 +45,7 @@ pub fn frame(kind: Kind, line: &[u8]) -> Result<Frame, DecodeError> {
             let meta = meta();
             Frame::plain(Event::Deleted(kind, meta.key()), meta.resource_version.to_string())
         }
-        "BOOKMARK" => {
-            let meta = meta();
-            let resource_version = meta.resource_version.to_string();
-            let initial_end = meta.is_initial_end();
-            Frame::plain(Event::Bookmark { resource_version: resource_version.clone(), initial_end }, resource_version)
-        }
+        "BOOKMARK" => Frame::plain(Event::Bookmark, meta().resource_version.to_string()),
         "ERROR" => Frame::plain(Event::Error(status(text.as_bytes()).unwrap_or_default()), String::new()),
         other => return Err(DecodeError::new(format!("unknown type of watch event \"{}\"", excerpt(other)))),
     })

@@ -31,6 +31,10 @@ pub(super) use endpoint_slice::{dashed, sort_aliases};
 
 pub use decoded::{BadObject, DecodeError, Event, Frame, Object, Page, Status};
 
+/// The longest object or event that is waited for, in octets. etcd holds objects of at most some 1.5 MB; JSON may spell
+/// them longer.
+pub(super) const LONGEST: usize = 16 << 20;
+
 /// Namespace and name of an object, as the API spells them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {

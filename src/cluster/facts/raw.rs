@@ -85,14 +85,12 @@ pub(super) struct Labels<'a> {
     pub(super) cluster: Text<'a>,
 }
 
-/// The two annotations that are read.
+/// The annotation that is read.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Annotations<'a> {
     #[serde(borrow, rename = "endpoints.kubernetes.io/last-change-trigger-time")]
     pub(super) triggered: Text<'a>,
-    #[serde(rename = "k8s.io/initial-events-end")]
-    pub(super) initial_end: Text<'a>,
 }
 
 impl Meta<'_> {
@@ -102,10 +100,6 @@ impl Meta<'_> {
 
     pub(super) fn version(&self) -> u64 {
         self.resource_version.parse().unwrap_or(0)
-    }
-
-    pub(super) fn is_initial_end(&self) -> bool {
-        self.annotations.as_ref().is_some_and(|annotations| *annotations.initial_end == *"true")
     }
 
     /// The object as bad, for this reason.

@@ -325,10 +325,9 @@ fn watch_frames_say_the_same_in_both_encodings() {
     let deleted = Event::Deleted(Kind::Namespace, ObjectKey::new("", "n"));
     assert_eq!(frame("DELETED", &json, &protobuf), Frame::plain(deleted, "7".into()));
 
-    let json = json!({"metadata": {"resourceVersion": "8", "annotations": {"k8s.io/initial-events-end": "true"}}});
-    let protobuf = message().message(1, &message().text(6, "8").entry(12, "k8s.io/initial-events-end", "true"));
-    let bookmark = Event::Bookmark { resource_version: "8".into(), initial_end: true };
-    assert_eq!(frame("BOOKMARK", &json, &protobuf), Frame::plain(bookmark, "8".into()));
+    let json = json!({"metadata": {"resourceVersion": "8"}});
+    let protobuf = message().message(1, &message().text(6, "8"));
+    assert_eq!(frame("BOOKMARK", &json, &protobuf), Frame::plain(Event::Bookmark, "8".into()));
 
     let json = json!({"kind": "Status", "metadata": {}, "status": "Failure", "message": "too old", "reason": "Expired", "code": 410});
     let protobuf = message().text(2, "Failure").text(3, "too old").text(4, "Expired").int(6, 410);
@@ -358,6 +357,75 @@ fn a_body_that_is_no_list_is_an_error() {
     assert!(protobuf::page(Kind::Pod, b"k8s\0\xff").is_err());
     assert!(protobuf::frame(Kind::Pod, b"").is_err());
     assert_eq!(json::page(Kind::Pod, br#"{"items": null}"#), Ok(Page::default()));
+}
+
+//----------- Lists in parts -------------------------------------------------
+
+/// A list in protobuf, taken in in chunks of these sizes, over and over.
+fn in_chunks(kind: Kind, mut body: &[u8], sizes: &[usize]) -> Result<Page, DecodeError> {
+    let mut list = protobuf::List::new(kind);
+    let mut whole = Page::default();
+    let mut sizes = sizes.iter().cycle();
+    while !body.is_empty() {
+        let (chunk, rest) = body.split_at(body.len().min(*sizes.next().unwrap()));
+        list.push(chunk)?;
+        body = rest;
+        let part = list.take();
+        whole.facts.extend(part.facts);
+        whole.bad.extend(part.bad);
+    }
+    let last = list.end()?;
+    whole.facts.extend(last.facts);
+    whole.bad.extend(last.bad);
+    Ok(Page { resource_version: last.resource_version, continue_token: last.continue_token, ..whole })
+}
+
+fn namespaces(count: usize) -> Vec<Message> {
+    (0..count).map(|at| message().message(1, &meta("", &format!("namespace-{at}"), "7"))).collect()
+}
+
+#[test]
+fn objects_of_a_list_are_there_as_soon_as_they_are_whole() {
+    let body = list("9", "", &namespaces(100)).envelope("NamespaceList");
+    let mut list = protobuf::List::new(Kind::Namespace);
+    list.push(&body[..body.len() / 2]).unwrap();
+    let early = list.take().facts.len();
+    assert!((45..=50).contains(&early), "{early}");
+    list.push(&body[body.len() / 2..]).unwrap();
+    assert_eq!(list.waiting(), 100 - early);
+    assert_eq!(list.end().unwrap().resource_version, "9");
+}
+
+#[test]
+fn a_list_that_is_cut_off_is_an_error_wherever_it_is_cut() {
+    // The last fields of the envelope say nothing: without them the list is whole.
+    let list = list("9", "", &namespaces(3));
+    let body = [b"k8s\0".as_slice(), &message().message(2, &list).0].concat();
+    assert!(protobuf::page(Kind::Namespace, &body).is_ok());
+    for end in 0..body.len() {
+        let cut = protobuf::page(Kind::Namespace, &body[..end]);
+        assert!(cut.is_err() || end == 4, "{end}");
+    }
+    // An object that claims more than its list has.
+    let overlong = message().bytes(2, &[0x12, 0x7f, 1, 2, 3]);
+    let body = [b"k8s\0".as_slice(), &overlong.text(3, "").text(4, "and more after it").0].concat();
+    assert!(protobuf::page(Kind::Namespace, &body).unwrap_err().to_string().contains("cut off"));
+}
+
+#[test]
+fn an_object_without_end_is_not_waited_for() {
+    let mut list = protobuf::List::new(Kind::Namespace);
+    // A list and an object of 1 TiB.
+    list.push(b"k8s\0\x12\x80\x80\x80\x80\x80\x40\x12\x80\x80\x80\x80\x80\x20").unwrap();
+    let chunk = vec![0; 1 << 20];
+    let failed = (0..=LONGEST >> 20).find(|_| list.push(&chunk).is_err());
+    assert_eq!(failed, Some((LONGEST >> 20) - 1), "at the cap, not before");
+}
+
+#[test]
+fn a_compressed_list_is_refused() {
+    let body = [b"k8s\0".as_slice(), &message().text(3, "gzip").bytes(2, b"").0].concat();
+    assert!(protobuf::page(Kind::Namespace, &body).unwrap_err().to_string().contains("compressed"));
 }
 
 //----------- Hostile objects ------------------------------------------------
@@ -437,6 +505,21 @@ proptest! {
         for body in [&body, &enveloped] {
             let _ = (protobuf::page(kind, body), protobuf::frame(kind, body), json::page(kind, body), json::frame(kind, body));
         }
+    }
+
+    #[test]
+    fn a_list_is_the_same_wherever_it_is_cut(count in 0..20usize, sizes in proptest::collection::vec(1..40usize, 1..10)) {
+        let body = list("9", "t", &namespaces(count)).envelope("NamespaceList");
+        prop_assert_eq!(in_chunks(Kind::Namespace, &body, &sizes), protobuf::page(Kind::Namespace, &body));
+    }
+
+    #[test]
+    fn a_damaged_list_is_the_same_wherever_it_is_cut(at in any::<proptest::sample::Index>(), octet: u8, sizes in proptest::collection::vec(1..40usize, 1..10)) {
+        let mut body = list("9", "t", &namespaces(3)).envelope("NamespaceList");
+        let at = at.index(body.len());
+        body[at] = octet;
+        let (parts, whole) = (in_chunks(Kind::Namespace, &body, &sizes), protobuf::page(Kind::Namespace, &body));
+        prop_assert_eq!(parts.ok(), whole.ok());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Decodes what came in the encoding that the server chose.
 
 use super::failure::{ApiStatus, Failure};
-use crate::cluster::facts::{Frame, Kind, Page, Status, json, protobuf};
+use crate::cluster::facts::{DecodeError, Frame, Kind, Page, Status, json, protobuf};
 
 /// How the API server spells objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +12,53 @@ pub(super) enum Encoding {
     Json,
 }
 
-/// A page of a list.
+/// A page of a list, or a whole one, that is arriving.
+#[derive(Debug)]
+pub(super) enum List {
+    /// Objects are decoded as they come.
+    Protobuf(protobuf::List),
+    /// All that came, to be decoded when it is whole.
+    Json(Kind, Vec<u8>),
+}
+
+impl List {
+    pub(super) fn new(kind: Kind, encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Protobuf => Self::Protobuf(protobuf::List::new(kind)),
+            Encoding::Json => Self::Json(kind, Vec::new()),
+        }
+    }
+
+    /// Takes what the transport brought; gives the objects that are whole, once they are so many.
+    pub(super) fn push(&mut self, chunk: &[u8], batch: usize) -> Result<Option<Page>, Failure> {
+        match self {
+            Self::Protobuf(list) => {
+                list.push(chunk).map_err(malformed)?;
+                Ok((list.waiting() >= batch).then(|| list.take()))
+            }
+            Self::Json(_, body) => {
+                body.extend_from_slice(chunk);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The rest, with the version of the list.
+    pub(super) fn end(self) -> Result<Page, Failure> {
+        match self {
+            Self::Protobuf(list) => list.end().map_err(malformed),
+            Self::Json(kind, body) => json::page(kind, &body).map_err(malformed),
+        }
+    }
+}
+
+/// A page of a list that is all there.
 pub(super) fn page(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Page, Failure> {
     match encoding {
         Encoding::Protobuf => protobuf::page(kind, body),
         Encoding::Json => json::page(kind, body),
     }
-    .map_err(|error| Failure::Malformed(error.to_string()))
+    .map_err(malformed)
 }
 
 /// One event of a watch.
@@ -27,7 +67,7 @@ pub(super) fn frame(kind: Kind, encoding: Encoding, octets: &[u8]) -> Result<Fra
         Encoding::Protobuf => protobuf::frame(kind, octets),
         Encoding::Json => json::frame(kind, octets),
     }
-    .map_err(|error| Failure::Malformed(error.to_string()))
+    .map_err(malformed)
 }
 
 /// Why a request was refused; `None` when a proxy says it in its own way.
@@ -37,6 +77,11 @@ pub(super) fn status(encoding: Encoding, body: &[u8]) -> Option<ApiStatus> {
         Encoding::Json => json::status(body),
     }
     .map(ApiStatus::from)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn malformed(error: DecodeError) -> Failure {
+    Failure::Malformed(error.to_string())
 }
 
 impl From<Status> for ApiStatus {

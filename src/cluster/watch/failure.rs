@@ -87,6 +87,16 @@ impl Failure {
         self.is_refusal() || matches!(self, Self::Status(status) if matches!(status.code, 401 | 403))
     }
 
+    /// Whether a list that is asked for in another way may go better: a server or proxy may swallow the one and not the
+    /// other, or have no time for it.
+    pub(super) fn calls_for_another_way(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Malformed(_)) || self.is_refusal() || self.is_out_of_time()
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code == 504 && !status.is_expired())
+    }
+
     /// What the server asks us to wait, at most a minute of it.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {

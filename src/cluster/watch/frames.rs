@@ -1,9 +1,7 @@
 //! Cuts the body of a watch into its events, wherever the transport cut it.
 
 use super::decode::Encoding;
-
-/// The longest event that is taken in. etcd holds objects of at most some 1.5 MB; JSON may spell them longer.
-pub(super) const MAX_FRAME: usize = 16 << 20;
+use crate::cluster::facts::LONGEST;
 
 /// Octets of a watch that have come, and how far they are read.
 ///
@@ -18,7 +16,7 @@ pub(super) struct Frames {
     scanned: usize,
 }
 
-/// A frame longer than [`MAX_FRAME`]: what follows cannot be trusted.
+/// A frame longer than [`LONGEST`]: what follows cannot be trusted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong(pub(super) usize);
 
@@ -58,7 +56,7 @@ impl Frames {
         let Some(rest) = self.octets.get(self.start..) else { return Ok(None) };
         let Some((prefix, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
         let len = u32::from_be_bytes(*prefix) as usize;
-        if len > MAX_FRAME {
+        if len > LONGEST {
             return Err(TooLong(len));
         }
         let Some(frame) = rest.get(..len) else { return Ok(None) };
@@ -73,7 +71,7 @@ impl Frames {
             else {
                 self.scanned = self.octets.len();
                 let waiting = self.octets.len() - self.start;
-                return if waiting > MAX_FRAME { Err(TooLong(waiting)) } else { Ok(None) };
+                return if waiting > LONGEST { Err(TooLong(waiting)) } else { Ok(None) };
             };
             let (begin, end) = (self.start, from + offset);
             self.start = end + 1;
@@ -82,7 +80,7 @@ impl Frames {
             if blank {
                 continue;
             }
-            if end - begin > MAX_FRAME {
+            if end - begin > LONGEST {
                 return Err(TooLong(end - begin));
             }
             return Ok(self.octets.get(begin..end));
@@ -173,7 +171,7 @@ mod tests {
     fn a_line_without_end_is_an_error_at_the_cap() {
         let mut frames = Frames::new(Encoding::Json);
         let chunk = vec![b'x'; 1 << 20];
-        let failed = (0..=MAX_FRAME >> 20).any(|_| {
+        let failed = (0..=LONGEST >> 20).any(|_| {
             frames.push(&chunk);
             frames.next().is_err()
         });

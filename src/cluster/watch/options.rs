@@ -72,8 +72,6 @@ pub struct Timing {
     pub watch_max: Duration,
     /// How much longer than it was asked to a watch may last.
     pub watch_grace: Duration,
-    /// What a streamed list and the watch that follows are asked to last; we leave earlier.
-    pub stream: Duration,
     /// The least time between two starts of a watch.
     pub watch_interval: Duration,
     /// The longest first wait after a failure.
@@ -82,8 +80,8 @@ pub struct Timing {
     pub backoff_max: Duration,
     /// After this time without a failure the waits start small again.
     pub healthy: Duration,
-    /// Lists are asked for as a stream first.
-    pub stream_lists: bool,
+    /// Lists are asked for whole first, not in pages.
+    pub whole_lists: bool,
 }
 
 impl Default for Timing {
@@ -94,12 +92,11 @@ impl Default for Timing {
             watch_min: Duration::from_secs(30),
             watch_max: Duration::from_secs(50),
             watch_grace: Duration::from_secs(10),
-            stream: Duration::from_secs(600),
             watch_interval: Duration::from_secs(1),
             backoff_min: Duration::from_millis(800),
             backoff_max: Duration::from_secs(30),
             healthy: Duration::from_secs(30),
-            stream_lists: true,
+            whole_lists: true,
         }
     }
 }

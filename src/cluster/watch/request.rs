@@ -10,7 +10,7 @@ pub(super) struct Request {
     base: String,
 }
 
-/// Objects in one page of a list: memory is bounded by what the cluster holds plus one page.
+/// Objects in one page of a list: of a list that is decoded once it is there, not more is held at a time.
 const PAGE: u32 = 500;
 
 impl Request {
@@ -31,7 +31,17 @@ impl Request {
         Self { base }
     }
 
-    /// A page of a list. Without resourceVersion: as new as the last write.
+    /// A list without pages, of what the API server has in its memory (resourceVersion 0).
+    pub(super) fn first(&self) -> String {
+        format!("{}resourceVersion=0", self.base)
+    }
+
+    /// A list without pages. Without resourceVersion: as new as the last write.
+    pub(super) fn whole(&self) -> String {
+        self.base.trim_end_matches(['?', '&']).to_owned()
+    }
+
+    /// A page of a list, as new as the last write.
     pub(super) fn page(&self, token: Option<&str>) -> String {
         let mut uri = format!("{}limit={PAGE}", self.base);
         if let Some(token) = token {
@@ -52,15 +62,6 @@ impl Request {
             format!("{}watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion=", self.base);
         encode(&mut uri, version);
         uri
-    }
-
-    /// All objects, as new as the last write, one by one, and then what changes.
-    pub(super) fn stream(&self, seconds: u64) -> String {
-        format!(
-            "{}watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true\
-             &timeoutSeconds={seconds}",
-            self.base
-        )
     }
 }
 

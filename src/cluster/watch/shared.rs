@@ -160,7 +160,7 @@ impl Shared {
                     state.index.delete(kind, &key, now, unix);
                 }
                 // Handled by the loop, which knows what to do about them.
-                Event::Bookmark { .. } | Event::Error(_) | Event::Bad(_) => {}
+                Event::Bookmark | Event::Error(_) | Event::Bad(_) => {}
             }
         }
         if !batch.is_empty() {

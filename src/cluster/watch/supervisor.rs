@@ -9,17 +9,17 @@ use rand::RngExt;
 
 use super::backoff::Backoff;
 use super::client::{Api, Response};
-use super::decode;
+use super::decode::{self, Encoding};
 use super::failure::{Failure, Remedy};
 use super::frames::Frames;
 use super::metrics::plural;
 use super::options::Timing;
 use super::request::Request;
 use super::shared::Shared;
-use crate::cluster::facts::{Event, Frame, Kind};
+use crate::cluster::facts::{Event, Frame, Kind, Page};
 
-/// Objects of a streamed list that are published together: as many as a page of a list has.
-const LIST_BATCH: usize = 500;
+/// Objects of a whole list that are published together: a batch is published at the price of a few of them.
+const BATCH: usize = 500;
 
 /// The state of one loop between its requests.
 #[derive(Debug)]
@@ -32,8 +32,9 @@ pub(super) struct Supervisor {
     backoff: Backoff,
     /// Up to where changes are known; `None` when a complete list is due.
     version: Option<String>,
-    /// Lists are asked for as a stream (WatchList), which holds one object at a time, not a page.
-    streaming: bool,
+    /// Lists are asked for whole and decoded as they arrive: half the work of pages or of a stream of events (WatchList)
+    /// for the API server and for us, and not more memory.
+    whole: bool,
     listed: bool,
     /// The last watch was interrupted: the server may not be what it was, and its past another one.
     doubt: bool,
@@ -63,10 +64,8 @@ struct Ended {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Listing in pages.
+    /// Listing.
     List,
-    /// Listing as a stream.
-    Stream,
     /// Watching.
     Watch,
 }
@@ -82,7 +81,7 @@ impl Supervisor {
             timing,
             backoff,
             version: None,
-            streaming: timing.stream_lists,
+            whole: may_be_whole(kind, &timing),
             listed: false,
             doubt: false,
             trouble: None,
@@ -120,9 +119,6 @@ impl Supervisor {
                 Err(failure) => return Ended::refused(Phase::Watch, failure),
             }
         }
-        if self.streaming {
-            return self.stream().await;
-        }
         match self.list().await {
             // The clock of the watch starts with the watch: a list may take long.
             Ok(version) => self.watch(&version, Instant::now()).await,
@@ -154,41 +150,77 @@ impl Supervisor {
         Ok(past)
     }
 
-    /// Lists page by page. An expired continue token starts it again, as any failure does.
+    /// Lists, whole or page by page. An expired continue token starts it again, as any failure does.
     async fn list(&mut self) -> Result<String, Failure> {
         let started = Instant::now();
         self.shared.begin_list(self.kind);
-        let mut token: Option<String> = None;
-        let mut objects = 0;
+        let (mut token, mut objects): (Option<String>, _) = (None, 0);
         loop {
-            let response = self.api.list(&self.request.page(token.as_deref()), self.timing.list_idle).await?;
-            let encoding = response.encoding();
-            let body = response.collect(self.timing.list_idle).await?;
-            let page = decode::page(self.kind, encoding, &body)?;
-            drop(body);
-            page.bad.iter().for_each(|bad| self.shared.bad(bad));
-            objects += page.facts.len();
-            self.shared.page(self.kind, page.facts);
-            match page.continue_token {
+            let uri = match &token {
+                // The API server asks etcd, and waits, before it says that it is up to date. A list that replaces nothing
+                // may be older than that, as the watch from it on brings the rest.
+                None if self.whole && !self.listed => self.request.first(),
+                None if self.whole => self.request.whole(),
+                token => self.request.page(token.as_deref()),
+            };
+            let response = match self.api.list(&uri, self.timing.list_idle).await {
+                Ok(response) => response,
+                Err(failure) => {
+                    if failure.calls_for_another_way() {
+                        self.list_otherwise();
+                    }
+                    return Err(failure);
+                }
+            };
+            if self.whole && response.encoding() == Encoding::Json {
+                // JSON is decoded once it is all there, and that must not be more than a page.
+                self.whole = false;
+                continue;
+            }
+            let last = match self.take_in(response, &mut objects).await {
+                Ok(last) => last,
+                Err(failure) => {
+                    self.list_otherwise();
+                    return Err(failure);
+                }
+            };
+            match last.continue_token {
                 Some(next) => token = Some(next),
                 None => {
-                    self.complete(&page.resource_version, objects, started, "pages");
-                    return Ok(page.resource_version);
+                    self.complete(&last.resource_version, objects, started);
+                    return Ok(last.resource_version);
                 }
             }
         }
     }
 
-    /// Lists as a stream that goes on as a watch.
-    async fn stream(&mut self) -> Ended {
-        let seconds = self.timing.stream.as_secs().max(1);
-        match self.api.watch(&self.request.stream(seconds), self.timing.list_idle).await {
-            Ok(response) => {
-                self.shared.begin_list(self.kind);
-                self.follow(response, None).await
+    /// Takes in what one response brings; gives the end of it.
+    async fn take_in(&mut self, mut response: Response, objects: &mut usize) -> Result<Page, Failure> {
+        let mut list = decode::List::new(self.kind, response.encoding());
+        while let Some(chunk) = response.chunk_within(self.timing.list_idle).await? {
+            if let Some(batch) = list.push(&chunk, BATCH)? {
+                *objects += self.apply(batch);
             }
-            Err(failure) => Ended::refused(Phase::Stream, failure),
         }
+        let mut last = list.end()?;
+        *objects += self.apply(Page {
+            facts: std::mem::take(&mut last.facts),
+            bad: std::mem::take(&mut last.bad),
+            ..Page::default()
+        });
+        Ok(last)
+    }
+
+    fn apply(&self, page: Page) -> usize {
+        let objects = page.facts.len();
+        page.bad.iter().for_each(|bad| self.shared.bad(bad));
+        self.shared.page(self.kind, page.facts);
+        objects
+    }
+
+    /// The next list is asked for in the other way.
+    fn list_otherwise(&mut self) {
+        self.whole = !self.whole && may_be_whole(self.kind, &self.timing);
     }
 
     /// Watches from a version on.
@@ -204,7 +236,7 @@ impl Supervisor {
                 if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response()) {
                     self.recovered();
                 }
-                self.follow(response, Some(deadline)).await
+                self.follow(response, deadline).await
             }
             Err(failure) => Ended::refused(Phase::Watch, failure),
         }
@@ -215,121 +247,71 @@ impl Supervisor {
         if min >= max { min } else { rand::rng().random_range(min..max) }
     }
 
-    /// Takes events in until the stream ends. Without a deadline it starts with a complete list.
-    async fn follow(&mut self, mut response: Response, deadline: Option<Instant>) -> Ended {
-        let mut list = deadline.is_none().then(|| (Instant::now(), 0_usize));
-        let mut deadline = deadline.unwrap_or_else(Instant::now);
-        // A watch that began as a list asked for more time than it is given from then on, and is left, not closed.
-        let left_by_us = list.is_some();
+    /// Takes events in until the watch ends.
+    async fn follow(&mut self, mut response: Response, deadline: Instant) -> Ended {
         let mut frames = Frames::new(response.encoding());
-        let mut batch = Vec::new();
         let mut events = 0;
         let failure = loop {
-            let until = if list.is_some() { Instant::now() + self.timing.list_idle } else { deadline };
-            let chunk = match tokio::time::timeout_at(until.into(), response.chunk()).await {
-                Err(_) if list.is_some() => break Some(Failure::Timeout(self.timing.list_idle)),
-                Err(_) if left_by_us => break None,
+            let chunk = match tokio::time::timeout_at(deadline.into(), response.chunk()).await {
                 Err(_) => break Some(Failure::Timeout(self.timing.watch_min + self.timing.watch_grace)),
                 Ok(Err(failure)) => break Some(failure),
                 Ok(Ok(None)) if frames.is_cut() => {
                     break Some(Failure::Transport("the watch ended in the middle of an event".to_owned()));
                 }
-                Ok(Ok(None)) if list.is_some() => {
-                    break Some(Failure::Transport("the stream ended before its list was complete".to_owned()));
-                }
                 Ok(Ok(None)) => break None,
                 Ok(Ok(Some(chunk))) => chunk,
             };
             frames.push(&chunk);
-            let listing = list.is_some();
-            let (taken, failure) = self.take(&mut frames, response.encoding(), &mut list, &mut batch);
+            let (taken, failure) = self.take(&mut frames, response.encoding());
             events += taken;
-            // Nobody waits for one object of a list, and a batch is published at the price of a few of them.
-            if (taken > 0 && list.is_none()) || batch.len() >= LIST_BATCH {
-                let version = if list.is_none() { self.version.as_deref() } else { None };
-                self.shared.events(self.kind, std::mem::take(&mut batch), version);
-            }
             if failure.is_some() {
                 break failure;
             }
-            if listing && list.is_none() {
-                deadline = Instant::now() + self.watch_time();
-            }
-            if taken > 0 && list.is_none() && self.trouble.is_some() {
+            if taken > 0 && self.trouble.is_some() {
                 self.recovered();
             }
         };
-        if !batch.is_empty() {
-            self.shared.events(self.kind, batch, None);
-        }
-        let phase = if list.is_some() { Phase::Stream } else { Phase::Watch };
-        Ended { phase, opened: true, events, failure }
+        Ended { phase: Phase::Watch, opened: true, events, failure }
     }
 
-    /// Reads what came together into a batch.
-    fn take(
-        &mut self,
-        frames: &mut Frames,
-        encoding: decode::Encoding,
-        list: &mut Option<(Instant, usize)>,
-        batch: &mut Vec<Event>,
-    ) -> (u64, Option<Failure>) {
-        let mut taken = 0;
-        let mut failure = None;
-        loop {
+    /// Reads what came together, and applies it as one batch; gives how many events there were.
+    fn take(&mut self, frames: &mut Frames, encoding: Encoding) -> (u64, Option<Failure>) {
+        let (mut taken, mut batch) = (0, Vec::new());
+        let failure = loop {
             let frame = match frames.next() {
-                Ok(None) => break,
+                Ok(None) => break None,
                 Ok(Some(octets)) => decode::frame(self.kind, encoding, octets),
                 Err(too_long) => Err(too_long.into()),
             };
             let Frame { resource_version, flaw, event } = match frame {
                 Ok(frame) => frame,
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+                Err(error) => break Some(error),
             };
             flaw.iter().for_each(|bad| self.shared.bad(bad));
             match event {
-                Event::Error(status) => {
-                    failure = Some(Failure::Status(status.into()));
-                    break;
-                }
+                Event::Error(status) => break Some(Failure::Status(status.into())),
                 Event::Bad(bad) => self.shared.bad(&bad),
-                Event::Bookmark { initial_end, .. } => match list.take() {
-                    Some((started, objects)) if initial_end => {
-                        self.shared.events(self.kind, std::mem::take(batch), None);
-                        self.complete(&resource_version, objects, started, "stream");
-                    }
-                    Some(_) => {
-                        // An old server takes the request for a plain watch, and would never say that the list ends.
-                        failure = Some(Failure::Malformed(
-                            "a bookmark in the middle of the initial list: the server does not know WatchList"
-                                .to_owned(),
-                        ));
-                        self.streaming = false;
-                        break;
-                    }
-                    None => {}
-                },
+                Event::Bookmark => {}
                 event => batch.push(event),
             }
             taken += 1;
-            if let Some((_, objects)) = list {
-                *objects += 1;
-            } else if !resource_version.is_empty() {
+            if !resource_version.is_empty() {
                 self.version = Some(resource_version);
             }
+        };
+        if taken > 0 {
+            self.shared.events(self.kind, batch, self.version.as_deref());
         }
         (taken, failure)
     }
 
     /// A complete list is in.
-    fn complete(&mut self, version: &str, objects: usize, started: Instant, how: &'static str) {
+    fn complete(&mut self, version: &str, objects: usize, started: Instant) {
         self.shared.end_list(self.kind, version);
         self.version = Some(version.to_owned());
         self.doubt = false;
         let (kind, took) = (plural(self.kind), started.elapsed());
+        let how = if self.whole { "whole" } else { "pages" };
         if self.listed {
             tracing::info!(
                 kind,
@@ -370,17 +352,6 @@ impl Supervisor {
             return wait;
         };
         self.shared.restarted(self.kind, failure.word());
-        match (ended.phase, &failure) {
-            (Phase::Stream, failure) if failure.is_refusal() => {
-                tracing::info!(kind = plural(self.kind), reason = %failure, "no streamed lists here, listing in pages");
-                self.streaming = false;
-                return Duration::ZERO;
-            }
-            // A server or proxy may swallow the one and not the other.
-            (Phase::Stream, Failure::Timeout(_) | Failure::Malformed(_)) => self.streaming = false,
-            (Phase::List, Failure::Timeout(_) | Failure::Malformed(_)) => self.streaming = self.timing.stream_lists,
-            _ => {}
-        }
         match failure.remedy() {
             Remedy::Retry => {}
             Remedy::Reconnect => self.api.reconnect(),
@@ -439,6 +410,11 @@ impl Supervisor {
         tracing::info!(kind, attempts, ?after, "the watch goes on");
         self.shared.trouble(self.kind, None);
     }
+}
+
+/// Custom resources come in JSON only, and that is listed in pages.
+fn may_be_whole(kind: Kind, timing: &Timing) -> bool {
+    timing.whole_lists && kind != Kind::ServiceImport
 }
 
 impl Ended {

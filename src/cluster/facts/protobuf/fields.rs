@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
     fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
-            let (&octet, rest) = self.rest.split_first().ok_or_else(Malformed::cut)?;
+            let (&octet, rest) = self.rest.split_first().ok_or(Malformed::Cut)?;
             self.rest = rest;
             value |= u64::from(octet & 0x7f) << shift;
             if octet & 0x80 == 0 {
@@ -49,10 +49,26 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn take(&mut self, len: u64) -> Result<&'a [u8], Malformed> {
-        let len = usize::try_from(len).map_err(|_| Malformed::cut())?;
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(Malformed::cut)?;
+        let len = usize::try_from(len).map_err(|_| Malformed::Cut)?;
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Malformed::Cut)?;
         self.rest = rest;
         Ok(taken)
+    }
+
+    /// How many octets are not yet read.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Enters the next field if it holds a message and has this number: gives the length of that, and goes to its begin.
+    pub(super) fn enter(&mut self, number: u64) -> Result<Option<u64>, Malformed> {
+        let mut fields = self.clone();
+        if fields.varint()? != number << 3 | 2 {
+            return Ok(None);
+        }
+        let len = fields.varint()?;
+        *self = fields;
+        Ok(Some(len))
     }
 
     #[inline]
@@ -117,21 +133,24 @@ impl<'a> Value<'a> {
 
 /// Octets that are no message of the expected shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(String);
+pub(super) enum Malformed {
+    /// They end before the message does.
+    Cut,
+    /// Anything else, in words.
+    Wrong(String),
+}
 
 impl Malformed {
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-
-    #[cold]
-    fn cut() -> Self {
-        Self::new("it is cut off")
+        Self::Wrong(what.into())
     }
 }
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Cut => f.write_str("it is cut off"),
+            Self::Wrong(what) => f.write_str(what),
+        }
     }
 }

@@ -5,11 +5,14 @@
 //! object is such an envelope again.
 
 mod fields;
+mod list;
 mod objects;
 
 use super::raw::excerpt;
 use super::{DecodeError, Event, Frame, Kind, Page, Status};
 use fields::{Fields, Malformed};
+
+pub use list::List;
 
 /// What a body in this encoding starts with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -19,28 +22,9 @@ const MAGIC: &[u8] = b"k8s\0";
 /// # Errors
 /// When the body is no list in protobuf.
 pub fn page(kind: Kind, body: &[u8]) -> Result<Page, DecodeError> {
-    list(kind, body).map_err(|error| DecodeError::new(format!("list of kind {kind} in protobuf: {error}")))
-}
-
-fn list(kind: Kind, body: &[u8]) -> Result<Page, Malformed> {
-    let mut page = Page::default();
-    for field in Fields::new(unwrap(body)?.raw) {
-        match field? {
-            (1, value) => {
-                for field in Fields::new(value.bytes()?) {
-                    match field? {
-                        (2, value) => page.resource_version = value.text()?.to_owned(),
-                        (3, value) => page.continue_token = Some(value.text()?.to_owned()),
-                        _ => {}
-                    }
-                }
-            }
-            (2, value) => page.push(objects::object(kind, value.bytes()?)),
-            _ => {}
-        }
-    }
-    page.continue_token = page.continue_token.filter(|token| !token.is_empty());
-    Ok(page)
+    let mut list = List::new(kind);
+    list.push(body)?;
+    list.end()
 }
 
 /// Decodes one frame of a watch, without its four octets of length.
@@ -77,12 +61,7 @@ fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, Malformed> {
             let meta = meta();
             Frame::plain(Event::Deleted(kind, meta.key()), meta.resource_version.to_string())
         }
-        "BOOKMARK" => {
-            let meta = meta();
-            let resource_version = meta.resource_version.to_string();
-            let initial_end = meta.is_initial_end();
-            Frame::plain(Event::Bookmark { resource_version: resource_version.clone(), initial_end }, resource_version)
-        }
+        "BOOKMARK" => Frame::plain(Event::Bookmark, meta().resource_version.to_string()),
         "ERROR" => Frame::plain(Event::Error(raw_status(envelope.raw)?), String::new()),
         other => return Err(Malformed::new(format!("unknown type of watch event \"{}\"", excerpt(other)))),
     })

@@ -60,15 +60,11 @@ fn read_meta<'a>(message: &'a [u8], meta: &mut Meta<'a>) -> Result<(), Malformed
                 };
                 *place = value.into();
             }
-            (12, value) => match entry(value.bytes()?)? {
-                ("endpoints.kubernetes.io/last-change-trigger-time", value) => {
+            (12, value) => {
+                if let ("endpoints.kubernetes.io/last-change-trigger-time", value) = entry(value.bytes()?)? {
                     meta.annotations.get_or_insert_with(Annotations::default).triggered = value.into();
                 }
-                ("k8s.io/initial-events-end", value) => {
-                    meta.annotations.get_or_insert_with(Annotations::default).initial_end = value.into();
-                }
-                _ => {}
-            },
+            }
             _ => {}
         }
     }

@@ -1,0 +1,134 @@
+//! The body of a list, decoded while it arrives.
+
+use super::fields::{Fields, Malformed};
+use super::{MAGIC, objects};
+use crate::cluster::facts::{DecodeError, Kind, LONGEST, Page};
+
+/// A list that is arriving. What is held of its body is the one object that is not yet whole.
+#[derive(Debug)]
+pub struct List {
+    kind: Kind,
+    octets: Vec<u8>,
+    /// Up to where the octets are decoded.
+    read: usize,
+    place: Place,
+    page: Page,
+}
+
+/// Where in the body the next octet is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Before the envelope.
+    Begin,
+    /// Between the fields of the envelope.
+    Envelope,
+    /// Between the fields of the list, which has so many octets left.
+    List(u64),
+}
+
+impl List {
+    /// Expects the body of a list.
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, octets: Vec::new(), read: 0, place: Place::Begin, page: Page::default() }
+    }
+
+    /// Takes what the transport brought, and decodes the objects that are whole.
+    ///
+    /// # Errors
+    /// When the body is no list in protobuf.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        self.octets.drain(..self.read);
+        self.read = 0;
+        self.octets.extend_from_slice(chunk);
+        while self.step().map_err(|error| self.error(&error))? {}
+        if self.octets.len() - self.read > LONGEST {
+            return Err(self.error(&Malformed::new(format!("an object is longer than {LONGEST} octets"))));
+        }
+        Ok(())
+    }
+
+    /// What was decoded since the last call; the version of the list and its token come at the [`end`](Self::end).
+    pub fn take(&mut self) -> Page {
+        let Page { facts, bad, .. } = &mut self.page;
+        Page { facts: std::mem::take(facts), bad: std::mem::take(bad), ..Page::default() }
+    }
+
+    /// How many objects [`take`](Self::take) would give.
+    pub fn waiting(&self) -> usize {
+        self.page.facts.len()
+    }
+
+    /// The body is at its end: the rest of the list.
+    ///
+    /// # Errors
+    /// When it is cut off.
+    pub fn end(mut self) -> Result<Page, DecodeError> {
+        if !matches!(self.place, Place::Envelope) || self.read < self.octets.len() {
+            return Err(self.error(&Malformed::Cut));
+        }
+        self.page.continue_token.take_if(|token| token.is_empty());
+        Ok(self.page)
+    }
+
+    /// Decodes one field; whether it was whole.
+    fn step(&mut self) -> Result<bool, Malformed> {
+        let rest = self.octets.get(self.read..).unwrap_or_default();
+        let (read, place) = match self.place {
+            Place::Begin => match rest.strip_prefix(MAGIC) {
+                Some(_) => (MAGIC.len(), Place::Envelope),
+                None if MAGIC.starts_with(rest) => return Ok(false),
+                None => return Err(Malformed::new("it does not start with \"k8s\\0\"")),
+            },
+            Place::Envelope => {
+                let mut fields = Fields::new(rest);
+                let place = match fields.enter(2) {
+                    Ok(Some(len)) => Place::List(len),
+                    Ok(None) => match fields.next() {
+                        None | Some(Err(Malformed::Cut)) => return Ok(false),
+                        Some(field) => match field? {
+                            (3, value) if !value.bytes()?.is_empty() => {
+                                return Err(Malformed::new("it is compressed"));
+                            }
+                            _ => Place::Envelope,
+                        },
+                    },
+                    Err(Malformed::Cut) => return Ok(false),
+                    Err(error) => return Err(error),
+                };
+                (rest.len() - fields.left(), place)
+            }
+            Place::List(0) => (0, Place::Envelope),
+            Place::List(left) => {
+                let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+                let mut fields = Fields::new(rest.get(..here).unwrap_or_default());
+                match fields.next() {
+                    // More may come.
+                    None | Some(Err(Malformed::Cut)) if (here as u64) < left => return Ok(false),
+                    None => return Ok(false),
+                    Some(field) => match field? {
+                        (1, value) => {
+                            for field in Fields::new(value.bytes()?) {
+                                match field? {
+                                    (2, value) => self.page.resource_version = value.text()?.to_owned(),
+                                    (3, value) => self.page.continue_token = Some(value.text()?.to_owned()),
+                                    _ => {}
+                                }
+                            }
+                        }
+                        (2, value) => self.page.push(objects::object(self.kind, value.bytes()?)),
+                        _ => {}
+                    },
+                }
+                let read = here - fields.left();
+                (read, Place::List(left - read as u64))
+            }
+        };
+        self.read += read;
+        self.place = place;
+        Ok(true)
+    }
+
+    fn error(&self, error: &Malformed) -> DecodeError {
+        DecodeError::new(format!("list of kind {} in protobuf: {error}", self.kind))
+    }
+}
