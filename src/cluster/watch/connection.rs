@@ -103,6 +103,9 @@ impl fmt::Display for Connection {
     }
 }
 
+/// What a connection may hold of a body. hyper's 400 KiB, which a list fills, would be kept by the watch that follows.
+const READ_BUFFER: usize = 64 << 10;
+
 /// A client as kube makes it, without Nagle's algorithm (<https://github.com/kube-rs/kube/issues/2056>). That holds a
 /// request back until the server acknowledges the end of the TLS handshake, which takes it 40 ms.
 fn client(config: Config) -> kube::Result<Client> {
@@ -120,7 +123,11 @@ fn client(config: Config) -> kube::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector));
+        .service(
+            hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+                .http1_max_buf_size(READ_BUFFER)
+                .build(connector),
+        );
     Ok(Client::new(service, config.default_namespace))
 }
 
