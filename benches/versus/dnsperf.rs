@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Command;
 
+use super::machine::on_cores;
 use super::servers::Server;
 
 /// What one run came to.
@@ -27,22 +27,31 @@ impl Run {
     }
 }
 
-/// Asks the questions of a file, over and over: at full speed, or at a rate with each latency noted.
-pub(crate) fn run(
-    program: &Path,
-    server: &Server,
-    questions: &Path,
-    seconds: f64,
-    tcp: bool,
-    rate: Option<u32>,
-) -> io::Result<Run> {
-    let mut command = Command::new(program);
-    command.args(["-s", "127.0.0.1", "-p", &server.port.to_string(), "-c", "8", "-T", "1", "-q", "200", "-d"]);
-    command.arg(questions).args(["-l", &seconds.to_string()]);
-    if tcp {
+/// How questions are asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum How {
+    /// At full speed over UDP.
+    Udp,
+    /// At full speed over TCP.
+    Tcp,
+    /// At so many a second over UDP, each latency noted.
+    Rate(u32),
+    /// At full speed over UDP, with a thread on each of the first so many cores and on no other.
+    Cores(usize),
+}
+
+/// Asks the questions of a file, over and over.
+pub(crate) fn run(program: &Path, server: &Server, questions: &Path, seconds: f64, how: How) -> io::Result<Run> {
+    let cores = if let How::Cores(cores) = how { Some(cores) } else { None };
+    let threads = cores.unwrap_or(1);
+    let mut command = on_cores(program, cores);
+    command.args(["-s", "127.0.0.1", "-p", &server.port.to_string(), "-d"]).arg(questions);
+    command.args(["-c", &(8 * threads).to_string(), "-T", &threads.to_string(), "-q", &(200 * threads).to_string()]);
+    command.args(["-l", &seconds.to_string()]);
+    if let How::Tcp = how {
         command.args(["-m", "tcp"]);
     }
-    if let Some(rate) = rate {
+    if let How::Rate(rate) = how {
         command.args(["-v", "-Q", &rate.to_string()]);
     }
     let before = server.cpu();

@@ -45,7 +45,7 @@ impl Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         let days = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
         let mut lines = vec![
             format!("date: {}", date(days)),
@@ -71,6 +71,19 @@ impl Machine {
         }
         lines
     }
+}
+
+/// How many cores this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A command that has only the first so many cores, or all.
+pub(crate) fn on_cores(program: &Path, cores: Option<usize>) -> Command {
+    let Some(cores) = cores else { return Command::new(program) };
+    let mut command = Command::new("taskset");
+    command.args(["-c", &format!("0-{}", cores - 1)]).arg(program);
+    command
 }
 
 fn in_path(name: &str) -> Option<PathBuf> {

@@ -2,7 +2,7 @@
 //!
 //! Servers that are found on the machine get the same records and the same questions, in turn, several times in one
 //! run. All of them share the cores with dnsperf and with the API server of this process, so that ratios mean more than
-//! figures. The whole takes about eight minutes, `--quick` about two. Results are kept in `benches/results`, those of a
+//! figures. The whole takes about nine minutes, `--quick` about two. Results are kept in `benches/results`, those of a
 //! quick run only where `--out` says.
 
 #![expect(clippy::print_stdout, reason = "the figures are its purpose")]
@@ -11,6 +11,7 @@
 #[path = "../../tests/support/api_server.rs"]
 mod api_server;
 mod chart;
+mod cores;
 mod dnsperf;
 mod growth;
 mod machine;
@@ -71,6 +72,7 @@ fn run(quick: bool, out: Option<PathBuf>) -> io::Result<()> {
         bench.report.say(&format!("- {line}"));
     }
     bench.speed()?;
+    bench.cores()?;
     bench.writes()?;
     bench.growth()?;
     bench.report.say(&format!("\nThe run took {} s.", begun.elapsed().as_secs()));

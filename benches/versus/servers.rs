@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use super::machine::Machine;
+use super::machine::{self, Machine};
 
 /// A running server.
 pub(crate) struct Server {
@@ -53,14 +53,25 @@ impl Corefile<'_> {
 impl Server {
     /// Starts a server that takes a Corefile.
     pub(crate) fn of_corefile(title: &'static str, program: &Path, corefile: Corefile<'_>) -> io::Result<Self> {
-        Self::start(title, program, &["-conf", "Corefile"], |port, _| vec![("Corefile", corefile.text(port))])
+        Self::on_cores(title, program, corefile, None)
+    }
+
+    /// The same with the first so many cores only.
+    pub(crate) fn on_cores(
+        title: &'static str,
+        program: &Path,
+        corefile: Corefile<'_>,
+        cores: Option<usize>,
+    ) -> io::Result<Self> {
+        let files = |port, _: &Path| vec![("Corefile", corefile.text(port))];
+        Self::start(title, program, &["-conf", "Corefile"], cores, files)
     }
 
     /// Starts NSD with a zone file.
-    pub(crate) fn nsd(program: &Path, zone: &str) -> io::Result<Self> {
-        Self::start("NSD", program, &["-d", "-c", "nsd.conf"], |port, folder| {
+    pub(crate) fn nsd(program: &Path, zone: &str, only: Option<usize>) -> io::Result<Self> {
+        Self::start("NSD", program, &["-d", "-c", "nsd.conf"], only, |port, folder| {
             let folder = folder.display();
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let cores = only.unwrap_or_else(machine::cores);
             let conf = format!(
                 "server:\n ip-address: 127.0.0.1@{port}\n server-count: {cores}\n reuseport: yes\n username: \"\"\n \
                  zonesdir: \"{folder}\"\n pidfile: \"{folder}/pid\"\n database: \"\"\n xfrdfile: \"{folder}/xfrd\"\n \
@@ -72,10 +83,10 @@ impl Server {
     }
 
     /// Starts Knot DNS with a zone file.
-    pub(crate) fn knot(program: &Path, zone: &str) -> io::Result<Self> {
-        Self::start("Knot", program, &["-c", "knot.conf"], |port, folder| {
+    pub(crate) fn knot(program: &Path, zone: &str, only: Option<usize>) -> io::Result<Self> {
+        Self::start("Knot", program, &["-c", "knot.conf"], only, |port, folder| {
             let folder = folder.display();
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let cores = only.unwrap_or_else(machine::cores);
             let conf = format!(
                 "server:\n  listen: 127.0.0.1@{port}\n  rundir: {folder}\n  udp-workers: {cores}\n  tcp-workers: {cores}\n\
                  database:\n  storage: {folder}\nzone:\n  - domain: cluster.local\n    storage: {folder}\n    file: zone\n    \
@@ -89,10 +100,10 @@ impl Server {
     pub(crate) fn all(machine: &Machine, api: &str, zone: &str) -> io::Result<Vec<Self>> {
         let mut all = vec![Self::of_corefile("rollcall", &machine.rollcall, Corefile::Kubeadm(api))?];
         if let Some(program) = &machine.nsd {
-            all.push(Self::nsd(program, zone)?);
+            all.push(Self::nsd(program, zone, None)?);
         }
         if let Some(program) = &machine.knot {
-            all.push(Self::knot(program, zone)?);
+            all.push(Self::knot(program, zone, None)?);
         }
         if let Some(program) = &machine.coredns {
             all.push(Self::of_corefile("CoreDNS", program, Corefile::Kubeadm(api))?);
@@ -105,6 +116,7 @@ impl Server {
         title: &'static str,
         program: &Path,
         arguments: &[&str],
+        cores: Option<usize>,
         files: impl FnOnce(u16, &Path) -> Vec<(&'static str, String)>,
     ) -> io::Result<Self> {
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
@@ -113,7 +125,7 @@ impl Server {
         }
         let log = fs::File::create(folder.path().join("log"))?;
         let started = Instant::now();
-        let child = Command::new(program)
+        let child = machine::on_cores(program, cores)
             .args(arguments)
             .current_dir(folder.path())
             .stdin(Stdio::null())

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 use super::Bench;
-use super::dnsperf::{self, Run, median};
+use super::dnsperf::{self, How, Run, median};
 use super::records::{Cluster, Load};
 use super::servers::{Corefile, Server};
 
@@ -31,13 +31,13 @@ impl Bench {
         let names: Vec<String> = servers.iter().map(|server| server.title.to_owned()).collect();
         let (rounds, seconds) = if self.quick { (1, 1.0) } else { (3, 2.0) };
         let (mut rates, mut cpus) = (Vec::new(), Vec::new());
-        for (title, load, tcp, forwarded) in [
-            ("A of a pod", Load::A, false, false),
-            ("SRV of 5", Load::Srv, false, false),
-            ("NXDOMAIN", Load::NxDomain, false, false),
-            ("mix", Load::Mix, false, false),
-            ("mix over TCP", Load::Mix, true, false),
-            ("forwarded, cached", Load::Mix, false, true),
+        for (title, load, how, forwarded) in [
+            ("A of a pod", Load::A, How::Udp, false),
+            ("SRV of 5", Load::Srv, How::Udp, false),
+            ("NXDOMAIN", Load::NxDomain, How::Udp, false),
+            ("mix", Load::Mix, How::Udp, false),
+            ("mix over TCP", Load::Mix, How::Tcp, false),
+            ("forwarded, cached", Load::Mix, How::Udp, true),
         ] {
             let questions = folder.path().join("questions");
             fs::write(&questions, cluster.questions(load))?;
@@ -45,13 +45,13 @@ impl Bench {
             if forwarded {
                 // The first round fills the memory.
                 for server in asked {
-                    dnsperf::run(&dnsperf, server, &questions, 1.0, tcp, None)?;
+                    dnsperf::run(&dnsperf, server, &questions, 1.0, how)?;
                 }
             }
             let mut runs: Vec<Vec<Run>> = asked.iter().map(|_| Vec::new()).collect();
             for _ in 0..rounds {
                 for (server, runs) in asked.iter().zip(&mut runs) {
-                    runs.push(dnsperf::run(&dnsperf, server, &questions, seconds, tcp, None)?);
+                    runs.push(dnsperf::run(&dnsperf, server, &questions, seconds, how)?);
                 }
             }
             let column = |figure: fn(&Run) -> f64| {
@@ -75,7 +75,7 @@ impl Bench {
             for _ in 0..rounds.min(2) {
                 let seconds = if self.quick { 1.5 } else { 3.0 };
                 let questions = folder.path().join("questions");
-                let run = dnsperf::run(&dnsperf, server, &questions, seconds, false, Some(RATE))?;
+                let run = dnsperf::run(&dnsperf, server, &questions, seconds, How::Rate(RATE))?;
                 // The machine is shared: the quieter of two rounds says more of the server.
                 if best.as_ref().is_none_or(|best| run.percentile(0.99) < best.percentile(0.99)) {
                     best = Some(run);

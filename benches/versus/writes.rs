@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::api_server::ApiServer;
-use super::dnsperf::{self, Run, median};
+use super::dnsperf::{self, How, Run, median};
 use super::milliseconds;
 use super::records::{Cluster, Load};
 use super::servers::{Client, Corefile, Server};
 use super::{Bench, Series};
 
 /// Changed slices per second.
-const CHANGES: [u32; 3] = [0, 30, 300];
+const CHANGES: [u32; 4] = [0, 30, 100, 300];
 
 impl Bench {
     pub(crate) fn writes(&mut self) -> io::Result<()> {
@@ -29,7 +29,7 @@ impl Bench {
         let folder = tempfile::tempdir()?;
         let questions = folder.path().join("questions");
         fs::write(&questions, cluster.questions(Load::Mix))?;
-        let count = if self.quick { 30 } else { 150 };
+        let count = if self.quick { 30 } else { 500 };
         let mut shown = Series::new();
         let mut rows: Vec<(String, Vec<Option<f64>>)> = Vec::new();
         let (mut late, mut cpus) = (Series::new(), Series::new());
@@ -37,11 +37,11 @@ impl Bench {
             let (mut p99, mut latency, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
             for changes in CHANGES {
                 let (mut times, run, spent) = while_changing(&api, cluster, changes, || {
-                    let times = visible(&api, cluster, server, count)?;
+                    let times = while_asked(server, || visible(&api, cluster, server, count))?;
                     let seconds = if self.quick { 1.5 } else { 4.0 };
                     let before = (server.cpu(), Instant::now());
                     let run = match &self.machine.dnsperf {
-                        Some(program) => dnsperf::run(program, server, &questions, seconds, false, Some(3000))?,
+                        Some(program) => dnsperf::run(program, server, &questions, seconds, How::Rate(3000))?,
                         None => Run::default(),
                     };
                     Ok((times, run, (server.cpu() - before.0) / before.1.elapsed().as_secs_f64()))
@@ -61,7 +61,11 @@ impl Bench {
             cpus.push((server.title.to_owned(), cpu));
         }
         let columns = ["p50", "p99", "max"].map(str::to_owned);
-        self.report.table("From the API's write to the answer, for a name asked for just before (ms)", &columns, &rows);
+        self.report.table(
+            "From the API's write to the answer at 1,000 queries per second, for a name asked for just before (ms)",
+            &columns,
+            &rows,
+        );
         let places = CHANGES.map(|changes| format!("{changes} changes/s"));
         self.report.lines("visible", "From the API's write to the answer, p99", "ms", &places, &shown);
         if self.machine.dnsperf.is_some() {
@@ -98,6 +102,28 @@ fn while_changing<T>(
                 }
             });
         }
+        let done = then();
+        stop.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
+/// Runs `then` while a thousand questions a second are asked.
+fn while_asked<T>(server: &Server, then: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let client = Client::new(server.port)?;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = Instant::now();
+            for number in 1.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let _ = client.address(&Cluster::peer(7, 3), Duration::from_secs(1));
+                let due = begun + Duration::from_millis(number);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        });
         let done = then();
         stop.store(true, Ordering::Relaxed);
         done

@@ -78,13 +78,19 @@ struct State {
     version: u64,
     /// Versions before this are forgotten.
     compacted: u64,
-    objects: BTreeMap<(String, String, String), Value>,
+    objects: BTreeMap<(String, String, String), Arc<Stored>>,
     log: Vec<Change>,
     faults: VecDeque<(Verb, String, Fault, usize)>,
     seen: Vec<Seen>,
     protobuf: bool,
     max_page: usize,
     bookmarks: Duration,
+}
+
+/// An object, and what a list has of it in protobuf.
+struct Stored {
+    value: Value,
+    protobuf: Vec<u8>,
 }
 
 #[derive(Clone)]
@@ -118,7 +124,8 @@ impl ApiServer {
         object["metadata"]["resourceVersion"] = json!(version.to_string());
         let key = key(plural, &object);
         let kind = if state.objects.contains_key(&key) { "MODIFIED" } else { "ADDED" };
-        state.objects.insert(key, object.clone());
+        let stored = Stored { protobuf: protobuf::object(plural, &object), value: object.clone() };
+        state.objects.insert(key, Arc::new(stored));
         state.log.push(Change { version, plural: plural.to_owned(), kind, object });
         drop(state);
         self.shared.news.send_replace(version);
@@ -129,7 +136,7 @@ impl ApiServer {
     pub(crate) fn delete(&self, plural: &str, namespace: &str, name: &str) {
         let mut state = self.lock();
         let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
-        let mut object = state.objects.remove(&key).expect("the object to delete exists");
+        let mut object = state.objects.remove(&key).expect("the object to delete exists").value.clone();
         state.version += 1;
         let version = state.version;
         object["metadata"]["resourceVersion"] = json!(version.to_string());
@@ -344,7 +351,7 @@ fn refuse(protobuf: bool, code: u16, reason: &str, message: &str, retry_after: O
     if let Some(seconds) = retry_after {
         builder = builder.header("retry-after", seconds);
     }
-    builder.body(full(encode(protobuf, "status", &status))).unwrap()
+    builder.body(full(if protobuf { protobuf::status(&status) } else { serde_json::to_vec(&status).unwrap() })).unwrap()
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Value {
@@ -369,7 +376,7 @@ fn list(shared: &Shared, plural: &str, query: &Query, protobuf: bool, fault: Opt
     let mut last = None;
     for ((of, namespace, name), object) in &state.objects {
         let at = (namespace.clone(), name.clone());
-        if of != plural || after.as_ref().is_some_and(|after| at <= *after) || !query.selects(object) {
+        if of != plural || after.as_ref().is_some_and(|after| at <= *after) || !query.selects(&object.value) {
             continue;
         }
         if items.len() == limit {
@@ -380,9 +387,14 @@ fn list(shared: &Shared, plural: &str, query: &Query, protobuf: bool, fault: Opt
         items.push(object.clone());
         last = Some(at);
     }
-    let (group, kind) = protobuf::kind_of(plural);
-    let list = json!({"kind": format!("{kind}List"), "apiVersion": group, "metadata": {"resourceVersion": version.to_string(), "continue": next}, "items": items});
-    let mut body = encode(protobuf, plural, &list);
+    let mut body = if protobuf {
+        protobuf::list(plural, version, &next, items.iter().map(|item| item.protobuf.as_slice()))
+    } else {
+        let (group, kind) = protobuf::kind_of(plural);
+        let items: Vec<&Value> = items.iter().map(|item| &item.value).collect();
+        let list = json!({"kind": format!("{kind}List"), "apiVersion": group, "metadata": {"resourceVersion": version.to_string(), "continue": next}, "items": items});
+        serde_json::to_vec(&list).unwrap()
+    };
     let mut builder = hyper::Response::builder().header("content-type", content_type(protobuf, false));
     let (send, body) = match fault {
         Some(Fault::StallBody(octets)) => {
@@ -462,17 +474,21 @@ impl Watch {
         if verb == Verb::Stream {
             let (objects, version) = {
                 let state = shared.lock();
-                let objects: Vec<Value> = state
+                let objects: Vec<Arc<Stored>> = state
                     .objects
                     .iter()
-                    .filter(|((of, _, _), object)| of == plural && query.selects(object))
+                    .filter(|((of, _, _), object)| of == plural && query.selects(&object.value))
                     .map(|(_, object)| object.clone())
                     .collect();
                 (objects, state.version)
             };
             from = version;
             for object in &objects {
-                self.event("ADDED", plural, object).await;
+                let octets = match self.protobuf {
+                    true => protobuf::frame("ADDED", plural, &object.protobuf),
+                    false => line("ADDED", plural, &object.value),
+                };
+                self.push(octets).await;
             }
             self.event("BOOKMARK", plural, &bookmark(version, true)).await;
         } else if let Some(version) = query.get("resourceVersion") {
@@ -510,18 +526,14 @@ impl Watch {
     }
 
     async fn event(&mut self, kind: &str, plural: &str, object: &Value) {
-        let mut octets = if self.protobuf {
-            protobuf::frame(kind, plural, object)
-        } else {
-            let mut object = object.clone();
-            if object.get("kind").is_none() {
-                let (group, kind) = protobuf::kind_of(plural);
-                (object["apiVersion"], object["kind"]) = (group.into(), kind.into());
-            }
-            let mut line = serde_json::to_vec(&json!({"type": kind, "object": object})).unwrap();
-            line.push(b'\n');
-            line
+        let octets = match self.protobuf {
+            true => protobuf::frame(kind, plural, &protobuf::object(plural, object)),
+            false => line(kind, plural, object),
         };
+        self.push(octets).await;
+    }
+
+    async fn push(&mut self, mut octets: Vec<u8>) {
         if let Some(whole) = &mut self.whole {
             whole.append(&mut octets);
             return;
@@ -548,6 +560,18 @@ impl Watch {
     }
 }
 
+/// An event of a watch in JSON.
+fn line(kind: &str, plural: &str, object: &Value) -> Vec<u8> {
+    let mut object = object.clone();
+    if object.get("kind").is_none() {
+        let (group, kind) = protobuf::kind_of(plural);
+        (object["apiVersion"], object["kind"]) = (group.into(), kind.into());
+    }
+    let mut line = serde_json::to_vec(&json!({"type": kind, "object": object})).unwrap();
+    line.push(b'\n');
+    line
+}
+
 fn bookmark(version: u64, initial_end: bool) -> Value {
     let annotations = if initial_end { json!({"k8s.io/initial-events-end": "true"}) } else { json!({}) };
     json!({"metadata": {"resourceVersion": version.to_string(), "annotations": annotations}})
@@ -571,10 +595,6 @@ fn content_type(protobuf: bool, watch: bool) -> &'static str {
         (true, false) => "application/vnd.kubernetes.protobuf",
         (false, _) => "application/json",
     }
-}
-
-fn encode(protobuf: bool, plural: &str, value: &Value) -> Vec<u8> {
-    if protobuf { protobuf::document(plural, value) } else { serde_json::to_vec(value).unwrap() }
 }
 
 /// A gzip file of stored blocks (RFC 1951 section 3.2.4, RFC 1952 section 2.3).

@@ -2,29 +2,26 @@
 
 use serde_json::{Map, Value};
 
-/// A list or a Status with its envelope.
-pub(crate) fn document(plural: &str, value: &Value) -> Vec<u8> {
-    let message = match value.get("items").and_then(Value::as_array) {
-        Some(items) => {
-            let mut list = Vec::new();
-            let mut meta = Vec::new();
-            text(&mut meta, 2, &value["metadata"]["resourceVersion"]);
-            text(&mut meta, 3, &value["metadata"]["continue"]);
-            bytes(&mut list, 1, &meta);
-            for item in items {
-                bytes(&mut list, 2, &object(plural, item));
-            }
-            list
-        }
-        None => return envelope(plural, "", &object(plural, value)),
-    };
-    envelope(plural, "List", &message)
+/// A Status with its envelope.
+pub(crate) fn status(value: &Value) -> Vec<u8> {
+    envelope("status", "", &object("status", value))
 }
 
-/// A frame of a watch, with its length.
-pub(crate) fn frame(kind: &str, plural: &str, value: &Value) -> Vec<u8> {
+/// A list with its envelope; its items are as [`object`] writes them.
+pub(crate) fn list<'i>(plural: &str, version: u64, next: &str, items: impl Iterator<Item = &'i [u8]>) -> Vec<u8> {
+    let mut meta = Vec::new();
+    bytes(&mut meta, 2, version.to_string().as_bytes());
+    bytes(&mut meta, 3, next.as_bytes());
+    let mut list = Vec::new();
+    bytes(&mut list, 1, &meta);
+    items.for_each(|item| bytes(&mut list, 2, item));
+    envelope(plural, "List", &list)
+}
+
+/// A frame of a watch, with its length; its object is as [`object`] writes it.
+pub(crate) fn frame(kind: &str, plural: &str, object: &[u8]) -> Vec<u8> {
     let mut raw = Vec::new();
-    bytes(&mut raw, 1, &envelope(plural, "", &object(plural, value)));
+    bytes(&mut raw, 1, &envelope(plural, "", object));
     let mut event = Vec::new();
     bytes(&mut event, 1, kind.as_bytes());
     bytes(&mut event, 2, &raw);
@@ -56,7 +53,8 @@ fn envelope(plural: &str, suffix: &str, message: &[u8]) -> Vec<u8> {
     unknown
 }
 
-fn object(plural: &str, value: &Value) -> Vec<u8> {
+/// One object without its envelope.
+pub(crate) fn object(plural: &str, value: &Value) -> Vec<u8> {
     let mut message = Vec::new();
     if plural == "status" {
         text(&mut message, 2, &value["status"]);
@@ -99,23 +97,23 @@ fn metadata(value: &Value) -> Vec<u8> {
 
 fn service(spec: &Value) -> Vec<u8> {
     let mut message = Vec::new();
-    for entry in list(&spec["ports"]) {
+    for entry in elements(&spec["ports"]) {
         bytes(&mut message, 1, &port(entry));
     }
     map(&mut message, 2, &spec["selector"]);
     text(&mut message, 3, &spec["clusterIP"]);
     text(&mut message, 4, &spec["type"]);
     text(&mut message, 10, &spec["externalName"]);
-    for address in list(&spec["clusterIPs"]) {
+    for address in elements(&spec["clusterIPs"]) {
         text(&mut message, 18, address);
     }
     message
 }
 
 fn slice(message: &mut Vec<u8>, value: &Value) {
-    for entry in list(&value["endpoints"]) {
+    for entry in elements(&value["endpoints"]) {
         let mut endpoint = Vec::new();
-        for address in list(&entry["addresses"]) {
+        for address in elements(&entry["addresses"]) {
             text(&mut endpoint, 1, address);
         }
         let mut conditions = Vec::new();
@@ -132,7 +130,7 @@ fn slice(message: &mut Vec<u8>, value: &Value) {
         bytes(&mut endpoint, 4, &target);
         bytes(message, 2, &endpoint);
     }
-    for entry in list(&value["ports"]) {
+    for entry in elements(&value["ports"]) {
         bytes(message, 3, &port(entry));
     }
     text(message, 4, &value["addressType"]);
@@ -146,7 +144,7 @@ fn port(value: &Value) -> Vec<u8> {
     message
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+fn elements(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
