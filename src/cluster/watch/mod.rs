@@ -1,7 +1,8 @@
 //! Lists and watches the API server and feeds the index: the only async part of this room.
 //!
-//! One loop for each kind ([`supervisor`]), each over a client of its own ([`client`], [`connection`]); the body of a
-//! watch is cut into events ([`frames`]) and applied under one short lock ([`shared`]). Not kube's own watcher: that one
+//! One loop for each kind ([`supervisor`]), each over a client of its own ([`client`], [`connection`]); a list is decoded
+//! while it arrives ([`decode`]), the body of a watch is cut into events ([`frames`]), and both are applied under one
+//! short lock ([`shared`]). Not kube's own watcher: that one
 //! speaks JSON only, and would need the same supervision on top.
 //! Nothing here ever empties the index. A list is applied as a difference, and an outage changes nothing at all.
 

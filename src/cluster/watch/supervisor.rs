@@ -32,8 +32,8 @@ pub(super) struct Supervisor {
     backoff: Backoff,
     /// Up to where changes are known; `None` when a complete list is due.
     version: Option<String>,
-    /// Lists are asked for whole and decoded as they arrive: half the work of pages or of a stream of events (WatchList)
-    /// for the API server and for us, and not more memory.
+    /// Lists are asked for whole and decoded as they arrive: half the API server's work for a stream of events (WatchList),
+    /// none of the waiting between pages, and no more memory here than either.
     whole: bool,
     listed: bool,
     /// The last watch was interrupted: the server may not be what it was, and its past another one.
