@@ -12,6 +12,7 @@ use super::connection::{ConnectError, Connection, chain};
 use super::decode::{self, Encoding};
 use super::failure::{ApiStatus, Failure};
 use super::metrics::{LIMITER_DURATION, REQUEST_DURATION, REQUESTS};
+use crate::cluster::facts::{Kind, Page};
 
 /// Protobuf where the server speaks it: a fifth of the octets and of the time of JSON (100,000 endpoints: 9.4 and 47 MB).
 const LIST: &str = "application/vnd.kubernetes.protobuf, application/json";
@@ -118,18 +119,30 @@ impl Response {
         }
     }
 
-    /// The same, unless nothing comes for as long as `idle`.
-    pub(super) async fn chunk_within(&mut self, idle: Duration) -> Result<Option<bytes::Bytes>, Failure> {
-        tokio::time::timeout(idle, self.chunk()).await.unwrap_or(Err(Failure::Timeout(idle)))
+    /// The objects of a list: `take` gets so many at a time, where they can be decoded as they come, and the caller the
+    /// rest, with the version of the list. `idle` limits the time without a sign of progress.
+    pub(super) async fn list(
+        mut self,
+        kind: Kind,
+        idle: Duration,
+        batch: usize,
+        mut take: impl FnMut(Page),
+    ) -> Result<Page, Failure> {
+        let mut list = decode::List::new(kind, self.encoding);
+        loop {
+            match tokio::time::timeout(idle, self.chunk()).await {
+                Err(_) => return Err(Failure::Timeout(idle)),
+                Ok(chunk) => match chunk? {
+                    None => return list.end(),
+                    Some(chunk) => list.push(&chunk, batch)?.into_iter().for_each(&mut take),
+                },
+            }
+        }
     }
 
-    /// The whole body. `idle` limits the time without a sign of progress.
-    pub(super) async fn collect(mut self, idle: Duration) -> Result<Vec<u8>, Failure> {
-        let mut whole = Vec::new();
-        while let Some(chunk) = self.chunk_within(idle).await? {
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole)
+    /// The same, all at once.
+    pub(super) async fn page(self, kind: Kind, idle: Duration) -> Result<Page, Failure> {
+        self.list(kind, idle, usize::MAX, drop).await
     }
 }
 

@@ -52,15 +52,6 @@ impl List {
     }
 }
 
-/// A page of a list that is all there.
-pub(super) fn page(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Page, Failure> {
-    match encoding {
-        Encoding::Protobuf => protobuf::page(kind, body),
-        Encoding::Json => json::page(kind, body),
-    }
-    .map_err(malformed)
-}
-
 /// One event of a watch.
 pub(super) fn frame(kind: Kind, encoding: Encoding, octets: &[u8]) -> Result<Frame, Failure> {
     match encoding {

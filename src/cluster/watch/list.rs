@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::client::Api;
 use super::connection::ConnectError;
-use super::decode;
 use super::failure::Failure;
 use super::metrics::plural;
 use super::options::Options;
@@ -61,8 +60,7 @@ async fn whole(api: &Api, request: &Request, kind: Kind, idle: Duration) -> Resu
     let mut token: Option<String> = None;
     loop {
         let response = api.list(&request.page(token.as_deref()), idle).await?;
-        let encoding = response.encoding();
-        let page = decode::page(kind, encoding, &response.collect(idle).await?)?;
+        let page = response.page(kind, idle).await?;
         listed.facts.extend(page.facts);
         listed.bad.extend(page.bad);
         match page.continue_token {

@@ -133,9 +133,7 @@ impl Supervisor {
             return Ok(true);
         }
         let response = self.api.list(&self.request.probe(), self.timing.list_idle).await?;
-        let encoding = response.encoding();
-        let body = response.collect(self.timing.list_idle).await?;
-        let present = decode::page(self.kind, encoding, &body)?.resource_version;
+        let present = response.page(self.kind, self.timing.list_idle).await?.resource_version;
         self.doubt = false;
         // Versions are numbers in practice; where they are not, nothing can be said.
         let past = match (version.parse::<u64>(), present.parse::<u64>()) {
@@ -177,13 +175,15 @@ impl Supervisor {
                 self.whole = false;
                 continue;
             }
-            let last = match self.take_in(response, &mut objects).await {
+            let take = |mut batch| objects += self.apply(&mut batch);
+            let mut last = match response.list(self.kind, self.timing.list_idle, BATCH, take).await {
                 Ok(last) => last,
                 Err(failure) => {
                     self.list_otherwise();
                     return Err(failure);
                 }
             };
+            objects += self.apply(&mut last);
             match last.continue_token {
                 Some(next) => token = Some(next),
                 None => {
@@ -194,27 +194,12 @@ impl Supervisor {
         }
     }
 
-    /// Takes in what one response brings; gives the end of it.
-    async fn take_in(&mut self, mut response: Response, objects: &mut usize) -> Result<Page, Failure> {
-        let mut list = decode::List::new(self.kind, response.encoding());
-        while let Some(chunk) = response.chunk_within(self.timing.list_idle).await? {
-            if let Some(batch) = list.push(&chunk, BATCH)? {
-                *objects += self.apply(batch);
-            }
-        }
-        let mut last = list.end()?;
-        *objects += self.apply(Page {
-            facts: std::mem::take(&mut last.facts),
-            bad: std::mem::take(&mut last.bad),
-            ..Page::default()
-        });
-        Ok(last)
-    }
-
-    fn apply(&self, page: Page) -> usize {
-        let objects = page.facts.len();
-        page.bad.iter().for_each(|bad| self.shared.bad(bad));
-        self.shared.page(self.kind, page.facts);
+    /// Applies what a list has brought; gives how many objects that were.
+    fn apply(&self, page: &mut Page) -> usize {
+        let facts = std::mem::take(&mut page.facts);
+        let objects = facts.len();
+        page.bad.drain(..).for_each(|bad| self.shared.bad(&bad));
+        self.shared.page(self.kind, facts);
         objects
     }
 

@@ -1,7 +1,7 @@
 //! The body of a list, decoded while it arrives.
 
-use super::fields::{Fields, Malformed};
-use super::{MAGIC, objects};
+use super::fields::{Fields, Malformed, Value};
+use super::{MAGIC, no_magic, objects};
 use crate::cluster::facts::{DecodeError, Kind, LONGEST, Page};
 
 /// A list that is arriving. What is held of its body is the one object that is not yet whole.
@@ -74,50 +74,24 @@ impl List {
     fn step(&mut self) -> Result<bool, Malformed> {
         let rest = self.octets.get(self.read..).unwrap_or_default();
         let (read, place) = match self.place {
-            Place::Begin => match rest.strip_prefix(MAGIC) {
-                Some(_) => (MAGIC.len(), Place::Envelope),
-                None if MAGIC.starts_with(rest) => return Ok(false),
-                None => return Err(Malformed::new("it does not start with \"k8s\\0\"")),
-            },
+            Place::Begin if rest.starts_with(MAGIC) => (MAGIC.len(), Place::Envelope),
+            Place::Begin if MAGIC.starts_with(rest) => return Ok(false),
+            Place::Begin => return Err(no_magic()),
             Place::Envelope => {
                 let mut fields = Fields::new(rest);
-                let place = match fields.enter(2) {
-                    Ok(Some(len)) => Place::List(len),
-                    Ok(None) => match fields.next() {
-                        None | Some(Err(Malformed::Cut)) => return Ok(false),
-                        Some(field) => match field? {
-                            (3, value) if !value.bytes()?.is_empty() => {
-                                return Err(Malformed::new("it is compressed"));
-                            }
-                            _ => Place::Envelope,
-                        },
-                    },
+                match envelope_field(&mut fields) {
                     Err(Malformed::Cut) => return Ok(false),
-                    Err(error) => return Err(error),
-                };
-                (rest.len() - fields.left(), place)
+                    place => (rest.len() - fields.left(), place?),
+                }
             }
             Place::List(0) => (0, Place::Envelope),
             Place::List(left) => {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                 let mut fields = Fields::new(rest.get(..here).unwrap_or_default());
-                match fields.next() {
+                match fields.next().unwrap_or(Err(Malformed::Cut)) {
                     // More may come.
-                    None | Some(Err(Malformed::Cut)) if (here as u64) < left => return Ok(false),
-                    None => return Ok(false),
-                    Some(field) => match field? {
-                        (1, value) => {
-                            for field in Fields::new(value.bytes()?) {
-                                match field? {
-                                    (2, value) => self.page.resource_version = value.text()?.to_owned(),
-                                    (3, value) => self.page.continue_token = Some(value.text()?.to_owned()),
-                                    _ => {}
-                                }
-                            }
-                        }
-                        (2, value) => self.page.push(objects::object(self.kind, value.bytes()?)),
-                        _ => {}
-                    },
+                    Err(Malformed::Cut) if (here as u64) < left => return Ok(false),
+                    field => list_field(self.kind, field?, &mut self.page)?,
                 }
                 let read = here - fields.left();
                 (read, Place::List(left - read as u64))
@@ -131,4 +105,33 @@ impl List {
     fn error(&self, error: &Malformed) -> DecodeError {
         DecodeError::new(format!("list of kind {} in protobuf: {error}", self.kind))
     }
+}
+
+/// Reads one field of the envelope, or goes to the begin of the list in it; gives the place after it.
+fn envelope_field(fields: &mut Fields<'_>) -> Result<Place, Malformed> {
+    if let Some(len) = fields.enter(2)? {
+        return Ok(Place::List(len));
+    }
+    match fields.next().unwrap_or(Err(Malformed::Cut))? {
+        (3, value) if !value.bytes()?.is_empty() => Err(Malformed::new("it is compressed")),
+        _ => Ok(Place::Envelope),
+    }
+}
+
+/// Takes one field of the list into the page.
+fn list_field(kind: Kind, field: (u32, Value<'_>), page: &mut Page) -> Result<(), Malformed> {
+    match field {
+        (1, value) => {
+            for field in Fields::new(value.bytes()?) {
+                match field? {
+                    (2, value) => page.resource_version = value.text()?.to_owned(),
+                    (3, value) => page.continue_token = Some(value.text()?.to_owned()),
+                    _ => {}
+                }
+            }
+        }
+        (2, value) => page.push(objects::object(kind, value.bytes()?)),
+        _ => {}
+    }
+    Ok(())
 }

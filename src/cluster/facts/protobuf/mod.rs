@@ -95,8 +95,12 @@ struct Envelope<'a> {
     raw: &'a [u8],
 }
 
+fn no_magic() -> Malformed {
+    Malformed::new("it does not start with \"k8s\\0\"")
+}
+
 fn unwrap(body: &[u8]) -> Result<Envelope<'_>, Malformed> {
-    let unknown = body.strip_prefix(MAGIC).ok_or_else(|| Malformed::new("it does not start with \"k8s\\0\""))?;
+    let unknown = body.strip_prefix(MAGIC).ok_or_else(no_magic)?;
     let mut envelope = Envelope { kind: "", raw: &[] };
     for field in Fields::new(unknown) {
         match field? {
