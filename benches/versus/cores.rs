@@ -6,8 +6,8 @@ use std::io;
 use super::dnsperf::{self, How, median};
 use super::machine;
 use super::records::{Cluster, Load};
-use super::servers::{Corefile, Server};
-use super::{Bench, Series};
+use super::servers::Server;
+use super::{Bench, Series, note};
 
 impl Bench {
     /// The load grows with the cores and stays on them, so that what is lost beyond one is lost to waiting for each other.
@@ -22,18 +22,8 @@ impl Bench {
         let (rounds, seconds) = if self.quick { (1, 1.0) } else { (3, 2.0) };
         let [mut rates, mut cpus]: [Series; 2] = Default::default();
         for count in counts.iter().copied() {
-            let only = Some(count);
-            let corefile = Corefile::Kubeadm(&api.url());
-            let mut servers = vec![Server::on_cores("rollcall", &self.machine.rollcall, corefile, only)?];
-            if let Some(program) = &self.machine.nsd {
-                servers.push(Server::nsd(program, &zone, only)?);
-            }
-            if let Some(program) = &self.machine.knot {
-                servers.push(Server::knot(program, &zone, only)?);
-            }
-            if let Some(program) = &self.machine.coredns {
-                servers.push(Server::on_cores("CoreDNS", program, corefile, only)?);
-            }
+            let mut servers = Server::all(&self.machine, &api.url(), &zone, Some(count))?;
+            servers.retain(|server| server.title != "CoreDNS, cache 30");
             let mut found = vec![Vec::new(); servers.len()];
             for server in &mut servers {
                 server.answers(&Cluster::peer(7, 3))?;
@@ -46,12 +36,8 @@ impl Bench {
             for (server, found) in servers.iter().zip(found) {
                 let rate = median(found.iter().map(|run| run.rate / 1e3).collect());
                 let cpu = median(found.iter().map(|run| run.cpu).collect());
-                for (series, figure) in [(&mut rates, rate), (&mut cpus, cpu)] {
-                    match series.iter_mut().find(|(title, _)| title == server.title) {
-                        Some((_, figures)) => figures.push(figure),
-                        None => series.push((server.title.to_owned(), vec![figure])),
-                    }
-                }
+                note(&mut rates, server.title, rate);
+                note(&mut cpus, server.title, cpu);
             }
         }
         let places: Vec<String> =

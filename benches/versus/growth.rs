@@ -8,7 +8,7 @@ use super::dnsperf::{self, How, median};
 use super::milliseconds;
 use super::records::{Cluster, Load};
 use super::servers::{Corefile, Server, srv_over_tcp};
-use super::{Bench, Series};
+use super::{Bench, Series, note};
 
 /// Endpoints in headless Services of 20.
 const SIZES: [usize; 3] = [1000, 10_000, 100_000];
@@ -76,7 +76,7 @@ impl Bench {
         for peers in PEERS {
             let cluster = Cluster { services: 1, endpoints: peers };
             let api = self.api(cluster);
-            let mut servers = Server::all(&self.machine, &api.url(), &cluster.zone_file())?;
+            let mut servers = Server::all(&self.machine, &api.url(), &cluster.zone_file(), None)?;
             servers.retain(|server| server.title != "CoreDNS, cache 30");
             for server in &mut servers {
                 server.answers(&Cluster::peer(0, peers - 1))?;
@@ -86,10 +86,7 @@ impl Bench {
                 let count = srv_over_tcp(server.port, NAME, Duration::from_secs_f64(seconds))?;
                 let tcp = (server.cpu() - before) * 1e6 / count as f64;
                 for (series, figure) in by_transport.iter_mut().zip([udp, tcp]) {
-                    match series.iter_mut().find(|(title, _)| title == server.title) {
-                        Some((_, figures)) => figures.push(figure),
-                        None => series.push((server.title.to_owned(), vec![figure])),
-                    }
+                    note(series, server.title, figure);
                 }
             }
         }

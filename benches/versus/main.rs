@@ -99,6 +99,14 @@ impl Bench {
 /// Figures over a row of places, by the name of the server.
 type Series = Vec<(String, Vec<f64>)>;
 
+/// Adds a figure to the row of this name.
+fn note(series: &mut Series, title: &str, figure: f64) {
+    match series.iter_mut().find(|(found, _)| found == title) {
+        Some((_, figures)) => figures.push(figure),
+        None => series.push((title.to_owned(), vec![figure])),
+    }
+}
+
 /// A thousandth of a second as figures show it.
 fn milliseconds(time: std::time::Duration) -> f64 {
     time.as_secs_f64() * 1e3

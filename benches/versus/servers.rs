@@ -57,18 +57,13 @@ impl Server {
     }
 
     /// The same with the first so many cores only.
-    pub(crate) fn on_cores(
-        title: &'static str,
-        program: &Path,
-        corefile: Corefile<'_>,
-        cores: Option<usize>,
-    ) -> io::Result<Self> {
+    fn on_cores(title: &'static str, program: &Path, corefile: Corefile<'_>, cores: Option<usize>) -> io::Result<Self> {
         let files = |port, _: &Path| vec![("Corefile", corefile.text(port))];
         Self::start(title, program, &["-conf", "Corefile"], cores, files)
     }
 
     /// Starts NSD with a zone file.
-    pub(crate) fn nsd(program: &Path, zone: &str, only: Option<usize>) -> io::Result<Self> {
+    fn nsd(program: &Path, zone: &str, only: Option<usize>) -> io::Result<Self> {
         Self::start("NSD", program, &["-d", "-c", "nsd.conf"], only, |port, folder| {
             let folder = folder.display();
             let cores = only.unwrap_or_else(machine::cores);
@@ -83,7 +78,7 @@ impl Server {
     }
 
     /// Starts Knot DNS with a zone file.
-    pub(crate) fn knot(program: &Path, zone: &str, only: Option<usize>) -> io::Result<Self> {
+    fn knot(program: &Path, zone: &str, only: Option<usize>) -> io::Result<Self> {
         Self::start("Knot", program, &["-c", "knot.conf"], only, |port, folder| {
             let folder = folder.display();
             let cores = only.unwrap_or_else(machine::cores);
@@ -96,18 +91,18 @@ impl Server {
         })
     }
 
-    /// Every server there is with the records of one cluster.
-    pub(crate) fn all(machine: &Machine, api: &str, zone: &str) -> io::Result<Vec<Self>> {
-        let mut all = vec![Self::of_corefile("rollcall", &machine.rollcall, Corefile::Kubeadm(api))?];
+    /// Every server there is with the records of one cluster, with the first so many cores or all.
+    pub(crate) fn all(machine: &Machine, api: &str, zone: &str, only: Option<usize>) -> io::Result<Vec<Self>> {
+        let mut all = vec![Self::on_cores("rollcall", &machine.rollcall, Corefile::Kubeadm(api), only)?];
         if let Some(program) = &machine.nsd {
-            all.push(Self::nsd(program, zone, None)?);
+            all.push(Self::nsd(program, zone, only)?);
         }
         if let Some(program) = &machine.knot {
-            all.push(Self::knot(program, zone, None)?);
+            all.push(Self::knot(program, zone, only)?);
         }
         if let Some(program) = &machine.coredns {
-            all.push(Self::of_corefile("CoreDNS", program, Corefile::Kubeadm(api))?);
-            all.push(Self::of_corefile("CoreDNS, cache 30", program, Corefile::Cached(api))?);
+            all.push(Self::on_cores("CoreDNS", program, Corefile::Kubeadm(api), only)?);
+            all.push(Self::on_cores("CoreDNS, cache 30", program, Corefile::Cached(api), only)?);
         }
         Ok(all)
     }

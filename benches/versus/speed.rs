@@ -17,7 +17,7 @@ impl Bench {
         let cluster = Cluster::ASKED;
         let api = self.api(cluster);
         let folder = tempfile::tempdir()?;
-        let mut servers = Server::all(&self.machine, &api.url(), &cluster.zone_file())?;
+        let mut servers = Server::all(&self.machine, &api.url(), &cluster.zone_file(), None)?;
         // Servers that remember what the first of them says.
         let upstream = servers.first().map_or(0, |server| server.port);
         let mut forwarding =

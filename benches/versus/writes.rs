@@ -85,45 +85,40 @@ fn while_changing<T>(
     changes: u32,
     then: impl FnOnce() -> io::Result<T>,
 ) -> io::Result<T> {
+    let change = |number: u32| {
+        // The first Service is left alone: its changes are the ones waited for.
+        let service = 1 + number as usize % (cluster.services - 1);
+        api.apply("endpointslices", cluster.slice(service, 0, number % 7 + 1));
+    };
+    meanwhile(changes, change, then)
+}
+
+/// Runs `then` while a thousand questions a second are asked.
+fn while_asked<T>(server: &Server, then: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let client = Client::new(server.port)?;
+    let ask = |_| {
+        let _ = client.address(&Cluster::peer(7, 3), Duration::from_secs(1));
+    };
+    meanwhile(1000, ask, then)
+}
+
+/// Runs `then`, and `each` so many times a second until that is done.
+fn meanwhile<T>(rate: u32, each: impl Fn(u32) + Sync, then: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        if changes > 0 {
+        if rate > 0 {
             scope.spawn(|| {
                 let begun = Instant::now();
                 for number in 1.. {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // The first Service is left alone: its changes are the ones waited for.
-                    let service = 1 + number as usize % (cluster.services - 1);
-                    api.apply("endpointslices", cluster.slice(service, 0, number % 7 + 1));
-                    let due = begun + Duration::from_secs_f64(f64::from(number) / f64::from(changes));
+                    each(number);
+                    let due = begun + Duration::from_secs_f64(f64::from(number) / f64::from(rate));
                     std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 }
             });
         }
-        let done = then();
-        stop.store(true, Ordering::Relaxed);
-        done
-    })
-}
-
-/// Runs `then` while a thousand questions a second are asked.
-fn while_asked<T>(server: &Server, then: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let client = Client::new(server.port)?;
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let begun = Instant::now();
-            for number in 1.. {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let _ = client.address(&Cluster::peer(7, 3), Duration::from_secs(1));
-                let due = begun + Duration::from_millis(number);
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-        });
         let done = then();
         stop.store(true, Ordering::Relaxed);
         done
