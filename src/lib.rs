@@ -31,6 +31,7 @@
 //! | [`wire`] | reads a question and writes an answer in place; wraps `hickory-proto` for whole messages |
 //! | [`zone`] | answers a question from one published version of the cluster's names |
 //! | [`cluster`] | mirrors the Kubernetes objects, or manifest files, and derives their names |
+//! | [`files`] | reads the files that somebody names: regular ones, within a bound, without waiting |
 //! | [`corefile`] | turns text into a syntax tree with line and column; knows no directive's meaning |
 //! | [`cache`] | remembers an answer until its TTL ends |
 //! | [`upstream`] | asks another resolver and returns its answer |
@@ -63,6 +64,7 @@ pub mod app;
 pub mod cache;
 pub mod cluster;
 pub mod corefile;
+pub mod files;
 pub mod plugins;
 pub mod serve;
 pub mod upstream;

@@ -213,7 +213,7 @@ fn a_server_or_a_cluster_that_cannot_be_asked_is_told_from_a_difference() {
     assert!(said.contains(&format!("{silent} does not answer: ")), "{said}");
     let (status, out, said) = diff(Path::new("nothere"), server.addr(), silent, &[]);
     assert_eq!((status, out.as_str()), (Some(2), ""), "{said}");
-    assert!(said.contains("cannot read the kubeconfig nothere: ") && said.contains("--kubeconfig FILE"), "{said}");
+    assert!(said.contains("the kubeconfig nothere cannot be read: ") && said.contains("--kubeconfig FILE"), "{said}");
     assert_eq!(said.matches("nothere").count(), 1, "{said}");
     let (status, _, said) = cluster.diff(server.addr(), server.addr(), &["--zone", "a..b"]);
     assert_eq!(status, Some(2), "{said}");

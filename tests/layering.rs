@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("zone", &["wire"]),
-    ("cluster", &["wire", "zone"]),
-    ("corefile", &[]),
+    ("cluster", &["wire", "zone", "files"]),
+    ("files", &[]),
+    ("corefile", &["files"]),
     ("cache", &["wire"]),
-    ("upstream", &["wire"]),
-    ("plugins", &["wire", "zone", "cache", "upstream", "corefile"]),
+    ("upstream", &["wire", "files"]),
+    ("plugins", &["wire", "zone", "cache", "upstream", "corefile", "files"]),
     ("serve", &["wire", "zone", "plugins"]),
     ("admin", &[]),
-    ("app", &["wire", "zone", "cluster", "corefile", "cache", "upstream", "plugins", "serve", "admin"]),
+    ("app", &["wire", "zone", "cluster", "files", "corefile", "cache", "upstream", "plugins", "serve", "admin"]),
 ];
 
 /// Who alone may name an outside crate.
@@ -36,7 +37,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("if_addrs", &["app"]),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
-    ("libc", &["app", "serve"]),
+    ("libc", &["app", "files", "serve"]),
     ("ring", &["app"]),
     ("serde_saphyr", &["cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),

@@ -145,6 +145,26 @@ fn a_pipe_in_place_of_a_file_is_refused_and_waited_for_by_nobody() {
         assert_eq!(server.ended().code(), Some(2), "{arguments:?}: {}", server.said());
         wait_for(|| server.said().contains(place), || format!("{place}: {}", server.said()));
     }
+    // The files of directives.
+    for (line, place) in [
+        ("hosts pipe", "Corefile:2:11: the hosts file pipe cannot be read: it is a named pipe"),
+        ("file pipe a.example", "Corefile:2:10: the zone file pipe cannot be read: it is a named pipe"),
+        ("forward . ./pipe", "Corefile:2:15: the list of upstreams ./pipe cannot be read: it is a named pipe"),
+        ("tls pipe pipe", "Corefile:2:9: the certificate pipe cannot be read: it is a named pipe"),
+        ("autopath pipe", "Corefile:2:14: the file pipe cannot be read: it is a named pipe"),
+        ("loadbalance weighted pipe", "Corefile:2:26: the file pipe cannot be read: it is a named pipe"),
+        (
+            "kubernetes a.example {\n kubeconfig pipe\n }",
+            "Corefile:3:13: the kubeconfig pipe cannot be read: it is a named pipe",
+        ),
+        ("forward . tls://127.0.0.1 {\n tls pipe\n }", "Corefile:3:6: pipe cannot be read: it is a named pipe"),
+        ("import /dev/zero", "Corefile:2:12: cannot import `/dev/zero`: it is a device"),
+    ] {
+        fs::write(folder.path().join("Corefile"), format!(".:53 {{\n    {line}\n}}\n")).unwrap();
+        let (status, _, said) = run(&["check", "Corefile"], folder.path());
+        assert_eq!(status, Some(2), "{line}: {said}");
+        assert!(said.contains(place), "{line}: {said}");
+    }
     // One that lies among manifests is none of them.
     fs::create_dir(folder.path().join("manifests")).unwrap();
     pipe(&folder.path().join("manifests/pipe.yaml"));
@@ -172,8 +192,7 @@ fn a_pidfile_is_written_through_no_link_and_into_no_pipe() {
 
 #[test]
 fn an_order_to_stop_ends_a_start_that_waits_for_its_files() {
-    let folder = folder(". {\n    hosts pipe\n}\n");
-    pipe(&folder.path().join("pipe"));
+    let folder = folder(". {\n    import /dev/stdin\n}\n");
     for (signal, conf) in [("TERM", "stdin"), ("INT", "stdin"), ("TERM", "Corefile"), ("INT", "Corefile")] {
         // Standard input stays open, and says nothing.
         let mut waiting = command();

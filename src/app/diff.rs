@@ -21,6 +21,7 @@ use futures_util::{StreamExt, stream};
 use super::error::Error;
 use super::flags::Diff;
 use crate::cluster::{self, Connection, Options};
+use crate::files;
 use crate::upstream;
 use crate::upstream::{Endpoint, Group, Upstream};
 use crate::wire::Name;
@@ -62,12 +63,9 @@ pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<
         Error::operator(format!("--zone needs a domain name, as in cluster.local, got `{}`: {error}", options.zone))
     })?;
     if let Connection::Kubeconfig { file, .. } = &options.connection
-        && let Err(error) = std::fs::File::open(file)
+        && let Err(error) = files::check(file, files::CONFIGURATION)
     {
-        return Err(Error::operator(format!(
-            "cannot read the kubeconfig {}: {error}; name another with --kubeconfig FILE",
-            file.display()
-        )));
+        return Err(Error::operator(format!("the kubeconfig {error}; name another with --kubeconfig FILE")));
     }
     let mut zones = vec![zone.clone()];
     zones.extend(["in-addr.arpa", "ip6.arpa"].iter().filter_map(|zone| zone.parse().ok()));

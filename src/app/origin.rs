@@ -1,12 +1,12 @@
 //! Which Corefile is served, read anew for each reload.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use ring::digest::{Context, SHA512};
 
 use super::error::Error;
 use crate::corefile::{self, Corefile, Directive, Source};
+use crate::files;
 
 /// What kubeadm installs, for a pod that is given no Corefile.
 const IN_CLUSTER: &str = "\
@@ -43,11 +43,9 @@ pub(super) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error
     let text = |name: &str, text: String| Source::Text { name: name.to_owned(), text };
     match conf {
         Some("stdin") => {
-            let mut read = String::new();
-            std::io::stdin()
-                .read_to_string(&mut read)
-                .map_err(|error| Error::operator(format!("stdin: cannot read the Corefile: {error}")))?;
-            Ok(text("stdin", read))
+            let read = files::read_stdin(files::CONFIGURATION);
+            read.map(|read| text("stdin", read))
+                .map_err(|error| Error::operator(format!("stdin: cannot read the Corefile: {}", error.why())))
         }
         Some(path) => Ok(Source::File(path.into())),
         None if PathBuf::from("Corefile").exists() => Ok(Source::File("Corefile".into())),

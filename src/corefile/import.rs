@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::lex::{self, Word};
 use super::{Error, Position};
+use crate::files;
 
-/// No file is longer: a ConfigMap holds 1 MiB.
-const FILE_OCTETS: u64 = 4 << 20;
 /// All imported files together.
 const FILES_OCTETS: usize = 32 << 20;
 /// Snippets and files that `import` puts in, all told.
@@ -189,29 +186,13 @@ impl Frame {
     }
 }
 
-/// Reads a file that is a file, is text, and is not endless. Pipes that the shell hands over, `/dev/stdin` and `/dev/fd/N`,
-/// are read too.
+/// Reads a file of words; says why that cannot be.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    // A pipe or a device would keep the reader waiting, so the kind is looked at before the file is opened.
-    let kind = fs::metadata(path).map_err(|error| error.to_string())?;
-    if kind.is_dir() {
-        return Err("it is a folder; name its files, as in `FOLDER/*.conf`".to_owned());
-    }
-    let handed_over = path == Path::new("/dev/stdin") || path.starts_with("/dev/fd");
-    if !handed_over && (kind.file_type().is_fifo() || kind.file_type().is_socket()) {
-        return Err("it is a pipe or a socket; name a file, or give the text to `-conf stdin`".to_owned());
-    }
-    let mut octets = Vec::new();
-    let file = fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(FILE_OCTETS + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
-    if octets.len() as u64 > FILE_OCTETS {
-        return Err(format!("it is longer than {} MiB", FILE_OCTETS >> 20));
-    }
-    String::from_utf8(octets).map_err(|error| {
-        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-        let line = 1 + good.filter(|&&octet| octet == b'\n').count();
-        format!("it is not UTF-8 text: look at line {line}")
-    })
+    let hint = match path.is_dir() {
+        true => "; name its files, as in `FOLDER/*.conf`",
+        false => "",
+    };
+    files::read_handed_over(path, files::CONFIGURATION).map_err(|error| format!("{}{hint}", error.why()))
 }
 
 /// The existing paths that match a pattern with one wildcard, in the order of the alphabet; a folder that is not there matches nothing.
@@ -272,16 +253,10 @@ mod tests {
     #[test]
     fn what_is_no_text_file_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(read(folder.path()).unwrap_err().contains("folder"));
+        assert!(read(folder.path()).unwrap_err().ends_with("name its files, as in `FOLDER/*.conf`"));
         assert!(read(&folder.path().join("nothere")).unwrap_err().contains("No such file"));
-        let path = folder.path().join("latin1");
-        fs::write(&path, b"a\nb\xe4").unwrap();
-        let socket = folder.path().join("socket");
-        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(read(&socket).unwrap_err().contains("a pipe or a socket"));
-        assert_eq!(read(&path).unwrap_err(), "it is not UTF-8 text: look at line 2");
         if Path::new("/dev/zero").exists() {
-            assert!(read(Path::new("/dev/zero")).unwrap_err().contains("longer than 4 MiB"));
+            assert!(read(Path::new("/dev/zero")).unwrap_err().contains("it is a device"));
         }
     }
 }

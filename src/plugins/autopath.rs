@@ -41,6 +41,7 @@ use super::names::{self, Zones};
 use super::setup::{Context, last};
 use super::{metrics, words};
 use crate::corefile::{Directive, Error};
+use crate::files;
 use crate::wire::message::{MessageName, RData, Record, ResponseCode, rdata};
 use crate::wire::{Name, Rcode};
 
@@ -163,8 +164,7 @@ fn read(directive: &Directive, zones: &[Name]) -> Result<Autopath, Error> {
 
 /// The names on the last `search` line of a resolv.conf.
 fn search(path: &Path) -> Result<Vec<MessageName>, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))?;
+    let text = files::read_text(path, files::CONFIGURATION).map_err(|error| format!("the file {error}"))?;
     let line = text.lines().filter_map(|line| line.trim().strip_prefix("search")).next_back().unwrap_or_default();
     Ok(line.split_whitespace().filter_map(|word| names::parse(word).ok()).collect())
 }

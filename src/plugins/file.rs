@@ -46,6 +46,7 @@ use super::record;
 use super::setup::{Context, Task};
 use super::words;
 use crate::corefile::{Directive, Error, Position};
+use crate::files;
 use crate::wire::message::{DNSClass, MessageName, Record, ResponseCode};
 use crate::wire::{Failure, Name};
 use crate::zone::Fallthrough;
@@ -67,7 +68,7 @@ struct Source {
 impl Source {
     fn load(&self) -> Result<Vec<Arc<Zone>>, Error> {
         let at = |line: u32| Position { file: self.path.to_string_lossy().as_ref().into(), line, column: 1 };
-        let text = read(&self.path).map_err(|why| Error::new(&at(1), why))?;
+        let text = read(&self.path).map_err(|why| Error::new(&at(0), why))?;
         let mut zones = Vec::new();
         for zone in &self.zones {
             let origin = names::to_message(zone);
@@ -99,8 +100,7 @@ impl Source {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let octets = std::fs::read(path).map_err(|error| format!("the zone file cannot be read: {error}"))?;
-    String::from_utf8(octets).map_err(|_| "the zone file is not in UTF-8".to_owned())
+    files::read_text(path, files::RECORDS).map_err(|error| format!("the zone file {error}"))
 }
 
 impl Files {
@@ -201,7 +201,8 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             Err(error) if !source.path.exists() && !every.is_zero() => {
                 context.settings.notes.push(file.error(format!("{}; it is looked for every {every:?}", error.message)));
             }
-            Err(error) if !source.path.exists() => return Err(file.error(error.message)),
+            // No line of the file is to blame.
+            Err(error) if error.position.line == 0 => return Err(file.error(error.message)),
             Err(error) => return Err(error),
         }
         let source = Arc::new(source);

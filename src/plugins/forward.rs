@@ -72,6 +72,7 @@ use super::names;
 use super::setup::Context;
 use super::words;
 use crate::corefile::{Directive, Error, Token};
+use crate::files;
 use crate::upstream::{
     Endpoint, Group, Host, Policy, Settings, TlsConfig, Upstream, Way, client_config, nameservers, resolve,
 };
@@ -449,19 +450,19 @@ fn upstreams(word: &Token, resolvers: &[SocketAddr]) -> Result<Vec<Endpoint>, Er
         Ok(address) => return Ok(vec![host.at(*address)]),
         Err(name) => name,
     };
-    match std::fs::read_to_string(&word.text) {
+    match files::read_text(&words::file(word), files::CONFIGURATION) {
         Ok(text) => return Ok(nameservers(&text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !word.text.contains('/') => {}
+        Err(error) if error.is_missing() && !word.text.contains('/') => {}
         // With a scheme it is the name of a host; any other word with a slash is the name of a file.
         Err(_) if word.text.contains("://") => {}
-        Err(error) => return Err(word.error(format!("cannot read `{}`: {error}", word.text))),
+        Err(error) => return Err(word.error(format!("the list of upstreams {error}"))),
     }
     let wire: Name = name
         .parse()
         .map_err(|_| word.error(format!("`{}` is no address, no file and no name of a host", word.text)))?;
     let system;
     let resolvers = if resolvers.is_empty() {
-        let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let text = files::read_text(Path::new("/etc/resolv.conf"), files::CONFIGURATION).unwrap_or_default();
         system = nameservers(&text).iter().map(|one| one.address).collect::<Vec<_>>();
         &system
     } else {

@@ -54,6 +54,7 @@ use super::settings::Divert;
 use super::setup::{Context, Task, once};
 use super::{metrics, words};
 use crate::corefile::{Directive, Error};
+use crate::files;
 use crate::wire::message::{RData, Record, RecordType, rdata};
 use crate::wire::{Failure, Name};
 use crate::zone::Fallthrough;
@@ -157,10 +158,13 @@ impl Hosts {
         if *last == stamp {
             return;
         }
-        // A file that is gone, as in the middle of its replacement, says nothing new.
-        let Ok(octets) = std::fs::read(&self.path) else { return };
+        match files::read(&self.path, files::RECORDS) {
+            Ok(octets) => self.replace(Table::parse(&String::from_utf8_lossy(&octets))),
+            // A file that is gone, as in the middle of its replacement, says nothing new.
+            Err(error) if error.is_missing() => return,
+            Err(error) => tracing::warn!(target: "plugin/hosts", "the entries stay as they were: {error}"),
+        }
         *last = stamp;
-        self.replace(Table::parse(&String::from_utf8_lossy(&octets)));
     }
 
     fn replace(&self, table: Table) {
@@ -306,7 +310,14 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         hosts.passes_other_types = true;
     }
     hosts.replace(Table::default());
-    hosts.reload();
+    let at = file.unwrap_or(&directive.name);
+    match files::check(&hosts.path, files::RECORDS) {
+        Ok(()) => hosts.reload(),
+        Err(error) if error.is_missing() || hosts.path.is_dir() => {
+            context.settings.notes.push(at.error(format!("the hosts file {error}")));
+        }
+        Err(error) => return Err(at.error(format!("the hosts file {error}"))),
+    }
     let hosts = Arc::new(hosts);
     context.settings.diverts.push(Divert::Names(hosts.filter.clone()));
     if !every.is_zero() {
@@ -389,6 +400,15 @@ mod tests {
         let holds = |name: &str| filter.holds(name.parse::<Name>().unwrap().as_wire());
         assert!(holds("one.example") && holds("x.apps.example") && holds("1.0.0.10.in-addr.arpa"));
         assert!(!holds("web.default.svc.cluster.local"));
+    }
+
+    #[test]
+    fn a_file_may_come_later_and_is_no_device() {
+        assert_eq!(block("hosts /does/not/exist").unwrap().settings.notes.len(), 1);
+        assert!(
+            fault("hosts /dev/zero")
+                .starts_with("Corefile:2:7: the hosts file /dev/zero cannot be read: it is a device")
+        );
     }
 
     #[test]

@@ -51,6 +51,7 @@ use super::names;
 use super::setup::{Context, Task, last};
 use super::words;
 use crate::corefile::{Directive, Error, Token};
+use crate::files;
 use crate::wire::message::{Record, RecordType};
 use crate::wire::{Name, Rcode};
 
@@ -243,8 +244,7 @@ impl Loadbalance {
 }
 
 fn load(path: &Path) -> Result<Weights, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))?;
+    let text = files::read_text(path, files::CONFIGURATION).map_err(|error| format!("the file {error}"))?;
     parse(&text).map_err(|(line, why)| format!("{}:{line}: {why}", path.display()))
 }
 

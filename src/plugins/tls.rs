@@ -49,6 +49,7 @@ use super::settings::Tls;
 use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error, Token};
+use crate::files;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     context.settings.tls = Some(last(lines, read)?);
@@ -92,7 +93,7 @@ fn read(directive: &Directive) -> Result<Tls, Error> {
 pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
     let mut digest = DefaultHasher::new();
     for path in paths {
-        std::fs::read(path).ok().hash(&mut digest);
+        files::read(path, files::CONFIGURATION).ok().hash(&mut digest);
     }
     digest.finish()
 }
@@ -109,8 +110,7 @@ struct Files {
 impl Files {
     fn read(&mut self, word: &Token, what: &str) -> Result<Vec<u8>, Error> {
         let path = words::file(word);
-        let octets = std::fs::read(&path)
-            .map_err(|error| word.error(format!("cannot read {what} {}: {error}", path.display())))?;
+        let octets = files::read(&path, files::CONFIGURATION).map_err(|error| word.error(format!("{what} {error}")))?;
         octets.hash(&mut self.digest);
         self.paths.push(path);
         Ok(octets)
@@ -298,12 +298,12 @@ mod tests {
         std::fs::write(folder.path().join("empty"), "nothing\n").unwrap();
         let said = |words: &str, body: &str| fault(&line(folder.path(), words, body));
         for (words, body, place, part) in [
-            ("missing.crt a.key", "", "Corefile:2:5:", "cannot read the certificate"),
+            ("missing.crt a.key", "", "Corefile:2:5:", "missing.crt cannot be read"),
             ("empty a.key", "", "Corefile:2:5:", "holds no CERTIFICATE block"),
-            ("a.crt missing.key", "", "Corefile:2:", "missing.key: "),
+            ("a.crt missing.key", "", "Corefile:2:", "missing.key cannot be read"),
             ("a.crt empty", "", "Corefile:2:", "holds no private key"),
             ("a.crt b.key", "", "Corefile:2:", "is not that of the certificate"),
-            ("a.crt a.key missing.ca", "", "Corefile:2:", "cannot read the CA file"),
+            ("a.crt a.key missing.ca", "", "Corefile:2:", "missing.ca cannot be read"),
             ("a.crt a.key", "{\nclient_auth maybe\n}", "Corefile:3:13:", "`maybe` is none of"),
             ("a.crt a.key", "{\nclient_auth require_and_verify\n}", "Corefile:3:13:", "only with a CA"),
             ("a.crt a.key", "{\nkeylog x\n}", "Corefile:3:1:", "client_auth"),

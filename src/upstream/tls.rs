@@ -7,6 +7,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::files;
+
 /// The client side of TLS, shared by the upstreams of a line.
 pub type TlsConfig = Arc<ClientConfig>;
 
@@ -43,7 +45,8 @@ pub fn client_config(ca: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<T
     let config = match own {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{}: {error}", key.display()))?;
+            let secret =
+                PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{}: {error}", key.display()))?;
             let chain = certificates(certificate)?;
             builder
                 .with_client_auth_cert(chain, secret)
@@ -55,7 +58,11 @@ pub fn client_config(ca: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<T
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let fault = |error| format!("{}: {error}", path.display());
-    CertificateDer::pem_file_iter(path).map_err(fault)?.collect::<Result<_, _>>().map_err(fault)
+    CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<_, _>>().map_err(fault)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    files::read(path, files::CONFIGURATION).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::summary::Summary;
 use super::tree::Node;
 use super::{slices, workloads};
 use crate::cluster::facts::{ExternalFact, Fact, NamespaceFact, PodFact, ServiceFact, ServiceSpec, SliceFact};
+use crate::files;
 
 /// Namespaces that are there in every cluster.
 const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -118,9 +119,9 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Err
 }
 
 pub(super) fn read(path: &Path) -> Result<File, Error> {
-    match fs::read_to_string(path) {
+    match files::read_text(path, files::RECORDS) {
         Ok(text) => Ok(File { path: path.into(), text }),
-        Err(error) => Err(Error::file(path, format!("cannot be read: {error}"))),
+        Err(error) => Err(Error::file(path, format!("cannot be read: {}", error.why()))),
     }
 }
 

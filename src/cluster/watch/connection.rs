@@ -12,6 +12,8 @@ use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 use tower_http::decompression::DecompressionLayer;
 
+use crate::files;
+
 /// Where the API server is, and who we are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Connection {
@@ -134,7 +136,7 @@ fn client(config: Config) -> kube::Result<Client> {
 fn from_kubeconfig(file: &Path, context: Option<&str>) -> Result<Config, ConnectError> {
     let shown = file.display();
     // Named here once; the reader's own words would name the file again.
-    std::fs::File::open(file).map_err(|error| ConnectError::new(format!("kubeconfig {shown}: {error}")))?;
+    readable(file).map_err(|why| ConnectError::new(format!("kubeconfig {shown}: {why}")))?;
     let mut kubeconfig = Kubeconfig::read_from(file)
         .map_err(|error| ConnectError::new(format!("kubeconfig {shown}: {}", chain(&error))))?;
     let known = || kubeconfig.contexts.iter().map(|named| named.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -152,7 +154,30 @@ fn from_kubeconfig(file: &Path, context: Option<&str>) -> Result<Config, Connect
             known()
         )));
     }
+    for named in named_files(&kubeconfig) {
+        readable(Path::new(named)).map_err(|why| ConnectError::new(format!("kubeconfig {shown}: {named}: {why}")))?;
+    }
     Config::try_from(kubeconfig).map_err(|error| ConnectError::new(format!("kubeconfig {shown}: {}", chain(&error))))
+}
+
+/// Whether kube, which reads whatever there is, may read a file.
+fn readable(file: &Path) -> Result<(), String> {
+    files::check(file, files::CONFIGURATION).map_err(|error| error.why())
+}
+
+/// The files that the present context of a kubeconfig has kube read.
+fn named_files(kubeconfig: &Kubeconfig) -> impl Iterator<Item = &str> {
+    let context = kubeconfig.contexts.iter().find(|named| Some(&named.name) == kubeconfig.current_context.as_ref());
+    let context = context.and_then(|named| named.context.as_ref());
+    let clusters = kubeconfig.clusters.iter().filter(move |named| context.is_some_and(|own| own.cluster == named.name));
+    let users = kubeconfig
+        .auth_infos
+        .iter()
+        .filter(move |named| context.is_some_and(|own| own.user.as_ref() == Some(&named.name)));
+    let authorities = clusters.filter_map(|named| named.cluster.as_ref()).map(|cluster| &cluster.certificate_authority);
+    let credentials = users.filter_map(|named| named.auth_info.as_ref());
+    let credentials = credentials.flat_map(|user| [&user.client_certificate, &user.client_key, &user.token_file]);
+    authorities.chain(credentials).filter_map(|file| file.as_deref())
 }
 
 fn from_endpoint(url: &str, tls: Option<&TlsFiles>) -> Result<Config, ConnectError> {
@@ -173,7 +198,7 @@ fn from_endpoint(url: &str, tls: Option<&TlsFiles>) -> Result<Config, ConnectErr
     let Some(tls) = tls else { return Ok(config) };
     for file in [&tls.cert, &tls.key, &tls.ca].into_iter().flatten() {
         // Named here, with the option; the client would fail later and say less.
-        std::fs::File::open(file).map_err(|error| ConnectError::new(format!("tls {}: {error}", file.display())))?;
+        readable(file).map_err(|why| ConnectError::new(format!("tls {}: {why}", file.display())))?;
     }
     if tls.cert.is_some() != tls.key.is_some() {
         return Err(ConnectError::new(
@@ -184,7 +209,8 @@ fn from_endpoint(url: &str, tls: Option<&TlsFiles>) -> Result<Config, ConnectErr
     config.auth_info =
         AuthInfo { client_certificate: path(&tls.cert), client_key: path(&tls.key), ..AuthInfo::default() };
     if let Some(file) = &tls.ca {
-        let pem = std::fs::read(file).map_err(|error| ConnectError::new(format!("tls {}: {error}", file.display())))?;
+        let pem = files::read(file, files::CONFIGURATION)
+            .map_err(|error| ConnectError::new(format!("tls {}: {}", file.display(), error.why())))?;
         config.root_cert = Some(certificates(&pem).ok_or_else(|| {
             ConnectError::new(format!("tls {}: holds no certificate in PEM (BEGIN CERTIFICATE)", file.display()))
         })?);

@@ -120,4 +120,8 @@ fn faults_name_the_zone_file_or_the_corefile() {
     assert!(fault(&format!("file {path} example {{\nreloads 10s\n}}")).starts_with("Corefile:3:1:"));
     assert!(fault("file /does/not/exist example {\nreload 0\n}").starts_with("Corefile:2:6:"));
     assert!(!block("file /does/not/exist example").unwrap().settings.notes.is_empty());
+    assert!(
+        fault("file /dev/zero example")
+            .starts_with("Corefile:2:6: the zone file /dev/zero cannot be read: it is a device")
+    );
 }

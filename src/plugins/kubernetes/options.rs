@@ -8,6 +8,7 @@ use super::super::{names, words};
 use super::selector;
 use super::source::{Access, Source};
 use crate::corefile::{Directive, Error, Token};
+use crate::files;
 use crate::wire::{Label, Name};
 use crate::zone::{Fallthrough, Pods};
 
@@ -170,8 +171,8 @@ impl<'d> Options<'d> {
         let (access, at) = match (&self.kubeconfig, self.endpoint) {
             (Some((file, context)), _) => {
                 let path = words::file(file);
-                std::fs::File::open(&path)
-                    .map_err(|error| file.error(format!("the kubeconfig `{}` cannot be read: {error}", file.text)))?;
+                files::check(&path, files::CONFIGURATION)
+                    .map_err(|error| file.error(format!("the kubeconfig {error}")))?;
                 (Access::Kubeconfig { file: path, context: context.clone() }, *file)
             }
             (None, Some(url)) => {
