@@ -36,6 +36,8 @@ use crate::wire::Name;
 /// The plugin.
 pub(crate) struct Collector {
     zones: Zones,
+    /// The name of the block's `view`, mostly empty.
+    view: String,
 }
 
 impl Plugin for Collector {
@@ -47,6 +49,9 @@ impl Plugin for Collector {
         Box::pin(async move {
             if self.zones.matching(&names::to_wire(&query.name())).is_some() {
                 let mut metadata = std::mem::take(&mut query.metadata);
+                if !self.view.is_empty() {
+                    metadata.insert("view/name".to_owned(), self.view.clone());
+                }
                 for plugin in next.plugins() {
                     plugin.metadata(query, &mut metadata);
                 }
@@ -69,7 +74,8 @@ impl Plugin for Collector {
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let directive = once(lines)?;
     directive.no_body()?;
-    Ok(vec![Arc::new(Collector { zones: Zones::read(&directive.arguments, context.zones)? })])
+    let zones = Zones::read(&directive.arguments, context.zones)?;
+    Ok(vec![Arc::new(Collector { zones, view: context.view.to_owned() })])
 }
 
 #[cfg(test)]
@@ -89,5 +95,17 @@ mod tests {
         };
         assert_eq!(ask("metadata\nkubernetes cluster.local\nwhoami").as_deref(), Some("web"));
         assert_eq!(ask("metadata example.org\nkubernetes cluster.local\nwhoami"), None);
+    }
+
+    #[test]
+    fn the_view_that_serves_is_told() {
+        let ask = |text: &str| {
+            let mut asked = query("www.example.org.", RecordType::A);
+            run(&block(text).unwrap().chain, &mut asked);
+            asked.metadata.get("view/name").cloned()
+        };
+        assert_eq!(ask("metadata\nview inside {\nexpr true\n}\nwhoami").as_deref(), Some("inside"));
+        assert_eq!(ask("view inside {\nexpr true\n}\nwhoami"), None);
+        assert_eq!(ask("metadata\nwhoami"), None);
     }
 }

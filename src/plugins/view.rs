@@ -28,6 +28,8 @@
 //! }
 //! ```
 //!
+//! With `metadata`, the label `view/name` is the name of the view that serves.
+//!
 //! Metrics: none; the name is the label `view` of others.
 //!
 //! Ready: always.
