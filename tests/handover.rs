@@ -64,7 +64,7 @@ impl Load {
         let load = self.clone();
         spawn(move || {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
             while !load.ended() {
                 let to = load.to();
                 for id in 0..16 {

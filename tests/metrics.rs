@@ -211,7 +211,7 @@ impl Server {
         query[11] = 1;
         query.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0]);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         socket.send_to(&query, ("127.0.0.1", self.port)).unwrap();
         let mut buffer = [0; 4096];
         socket.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec())
@@ -219,7 +219,7 @@ impl Server {
 
     fn exposition(&self) -> String {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.metrics)) else { return String::new() };
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -233,7 +233,7 @@ impl Server {
     fn until(&self, sample: &str) {
         let begun = Instant::now();
         while !self.exposition().contains(sample) {
-            assert!(begun.elapsed() < Duration::from_secs(20), "waited for {sample} in {}", self.exposition());
+            assert!(begun.elapsed() < Duration::from_secs(60), "waited for {sample} in {}", self.exposition());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -9,7 +9,7 @@ mod ports;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn peers_list_each_other_at_the_next_request_after_a_scale_up() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let port = peer_port();
+    let port = free_port();
     write_manifests(folder.path(), 2, port);
     let (_server, dns) = start_server(folder.path());
 
@@ -73,11 +73,6 @@ fn write_manifests(folder: &Path, replicas: u32, port: u16) {
     fs::write(folder.join("statefulset.yaml"), set.replace("replicas: 2", &format!("replicas: {replicas}"))).unwrap();
 }
 
-/// A port that is free on the address of the first peer; all peers have the same.
-fn peer_port() -> u16 {
-    TcpListener::bind("127.1.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 fn start_server(folder: &Path) -> (Process, SocketAddr) {
     let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let server = Command::new(env!("CARGO_BIN_EXE_rollcall"))
@@ -111,7 +106,7 @@ fn start_peer(name: &str, address: IpAddr, port: u16, dns: SocketAddr) -> Proces
 
 /// The address of a pod, as soon as it has a name.
 fn wait_for_address(dns: SocketAddr, pod: &str) -> IpAddr {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(address) = look_up(dns, &format!("{pod}.{SERVICE}.")) {
             return address;
@@ -138,7 +133,7 @@ fn look_up(dns: SocketAddr, name: &str) -> Option<IpAddr> {
 
 fn request(peer: SocketAddr, method: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(peer).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     write!(stream, "{method} / HTTP/1.0\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut reply = String::new();
     stream.read_to_string(&mut reply).unwrap();

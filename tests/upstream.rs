@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use resolver::{Act, Asked, Resolver, answer, empty, name, query};
@@ -118,9 +119,9 @@ async fn a_late_answer_counts_and_a_silent_resolver_is_a_timeout() {
         _ => Vec::new(),
     })
     .await;
-    let group = group(&[&resolver], |settings| settings.read_timeout = Duration::from_millis(300));
-    assert!(ask(&group, "late.example.org").await.is_ok());
-    let error = ask(&group, "silent.example.org").await.unwrap_err();
+    let waiting = |patience| group(&[&resolver], |settings| settings.read_timeout = patience);
+    assert!(ask(&waiting(Duration::from_secs(30)), "late.example.org").await.is_ok());
+    let error = ask(&waiting(Duration::from_millis(300)), "silent.example.org").await.unwrap_err();
     assert_eq!(error.trouble, Trouble::Silence);
     let (begin, end) = ("read udp 127.0.0.1:", format!("->{}: i/o timeout", resolver.address));
     assert!(error.text.starts_with(begin) && error.text.ends_with(&end), "{error}");
@@ -132,13 +133,14 @@ async fn a_late_answer_counts_and_a_silent_resolver_is_a_timeout() {
 async fn a_closed_port_fails_at_once() {
     let resolver = Resolver::start(good).await;
     let group = group(&[&resolver], |settings| settings.max_attempts = Some(1));
+    let address = resolver.address;
     drop(resolver);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let begun = Instant::now();
+    while std::net::UdpSocket::bind(address).is_err() {
+        tokio::task::yield_now().await;
+    }
     let error = ask(&group, NAME).await.unwrap_err();
-    assert_eq!(error.trouble, Trouble::Network);
+    assert_eq!(error.trouble, Trouble::Network, "not what a wait would end in");
     assert!(error.text.ends_with("read: connection refused"), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test]
@@ -147,12 +149,13 @@ async fn the_second_upstream_answers_for_a_silent_first_and_the_next_query_goes_
     let resolver = Resolver::start(good).await;
     let group = group(&[&silent, &resolver], |settings| {
         settings.policy = Policy::Sequential;
-        settings.read_timeout = Duration::from_millis(300);
+        settings.read_timeout = Duration::from_millis(500);
     });
-    assert_eq!(*ask(&group, NAME).await.unwrap().upstream, resolver.address.to_string());
-    let begun = Instant::now();
-    assert_eq!(*ask(&group, "next.example.org").await.unwrap().upstream, resolver.address.to_string());
-    assert!(begun.elapsed() < Duration::from_millis(250), "{:?}", begun.elapsed());
+    for asked in [NAME, "next.example.org"] {
+        assert_eq!(*ask(&group, asked).await.unwrap().upstream, resolver.address.to_string());
+    }
+    let asked = silent.asked.lock().unwrap();
+    assert!(asked.iter().all(|one| name(&one.octets) != "next.example.org."), "the silent one is asked again");
 }
 
 #[tokio::test]
@@ -210,8 +213,7 @@ async fn an_oversized_udp_answer_arrives_whole() {
 #[tokio::test]
 async fn equal_queries_in_flight_are_one_and_each_gets_its_own_answer() {
     let resolver =
-        Resolver::start(|asked| vec![Act::Wait(Duration::from_millis(200)), Act::Send(answer(&asked.octets, 0, 1))])
-            .await;
+        Resolver::start(|asked| vec![Act::Wait(Duration::from_secs(1)), Act::Send(answer(&asked.octets, 0, 1))]).await;
     let group = group(&[&resolver], |_| {});
     let tasks: Vec<_> = (0..50_u16)
         .map(|id| {
@@ -284,9 +286,11 @@ async fn a_reset_on_a_new_connection_is_a_network_failure() {
 
 #[tokio::test]
 async fn an_upstream_is_down_after_failed_checks_and_up_again_after_one_answer() {
-    let resolver = Resolver::start(|asked| match asked.nth {
-        0..=5 => Vec::new(),
-        _ => good(asked),
+    let silent = Arc::new(AtomicBool::new(true));
+    let is_silent = silent.clone();
+    let resolver = Resolver::start(move |asked| match is_silent.load(Ordering::Relaxed) {
+        true => Vec::new(),
+        false => good(asked),
     })
     .await;
     let group = group(&[&resolver], |settings| {
@@ -294,17 +298,23 @@ async fn an_upstream_is_down_after_failed_checks_and_up_again_after_one_answer()
         settings.check = Check { interval: Duration::from_millis(10), ..Check::default() };
         settings.fail_fast = true;
     });
+    let checks = || {
+        let asked = resolver.asked.lock().unwrap();
+        asked.iter().filter(|one| one.octets[12..] == [0, 0, 2, 0, 1]).count()
+    };
     assert_eq!(ask(&group, NAME).await.unwrap_err().trouble, Trouble::Silence);
-    // Three checks of a second each fail: more than max_fails.
-    tokio::time::sleep(Duration::from_millis(3200)).await;
-    let begun = Instant::now();
+    while ask(&group, NAME).await.unwrap_err().trouble != Trouble::Unhealthy {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(checks() >= 3, "more than max_fails: {}", checks());
+    let others = resolver.count() - checks();
     assert_eq!(ask(&group, NAME).await.unwrap_err().trouble, Trouble::Unhealthy);
-    assert!(begun.elapsed() < Duration::from_millis(20), "fails at once");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert!(ask(&group, NAME).await.is_ok(), "a check was answered");
-    let asked = resolver.asked.lock().unwrap();
-    let checks = asked.iter().filter(|one| one.octets[12..] == [0, 0, 2, 0, 1]).count();
-    assert!(checks >= 4, "the checks ask for the root's NS: {checks}");
+    assert_eq!(resolver.count() - checks(), others, "it fails without a question");
+    silent.store(false, Ordering::Relaxed);
+    while ask(&group, NAME).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(checks() >= 4, "a check was answered first: {}", checks());
 }
 
 #[tokio::test]
@@ -380,5 +390,5 @@ async fn a_slow_tls_handshake_is_waited_for_and_a_stalled_one_is_not_for_ever() 
     let begun = Instant::now();
     let error = ask(&authority.group(&stalled, None), NAME).await.unwrap_err();
     assert_eq!(error.trouble, Trouble::Silence);
-    assert!((4..6).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!((4..30).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }

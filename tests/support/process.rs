@@ -111,8 +111,10 @@ pub(crate) fn ask(port: u16, name: &str, qtype: RecordType) -> Option<Message> {
     let mut query = Message::new(7, MessageType::Query, OpCode::Query);
     query.add_query(Query::query(Name::from_ascii(name).unwrap(), qtype));
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    socket.send_to(&query.to_vec().unwrap(), ("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // Connected, so that a closed port is told at once.
+    socket.connect(("127.0.0.1", port)).unwrap();
+    socket.send(&query.to_vec().unwrap()).ok()?;
     let mut buffer = [0; 4096];
     let len = socket.recv(&mut buffer).ok()?;
     Message::from_vec(&buffer[..len]).ok()

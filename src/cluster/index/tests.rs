@@ -668,7 +668,7 @@ fn a_slice_of_many_ports_and_endpoints_is_taken_at_the_cost_of_both() {
     let start = Instant::now();
     bench.apply(fact);
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     let services = bench.reader.services();
     let layout = services[0].endpoints.layout().expect("a port without a number");
     assert_eq!(layout.endpoints().len(), 1000);

@@ -96,8 +96,7 @@ async fn next_hands_a_query_to_the_next_line() {
 #[tokio::test]
 async fn more_queries_than_may_wait_are_refused() {
     let slow =
-        Resolver::start(|asked| vec![Act::Wait(Duration::from_millis(300)), Act::Send(answer(&asked.octets, 0, 1))])
-            .await;
+        Resolver::start(|asked| vec![Act::Wait(Duration::from_secs(1)), Act::Send(answer(&asked.octets, 0, 1))]).await;
     let chain = block(&format!("forward . {} {{\nmax_concurrent 1\n}}", slow.address)).unwrap().chain;
     let (first, second) = tokio::join!(ask(&chain, "one.example."), async {
         tokio::time::sleep(Duration::from_millis(50)).await;

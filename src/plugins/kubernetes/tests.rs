@@ -220,7 +220,7 @@ fn names_not_known_yet_wait_a_moment_for_the_first_lists() {
     };
     let mut asked = query("web.default.svc.cluster.local.", RecordType::A);
     assert_eq!(rcode(&block, &mut asked), Rcode::SERVFAIL);
-    assert!((PATIENCE..PATIENCE * 4).contains(&asked.received.elapsed()), "{:?}", asked.received.elapsed());
+    assert!((PATIENCE..PATIENCE * 40).contains(&asked.received.elapsed()), "{:?}", asked.received.elapsed());
 
     let syncing = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
