@@ -1,4 +1,8 @@
 //! The expressions of `view` and `template`: read once, worked out for each query.
+//!
+//! What cannot be worked out, as whether a text that is no address lies in a network, is neither true nor false: it is
+//! unknown, and so is its opposite (Kleene's logic). `false && unknown` is false, `true || unknown` is true. Who asks
+//! whether an expression is true is told so only where it is known.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -156,22 +160,30 @@ impl Expression {
         }
     }
 
-    /// Whether it is true of a query.
+    /// Whether it is known to be true of a query.
     pub(crate) fn is_true<'e>(&self, env: impl Into<Env<'e>>) -> bool {
-        self.value(env.into()) == Some(Value::Bool(true))
+        self.truth(env.into()) == Some(true)
     }
 
-    /// Its value; `None` when it has none, as an address that is none.
+    /// Whether it is true or false; `None` when that is unknown, as for what is neither.
+    fn truth(&self, env: Env<'_>) -> Option<bool> {
+        match self.value(env)? {
+            Value::Bool(truth) => Some(truth),
+            Value::Int(_) | Value::Text(_) => None,
+        }
+    }
+
+    /// Its value; `None` when it is unknown, as for an address that is none.
     pub(crate) fn value(&self, env: Env<'_>) -> Option<Value> {
         Some(match self {
             Self::Literal(value) => value.clone(),
             Self::List(_) => return None,
             Self::Call(function, arguments) => return function.call(arguments, env),
-            Self::Not(inner) => Value::Bool(!inner.is_true(env)),
-            Self::And(parts) => Value::Bool(parts.iter().all(|part| part.is_true(env))),
-            Self::Or(parts) => Value::Bool(parts.iter().any(|part| part.is_true(env))),
+            Self::Not(inner) => Value::Bool(!inner.truth(env)?),
+            Self::And(parts) => Value::Bool(!any(parts.iter().map(|part| Some(!part.truth(env)?)))?),
+            Self::Or(parts) => Value::Bool(any(parts.iter().map(|part| part.truth(env)))?),
             Self::Compare(comparison, left, right) => {
-                Value::Bool(comparison.holds(&left.value(env)?, &right.value(env)?))
+                Value::Bool(comparison.holds(&left.value(env)?, &right.value(env)?)?)
             }
             Self::Matches(left, regex) => match left.value(env)? {
                 Value::Text(text) => Value::Bool(regex.is_match(&text)),
@@ -179,28 +191,37 @@ impl Expression {
             },
             Self::In(left, list) => {
                 let left = left.value(env)?;
-                Value::Bool(list.iter().any(|item| item.value(env).as_ref() == Some(&left)))
+                Value::Bool(any(list.iter().map(|item| Some(item.value(env)? == left)))?)
             }
             Self::Group(name) => Value::Text((env.group)(&name.value(env)?.to_string())),
             Self::Variable(at) => env.variables.get(*at)?.clone(),
             Self::Item => env.item?.clone(),
             Self::Each(quantifier, list, predicate) => {
-                let items = list.iter().map(|item| item.value(env)).collect::<Option<Vec<_>>>()?;
-                let mut truths = Vec::with_capacity(items.len());
-                for item in &items {
-                    match predicate.value(Env { item: Some(item), ..env })? {
-                        Value::Bool(truth) => truths.push(truth),
-                        _ => return None,
-                    }
-                }
+                let mut truths = list.iter().map(|item| {
+                    let item = item.value(env)?;
+                    predicate.truth(Env { item: Some(&item), ..env })
+                });
                 Value::Bool(match quantifier {
-                    Quantifier::Any => truths.contains(&true),
-                    Quantifier::All => !truths.contains(&false),
-                    Quantifier::None => !truths.contains(&true),
+                    Quantifier::Any => any(truths)?,
+                    Quantifier::None => !any(truths)?,
+                    Quantifier::All => !any(truths.by_ref().map(|truth| Some(!truth?)))?,
                 })
             }
         })
     }
+}
+
+/// Whether any of several is true: known as soon as one is, unknown where none is and one might be.
+fn any(truths: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut found = Some(false);
+    for truth in truths {
+        match truth {
+            Some(true) => return Some(true),
+            Some(false) => {}
+            None => found = None,
+        }
+    }
+    found
 }
 
 impl fmt::Display for Value {
@@ -214,28 +235,35 @@ impl fmt::Display for Value {
 }
 
 impl Comparison {
-    fn holds(self, left: &Value, right: &Value) -> bool {
-        use std::cmp::Ordering::{Equal, Greater, Less};
+    /// Whether it holds; unknown for values that cannot be compared so.
+    fn holds(self, left: &Value, right: &Value) -> Option<bool> {
         let order = match (left, right) {
             (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
             (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
+            (Value::Bool(left), Value::Bool(right)) => {
+                return match self {
+                    Self::Equal => Some(left == right),
+                    Self::Unequal => Some(left != right),
+                    _ => None,
+                };
+            }
             _ => None,
         };
-        let texts = match (left, right) {
+        let texts = || match (left, right) {
             (Value::Text(left), Value::Text(right)) => Some((left.as_str(), right.as_str())),
             _ => None,
         };
-        match self {
-            Self::Equal => left == right,
-            Self::Unequal => left != right,
-            Self::Less => order == Some(Less),
-            Self::LessOrEqual => matches!(order, Some(Less | Equal)),
-            Self::Greater => order == Some(Greater),
-            Self::GreaterOrEqual => matches!(order, Some(Greater | Equal)),
-            Self::Contains => texts.is_some_and(|(left, right)| left.contains(right)),
-            Self::StartsWith => texts.is_some_and(|(left, right)| left.starts_with(right)),
-            Self::EndsWith => texts.is_some_and(|(left, right)| left.ends_with(right)),
-        }
+        Some(match self {
+            Self::Equal => order?.is_eq(),
+            Self::Unequal => order?.is_ne(),
+            Self::Less => order?.is_lt(),
+            Self::LessOrEqual => order?.is_le(),
+            Self::Greater => order?.is_gt(),
+            Self::GreaterOrEqual => order?.is_ge(),
+            Self::Contains => texts().map(|(left, right)| left.contains(right))?,
+            Self::StartsWith => texts().map(|(left, right)| left.starts_with(right))?,
+            Self::EndsWith => texts().map(|(left, right)| left.ends_with(right))?,
+        })
     }
 }
 

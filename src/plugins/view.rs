@@ -34,7 +34,9 @@
 //!
 //! Ready: always.
 //!
-//! Differences: the expression language is the part listed above; anything else is refused when the Corefile is read.
+//! Differences: the expression language is the part listed above; anything else is refused when the Corefile is read. What
+//! cannot be worked out, as `incidr` of a text that is no address, is unknown, and so is its opposite; an expression that is
+//! unknown lets nobody in. A query that plugins could not read is FORMERR before any view is asked.
 
 use std::sync::Arc;
 
@@ -53,7 +55,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the block serves a query. An expression that cannot be worked out is not true.
+    /// Whether the block serves a query: not where it is unknown whether an expression is true.
     pub fn holds(&self, query: &Query) -> bool {
         self.expressions.iter().all(|expression| expression.is_true(query))
     }
@@ -114,6 +116,46 @@ mod tests {
             ("replace(upper(name()), '.', '-') == 'A-B-EXAMPLE-COM-' && len(trim(' ab ')) == 2", true),
         ] {
             assert_eq!(holds(expression), truth, "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_worked_out_lets_nobody_in_and_neither_does_its_opposite() {
+        let unknown = "incidr(metadata('none'), '10.0.0.0/8')";
+        for expression in [
+            "U",
+            "!U",
+            "not (!U)",
+            "U || false",
+            "!(U || false)",
+            "U && true",
+            "!(U && true)",
+            "U == true",
+            "U != true",
+            "!(1 < 'a')",
+            "!(1 == 'a')",
+            "1 != 'a'",
+            "!(len(name()) contains 'a')",
+            "!len(name())",
+            "!('a' in [metadata('none'), replace('a', 'a', U)])",
+            "type() not in [lower(U)]",
+            "\"none(['10.0.0.0/8', 'x'], incidr('192.0.2.1', #))\"",
+            "\"all(['192.0.2.0/24', 'x'], incidr('192.0.2.1', #))\"",
+            "\"!any(['10.0.0.0/8', 'x'], incidr('192.0.2.1', #))\"",
+        ] {
+            assert!(!holds(&expression.replace('U', unknown)), "{expression}");
+        }
+        for expression in [
+            "U || true",
+            "true || U",
+            "!(U && false)",
+            "!(false && U)",
+            "type() in [lower(U), 'A']",
+            "\"any(['x', '192.0.2.0/24'], incidr('192.0.2.1', #))\"",
+            "\"!all(['x', '10.0.0.0/8'], incidr('192.0.2.1', #))\"",
+            "!any([], U)",
+        ] {
+            assert!(holds(&expression.replace('U', unknown)), "{expression}");
         }
     }
 
