@@ -10,7 +10,7 @@ mod opt;
 pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
 
-use super::{Failure, Name, Rcode};
+use super::{Failure, Name, Rcode, Records};
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
 
@@ -26,17 +26,41 @@ pub fn decode(octets: &[u8]) -> Result<Message, Failure> {
     })
 }
 
-/// Makes octets fit a limit: they stay as they are when they do, otherwise they are read, cut at whole records and
-/// written anew into `buffer`.
+/// Reads a query that [`parse`](super::parse) took.
 ///
 /// # Errors
-/// When octets over the limit are no message.
-pub fn fit<'o>(octets: &'o [u8], size: Size, seed: u64, buffer: &'o mut Vec<u8>) -> Result<&'o [u8], Failure> {
-    if octets.len() <= size.limit {
-        return Ok(octets);
+/// When the octets are no message.
+pub fn decode_query(octets: &[u8]) -> Result<Message, Failure> {
+    // `dig +subnet=0` says that it has no subnet to tell by a family of 0, which the codec does not know: no address of
+    // IPv4 says the same.
+    match without_family(octets) {
+        Some(octets) => decode(&octets),
+        None => decode(octets),
     }
-    encode(&decode(octets)?, size, seed, buffer);
-    Ok(buffer)
+}
+
+/// Whether the codec can read a query.
+pub(super) fn is_query(octets: &[u8]) -> bool {
+    decode_query(octets).is_ok()
+}
+
+/// The same query with its client subnet of family 0 and no address as one of family 1.
+fn without_family(octets: &[u8]) -> Option<Vec<u8>> {
+    const OPT: u16 = 41;
+    const NONE: &[u8] = &[0, 8, 0, 4, 0, 0, 0, 0];
+    let found = Records::new(octets).ok()?.flatten().find(|record| record.rtype == OPT)?;
+    let mut at = found.rdata;
+    while at < found.end {
+        let option = octets.get(at..found.end)?;
+        if option.starts_with(NONE) {
+            let mut octets = octets.to_vec();
+            *octets.get_mut(at + 5)? = 1;
+            return Some(octets);
+        }
+        let &[_, _, high, low] = option.first_chunk::<4>()?;
+        at += 4 + usize::from(u16::from_be_bytes([high, low]));
+    }
+    None
 }
 
 /// Starts the answer to a request: its id, opcode, RD, CD and question, and an OPT record when it had one.

@@ -2,8 +2,12 @@
 //!
 //! Time is linear in the octets, nothing is allocated, and no octet that a client sends is trusted: records behind the
 //! question are stepped over by their lengths, at most four of them, and only an OPT record is looked into.
+//!
+//! One verdict holds on every path: what the codec of the plugins could not read is refused here, before any server block is
+//! chosen. A query with a question and an OPT record needs no second reading for that; one with anything else is rare, and the
+//! codec itself is asked.
 
-use super::{Edns, Name, OwnEdns, Rcode};
+use super::{Edns, Name, OwnEdns, Rcode, message};
 
 /// What the octets of one message call for.
 #[derive(Debug)]
@@ -131,11 +135,12 @@ impl std::fmt::Debug for QName {
 const HEADER: usize = 12;
 const OPT: u16 = 41;
 
-/// Reads the question of a message. Time is linear in the octets; nothing is allocated.
+/// Reads the question of a message. Time is linear in the octets; nothing is allocated, unless there are records that the
+/// codec is asked about.
 ///
 /// What is answered with an error is listed in RFC 8906 and RFC 6891: an opcode other than QUERY (NOTIMP), another
 /// number of questions than one, more records than a query has use for, a name that is compressed, too long or cut
-/// off, a second or malformed OPT record (FORMERR), an EDNS version other than 0 (BADVERS). Octets behind the
+/// off, an OPT record that is malformed, a second or in the wrong section, any other record that is malformed (FORMERR), an EDNS version other than 0 (BADVERS). Octets behind the
 /// last counted record are ignored.
 pub fn parse(message: &[u8]) -> Parsed<'_> {
     let Some((header, _)) = message.split_first_chunk::<HEADER>() else { return Parsed::Drop };
@@ -160,7 +165,8 @@ pub fn parse(message: &[u8]) -> Parsed<'_> {
         // Only what looks like an OPT record of a query is taken as one: an UPDATE has records of many kinds.
         if additionals <= 2 && answers <= 1 && authorities <= 1 {
             let before = usize::from(answers) + usize::from(authorities);
-            question.edns = read_edns(message, question.end, before, usize::from(additionals)).unwrap_or(None);
+            let behind = read_records(message, question.end, before, usize::from(additionals));
+            question.edns = behind.ok().and_then(|behind| behind.edns);
         }
         return Parsed::Refuse { rcode: Rcode::NOTIMP, question: Some(question) };
     }
@@ -169,14 +175,17 @@ pub fn parse(message: &[u8]) -> Parsed<'_> {
         return Parsed::Refuse { rcode: Rcode::FORMERR, question: Some(question) };
     }
     let before = usize::from(answers) + usize::from(authorities);
-    match read_edns(message, question.end, before, usize::from(additionals)) {
-        Ok(edns) => question.edns = edns,
-        Err(Malformed) => return Parsed::Refuse { rcode: Rcode::FORMERR, question: Some(question) },
+    let Ok(behind) = read_records(message, question.end, before, usize::from(additionals)) else {
+        return Parsed::Refuse { rcode: Rcode::FORMERR, question: Some(question) };
+    };
+    question.edns = behind.edns;
+    if question.edns.is_some_and(|edns| edns.version > 0) {
+        return Parsed::Refuse { rcode: Rcode::BADVERS, question: Some(question) };
     }
-    match question.edns {
-        Some(Edns { version: 1.., .. }) => Parsed::Refuse { rcode: Rcode::BADVERS, question: Some(question) },
-        _ => Parsed::Query(question),
+    if !behind.is_plain && !message::is_query(message) {
+        return Parsed::Refuse { rcode: Rcode::FORMERR, question: Some(question) };
     }
+    Parsed::Query(question)
 }
 
 /// Reads the one question behind the header; a compression pointer has nothing to point to there.
@@ -222,33 +231,43 @@ fn read_question(message: &[u8], id: u16, flags: u16) -> Option<Question<'_>> {
 /// The records behind the question are cut off, or their OPT record is none.
 struct Malformed;
 
+/// What stands behind the question.
+struct Behind {
+    edns: Option<Edns>,
+    /// Nothing stands there that the codec of the plugins may refuse: an OPT record at most.
+    is_plain: bool,
+}
+
 /// Steps over `before` records and looks for the OPT record among the `additionals` behind them.
-fn read_edns(message: &[u8], from: usize, before: usize, additionals: usize) -> Result<Option<Edns>, Malformed> {
+fn read_records(message: &[u8], from: usize, before: usize, additionals: usize) -> Result<Behind, Malformed> {
     let mut rest = message.get(from..).ok_or(Malformed)?;
-    let mut edns = None;
+    let mut behind = Behind { edns: None, is_plain: true };
     for index in 0..before + additionals {
         let owner_is_root = rest.first() == Some(&0);
         rest = skip_name(rest)?;
         let (&[t0, t1, c0, c1, _extended, version, z0, _z1, l0, l1], rdata) =
             rest.split_first_chunk::<10>().ok_or(Malformed)?;
         let rdlen = usize::from(u16::from_be_bytes([l0, l1]));
-        let (rdata, behind) = rdata.split_at_checked(rdlen).ok_or(Malformed)?;
-        rest = behind;
-        if u16::from_be_bytes([t0, t1]) != OPT || index < before {
+        let (rdata, after) = rdata.split_at_checked(rdlen).ok_or(Malformed)?;
+        rest = after;
+        if u16::from_be_bytes([t0, t1]) != OPT {
+            behind.is_plain = false;
             continue;
         }
-        // RFC 6891 section 6.1.1: one OPT record at most, its owner is the root.
-        if edns.is_some() || !owner_is_root {
+        // RFC 6891 section 6.1.1: one OPT record at most, in the additional section; its owner is the root.
+        if index < before || behind.edns.is_some() || !owner_is_root {
             return Err(Malformed);
         }
-        edns = Some(Edns {
+        let options = read_options(rdata)?;
+        behind.is_plain &= !options.subnet;
+        behind.edns = Some(Edns {
             payload: u16::from_be_bytes([c0, c1]),
             version,
             dnssec_ok: z0 & 0x80 != 0,
-            nsid: asks_for_nsid(rdata)?,
+            nsid: options.nsid,
         });
     }
-    Ok(edns)
+    Ok(behind)
 }
 
 /// Steps over the owner of a record. It may end in a pointer, which is not followed.
@@ -266,17 +285,28 @@ fn skip_name(octets: &[u8]) -> Result<&[u8], Malformed> {
     Err(Malformed)
 }
 
+/// Which of the options that somebody looks at a query has.
+#[derive(Default)]
+struct Options {
+    nsid: bool,
+    /// The client's subnet (RFC 7871), the one option whose inside the codec reads.
+    subnet: bool,
+}
+
 /// Walks the options, which must fill the RDATA exactly; options unknown to us are ignored (RFC 6891 section 6.1.2).
-fn asks_for_nsid(rdata: &[u8]) -> Result<bool, Malformed> {
+fn read_options(rdata: &[u8]) -> Result<Options, Malformed> {
     const NSID: u16 = 3;
+    const SUBNET: u16 = 8;
     let mut rest = rdata;
-    let mut nsid = false;
+    let mut options = Options::default();
     while !rest.is_empty() {
         let (&[c0, c1, l0, l1], value) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
-        nsid |= u16::from_be_bytes([c0, c1]) == NSID;
+        let code = u16::from_be_bytes([c0, c1]);
+        options.nsid |= code == NSID;
+        options.subnet |= code == SUBNET;
         rest = value.get(usize::from(u16::from_be_bytes([l0, l1]))..).ok_or(Malformed)?;
     }
-    Ok(nsid)
+    Ok(options)
 }
 
 #[cfg(test)]

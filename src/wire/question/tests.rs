@@ -100,7 +100,7 @@ fn another_number_of_questions_than_one_is_an_error() {
 
 #[test]
 fn more_records_than_a_query_has_use_for_are_an_error() {
-    let a = [b"\0\0\x01\0\x01\0\0\0\0\0\0".as_slice()];
+    let a = [b"\0\0\x01\0\x01\0\0\0\0\0\x04\xc0\0\x02\x01".as_slice()];
     for counts in [[1, 2, 0, 0], [1, 0, 2, 0], [1, 0, 0, 3], [1, 0xffff, 0xffff, 0xffff]] {
         assert_eq!(refused(&with_records(counts, &a.repeat(3))), (Rcode::FORMERR, true));
     }
@@ -111,7 +111,7 @@ fn more_records_than_a_query_has_use_for_are_an_error() {
 
 #[test]
 fn a_transfer_request_with_its_soa_is_read() {
-    let soa = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x16\xc0\x0c\xc0\x0c\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let soa = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x18\xc0\x0c\xc0\x0c\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     let message = query(0, [1, 0, 1, 0], NAME, &[&[0, 251, 0, 1], &soa[..]].concat());
     assert_eq!(read(&message).qtype, 251);
 }
@@ -164,10 +164,20 @@ fn the_opt_record_is_read_and_unknown_options_are_ignored() {
 
 #[test]
 fn the_opt_record_may_stand_beside_another_additional_record() {
-    let tsig = b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x03abc";
-    for records in [[&opt(1232, 0, 0, &[])[..], tsig], [&tsig[..], &opt(1232, 0, 0, &[])]] {
+    let address = b"\x03key\0\0\x01\0\x01\0\0\0\0\0\x04\xc0\0\x02\x01";
+    for records in [[&opt(1232, 0, 0, &[])[..], address], [&address[..], &opt(1232, 0, 0, &[])]] {
         assert_eq!(read(&with_records([1, 0, 0, 2], &records)).edns.unwrap().payload, 1232);
     }
+}
+
+// RFC 8945 section 5.1: the signature is the last record.
+#[test]
+fn a_signature_may_stand_behind_the_opt_record() {
+    let algorithm = b"\x0bhmac-sha256\0";
+    let data = [&algorithm[..], &[0, 0, 0x66, 0, 0, 0, 1, 44, 0, 4, 1, 2, 3, 4, 0xab, 0xcd, 0, 0, 0, 0]].concat();
+    let tsig = [b"\x03key\0\0\xfa\0\xff\0\0\0\0\0".as_slice(), &[data.len() as u8], &data].concat();
+    assert_eq!(read(&with_records([1, 0, 0, 2], &[&opt(1232, 0, 0, &[]), &tsig])).edns.unwrap().payload, 1232);
+    assert_eq!(refused(&with_records([1, 0, 0, 1], &[&tsig[..tsig.len() - 1]])), (Rcode::FORMERR, true));
 }
 
 // RFC 6891 section 6.1.3: a version other than 0 is BADVERS, whatever the options are.
@@ -192,6 +202,48 @@ fn an_opt_record_that_is_repeated_owned_or_lies_about_its_length_is_an_error() {
         &[&opt(1232, 0, 0, b"\0\x03\0")],
     ] {
         assert_eq!(refused(&with_records([1, 0, 0, records.len() as u16], records)), (Rcode::FORMERR, true));
+    }
+}
+
+// One verdict on every path: what the codec of the plugins cannot read is no query.
+#[test]
+fn a_record_that_the_codec_cannot_read_is_an_error_wherever_it_stands() {
+    let good = opt(1232, 0, 0, &[]);
+    let cut_address = b"\0\0\x01\0\x01\0\0\0\0\0\x03abc";
+    let empty_address = b"\0\0\x01\0\x01\0\0\0\0\0\0";
+    let forward = b"\xc0\xff\0\x10\0\x01\0\0\0\0\0\x02\x01a";
+    for (counts, records) in [
+        ([1, 0, 0, 1], &[&cut_address[..]][..]),
+        ([1, 1, 0, 0], &[cut_address]),
+        ([1, 0, 1, 0], &[cut_address]),
+        ([1, 0, 0, 2], &[cut_address, &good]),
+        ([1, 0, 0, 2], &[&good, cut_address]),
+        ([1, 0, 0, 1], &[empty_address]),
+        ([1, 1, 0, 0], &[forward]),
+        // An OPT record outside of the additional section.
+        ([1, 1, 0, 0], &[&good]),
+        ([1, 0, 1, 0], &[&good]),
+        ([1, 0, 1, 1], &[&good, &good]),
+    ] {
+        assert_eq!(refused(&with_records(counts, records)), (Rcode::FORMERR, true), "{records:02x?}");
+    }
+    let address = b"\0\0\x01\0\x01\0\0\0\0\0\x04abcd";
+    assert_eq!(read(&with_records([1, 1, 0, 1], &[address, &good])).edns.unwrap().payload, 1232);
+}
+
+// RFC 7871 section 7.1.2.
+#[test]
+fn a_client_subnet_that_is_none_is_an_error() {
+    let asked = |subnet: &[u8]| {
+        let option = [&[0, 8, 0, subnet.len() as u8], subnet].concat();
+        with_records([1, 0, 0, 1], &[&opt(1232, 0, 0, &option)])
+    };
+    for good in [&b"\0\x01\x18\0\xc0\0\x02"[..], b"\0\x02\x00\0", b"\0\x01\x00\0", b"\0\0\0\0"] {
+        assert!(read(&asked(good)).edns.is_some(), "{good:02x?}");
+        assert!(message::decode_query(&asked(good)).is_ok(), "{good:02x?}");
+    }
+    for bad in [&b"\0\x01\x21\0\xc0\0\x02\0\0"[..], b"\0\x01\x18\0\xc0", b"\0\x03\0\0", b"\0\0\x08\0\xc0", b"\0"] {
+        assert_eq!(refused(&asked(bad)), (Rcode::FORMERR, true), "{bad:02x?}");
     }
 }
 
