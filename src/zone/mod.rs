@@ -14,7 +14,6 @@ mod peers;
 mod ports;
 mod publish;
 mod records;
-mod sample;
 mod service;
 mod shards;
 mod swap;

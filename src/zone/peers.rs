@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
+use super::ServiceName;
 use super::buckets::{Buckets, Keyed};
 use super::endpoints::{Addresses, Counted, Endpoint, Endpoints, Group};
 use super::ports::Ports;
-use super::{ServiceName, sample};
-use crate::wire::QName;
+use crate::wire::{QName, sample};
 
 /// The endpoints that one name stands for.
 #[derive(Clone, Copy)]

@@ -11,8 +11,8 @@ use super::layout::{Chosen, LaidOut, LaidOutSrv};
 use super::lookup::{ClusterIp, Lookup};
 use super::peers::{Peers, Srv};
 use super::ports::Ports;
-use super::{Pointer, ServiceKind, ServiceName, View, sample};
-use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target};
+use super::{Pointer, ServiceKind, ServiceName, View};
+use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target, sample};
 
 /// An answer under construction, and what its records have in common.
 pub(super) struct Context<'q, 'b> {

@@ -6,13 +6,15 @@
 
 use std::ops::ControlFlow;
 
+use super::Random;
+
 /// No answer has more records: the shortest, an A record with a compressed owner, takes 16 octets.
-pub(super) const MOST_RECORDS: usize = 65_535 / 16;
+pub const MOST_RECORDS: usize = 65_535 / 16;
 
 /// Draws distinct positions below `count`, each order of them equally likely, until `take` breaks or all are drawn.
 ///
 /// At most `most` are drawn. Returns whether all positions were taken.
-pub(super) fn draw(count: usize, most: usize, seed: u64, take: impl FnMut(usize) -> ControlFlow<()>) -> bool {
+pub fn draw(count: usize, most: usize, seed: u64, take: impl FnMut(usize) -> ControlFlow<()>) -> bool {
     match (count, most.min(MOST_RECORDS)) {
         (0, _) => true,
         (..=SMALL, most) => walk(Array([0; SMALL]), count, most, seed, take),
@@ -34,7 +36,7 @@ fn walk<P: Places>(
     seed: u64,
     mut take: impl FnMut(usize) -> ControlFlow<()>,
 ) -> bool {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     for at in 0..count.min(most) {
         let other = at + random.below(count - at);
         let chosen = places.value(other);
@@ -57,14 +59,16 @@ struct Array<const N: usize>([u16; N]);
 
 impl<const N: usize> Places for Array<N> {
     fn value(&self, place: usize) -> usize {
-        match self.0[place] {
-            0 => place,
-            value => usize::from(value) - 1,
+        match self.0.get(place) {
+            None | Some(0) => place,
+            Some(&value) => usize::from(value) - 1,
         }
     }
 
     fn put(&mut self, place: usize, value: usize) {
-        self.0[place] = value as u16 + 1;
+        if let Some(held) = self.0.get_mut(place) {
+            *held = value as u16 + 1;
+        }
     }
 }
 
@@ -75,46 +79,35 @@ impl<const N: usize> Table<N> {
     /// Where a place is held, or the free slot for it.
     fn slot(&self, place: usize) -> usize {
         let mut slot = scatter(place as u64) % N;
-        while self.0[slot].0 != 0 && self.0[slot].0 as usize != place + 1 {
+        while self.at(slot).0 != 0 && self.at(slot).0 as usize != place + 1 {
             slot = (slot + 1) % N;
         }
         slot
+    }
+
+    fn at(&self, slot: usize) -> (u32, u32) {
+        self.0.get(slot).copied().unwrap_or_default()
     }
 }
 
 impl<const N: usize> Places for Table<N> {
     fn value(&self, place: usize) -> usize {
-        match self.0[self.slot(place)] {
+        match self.at(self.slot(place)) {
             (0, _) => place,
             (_, value) => value as usize,
         }
     }
 
     fn put(&mut self, place: usize, value: usize) {
-        self.0[self.slot(place)] = (place as u32 + 1, value as u32);
+        let slot = self.slot(place);
+        if let Some(held) = self.0.get_mut(slot) {
+            *held = (place as u32 + 1, value as u32);
+        }
     }
 }
 
 fn scatter(number: u64) -> usize {
     (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): every seed will do, and a step costs a few instructions.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`; what is uneven about it is below 2 to the power of -44 for the sets there are.
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
-    }
 }
 
 #[cfg(test)]
