@@ -5,16 +5,20 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 
 mod answer;
+mod cut;
 mod edns;
 mod error;
 pub mod message;
 mod name;
 mod question;
 mod random;
+mod rdata;
 mod records;
+pub mod sample;
 mod shuffle;
 
 pub use answer::{Answer, Full, Owner, Place, Section, SrvRow, Target, error_reply, failure_reply};
+pub use cut::{Shears, Source, cut};
 pub use edns::{Edns, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
 pub use name::{Label, Labels, Name, NameError};

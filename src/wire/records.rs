@@ -143,7 +143,7 @@ pub fn name_at(message: &[u8], mut at: usize) -> Result<Name, NameError> {
 }
 
 /// Where a name ends in place: behind its root label or its first pointer.
-fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
+pub(super) fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
     loop {
         let octet = *message.get(at).ok_or(Malformed)?;
         match octet >> 6 {

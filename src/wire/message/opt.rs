@@ -1,7 +1,9 @@
 //! The OPT record of a reply: the server's own, hop by hop (RFC 6891 section 7), whatever those behind it wrote.
 
-use super::{Message, MessageEdns, Size, decode, encode, rdata};
-use crate::wire::{Edns, Failure, OwnEdns};
+use std::ops::Range;
+
+use super::{Message, MessageEdns, Size, encode, rdata};
+use crate::wire::{Edns, Failure, Malformed, OwnEdns, Records, Shears, Source, cut};
 use rdata::opt::{EdnsCode, EdnsOption};
 
 const OPT: u16 = 41;
@@ -32,8 +34,8 @@ pub fn finish_message(
     encode(message, size, seed, buffer)
 }
 
-/// Gives octets the server's own OPT record and makes them fit. They stay octets where they fit and their OPT record,
-/// if they have one, is the last; otherwise they are read and written anew.
+/// Gives octets the server's own OPT record and makes them fit. They stay as they are where they fit and their OPT record, if
+/// they have one, is the last and brings nothing to keep; otherwise their records are copied, as many as fit.
 ///
 /// # Errors
 /// When the octets are no message.
@@ -44,84 +46,102 @@ pub fn finish_octets(
     size: Size,
     seed: u64,
 ) -> Result<Vec<u8>, Failure> {
-    let own_len = own.len(query);
-    match find(&octets) {
-        Some(Found::None) if octets.len() + own_len <= size.limit => {
-            append(&mut octets, query, own, 0);
-            return Ok(octets);
-        }
-        Some(Found::Last { at, upper }) if at + own_len <= size.limit => {
-            octets.truncate(at);
-            count(&mut octets, |count| count.saturating_sub(1));
-            append(&mut octets, query, own, upper);
-            return Ok(octets);
-        }
-        _ => {}
-    }
-    let mut buffer = Vec::with_capacity(octets.len().min(size.limit));
-    finish_message(&mut decode(&octets)?, query, own, size, seed, &mut buffer);
-    Ok(buffer)
-}
-
-/// Where the OPT record of a message is.
-enum Found {
-    None,
-    /// Nothing stands behind it, and it brings no options: it begins here, with these upper bits of the response code.
-    Last {
-        at: usize,
-        upper: u8,
-    },
-    Elsewhere,
-}
-
-/// Steps over the records by their lengths; `None` when they are cut off.
-fn find(octets: &[u8]) -> Option<Found> {
-    let (header, mut rest) = octets.split_first_chunk::<12>()?;
-    let &[_, _, _, _, q0, q1, a0, a1, n0, n1, r0, r1] = header;
-    let [questions, answers, authorities, additionals] =
-        [[q0, q1], [a0, a1], [n0, n1], [r0, r1]].map(u16::from_be_bytes);
-    for _ in 0..questions {
-        rest = skip_name(rest)?.get(4..)?;
-    }
-    let records = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
-    let mut found = Found::None;
-    for index in 0..records {
-        let at = octets.len() - rest.len();
-        let (&[t0, t1, _, _, upper, _, _, _, l0, l1], data) = skip_name(rest)?.split_first_chunk::<10>()?;
-        let len = usize::from(u16::from_be_bytes([l0, l1]));
-        rest = data.get(len..)?;
-        if u16::from_be_bytes([t0, t1]) == OPT {
-            let last = index + 1 == records && rest.is_empty() && len == 0;
-            found = if last { Found::Last { at, upper } } else { Found::Elsewhere };
+    let unreadable = || Failure::servfail(format!("an answer of {} octets cannot be read", octets.len()));
+    let found = find(&octets).map_err(|Malformed| unreadable())?;
+    let kept = query.map_or(&[][..], |_| &found.kept);
+    let own_len = own.len(query) + kept.len();
+    if kept.is_empty() {
+        match found.opt {
+            None if octets.len() + own_len <= size.limit => {
+                append(&mut octets, query, own, 0, kept);
+                return Ok(octets);
+            }
+            Some(Opt { at, is_last: true, upper }) if at + own_len <= size.limit => {
+                octets.truncate(at);
+                count(&mut octets, |count| count.saturating_sub(1));
+                append(&mut octets, query, own, upper, kept);
+                return Ok(octets);
+            }
+            _ => {}
         }
     }
-    Some(found)
+    let limit = size.limit.min(usize::from(u16::MAX)).saturating_sub(own_len);
+    let shears = Shears { limit, over_udp: size.over_udp, ttl: None, seed };
+    let others = Records::new(&octets).into_iter().flatten().flatten().filter(|record| record.rtype != OPT);
+    let spans: Vec<Range<usize>> = others.map(|record| record.owner..record.end).collect();
+    let span = |at: usize| spans.get(at).cloned();
+    let source = Source { message: &octets, question_end: found.question_end, counts: found.counts, span };
+    let mut out = vec![0; limit];
+    let (len, _) = cut(&source, shears, &mut out).map_err(|Malformed| unreadable())?;
+    out.truncate(len);
+    append(&mut out, query, own, found.opt.map_or(0, |opt| opt.upper), kept);
+    Ok(out)
 }
 
-fn skip_name(mut rest: &[u8]) -> Option<&[u8]> {
-    loop {
-        let (&len, tail) = rest.split_first()?;
-        match len {
-            0 => return Some(tail),
-            1..=63 => rest = tail.get(usize::from(len)..)?,
-            0xc0.. => return tail.get(1..),
-            _ => return None,
+/// What there is in a message: how many records but OPT, and that.
+struct Found {
+    question_end: usize,
+    counts: [usize; 3],
+    opt: Option<Opt>,
+    /// The options of the OPT record that are passed on: the Extended DNS Error (RFC 8914).
+    kept: Vec<u8>,
+}
+
+/// An OPT record: where it begins, whether nothing stands behind it, and the upper bits of the response code.
+#[derive(Clone, Copy)]
+struct Opt {
+    at: usize,
+    is_last: bool,
+    upper: u8,
+}
+
+fn find(octets: &[u8]) -> Result<Found, Malformed> {
+    const EXTENDED_ERROR: &[u8] = &[0, 15];
+    let mut records = Records::new(octets)?;
+    let question_end = records.at();
+    let mut found = Found { question_end, counts: [0; 3], opt: None, kept: Vec::new() };
+    for record in &mut records {
+        let record = record?;
+        if record.rtype != OPT {
+            if let Some(opt) = &mut found.opt {
+                opt.is_last = false;
+            }
+            if let Some(count) = found.counts.get_mut(usize::from(record.section)) {
+                *count += 1;
+            }
+            continue;
+        }
+        found.opt = Some(Opt { at: record.owner, is_last: true, upper: (record.ttl >> 24) as u8 });
+        let mut options = octets.get(record.rdata..record.end).unwrap_or_default();
+        while let Some((&[_, _, l0, l1], value)) = options.split_first_chunk::<4>() {
+            let (option, rest) = options.split_at(4 + usize::from(u16::from_be_bytes([l0, l1])).min(value.len()));
+            if option.starts_with(EXTENDED_ERROR) && option.len() <= 1024 {
+                found.kept = option.to_vec();
+            }
+            options = rest;
         }
     }
+    if let Some(opt) = &mut found.opt {
+        opt.is_last &= records.at() == octets.len();
+    }
+    Ok(found)
 }
 
-fn append(octets: &mut Vec<u8>, query: Option<Edns>, own: &OwnEdns, upper: u8) {
+/// Appends the server's own OPT record, when the query had one.
+fn append(octets: &mut Vec<u8>, query: Option<Edns>, own: &OwnEdns, upper: u8, options: &[u8]) {
     let Some(query) = query else { return };
     let nsid = own.nsid_for(query);
     octets.extend_from_slice(&[0, 0, OPT as u8]);
     octets.extend_from_slice(&own.payload.to_be_bytes());
     octets.extend_from_slice(&[upper, 0, u8::from(query.dnssec_ok) << 7, 0]);
-    octets.extend_from_slice(&nsid.map_or(0, |nsid| nsid.len() as u16 + 4).to_be_bytes());
+    let len = nsid.map_or(0, |nsid| nsid.len() + 4) + options.len();
+    octets.extend_from_slice(&(len as u16).to_be_bytes());
     if let Some(nsid) = nsid {
         octets.extend_from_slice(&[0, 3]);
         octets.extend_from_slice(&(nsid.len() as u16).to_be_bytes());
         octets.extend_from_slice(nsid);
     }
+    octets.extend_from_slice(options);
     count(octets, |count| count.saturating_add(1));
 }
 
@@ -135,7 +155,7 @@ fn count(octets: &mut [u8], change: impl FnOnce(u16) -> u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::message::{Asked, MessageName, OpCode, RData, Record, RecordType};
+    use crate::wire::message::{Asked, MessageName, OpCode, RData, Record, RecordType, decode};
 
     const EDNS: Option<Edns> = Some(Edns { payload: 4096, version: 0, dnssec_ok: true, nsid: true });
 

@@ -163,17 +163,6 @@ fn header_bits_and_unknown_types_pass_through() {
 }
 
 #[test]
-fn octets_that_fit_stay_as_they_are() {
-    let (octets, _) =
-        encoded(&answer((0..100).map(|n| a("Kubia.default.svc.cluster.local", n)).collect()), Size::tcp(), 0);
-    let mut buffer = Vec::new();
-    assert_eq!(fit(&octets, Size::tcp(), 0, &mut buffer).unwrap(), octets);
-    let cut = fit(&octets, Size::udp(512), 0, &mut buffer).unwrap();
-    assert!(cut.len() <= 512 && decode(cut).unwrap().truncation);
-    assert_eq!(fit(&[0xff; 600], Size::udp(512), 0, &mut buffer).unwrap_err().rcode, Rcode::FORMERR);
-}
-
-#[test]
 fn an_answer_starts_with_what_the_request_says() {
     let mut request = Message::new(9, MessageType::Query, OpCode::Query);
     request.add_query(Asked::query(name("Example.org"), RecordType::A));
