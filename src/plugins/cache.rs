@@ -1,7 +1,8 @@
 //! Name: `cache`
 //!
 //! Description: remembers the answers of the plugins behind it. **The cluster's own names, forward and reverse, are never
-//! remembered**, whatever the directive says: an answer that `kubernetes` or `k8s_external` wrote is not stored, and what is
+//! remembered**, whatever the directive says: an answer with something that `kubernetes` or `k8s_external` said is not stored,
+//! also where an alias of `file` or `template` led there, or `rewrite`, `autopath` or `dns64` made another answer of it. What is
 //! remembered for a name in a zone of `kubernetes` (an outside reverse name, say) is given only after `kubernetes` was asked
 //! and had no such name.
 //!
@@ -66,7 +67,7 @@ use super::setup::{Context, once};
 use super::words;
 use crate::cache::{self, Ask, Hit, Kind, Prefetch, Settings, Stale};
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::message::{OpCode, Size};
+use crate::wire::message::OpCode;
 use crate::wire::{Edns, Name, OwnEdns, Question, Rcode, shuffle_addresses};
 
 //----------- Cache ----------------------------------------------------------
@@ -96,8 +97,6 @@ struct Verify {
     alone: bool,
 }
 
-/// Who writes the cluster's own names.
-const CLUSTER: [&str; 2] = ["kubernetes", "k8s_external"];
 /// How many refreshes go on at a time: they are extra work, and give way before they pile up.
 const REFRESHES: usize = 64;
 
@@ -192,17 +191,15 @@ impl Inner {
 
     /// Asks the plugins behind, and remembers what they say.
     async fn ask(&self, held: &Held, query: &mut Query, next: Next<'_>, counters: &Counters) -> Outcome {
-        match run(query, next).await {
-            Outcome::Reply(reply) if CLUSTER.contains(&reply.plugin) => Outcome::Reply(reply),
+        match run(&mut *query, next).await {
+            Outcome::Reply(reply) if reply.is_of_cluster() => Outcome::Reply(reply),
             Outcome::Reply(reply) => {
                 let plugin = reply.plugin;
-                match reply.into_octets(Size { limit: usize::from(u16::MAX), over_udp: false }, rand::random()) {
-                    Ok(octets) => Outcome::Reply(Reply::from_octets(plugin, self.keep(held, octets, counters))),
-                    Err(failure) => Outcome::Failed(plugin, failure),
-                }
+                let octets = self.keep(held, reply.into_octets(rand::random()), counters);
+                Outcome::Reply(Reply::from_octets(plugin, octets))
             }
             Outcome::Failed(plugin, failure) => {
-                if failure.rcode == Rcode::SERVFAIL && !CLUSTER.contains(&plugin) {
+                if failure.rcode == Rcode::SERVFAIL && !query.is_of_cluster() {
                     self.keep(held, held.servfail(), counters);
                 }
                 Outcome::Failed(plugin, failure)
@@ -296,11 +293,11 @@ impl Inner {
     async fn accept(&self, held: &Held, query: &mut Query, next: Next<'_>, counters: &Counters) -> Option<Reply> {
         let Outcome::Reply(reply) = run(query, next).await else { return None };
         let usable = matches!(reply.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN);
-        if CLUSTER.contains(&reply.plugin) {
+        if reply.is_of_cluster() {
             return usable.then_some(reply);
         }
         let plugin = reply.plugin;
-        let octets = reply.into_octets(Size { limit: usize::from(u16::MAX), over_udp: false }, rand::random()).ok()?;
+        let octets = reply.into_octets(rand::random());
         let truncated = octets.get(2).is_none_or(|flags| flags & 2 != 0);
         (usable && !truncated).then(|| Reply::from_octets(plugin, self.keep(held, octets, counters)))
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
@@ -44,6 +45,11 @@ pub trait Plugin: Send + Sync {
     /// Says what it knows of a query, for `log`, `template`, `rewrite` and `view`. Asked only where `metadata` is loaded.
     fn metadata(&self, query: &Query, into: &mut Metadata) {
         let _ = (query, into);
+    }
+
+    /// Whether it answers from the cluster's records: whatever it says, and whatever is made of that, is in no cache.
+    fn is_of_cluster(&self) -> bool {
+        false
     }
 
     /// All records of a zone that it holds, for `transfer`: the SOA first and not again at the end. They are made one
@@ -118,7 +124,7 @@ impl<'a> Next<'a> {
                 behind = first.name();
                 match first.serve(&mut *query, Next { plugins: rest, behind }).await {
                     Outcome::Next => plugins = rest,
-                    done => return done,
+                    done => return note_cluster(first.is_of_cluster(), query, done),
                 }
             }
             match behind {
@@ -128,10 +134,35 @@ impl<'a> Next<'a> {
         })
     }
 
+    /// Runs the chain for a query that another one led to: whether that met the cluster's records counts for both.
+    pub async fn run_for(self, asking: &Query, asked: &'a mut Query) -> Outcome {
+        let outcome = self.run(&mut *asked).await;
+        let of_cluster = matches!(&outcome, Outcome::Reply(reply) if reply.of_cluster);
+        asking.of_cluster.fetch_or(of_cluster || asked.is_of_cluster(), Ordering::Relaxed);
+        outcome
+    }
+
     /// The plugins themselves, for those that ask their neighbours.
     pub(crate) fn plugins(&self) -> &'a [Arc<dyn Plugin>] {
         self.plugins
     }
+}
+
+/// Says of an outcome whether records of the cluster are in it: its plugin has them, or a look-up that it made led there.
+///
+/// A name that does not exist leaves no mark on the query: a search path (`autopath`) passes by many.
+fn note_cluster(of_cluster: bool, query: &Query, mut outcome: Outcome) -> Outcome {
+    match &mut outcome {
+        Outcome::Reply(reply) => {
+            reply.of_cluster |= of_cluster || query.is_of_cluster();
+            query.of_cluster.fetch_or(reply.of_cluster && reply.rcode() != Rcode::NXDOMAIN, Ordering::Relaxed);
+        }
+        Outcome::Failed(..) => {
+            query.of_cluster.fetch_or(of_cluster, Ordering::Relaxed);
+        }
+        Outcome::Next | Outcome::Drop => {}
+    }
+    outcome
 }
 
 /// A query and what is known of it.
@@ -154,6 +185,8 @@ pub struct Query {
     pub resolver: Arc<dyn Resolve>,
     /// How many look-ups led here: [`Resolve`] refuses past 8.
     pub depth: u8,
+    /// Whether some plugin or look-up has answered it from the cluster's records; the chain notes it.
+    pub of_cluster: AtomicBool,
 }
 
 impl Query {
@@ -201,7 +234,13 @@ impl Query {
             metadata: Metadata::new(),
             resolver: self.resolver.clone(),
             depth: self.depth.saturating_add(1),
+            of_cluster: AtomicBool::new(false),
         }
+    }
+
+    /// Whether what is known so far came from the cluster's records, in part at least.
+    pub fn is_of_cluster(&self) -> bool {
+        self.of_cluster.load(Ordering::Relaxed)
     }
 }
 
@@ -252,6 +291,8 @@ pub struct Reply {
     pub plugin: &'static str,
     body: Body,
     more: Option<More>,
+    /// Records of the cluster are in it, or it denies them; set by [`Next::run`] alone.
+    of_cluster: bool,
 }
 
 /// The messages of an answer behind the first one, made one by one as they are taken.
@@ -293,12 +334,12 @@ enum Body {
 impl Reply {
     /// An answer as octets, with the id of the query.
     pub fn from_octets(plugin: &'static str, octets: Vec<u8>) -> Self {
-        Self { plugin, body: Body::Octets(octets), more: None }
+        Self { plugin, body: Body::Octets(octets), more: None, of_cluster: false }
     }
 
     /// An answer as a message.
     pub fn from_message(plugin: &'static str, message: Message) -> Self {
-        Self { plugin, body: Body::Message(Box::new(message)), more: None }
+        Self { plugin, body: Body::Message(Box::new(message)), more: None, of_cluster: false }
     }
 
     /// Adds messages that follow the first one over TCP, as in a zone transfer (RFC 5936 section 2.2).
@@ -310,6 +351,11 @@ impl Reply {
     /// Takes the messages that follow the first one; most answers have none.
     pub fn take_more(&mut self) -> Option<More> {
         self.more.take()
+    }
+
+    /// Whether it holds records of the cluster, or denies that there are some: no cache may have it.
+    pub fn is_of_cluster(&self) -> bool {
+        self.of_cluster
     }
 
     /// The response code, read without taking octets apart.
@@ -337,22 +383,16 @@ impl Reply {
         }
     }
 
-    /// The answer as octets that fit a size; what is too much is cut at whole records, `seed` decides which.
-    ///
-    /// # Errors
-    /// When octets that are too many are no message.
-    pub fn into_octets(self, size: Size, seed: u64) -> Result<Vec<u8>, Failure> {
-        let mut buffer = Vec::new();
+    /// The answer as octets. Of a message that is too long for one, `seed` decides which records stay.
+    pub fn into_octets(self, seed: u64) -> Vec<u8> {
         match self.body {
-            Body::Octets(octets) if octets.len() <= size.limit => return Ok(octets),
-            Body::Octets(octets) => {
-                message::fit(&octets, size, seed, &mut buffer)?;
-            }
+            Body::Octets(octets) => octets,
             Body::Message(message) => {
-                message::encode(&message, size, seed, &mut buffer);
+                let mut buffer = Vec::new();
+                message::encode(&message, Size::tcp(), seed, &mut buffer);
+                buffer
             }
         }
-        Ok(buffer)
     }
 
     /// The octets, as long as nobody has looked inside.

@@ -105,6 +105,10 @@ impl Plugin for K8sExternal {
         })
     }
 
+    fn is_of_cluster(&self) -> bool {
+        true
+    }
+
     fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
         // Zones below the cluster's take the chain by themselves.
         let above = self.zones.0.iter().any(|zone| cluster_zones.iter().any(|own| own.is_within(zone)));

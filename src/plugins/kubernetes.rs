@@ -203,6 +203,10 @@ impl Plugin for Kubernetes {
         Some(self.view.clone())
     }
 
+    fn is_of_cluster(&self) -> bool {
+        true
+    }
+
     fn transfer(&self, zone: &MessageName) -> Option<Box<dyn Iterator<Item = Record> + Send>> {
         transfer::records(&self.view, zone)
     }

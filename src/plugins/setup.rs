@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ impl Block {
     /// Whether it serves a question: what its `view` says. Without one it serves all.
     pub fn admits(&self, question: &Question<'_>, client: &Client) -> bool {
         let Some(filter) = &self.settings.view else { return true };
-        let Ok(request) = message::decode(question.message) else { return false };
+        let Ok(request) = message::decode_query(question.message) else { return false };
         let mut query = Query {
             request,
             client: *client,
@@ -54,6 +55,7 @@ impl Block {
             metadata: Metadata::new(),
             resolver: Arc::new(Nobody),
             depth: 0,
+            of_cluster: AtomicBool::new(false),
         };
         if self.settings.enabled.contains(&"metadata") {
             let mut metadata = Metadata::new();

@@ -1,7 +1,7 @@
 //! What the tests of plugins share: words, queries, a fake next plugin, a block from text.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
@@ -41,6 +41,7 @@ pub(crate) fn query(name: &str, qtype: RecordType) -> Query {
         metadata: Metadata::new(),
         resolver: Arc::new(Nowhere),
         depth: 0,
+        of_cluster: AtomicBool::new(false),
     }
 }
 
@@ -166,7 +167,7 @@ pub(crate) struct Asks(pub(crate) Vec<Arc<dyn Plugin>>);
 
 impl Resolve for Asks {
     fn lookup<'a>(&'a self, query: &'a Query, name: &'a MessageName, qtype: RecordType) -> BoxFuture<'a, Outcome> {
-        Box::pin(async move { Next::new(&self.0).run(&mut query.follow(name, qtype)).await })
+        Box::pin(async move { Next::new(&self.0).run_for(query, &mut query.follow(name, qtype)).await })
     }
 }
 

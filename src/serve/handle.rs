@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -168,7 +168,7 @@ impl Handler {
         question: &Question<'_>,
         buffer: &mut [u8],
     ) -> Step {
-        let request = match message::decode(arrived.octets) {
+        let request = match message::decode_query(arrived.octets) {
             Ok(request) => request,
             Err(failure) => return refuse(plan, arrived, Some(question), failure.rcode, buffer),
         };
@@ -182,6 +182,7 @@ impl Handler {
             metadata: Default::default(),
             resolver: self.whole.clone(),
             depth: 0,
+            of_cluster: AtomicBool::new(false),
         };
         let asked = Asked {
             octets: arrived.octets.into(),
@@ -284,13 +285,7 @@ async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Answer> {
 fn finish(mut reply: Reply, asked: &Asked, block: &Block) -> Result<Vec<u8>, Failure> {
     let size = size(asked.client.transport, asked.edns, block);
     if reply.as_octets().is_some() {
-        return message::finish_octets(
-            reply.into_octets(Size::tcp(), asked.seed)?,
-            asked.edns,
-            &block.own,
-            size,
-            asked.seed,
-        );
+        return message::finish_octets(reply.into_octets(asked.seed), asked.edns, &block.own, size, asked.seed);
     }
     let mut octets = Vec::with_capacity(512);
     message::finish_message(reply.message()?, asked.edns, &block.own, size, asked.seed, &mut octets);
@@ -414,15 +409,15 @@ impl Resolve for Whole {
                     Failure::servfail(format!("more than {MAX_DEPTH} look-ups lead to {name}")),
                 );
             }
-            let mut query = query.follow(name, qtype);
+            let mut followed = query.follow(name, qtype);
             let plan = self.plan.load().clone();
-            let Some(route) = route_of(&plan, &query.request, &query.client) else {
+            let Some(route) = route_of(&plan, &followed.request, &followed.client) else {
                 let failure =
                     Failure { rcode: Rcode::REFUSED, extended: None, message: format!("no zone holds {name}") };
                 return Outcome::Failed("", failure);
             };
-            query.zone = route.label.clone();
-            Next::new(&route.block.chain).run(&mut query).await
+            followed.zone = route.label.clone();
+            Next::new(&route.block.chain).run_for(query, &mut followed).await
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::super::testing::{Answers, block, fault, message, query, query_edns, run as run_chain};
+use super::super::testing::{Answers, Asks, block, fault, message, query, query_edns, run as run_chain};
 use super::*;
 use crate::plugins::record::parse_line;
 use crate::wire::Failure;
@@ -18,7 +18,7 @@ fn ttls(outcome: Outcome) -> Vec<u32> {
     message(outcome).answers.iter().map(|record| record.ttl).collect()
 }
 
-/// Answers under the name of another plugin.
+/// Answers under the name of another plugin; as those of the cluster do, if it is one of them.
 struct As(&'static str, Answers);
 
 impl Plugin for As {
@@ -34,6 +34,10 @@ impl Plugin for As {
             }
             outcome
         })
+    }
+
+    fn is_of_cluster(&self) -> bool {
+        matches!(self.0, "kubernetes" | "k8s_external")
     }
 
     fn needs_message(&self, _: &[Name]) -> Option<String> {
@@ -108,6 +112,94 @@ fn what_the_cluster_answers_is_not_remembered() {
     }
 }
 
+/// How often the plugin that a chain leads to answers when one name is asked for three times.
+fn times_asked(chain: &[Arc<dyn Plugin>], name: &str, beyond: &'static str) -> usize {
+    struct Counts(Arc<AtomicUsize>, As);
+    impl Plugin for Counts {
+        fn name(&self) -> &'static str {
+            self.1.0
+        }
+        fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move {
+                let mut outcome = self.1.serve(query, next).await;
+                if let Outcome::Reply(reply) = &mut outcome
+                    && let Ok(message) = reply.message()
+                    && message.answers.is_empty()
+                {
+                    message.metadata.response_code = ResponseCode::NXDomain;
+                }
+                outcome
+            })
+        }
+        fn is_of_cluster(&self) -> bool {
+            self.1.is_of_cluster()
+        }
+        fn needs_message(&self, _: &[Name]) -> Option<String> {
+            None
+        }
+    }
+    let count = Arc::new(AtomicUsize::new(0));
+    let last = || -> Arc<dyn Plugin> {
+        let web = Answers { exact: true, ..Answers::with("web.default.svc.cluster.local. 30 IN A 10.96.0.5") };
+        Arc::new(Counts(count.clone(), As(beyond, web)))
+    };
+    let chain: Vec<Arc<dyn Plugin>> = chain.iter().cloned().chain([last()]).collect();
+    let resolver = Arc::new(Asks(vec![last()]));
+    for _ in 0..3 {
+        let mut query = query(name, RecordType::A);
+        query.resolver = resolver.clone();
+        let reply = message(run_chain(&chain, &mut query));
+        assert!(reply.answers.iter().any(|record| record.record_type() == RecordType::A), "{name}");
+    }
+    count.load(Ordering::Relaxed)
+}
+
+// Invariant: nor does an answer that was made of them, whichever plugin made it.
+#[test]
+fn what_is_made_of_the_clusters_records_is_not_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let zone = file(
+        "db",
+        "$ORIGIN corp.example.\n@ 60 IN SOA ns1 host 1 7200 3600 1209600 300\n\
+         www 60 IN CNAME web.default.svc.cluster.local.\n",
+    );
+    let search = file("resolv.conf", "search svc.elsewhere. default.svc.cluster.local.\n");
+    let makers = [
+        (format!("file {zone} corp.example"), "www.corp.example."),
+        (
+            "template IN A corp.example {\nanswer \"{{ .Name }} 60 IN CNAME web.default.svc.cluster.local.\"\n}".into(),
+            "www.corp.example.",
+        ),
+        ("rewrite name exact www.corp.example. web.default.svc.cluster.local. answer auto".into(), "www.corp.example."),
+        (format!("autopath {search}"), "web.svc.elsewhere."),
+    ];
+    for (maker, name) in makers {
+        let chain = block(&format!("cache\n{maker}")).unwrap().chain;
+        let [of_cluster, others] = ["kubernetes", "forward"].map(|beyond| times_asked(&chain, name, beyond));
+        assert!(of_cluster >= 3 && others < of_cluster, "{maker}: asked {of_cluster} and {others} times");
+    }
+}
+
+#[test]
+fn a_failure_on_the_way_through_the_cluster_is_not_remembered() {
+    let of_cluster: Arc<dyn Plugin> = Arc::new(As("kubernetes", Answers::rcode(ResponseCode::ServFail)));
+    let text = "cache\ntemplate IN A example {\nanswer \"{{ .Name }} 60 IN CNAME web.cluster.local.\"\n}";
+    let chain = block(text).unwrap().chain;
+    let ask = |resolver: Arc<dyn Plugin>| {
+        let mut query = query("www.example.", RecordType::A);
+        query.resolver = Arc::new(Asks(vec![resolver]));
+        message(run_chain(&chain, &mut query)).metadata.response_code
+    };
+    assert_eq!(ask(of_cluster), ResponseCode::ServFail);
+    assert_eq!(ask(Arc::new(Answers::with("web.cluster.local. 5 IN A 10.96.0.5"))), ResponseCode::NoError);
+}
+
 /// The cluster's plugin: has the name, or hands it on.
 struct Cluster(Arc<View>, Arc<AtomicBool>);
 
@@ -131,6 +223,10 @@ impl Plugin for Cluster {
 
     fn view(&self) -> Option<Arc<View>> {
         Some(self.0.clone())
+    }
+
+    fn is_of_cluster(&self) -> bool {
+        true
     }
 }
 
