@@ -8,6 +8,8 @@ mod answer;
 mod cut;
 mod edns;
 mod error;
+mod foreign;
+mod layout;
 pub mod message;
 mod name;
 mod question;
@@ -21,6 +23,7 @@ pub use answer::{Answer, Full, Owner, Place, Section, SrvRow, Target, error_repl
 pub use cut::{Shears, Source, cut};
 pub use edns::{Edns, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
+pub use foreign::{check, respell};
 pub use name::{Label, Labels, Name, NameError};
 pub use question::{Parsed, QName, Question, parse};
 pub use random::Random;

@@ -35,6 +35,9 @@ pub struct Found {
     pub end: usize,
 }
 
+/// How many pointers a name may lead through: one for each label that it can have.
+pub(super) const MOST_HOPS: u8 = 127;
+
 /// The octets are no message: a count, a length or a name leads out of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
@@ -108,12 +111,16 @@ impl Iterator for Records<'_> {
 /// Reads a name of a message, wherever it stands, through its compression pointers; in lower case.
 ///
 /// # Errors
-/// When it leads out of the message, in circles, or over 255 octets.
-pub fn name_at(message: &[u8], mut at: usize) -> Result<Name, NameError> {
-    let mut wire = [0_u8; 255];
+/// When it leads out of the message, in circles, over 255 octets, or through more than 127 pointers.
+pub fn name_at(message: &[u8], at: usize) -> Result<Name, NameError> {
+    Name::from_wire(read_name(message, at, &mut [0; 255])?)
+}
+
+/// Reads a name of a message into `wire`, as it is spelled.
+pub(super) fn read_name<'w>(message: &[u8], mut at: usize, wire: &'w mut [u8; 255]) -> Result<&'w [u8], NameError> {
     let mut len = 0;
     // Each pointer must lead before the place where the present run of labels began: no circle is possible.
-    let mut run = at;
+    let (mut run, mut hops) = (at, 0);
     loop {
         let octet = *message.get(at).ok_or(NameError::Cut)?;
         match octet >> 6 {
@@ -125,15 +132,16 @@ pub fn name_at(message: &[u8], mut at: usize) -> Result<Name, NameError> {
                 len += label.len();
                 at = next;
                 if octet == 0 {
-                    return Name::from_wire(wire.get(..len).unwrap_or_default());
+                    return Ok(wire.get(..len).unwrap_or_default());
                 }
             }
             3 => {
                 let low = *message.get(at + 1).ok_or(NameError::Cut)?;
                 let target = usize::from(octet & 0x3f) << 8 | usize::from(low);
-                if target >= run || target < 12 {
+                if target >= run || target < 12 || hops == MOST_HOPS {
                     return Err(NameError::Cut);
                 }
+                hops += 1;
                 run = target;
                 at = target;
             }
