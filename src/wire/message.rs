@@ -6,6 +6,7 @@
 
 mod encode;
 mod opt;
+mod rename;
 
 pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
@@ -13,13 +14,15 @@ pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, Record
 use super::{Failure, Name, Rcode, Records};
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
+pub use rename::{Named, rename};
 
 /// Reads a message.
 ///
 /// # Errors
 /// When the octets are no message; the failure is the client's (FORMERR).
 pub fn decode(octets: &[u8]) -> Result<Message, Failure> {
-    Message::from_vec(octets).map_err(|error| Failure {
+    let plain = rename::without_hidden_pointers(octets);
+    Message::from_vec(plain.as_deref().unwrap_or(octets)).map_err(|error| Failure {
         rcode: Rcode::FORMERR,
         extended: None,
         message: format!("a message of {} octets could not be read: {error}", octets.len()),

@@ -234,6 +234,13 @@ pub struct Labels<'n> {
     rest: &'n [u8],
 }
 
+impl<'n> Labels<'n> {
+    /// The labels of a name that is known to be well-formed.
+    pub(super) fn of(wire: &'n [u8]) -> Self {
+        Self { rest: wire }
+    }
+}
+
 impl<'n> Iterator for Labels<'n> {
     type Item = &'n [u8];
 

@@ -41,7 +41,7 @@ pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) ->
     let opt = opt_record(message);
     let limit = size.limit.min(65_535).saturating_sub(opt.len());
     buffer.clear();
-    let mut encoder = Encoder { out: buffer, limit, suffixes: HashTable::new(), fresh: Vec::new() };
+    let mut encoder = Encoder::new(buffer, limit);
     encoder.out.extend_from_slice(&[0; 12]);
     let mut counts = [0u16; 4];
     for query in &message.queries {
@@ -125,8 +125,9 @@ fn plain(data: &impl BinEncodable) -> Option<Vec<u8>> {
 
 //----------- Encoder --------------------------------------------------------
 
-struct Encoder<'b> {
-    out: &'b mut Vec<u8>,
+/// A message under construction.
+pub(super) struct Encoder<'b> {
+    pub(super) out: &'b mut Vec<u8>,
     limit: usize,
     /// The names written so far, as a tree of labels from the root down.
     suffixes: HashTable<Suffix>,
@@ -148,7 +149,12 @@ struct Written {
     cut: bool,
 }
 
-impl Encoder<'_> {
+impl<'b> Encoder<'b> {
+    /// Begins a message behind its header, in octets that are its beginning.
+    pub(super) fn new(out: &'b mut Vec<u8>, limit: usize) -> Self {
+        Self { out, limit, suffixes: HashTable::new(), fresh: Vec::new() }
+    }
+
     /// Writes the records of a section: all of them in their order, or what fits in a random order, CNAMEs first.
     fn section(&mut self, records: &[Record], random: &mut Random) -> Written {
         let start = self.out.len();
@@ -244,12 +250,12 @@ impl Encoder<'_> {
         true
     }
 
-    fn put(&mut self, octets: &[u8]) {
+    pub(super) fn put(&mut self, octets: &[u8]) {
         self.out.extend_from_slice(octets);
     }
 
     /// Writes a name: the labels that do not stand yet, and a pointer to those that do.
-    fn name(&mut self, name: &Name) {
+    pub(super) fn name(&mut self, name: &Name) {
         // From the root down: the longest end of the name that stands.
         let mut standing = 0u16;
         let mut known = 0;
@@ -279,7 +285,7 @@ impl Encoder<'_> {
     }
 
     /// Writes a name without a pointer, and notes where its labels stand.
-    fn spelled_out(&mut self, name: &Name) {
+    pub(super) fn spelled_out(&mut self, name: &Name) {
         for label in name.iter() {
             self.put(&[label.len() as u8]);
             self.put(label);
