@@ -113,6 +113,119 @@ async fn a_resolver_that_loses_the_case_is_asked_over_tcp_and_then_as_spelled() 
 }
 
 #[tokio::test]
+async fn a_resolver_that_loses_the_case_and_has_no_tcp_is_asked_over_udp_again() {
+    for tcp in [Act::Reset, Act::Wait(Duration::from_secs(30))] {
+        let resolver = Resolver::start(move |asked| {
+            if asked.stream {
+                return vec![tcp.clone()];
+            }
+            let mut reply = answer(&asked.octets, 0, 1);
+            let end = reply.len() - 20;
+            reply[12..end].make_ascii_lowercase();
+            vec![Act::Send(reply)]
+        })
+        .await;
+        let group = group(&[&resolver], |_| {});
+        let answered = ask(&group, "Some-Long.name.example.org").await.unwrap();
+        assert_eq!(answered.octets, answer(&query(0x1234, "Some-Long.name.example.org"), 0, 1));
+        let before = resolver.count();
+        ask(&group, "Another-Long.name.example.org").await.unwrap();
+        let asked = resolver.asked.lock().unwrap();
+        assert!(asked.len() == before + 1 && !asked.last().unwrap().stream, "as spelled, and remembered");
+    }
+}
+
+/// What is behind it must be waited for.
+fn doubtful(asked: &Asked) -> Vec<(&'static str, Vec<u8>)> {
+    let good = answer(&asked.octets, 0, 66);
+    let end = good.len() - 16;
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut octets = good.clone();
+        change(&mut octets);
+        octets
+    };
+    let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+    vec![
+        ("an owner that leads to itself", changed(&|octets| octets[end + 1] = u8::try_from(end).unwrap())),
+        ("no question", changed(&|octets| octets[5] = 0)),
+        ("two questions", changed(&|octets| octets[5] = 2)),
+        ("another opcode", changed(&|octets| octets[2] |= 0x28)),
+        (
+            "two OPT records",
+            changed(&|octets| {
+                octets[11] = 2;
+                octets.extend(opt.repeat(2));
+            }),
+        ),
+        (
+            "an address of three octets",
+            changed(&|octets| {
+                octets[end + 11] = 3;
+                octets.pop();
+            }),
+        ),
+        ("an IPv6 address of four octets", changed(&|octets| octets[end + 3] = 28)),
+        ("a mail exchange of rubbish", changed(&|octets| octets[end + 3] = 15)),
+    ]
+}
+
+#[tokio::test]
+async fn a_malformed_answer_is_not_taken_and_the_true_one_behind_it_is() {
+    let resolver = Resolver::start(|asked| {
+        let mut acts: Vec<Act> = doubtful(asked).into_iter().map(|(_, octets)| Act::Send(octets)).collect();
+        acts.extend([Act::Wait(Duration::from_millis(30)), Act::Send(answer(&asked.octets, 0, 1))]);
+        acts
+    })
+    .await;
+    let group = group(&[&resolver], |_| {});
+    assert_eq!(ask(&group, NAME).await.unwrap().octets, answer(&query(0x1234, NAME), 0, 1));
+    assert_eq!(resolver.count(), 1);
+}
+
+#[tokio::test]
+async fn a_malformed_answer_over_a_connection_is_none() {
+    let kinds = doubtful(&Asked { octets: query(1, NAME), stream: true, nth: 0, connection: 1 }).len();
+    for kind in 0..kinds {
+        let resolver = Resolver::start(move |asked| vec![Act::Send(doubtful(asked).swap_remove(kind).1)]).await;
+        let group = group(&[&resolver], |settings| settings.force_tcp = true);
+        let error = ask(&group, NAME).await.unwrap_err();
+        assert_eq!(error.trouble, Trouble::Network, "{kind}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn octets_behind_an_answer_are_taken_off() {
+    for tcp in [false, true] {
+        let resolver = Resolver::start(|asked| {
+            let mut reply = answer(&asked.octets, 0x40, 1);
+            reply.extend([0; 10]);
+            vec![Act::Send(reply)]
+        })
+        .await;
+        let group = group(&[&resolver], |settings| settings.force_tcp = tcp);
+        assert_eq!(ask(&group, NAME).await.unwrap().octets, answer(&query(0x1234, NAME), 0, 1));
+        assert_eq!(resolver.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_only_brings_answers_to_others_is_given_up() {
+    let resolver = Resolver::start(|asked| {
+        let mut other = answer(&asked.octets, 0, 66);
+        other[0] ^= 0xff;
+        other.resize(60_000, 0);
+        vec![Act::Send(other); 100]
+    })
+    .await;
+    let group = group(&[&resolver], |settings| {
+        settings.force_tcp = true;
+        settings.read_timeout = Duration::from_secs(60);
+    });
+    let error = ask(&group, NAME).await.unwrap_err();
+    assert!(error.text.ends_with("too many answers to other queries"), "{error}");
+}
+
+#[tokio::test]
 async fn a_late_answer_counts_and_a_silent_resolver_is_a_timeout() {
     let resolver = Resolver::start(|asked| match name(&asked.octets).as_str() {
         "late.example.org." => vec![Act::Wait(Duration::from_millis(150)), Act::Send(answer(&asked.octets, 0, 1))],

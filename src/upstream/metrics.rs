@@ -61,7 +61,7 @@ metrics! {
         "coredns_forward_healthcheck_failures_total", "Health checks that failed", &["to"]);
     DROPPED: IntCounterVec = counters(
         "rollcall_forward_doubtful_answers_total",
-        "Queries whose UDP answer had another question, lost the case of the name or was malformed, asked again over TCP",
+        "UDP answers that were malformed, to another question or without the case of the name, and not taken",
         &["to"]);
     SHARED: IntCounter = counter(
         "rollcall_forward_shared_total", "Queries that waited for an equal query in flight");

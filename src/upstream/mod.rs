@@ -1,7 +1,8 @@
 //! Asks another resolver and returns its answer; pools, health, retries.
 //!
 //! A client's message goes on as octets, under a random id, from a random port and with the letters of its name in random case;
-//! an answer counts only when all of that comes back. Its octets return with the client's id and spelling.
+//! an answer counts only when all of that comes back and the whole is well-formed. Its octets return with the client's id and
+//! spelling.
 //! [`Group`] is the way in: the upstreams of one `forward` line, their policy, and the queries in flight, where equal ones are one.
 //! [`Upstream`] is one address with its connections and its health. Not for deciding which names go where.
 //!

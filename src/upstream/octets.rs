@@ -1,6 +1,6 @@
 //! A client's message on its way to another resolver and back, as octets.
 
-use crate::wire::Records;
+use crate::wire::{check, respell};
 
 /// A query as it is sent: under an id of its own, the letters of its name in random case.
 ///
@@ -10,6 +10,8 @@ pub(super) struct Sent {
     pub(super) octets: Vec<u8>,
     /// Where the question section ends.
     end: usize,
+    /// Whether the case is random, so that it must come back.
+    mixed: bool,
 }
 
 /// How an answer compares with what was asked.
@@ -17,13 +19,23 @@ pub(super) struct Sent {
 pub(super) enum Matches {
     /// It is the answer.
     Yes,
-    /// The id is right, the question is not, or lost its case, or the rest is malformed: perhaps a guess, perhaps a poor server.
+    /// It is the answer, and octets stand behind it: the message has so many.
+    Trailing(usize),
+    /// It would be the answer, had its question the case of the one that was sent.
+    CaseLost,
+    /// The id is right and something else is not: the question, the opcode, a record, a name. Perhaps a guess, perhaps a
+    /// poor server.
     Doubtful,
     /// It is something else.
     No,
 }
 
 const HEADER: usize = 12;
+/// In the third octet of the header.
+const OPCODE: u8 = 0x78;
+const TC: u8 = 0x02;
+/// In the fourth.
+const RESERVED: u8 = 0x40;
 
 impl Sent {
     /// Prepares a query with one question; `None` when it has another number or is malformed.
@@ -37,10 +49,10 @@ impl Sent {
                 *bits = bits.rotate_right(1);
             });
         }
-        Some(Self { octets, end })
+        Some(Self { octets, end, mixed: case.is_some() })
     }
 
-    /// Looks at what came back.
+    /// Looks at what came back. It is read to its end, so that whoever handles it later need not doubt it.
     pub(super) fn compare(&self, reply: &[u8]) -> Matches {
         let Some((&[i0, i1, flags, _, q0, q1, ..], _)) = reply.split_first_chunk::<HEADER>() else {
             return Matches::No;
@@ -48,11 +60,21 @@ impl Sent {
         if self.octets.get(..2) != Some(&[i0, i1]) || flags & 0x80 == 0 {
             return Matches::No;
         }
-        let same = [q0, q1] == [0, 1] && reply.get(HEADER..self.end) == self.octets.get(HEADER..self.end);
-        // A truncated answer may be cut anywhere: only its header and question are used.
-        let whole =
-            flags & 2 != 0 || Records::new(reply).is_ok_and(|records| records.into_iter().all(|one| one.is_ok()));
-        if same && whole { Matches::Yes } else { Matches::Doubtful }
+        if flags & OPCODE != 0 || [q0, q1] != [0, 1] {
+            return Matches::Doubtful;
+        }
+        let Some(case_kept) = self.compare_question(reply) else { return Matches::Doubtful };
+        let len = match check(reply) {
+            Ok(len) => len,
+            // A truncated answer may be cut anywhere: only its header and question are used then.
+            Err(_) if flags & TC != 0 => reply.len(),
+            Err(_) => return Matches::Doubtful,
+        };
+        match case_kept || !self.mixed {
+            false => Matches::CaseLost,
+            true if len < reply.len() => Matches::Trailing(len),
+            true => Matches::Yes,
+        }
     }
 
     /// The same over a connection, which nobody can write into: the case may be lost, an error may lack the question.
@@ -60,46 +82,38 @@ impl Sent {
         let bare_error = reply.len() == HEADER && reply.get(3).is_some_and(|flags| flags & 0xf != 0);
         match self.compare(reply) {
             Matches::Doubtful if bare_error => Matches::Yes,
-            Matches::Doubtful => {
-                let (own, theirs) = (self.octets.get(HEADER..self.end), reply.get(HEADER..self.end));
-                let same = own.zip(theirs).is_some_and(|(own, theirs)| own.eq_ignore_ascii_case(theirs));
-                let whole = Records::new(reply).is_ok_and(|records| records.into_iter().all(|one| one.is_ok()));
-                if same && whole { Matches::Yes } else { Matches::Doubtful }
-            }
+            Matches::CaseLost | Matches::Trailing(_) => Matches::Yes,
             other => other,
         }
     }
+
+    /// Whether the question came back in its case; `None` for another question.
+    fn compare_question(&self, reply: &[u8]) -> Option<bool> {
+        let (name, rest) = self.octets.get(HEADER..self.end)?.split_last_chunk::<4>()?;
+        let (their_name, their_rest) = reply.get(HEADER..self.end)?.split_last_chunk::<4>()?;
+        (rest == their_rest && name.eq_ignore_ascii_case(their_name)).then(|| name == their_name)
+    }
 }
 
-/// Gives an answer the id and the spelling of the query it is for, wherever the name stands as an owner.
+/// Makes an answer one to the client's query: its id, and the spelling of its name wherever the name or its end stands.
+/// What no answer may have is taken off: octets behind it and the bit that is reserved (RFC 6895 section 2.1).
 pub(super) fn restore(reply: &mut Vec<u8>, query: &[u8]) {
-    let Some(end) = question_end(query) else { return };
+    let Some(question) = question_end(query).and_then(|end| query.get(HEADER..end)) else { return };
     if let (Some(to), Some(from)) = (reply.get_mut(..2), query.get(..2)) {
         to.copy_from_slice(from);
     }
-    let truncated = reply.get(2).is_some_and(|flags| flags & 2 != 0);
-    let malformed = !Records::new(reply).is_ok_and(|records| records.into_iter().all(|one| one.is_ok()));
-    if reply.len() < end || truncated && malformed {
+    if let Some(flags) = reply.get_mut(3) {
+        *flags &= !RESERVED;
+    }
+    match question.split_last_chunk::<4>().map(|(name, _)| respell(reply, name)) {
+        Some(Ok(len)) => reply.truncate(len),
         // An error without its question, or an answer cut inside a record: header and question are what is left of it.
-        reply.truncate(HEADER);
-        reply.extend_from_slice(query.get(HEADER..end).unwrap_or_default());
-        if let Some(counts) = reply.get_mut(4..HEADER) {
-            counts.copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
-        }
-        return;
-    }
-    let Some(question) = query.get(HEADER..end) else { return };
-    if let Some(place) = reply.get_mut(HEADER..end) {
-        place.copy_from_slice(question);
-    }
-    let Some(name) = question.get(..question.len() - 4) else { return };
-    let places: Vec<usize> = match Records::new(reply) {
-        Ok(records) => records.flatten().map(|record| record.owner).collect(),
-        Err(_) => return,
-    };
-    for at in places {
-        if let Some(place) = reply.get_mut(at..at + name.len()).filter(|place| place.eq_ignore_ascii_case(name)) {
-            place.copy_from_slice(name);
+        _ => {
+            reply.truncate(HEADER);
+            reply.extend_from_slice(question);
+            if let Some(counts) = reply.get_mut(4..HEADER) {
+                counts.copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+            }
         }
     }
 }
@@ -172,15 +186,32 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_repeats_the_name_in_full_is_restored_too() {
+    fn the_spelling_is_restored_in_every_name() {
         let sent = Sent::new(QUERY, 1, Some(u128::MAX)).unwrap();
         let mut reply = answer(&sent, |reply| {
             let owner: Vec<u8> = reply[12..25].to_vec();
-            reply.splice(29..31, owner);
+            reply.splice(29..31, owner.clone());
+            reply[7] = 2;
+            reply.extend(b"\xc0\x0c\0\x21\0\x01\0\0\0\x3c\0\x15\0\0\0\0\0\x50\x01a");
+            reply.extend(owner);
         });
         assert_eq!(sent.compare(&reply), Matches::Yes);
         restore(&mut reply, QUERY);
         assert_eq!(&reply[29..42], &QUERY[12..25]);
+        assert_eq!(&reply[reply.len() - 13..], &QUERY[12..25], "the target of the SRV record");
+    }
+
+    #[test]
+    fn the_reserved_bit_and_what_stands_behind_the_answer_are_taken_off() {
+        let sent = Sent::new(QUERY, 1, Some(u128::MAX)).unwrap();
+        let mut reply = answer(&sent, |reply| {
+            reply[3] |= 0x40;
+            reply.extend([0; 10]);
+        });
+        assert_eq!(sent.compare(&reply), Matches::Trailing(reply.len() - 10));
+        assert_eq!(sent.compare_trusted(&reply), Matches::Yes);
+        restore(&mut reply, QUERY);
+        assert_eq!((reply[3], reply.len()), (0, QUERY.len() + 16));
     }
 
     #[test]
@@ -189,12 +220,28 @@ mod tests {
         assert_eq!(sent.compare(&answer(&sent, |reply| reply[1] ^= 1)), Matches::No);
         assert_eq!(sent.compare(&answer(&sent, |reply| reply[2] &= 0x7f)), Matches::No);
         assert_eq!(sent.compare(&answer(&sent, |reply| reply[14] = b'x')), Matches::Doubtful);
-        assert_eq!(sent.compare(&answer(&sent, |reply| reply[14] ^= 0x20)), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[14] ^= 0x20)), Matches::CaseLost);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[2] |= 0x28)), Matches::Doubtful, "an UPDATE");
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[5] = 0)), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[5] = 2)), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[28] = 2)), Matches::Doubtful, "another class");
+        let owner_of_itself = answer(&sent, |reply| reply[30] = 29);
+        assert_eq!(sent.compare(&owner_of_itself), Matches::Doubtful);
+        assert_eq!(sent.compare_trusted(&owner_of_itself), Matches::Doubtful);
         assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(40))), Matches::Doubtful);
         assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(12))), Matches::Doubtful);
         assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(11))), Matches::No);
         assert_eq!(sent.compare_trusted(&answer(&sent, |reply| reply[14] ^= 0x20)), Matches::Yes);
         assert_eq!(sent.compare_trusted(&answer(&sent, |reply| reply[14] = b'x')), Matches::Doubtful);
+    }
+
+    #[test]
+    fn the_type_has_no_case_and_a_name_as_the_client_spelled_it_need_not_keep_its_own() {
+        let mut query = QUERY.to_vec();
+        query[26] = b'A';
+        let sent = Sent::new(&query, 7, None).unwrap();
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[26] = b'a')), Matches::Doubtful);
+        assert_eq!(sent.compare(&answer(&sent, |reply| reply[14] ^= 0x20)), Matches::Yes);
     }
 
     #[test]

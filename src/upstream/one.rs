@@ -1,12 +1,14 @@
 //! One upstream: its address, its connections, and what is known of how it does.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use rustls::pki_types::ServerName;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::metrics::{DROPPED, OPENED, PROXY, REUSED};
 use super::octets::Sent;
@@ -49,13 +51,19 @@ pub struct Upstream {
     failed_at: AtomicU64,
     /// Smoothed time of an exchange in microseconds; 0 before the first.
     latency: AtomicU64,
-    /// UDP answers in a row that may have lost the case of the name; [`CASE_LOST`] when it is mixed no more.
+    /// UDP answers in a row that lost the case of the name.
     case_faults: AtomicU32,
+    /// Until when the case is not mixed, in milliseconds since its birth.
+    spelled_until: AtomicU64,
     born: Instant,
 }
 
-/// After so many doubtful answers in a row, none good between them, the upstream is taken to lose the case of names.
+/// After so many answers in a row without the case of the name, none good between them, the upstream is taken to lose it.
 const CASE_LOST: u32 = 3;
+/// How long that is believed: it may be another server tomorrow.
+const CASE_FORGOTTEN: Duration = Duration::from_secs(600);
+/// How long a connection is preferred to asking over UDP again, where the case was lost.
+const HEAD_START: Duration = Duration::from_millis(250);
 /// How long a failed exchange makes an upstream the last choice.
 const SUSPECT: Duration = Duration::from_secs(2);
 
@@ -82,8 +90,11 @@ impl Upstream {
                 Some(Tls { config, name })
             }
         };
+        let label: Arc<str> = endpoint.address.to_string().into();
+        // Rates of what has not happened yet are wanted too.
+        DROPPED.with_label_values(&[&label]);
         Ok(Self {
-            label: endpoint.address.to_string().into(),
+            label,
             streams: Arc::new(Pool::new(endpoint.address, source, tls, keep)),
             endpoint,
             source,
@@ -93,6 +104,7 @@ impl Upstream {
             failed_at: AtomicU64::new(0),
             latency: AtomicU64::new(0),
             case_faults: AtomicU32::new(0),
+            spelled_until: AtomicU64::new(0),
             born: Instant::now(),
         })
     }
@@ -125,8 +137,7 @@ impl Upstream {
             }
             Err(error) if matches!(error.trouble, Trouble::Silence | Trouble::Network) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.failed_at.store(now, Ordering::Relaxed);
+                self.failed_at.store(self.now(), Ordering::Relaxed);
             }
             Err(_) => {}
         }
@@ -135,29 +146,83 @@ impl Upstream {
 
     async fn send(&self, query: &[u8], stream: bool, read_timeout: Duration, until: Instant) -> Result<Vec<u8>, Error> {
         let stream = stream || self.endpoint.way == Way::Tls;
-        let mixed = !stream && self.case_faults.load(Ordering::Relaxed) < CASE_LOST;
-        let sent = Sent::new(query, rand::random(), mixed.then(rand::random))
-            .ok_or_else(|| Error::new(Trouble::Query, "the query has not one well-formed question"))?;
+        let mixed = !stream && self.now() >= self.spelled_until.load(Ordering::Relaxed);
+        let sent = Sent::new(query, rand::random(), mixed.then(rand::random)).ok_or_else(unfit)?;
         if stream {
             return self.over_stream(&sent, read_timeout, until).await;
         }
-        OPENED.with_label_values(&[PROXY, &self.label, "udp"]).inc();
-        let limit = until.min(Instant::now() + read_timeout);
-        match udp::exchange(self.endpoint.address, self.source, &sent, limit).await? {
+        match self.over_udp(&sent, read_timeout, until).await? {
             Came::Answer(reply) => {
                 if mixed {
                     self.case_faults.store(0, Ordering::Relaxed);
                 }
                 Ok(reply)
             }
-            Came::Doubt => {
-                DROPPED.with_label_values(&[&self.label]).inc();
-                if mixed && self.case_faults.fetch_add(1, Ordering::Relaxed) + 1 == CASE_LOST {
-                    tracing::warn!(upstream = %self.label, "answers lose the case of names; sent as spelled from now on");
-                }
-                self.over_stream(&sent, read_timeout, until).await
+            Came::CaseLost => self.without_case(query, &sent, read_timeout, until).await,
+            Came::Doubt => self.over_stream(&sent, read_timeout, until).await,
+        }
+    }
+
+    async fn over_udp(&self, sent: &Sent, read_timeout: Duration, until: Instant) -> Result<Came, Error> {
+        OPENED.with_label_values(&[PROXY, &self.label, "udp"]).inc();
+        let limit = until.min(Instant::now() + read_timeout);
+        let doubted = || DROPPED.with_label_values(&[&self.label]).inc();
+        udp::exchange(self.endpoint.address, self.source, sent, limit, doubted).await
+    }
+
+    /// Asks again where an answer over UDP lost the case of the name: over a connection, which nobody can write into; soon
+    /// also over UDP as the client spelled it, for there may be no connection to such a server.
+    async fn without_case(
+        &self,
+        query: &[u8],
+        sent: &Sent,
+        read_timeout: Duration,
+        until: Instant,
+    ) -> Result<Vec<u8>, Error> {
+        let mut connection = pin!(self.over_stream(sent, read_timeout, until));
+        let spelled = pin!(self.as_spelled(query, read_timeout, until));
+        let reply = match timeout_at(Instant::now() + HEAD_START, &mut connection).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => return spelled.await,
+            Err(_) => match select(connection, spelled).await {
+                Either::Left((Ok(reply), _)) => reply,
+                Either::Left((Err(_), spelled)) => return spelled.await,
+                Either::Right((Ok(reply), _)) => return Ok(reply),
+                Either::Right((Err(_), connection)) => connection.await?,
+            },
+        };
+        if self.case_faults.fetch_add(1, Ordering::Relaxed) + 1 >= CASE_LOST {
+            self.spell();
+        }
+        Ok(reply)
+    }
+
+    /// Asks over UDP with the name as the client spelled it, and keeps to that for a while when it helps.
+    async fn as_spelled(&self, query: &[u8], read_timeout: Duration, until: Instant) -> Result<Vec<u8>, Error> {
+        let sent = Sent::new(query, rand::random(), None).ok_or_else(unfit)?;
+        match self.over_udp(&sent, read_timeout, until).await? {
+            Came::Answer(reply) => {
+                self.spell();
+                Ok(reply)
+            }
+            Came::CaseLost | Came::Doubt => {
+                let text = format!("read udp {}: the answer is malformed or to another question", self.label);
+                Err(Error::new(Trouble::Network, text))
             }
         }
+    }
+
+    /// Sends names as clients spell them, for a while.
+    fn spell(&self) {
+        self.case_faults.store(0, Ordering::Relaxed);
+        let forgotten = u64::try_from(CASE_FORGOTTEN.as_millis()).unwrap_or(u64::MAX);
+        self.spelled_until.store(self.now().saturating_add(forgotten), Ordering::Relaxed);
+        tracing::warn!(upstream = %self.label, "answers lose the case of names; sent as spelled for ten minutes");
+    }
+
+    /// Milliseconds since its birth.
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn over_stream(&self, sent: &Sent, read_timeout: Duration, until: Instant) -> Result<Vec<u8>, Error> {
@@ -192,6 +257,10 @@ impl Upstream {
         if stream || self.endpoint.way == Way::Tls {
             return self.streams.exchange(&sent, limit, until, |_| {}).await.is_ok();
         }
-        udp::exchange(self.endpoint.address, self.source, &sent, until).await.is_ok()
+        udp::exchange(self.endpoint.address, self.source, &sent, until, || {}).await.is_ok()
     }
+}
+
+fn unfit() -> Error {
+    Error::new(Trouble::Query, "the query has not one well-formed question")
 }

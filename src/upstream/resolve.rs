@@ -58,7 +58,7 @@ fn ask(name: &Name, qtype: u16, to: SocketAddr) -> Result<Vec<IpAddr>, String> {
             Err(error) => return Err(error.to_string()),
         };
         let reply = buffer.get(..len).unwrap_or_default();
-        if sent.compare(reply) != Matches::Yes {
+        if !matches!(sent.compare(reply), Matches::Yes | Matches::Trailing(_)) {
             continue;
         }
         let rcode = reply.get(3).map_or(2, |flags| flags & 0xf);

@@ -56,6 +56,8 @@ impl std::fmt::Debug for Resting {
 
 /// At most this many connections rest, whatever the operator says of none: each is a file descriptor here and there.
 const MOST_RESTING: usize = 256;
+/// How many answers to other queries are passed over, and how many octets they may have: late ones are few.
+const MOST_OTHERS: (usize, usize) = (16, 256 << 10);
 /// A connection and its handshake take at most this long: half of what a query has, so that another can be tried.
 const DIAL: Duration = Duration::from_millis(2500);
 
@@ -180,19 +182,22 @@ async fn ask(connection: &mut Connection, to: SocketAddr, sent: &Sent, until: In
         message.extend_from_slice(&sent.octets);
         connection.stream.write_all(&message).await?;
         connection.stream.flush().await?;
-        loop {
+        let (mut others, mut octets) = (0, 0);
+        while others < MOST_OTHERS.0 && octets < MOST_OTHERS.1 {
             let mut length = [0; 2];
             connection.stream.read_exact(&mut length).await?;
             let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
             connection.stream.read_exact(&mut reply).await?;
             match sent.compare_trusted(&reply) {
                 Matches::Yes => return Ok(reply),
-                Matches::No => {}
-                Matches::Doubtful => {
-                    return Err(std::io::Error::other("the answer is malformed or to another question"));
+                Matches::No => {
+                    others += 1;
+                    octets += reply.len();
                 }
+                _ => return Err(std::io::Error::other("the answer is malformed or to another question")),
             }
         }
+        Err(std::io::Error::other("too many answers to other queries"))
     };
     match timeout_at(until, talk).await {
         Ok(Ok(reply)) => Ok(reply),

@@ -16,6 +16,8 @@ use super::{Error, Trouble};
 pub(super) enum Came {
     /// The answer.
     Answer(Vec<u8>),
+    /// Only one that lost the case of the name.
+    CaseLost,
     /// Only something that might be one: a connection will tell.
     Doubt,
 }
@@ -28,12 +30,14 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 65_535].into());
 }
 
-/// Asks from a new socket: the kernel picks its port at random, and takes only what the upstream's address sends.
+/// Asks from a new socket: the kernel picks its port at random, and takes only what the upstream's address sends. Calls
+/// `doubted` for each doubtful answer.
 pub(super) async fn exchange(
     to: SocketAddr,
     source: Option<IpAddr>,
     sent: &Sent,
     until: Instant,
+    doubted: impl Fn(),
 ) -> Result<Came, Error> {
     let unspecified = if to.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
     let fault = |error| Error::new(Trouble::Network, format!("dial udp {to}: {error}"));
@@ -48,7 +52,9 @@ pub(super) async fn exchange(
         .await
         .map_err(|error| Error::new(Trouble::Network, format!("write udp {here}->{to}: write: {}", reason(&error))))?;
 
-    let (mut until, mut doubt) = (until, false);
+    let mut until = until;
+    // What is made of the doubtful answers when no better one comes.
+    let mut doubtful: Option<Came> = None;
     loop {
         // A refusal (ICMP) is an error without anything to read.
         match timeout_at(until, socket.ready(Interest::READABLE | Interest::ERROR)).await {
@@ -60,26 +66,49 @@ pub(super) async fn exchange(
                     let _ = socket.try_io(Interest::ERROR, || Err::<(), _>(std::io::ErrorKind::WouldBlock.into()));
                 }
             }
-            Err(_) if doubt => return Ok(Came::Doubt),
-            Err(_) => return Err(Error::new(Trouble::Silence, format!("read udp {here}->{to}: i/o timeout"))),
+            Err(_) => {
+                let silence = || Error::new(Trouble::Silence, format!("read udp {here}->{to}: i/o timeout"));
+                return doubtful.ok_or_else(silence);
+            }
         }
         let read: std::io::Result<(Matches, Vec<u8>)> = BUFFER.with_borrow_mut(|buffer| {
             let len = socket.try_recv(buffer)?;
             let reply = buffer.get(..len).unwrap_or_default();
             let matches = sent.compare(reply);
-            Ok((matches, if matches == Matches::Yes { reply.to_vec() } else { Vec::new() }))
+            let message = match matches {
+                Matches::Yes => reply,
+                Matches::Trailing(len) => reply.get(..len).unwrap_or_default(),
+                _ => &[],
+            };
+            Ok((matches, message.to_vec()))
         });
-        match read {
+        let came = match read {
             Ok((Matches::Yes, reply)) => return Ok(Came::Answer(reply)),
             // Dropped, and the true answer is waited for: a forger gains nothing by being first.
-            Ok((Matches::No, _)) => {}
-            Ok((Matches::Doubtful, _)) if doubt => {}
-            Ok((Matches::Doubtful, _)) => {
-                doubt = true;
-                until = until.min(Instant::now() + GRACE);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok((Matches::No, _)) => continue,
+            Ok((Matches::Trailing(_), reply)) => Came::Answer(reply),
+            Ok((Matches::CaseLost, _)) => Came::CaseLost,
+            Ok((Matches::Doubtful, _)) => Came::Doubt,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(reading(error)),
+        };
+        doubted();
+        if doubtful.is_none() {
+            until = until.min(Instant::now() + GRACE);
+        }
+        if doubtful.as_ref().is_none_or(|known| came.worth() > known.worth()) {
+            doubtful = Some(came);
+        }
+    }
+}
+
+impl Came {
+    /// Which of two doubtful answers is the one to go on with.
+    fn worth(&self) -> u8 {
+        match self {
+            Self::Answer(_) => 2,
+            Self::CaseLost => 1,
+            Self::Doubt => 0,
         }
     }
 }
