@@ -226,7 +226,7 @@ fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
         },
         chain: block.chain.iter().cloned().collect(),
         own,
-        any_class: settings.any_class,
+        classes: settings.classes.clone(),
         measured: settings.prometheus.is_some(),
         admits: settings.view.as_ref().map(|_| {
             let block = block.clone();

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
-use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, Record, RecordType, Size};
+use crate::wire::message::rdata::opt::EdnsCode;
+use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, RData, Record, RecordType, Size};
 use crate::wire::{Failure, Name, Question, Rcode};
 use crate::zone::View;
 
@@ -49,6 +50,12 @@ pub trait Plugin: Send + Sync {
 
     /// Whether it answers from the cluster's records: whatever it says, and whatever is made of that, is in no cache.
     fn is_of_cluster(&self) -> bool {
+        false
+    }
+
+    /// Whether it makes another class of this one: then a query of this class is for those behind it.
+    fn takes_class(&self, class: DNSClass) -> bool {
+        let _ = class;
         false
     }
 
@@ -187,6 +194,8 @@ pub struct Query {
     pub depth: u8,
     /// Whether some plugin or look-up has answered it from the cluster's records; the chain notes it.
     pub of_cluster: AtomicBool,
+    /// The EDNS options that a rule put in: those go upstream, whatever they are.
+    pub sent_on: Vec<EdnsCode>,
 }
 
 impl Query {
@@ -235,6 +244,7 @@ impl Query {
             resolver: self.resolver.clone(),
             depth: self.depth.saturating_add(1),
             of_cluster: AtomicBool::new(false),
+            sent_on: self.sent_on.clone(),
         }
     }
 
@@ -392,6 +402,22 @@ impl Reply {
                 message::encode(&message, Size::tcp(), seed, &mut buffer);
                 buffer
             }
+        }
+    }
+
+    /// The octets, as long as nobody has looked inside, or where looking shows no more: a message that holds data as
+    /// octets becomes octets again.
+    pub(crate) fn octets_unless_read(&mut self) -> Option<&mut Vec<u8>> {
+        if let Body::Message(message) = &self.body
+            && message.all_sections().any(|record| matches!(record.data, RData::Unknown { .. }))
+        {
+            let mut buffer = Vec::with_capacity(512);
+            message::encode(message, Size::tcp(), 0, &mut buffer);
+            self.body = Body::Octets(buffer);
+        }
+        match &mut self.body {
+            Body::Octets(octets) => Some(octets),
+            Body::Message(_) => None,
         }
     }
 

@@ -23,7 +23,8 @@
 //!
 //! Ready: always.
 //!
-//! Differences: only these names of class CH are answered; others of that class are refused.
+//! Differences: only these names of class CH are answered; others of that class are refused, unless a `rewrite class` is for
+//! them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Plugin for Chaos {
         "chaos"
     }
 
-    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             if query.qclass() != DNSClass::CH {
                 return Outcome::Next;
@@ -60,6 +61,9 @@ impl Plugin for Chaos {
                 ("authors.bind.", RecordType::TXT) => self.authors.iter().map(String::as_str).collect(),
                 _ => Vec::new(),
             };
+            if texts.is_empty() && next.plugins().iter().any(|plugin| plugin.takes_class(DNSClass::CH)) {
+                return Outcome::Next;
+            }
             let mut message = query.reply_message();
             if texts.is_empty() {
                 message.metadata.response_code = ResponseCode::Refused;
@@ -97,7 +101,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         true => vec!["the authors of rollcall".to_owned()],
         false => authors.into_iter().collect(),
     };
-    context.settings.any_class = true;
+    context.settings.classes.push(DNSClass::CH.into());
     Ok(vec![Arc::new(Chaos { version, authors, hostname: context.host.hostname.to_owned() })])
 }
 
@@ -108,7 +112,7 @@ mod tests {
 
     fn ask(name: &str, class: DNSClass) -> crate::wire::message::Message {
         let block = block("chaos v1 bob ann bob\nwhoami").unwrap();
-        assert!(block.settings.any_class);
+        assert_eq!(block.settings.classes, [3]);
         let mut asked = query(name, RecordType::TXT);
         asked.request.queries.first_mut().unwrap().query_class = class;
         message(run(&block.chain, &mut asked))
@@ -121,6 +125,12 @@ mod tests {
         assert_eq!(ask("authors.bind.", DNSClass::CH).answers.len(), 2);
         assert_eq!(ask("a.example.", DNSClass::CH).metadata.response_code, ResponseCode::Refused);
         assert!(ask("version.bind.", DNSClass::IN).answers.is_empty());
+        let block = block("chaos\nrewrite class CH IN\nwhoami").unwrap();
+        let mut asked = query("a.example.", RecordType::A);
+        asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
+        let reply = message(run(&block.chain, &mut asked));
+        assert_eq!(reply.metadata.response_code, ResponseCode::NoError, "for the rule behind");
+        assert_eq!(reply.queries.first().unwrap().query_class, DNSClass::CH);
         assert!(fault("chaos 1.0 {\nauthors me\n}").starts_with("Corefile:3:1: chaos takes no block"));
         assert!(fault("chaos 1.0 {\n}").starts_with("Corefile:2:1: chaos takes no block"));
     }

@@ -1,7 +1,8 @@
 //! Name: `forward`
 //!
-//! Description: asks other resolvers. The client's message goes on as it is, under a random id, from a random port and with its
-//! name in random case; an answer counts only when all of that comes back. Equal queries in flight are asked once.
+//! Description: asks other resolvers. The client's question goes on with its flags and, of its EDNS options, its subnet; under a
+//! random id, from a random port and with its name in random case. An answer counts only when all of that comes back and the
+//! whole of it is a well-formed message. Equal queries in flight are asked once.
 //!
 //! Syntax:
 //!
@@ -50,11 +51,14 @@
 //! {proxy_name, to}, `coredns_proxy_conn_cache_hits_total` and `_misses_total` {proxy_name, to, proto},
 //! `coredns_forward_healthcheck_broken_total`, `coredns_forward_max_concurrent_rejects_total`; of the older generation
 //! `coredns_forward_requests_total` {to}, `coredns_forward_responses_total` and `coredns_forward_request_duration_seconds`
-//! {to, rcode}, `coredns_forward_healthcheck_failures_total` {to}.
+//! {to, rcode}, `coredns_forward_healthcheck_failures_total` {to}; of our own `rollcall_forward_doubtful_answers_total` {to} and
+//! `rollcall_forward_shared_total`.
 //!
 //! Ready: always. Trouble with an upstream fails the queries for it and nothing else.
 //!
-//! Differences: an answer that does not match is dropped and the true one waited for, instead of FORMERR. An upstream whose last
+//! Differences: an answer that does not match, or is malformed anywhere, is dropped and the true one waited for, instead of
+//! FORMERR; then a connection is tried, and where an answer over UDP lost the case of the name, UDP once more as the client
+//! spelled it, for ten minutes if that helps. Cookies, padding and options unknown to us stay here. An upstream whose last
 //! exchange failed is the last choice for two seconds, and with `policy random` a far slower one is asked less often. An answer
 //! larger than the client's buffer is cut by this server, instead of being emptied. 4096 exchanges at a time are the most,
 //! also without `max_concurrent`. DNS over HTTPS and QUIC to upstreams are not supported.
@@ -76,7 +80,8 @@ use crate::files;
 use crate::upstream::{
     Endpoint, Group, Host, Policy, Settings, TlsConfig, Upstream, Way, client_config, nameservers, resolve,
 };
-use crate::wire::message::OpCode;
+use crate::wire::message::rdata::opt::EdnsCode;
+use crate::wire::message::{Message, MessageEdns, OpCode};
 use crate::wire::{Failure, Name, OwnEdns, Rcode, Records};
 
 //----------- Forward --------------------------------------------------------
@@ -113,7 +118,7 @@ impl Plugin for Forward {
                 let message = format!("concurrent queries exceeded maximum {}", self.max_concurrent);
                 return Outcome::Failed("forward", Failure { rcode: Rcode::REFUSED, extended: None, message });
             };
-            let octets = match query.request.to_vec() {
+            let octets = match sent_on(query).to_vec() {
                 Ok(octets) => octets,
                 Err(error) => {
                     let message = format!("the query cannot be written: {error}");
@@ -153,6 +158,27 @@ impl Forward {
         let nothing = rcode == Rcode::NOERROR && reply.get(6..8) == Some(&[0, 0]);
         self.next.contains(&rcode) || self.next_on_nodata && nothing
     }
+}
+
+/// The query as it goes upstream. Of its options those go that are for everybody on the way: the client's subnet (RFC 7871),
+/// and what a rule put in. Cookies, padding and the like are between two neighbours.
+fn sent_on(query: &Query) -> Message {
+    let request = &query.request;
+    let mut message = Message::query();
+    message.metadata = request.metadata;
+    message.queries.clone_from(&request.queries);
+    // What an IXFR starts from (RFC 1995 section 3).
+    message.authorities.clone_from(&request.authorities);
+    message.edns = request.edns.as_ref().map(|edns| {
+        let mut own = MessageEdns::new();
+        own.set_max_payload(edns.max_payload()).set_dnssec_ok(edns.flags().dnssec_ok);
+        let goes = |code: &EdnsCode| *code == EdnsCode::Subnet || query.sent_on.contains(code);
+        for (_, option) in edns.options().options.iter().filter(|(code, _)| goes(code)) {
+            own.options_mut().insert(option.clone());
+        }
+        own
+    });
+    message
 }
 
 /// Gives the answer of an upstream without EDNS the OPT record that a client with it expects (RFC 6891 section 6.1.1).

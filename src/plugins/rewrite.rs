@@ -19,8 +19,9 @@
 //! rewriting, unless it says `continue`. `prefix`, `suffix` and `substring` find whole labels at their end: FROM and TO get a
 //! final dot where they have none. A regular expression has groups `{1}`, `{2}`… in TO, and with `metadata` labels such as
 //! `{kubernetes/service}`. `exact` puts the names of the answer back by itself, the others with `answer auto`; `answer name` and
-//! `answer value` change owners and values by expressions. The question goes back as it came, always. Options of an answer are
-//! the server's own, so `revert` is read and has nothing to do.
+//! `answer value` change owners and values by expressions: the names of SRV, MX, CNAME, DNAME, NS, PTR, NAPTR and SOA (its first)
+//! are values. The question goes back as it came, always. `class` lets queries of that class come this far. Of the options of
+//! an answer the client gets the subnet alone, and with `revert` as it sent it.
 //!
 //! Examples:
 //!
@@ -47,13 +48,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query};
+use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::kubernetes::append;
 use super::names;
 use super::setup::Context;
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::message::{Message, MessageName, RData, Record, RecordType, rdata};
-use crate::wire::{Failure, Name};
+use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, rdata};
+use crate::wire::{Failure, Malformed, Name};
 use rules::{Back, Rewritten, Rule};
 
 /// The plugin: all rules of a server block, in their order.
@@ -109,19 +110,9 @@ impl Plugin for Rewrite {
                 }
             }
             if let Outcome::Reply(reply) = &mut outcome
-                && let Ok(message) = reply.message()
+                && let Err(failure) = put_back(reply, &back, query, asked, edns.is_some()).await
             {
-                message.queries.clone_from(&queries);
-                if edns.is_none() {
-                    message.edns = None;
-                }
-                let spelled = queries.first().map(|question| question.name.clone());
-                for rule in back.iter().rev() {
-                    match rule {
-                        Back::Cname { from, to } => retarget(message, query, asked, from, to).await,
-                        rule => rule.put_back(message, spelled.as_ref()),
-                    }
-                }
+                return Outcome::Failed("rewrite", failure);
             }
             outcome
         })
@@ -130,6 +121,42 @@ impl Plugin for Rewrite {
     fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
         self.rules.iter().find_map(|(rule, _)| rule.concerns(cluster_zones))
     }
+
+    fn takes_class(&self, class: DNSClass) -> bool {
+        self.rules.iter().any(|(rule, _)| matches!(rule, Rule::Class { from, .. } if *from == class))
+    }
+}
+
+/// Makes an answer to the rewritten question one to the client's, which `query` is again. Octets stay octets where the rules
+/// allow it, so that records that nobody here can read leave as they came.
+///
+/// # Errors
+/// When an answer is no message.
+async fn put_back(
+    reply: &mut Reply,
+    back: &[Back],
+    query: &Query,
+    asked: RecordType,
+    had_edns: bool,
+) -> Result<(), Failure> {
+    let Some(question) = query.request.queries.first() else { return Ok(()) };
+    let by_message = back.iter().any(Back::needs_message) && reply.message().is_ok();
+    if let Some(octets) = reply.octets_unless_read().filter(|_| !by_message) {
+        return rules::put_back_octets(octets, back, question)
+            .map_err(|Malformed| Failure::servfail("plugin/rewrite: the answer is no message"));
+    }
+    let message = reply.message()?;
+    message.queries.clone_from(&query.request.queries);
+    if !had_edns {
+        message.edns = None;
+    }
+    for rule in back.iter().rev() {
+        match rule {
+            Back::Cname { from, to } => retarget(message, query, asked, from, to).await,
+            rule => rule.put_back(message, &question.name),
+        }
+    }
+    Ok(())
 }
 
 /// Lets a CNAME lead elsewhere: what stood behind it makes room for what the new target has.
@@ -180,6 +207,9 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         }
         let rule = Rule::read(&line.name, rest)?;
         context.settings.diverts.extend(rule.diverts());
+        if let Rule::Class { from, .. } = rule {
+            context.settings.classes.push(from.into());
+        }
         rules.push((rule, mode));
     }
     Ok(vec![Arc::new(Rewrite { rules })])

@@ -41,8 +41,8 @@ pub struct Settings {
     pub sockets: Option<NonZeroUsize>,
     /// `nsid`: the server's identifier (RFC 5001).
     pub nsid: Option<Vec<u8>>,
-    /// `chaos`: classes other than IN are for the chain.
-    pub any_class: bool,
+    /// `chaos`, `rewrite class`: the classes other than IN that are for the chain.
+    pub classes: Vec<u16>,
     /// `debug`.
     pub debug: bool,
     /// `tls`: the certificate of encrypted listeners.

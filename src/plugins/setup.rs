@@ -56,6 +56,7 @@ impl Block {
             resolver: Arc::new(Nobody),
             depth: 0,
             of_cluster: AtomicBool::new(false),
+            sent_on: Vec::new(),
         };
         if self.settings.enabled.contains(&"metadata") {
             let mut metadata = Metadata::new();

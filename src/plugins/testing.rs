@@ -42,6 +42,7 @@ pub(crate) fn query(name: &str, qtype: RecordType) -> Query {
         resolver: Arc::new(Nowhere),
         depth: 0,
         of_cluster: AtomicBool::new(false),
+        sent_on: Vec::new(),
     }
 }
 

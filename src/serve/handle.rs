@@ -145,7 +145,7 @@ impl Handler {
             return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
         };
         let block = &*route.block;
-        if question.qclass != CLASS_IN && !block.any_class {
+        if question.qclass != CLASS_IN && !block.classes.contains(&question.qclass) {
             return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
         }
         question.own = &block.own;
@@ -183,6 +183,7 @@ impl Handler {
             resolver: self.whole.clone(),
             depth: 0,
             of_cluster: AtomicBool::new(false),
+            sent_on: Vec::new(),
         };
         let asked = Asked {
             octets: arrived.octets.into(),

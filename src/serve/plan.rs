@@ -29,8 +29,8 @@ pub struct Block {
     pub chain: Arc<[Arc<dyn Plugin>]>,
     /// What its answers say in the OPT record, `bufsize` among it.
     pub own: OwnEdns,
-    /// Classes other than IN are for the chain (`chaos`).
-    pub any_class: bool,
+    /// The classes other than IN that are for the chain (`chaos`, `rewrite class`).
+    pub classes: Vec<u16>,
     /// Its queries are counted (`prometheus`).
     pub measured: bool,
     /// The name of its view in metrics, mostly empty.

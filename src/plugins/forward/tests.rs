@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::super::testing::{block, fault, query, query_edns};
 use super::*;
-use crate::wire::message::RecordType;
+use crate::wire::message::{RecordType, rdata};
 use resolver::{Act, Resolver, answer, empty};
 
 #[path = "../../../tests/support/resolver.rs"]
@@ -62,6 +62,32 @@ async fn a_client_with_edns_gets_an_opt_record_and_one_without_gets_none() {
         assert_eq!(message.edns.as_ref().map(|edns| edns.flags().dnssec_ok), expected);
         assert_eq!(message.answers.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn options_between_neighbours_stay_here_and_queries_that_differ_in_them_are_one() {
+    use crate::wire::message::rdata::opt::EdnsOption;
+    let one =
+        Resolver::start(|asked| vec![Act::Wait(Duration::from_millis(100)), Act::Send(answer(&asked.octets, 0, 1))])
+            .await;
+    let chain = block(&format!("rewrite edns0 local set 65001 one\nforward . {}", one.address)).unwrap().chain;
+    let with = |cookie: u8| {
+        let mut asked = query_edns("www.example.", RecordType::A, 1232, true);
+        let options = asked.request.edns.as_mut().unwrap().options_mut();
+        options.insert(EdnsOption::Unknown(10, vec![cookie; 8]));
+        options.insert(EdnsOption::Unknown(12, vec![0; usize::from(cookie)]));
+        options.insert(EdnsOption::Unknown(65002, vec![cookie]));
+        options.insert(EdnsOption::Subnet(rdata::opt::ClientSubnet::new("10.1.2.0".parse().unwrap(), 24, 0)));
+        asked
+    };
+    let (mut first, mut second) = (with(1), with(2));
+    let (first, second) = tokio::join!(Next::new(&chain).run(&mut first), Next::new(&chain).run(&mut second));
+    assert_eq!((last(first), last(second)), (0, 0), "answered, with an OPT record");
+    let asked = one.asked.lock().unwrap();
+    assert_eq!(asked.len(), 1);
+    let sent = crate::wire::message::decode(&asked[0].octets).unwrap().edns.unwrap();
+    let codes: Vec<u16> = sent.options().options.iter().map(|(code, _)| u16::from(*code)).collect();
+    assert_eq!((codes, sent.flags().dnssec_ok, sent.max_payload()), (vec![8, 65001], true, 1232));
 }
 
 // CVE-2026-86003.

@@ -6,6 +6,7 @@ use super::super::chain::Query;
 use super::super::record::hex_octets;
 use super::super::{names, words};
 use super::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDPayload};
+use super::rules::Back;
 use crate::corefile::{Error, Token};
 use crate::wire::message::MessageEdns;
 
@@ -14,6 +15,8 @@ use crate::wire::message::MessageEdns;
 pub(super) struct Edns0 {
     action: Action,
     option: Kind,
+    /// The answer is to have the option as the client sent it.
+    revert: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +50,12 @@ const VARIABLES: [&str; 7] = ["qname", "qtype", "client_ip", "client_port", "pro
 impl Edns0 {
     /// Reads what follows `edns0`.
     pub(super) fn read(at: &Token, words: &[&Token]) -> Result<Self, Error> {
-        // The options of an answer are the server's own, so there is nothing to revert.
-        let words = match words {
+        let (words, revert) = match words {
             [_, action, .., last] if last.text == "revert" && action.text.to_lowercase() == "unset" => {
                 return Err(last.error("revert is for set, append and replace"));
             }
-            [rest @ .., last] if last.text == "revert" => rest,
-            all => all,
+            [rest @ .., last] if last.text == "revert" => (rest, true),
+            all => (all, false),
         };
         let [kind, action, rest @ ..] = words else {
             return Err(at.error("rewrite edns0 needs local, nsid or subnet, then set, append, replace or unset"));
@@ -76,17 +78,18 @@ impl Edns0 {
             ("nsid", [extra, ..]) => return Err(extra.error("rewrite edns0 nsid takes no value")),
             (other, _) => return Err(kind.error(format!("`{other}` is none of local, nsid, subnet"))),
         };
-        Ok(Self { action, option })
+        Ok(Self { action, option, revert })
     }
 
-    /// Changes the options of a query; says whether it did.
-    pub(super) fn apply(&self, query: &mut Query) -> bool {
+    /// Changes the options of a query; says what is changed in the answer, or that nothing was.
+    pub(super) fn apply(&self, query: &mut Query) -> Option<Vec<Back>> {
         let code = match &self.option {
             Kind::Local(code, _) => EdnsCode::from(*code),
             Kind::Nsid => EdnsCode::NSID,
             Kind::Subnet(..) => EdnsCode::Subnet,
         };
-        let there = query.request.edns.as_ref().is_some_and(|edns| edns.option(code).is_some());
+        let before = query.request.edns.as_ref().and_then(|edns| edns.option(code).cloned());
+        let there = before.is_some();
         let change = match self.action {
             Action::Set => true,
             // Further options of its kind may stand beside the first.
@@ -94,13 +97,13 @@ impl Edns0 {
             Action::Replace | Action::Unset => there,
         };
         if !change {
-            return false;
+            return None;
         }
         let option = match self.action {
             Action::Unset => None,
             _ => match self.make(query) {
                 Some(option) => Some(option),
-                None => return false,
+                None => return None,
             },
         };
         let edns = query.request.edns.get_or_insert_with(MessageEdns::new);
@@ -109,8 +112,9 @@ impl Edns0 {
         }
         if let Some(option) = option {
             edns.options_mut().insert(option);
+            query.sent_on.push(code);
         }
-        true
+        Some(if self.revert { vec![Back::Option(code, before)] } else { Vec::new() })
     }
 
     /// Whether several options of this kind can be in one query.

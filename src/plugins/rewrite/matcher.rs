@@ -88,10 +88,11 @@ impl Matcher {
         match self {
             // Its one name takes the chain by itself.
             Self::Exact(_) => false,
-            Self::Suffix(from) => match from.trim_start_matches('.').parse::<Name>() {
-                Ok(suffix) => zones.iter().any(|zone| suffix.is_within(zone) || zone.is_within(&suffix)),
-                Err(_) => true,
-            },
+            // It need not begin with a label: `ster.local.` is found in the names of `cluster.local.`.
+            Self::Suffix(from) => zones.iter().map(Name::to_string).any(|zone| {
+                let (below, whole) = (format!(".{}", zone.trim_start_matches('.')), *from == zone);
+                whole || from.ends_with(&below) || below.ends_with(from.as_str())
+            }),
             Self::Prefix(_) | Self::Substring(_) | Self::Regex(_) => true,
         }
     }

@@ -13,8 +13,9 @@ use super::edns::Edns0;
 use super::matcher::{Matcher, absolute, by_groups, check_groups};
 use super::{Message, MessageName, RData, Record, RecordType, rdata};
 use crate::corefile::{Error, Token};
-use crate::wire::Name;
-use crate::wire::message::{DNSClass, ResponseCode};
+use crate::wire::message::{Asked, DNSClass, Named, ResponseCode, rename};
+use crate::wire::{Malformed, Name, Records};
+use rdata::opt::{EdnsCode, EdnsOption};
 
 /// One rule.
 pub(super) enum Rule {
@@ -93,6 +94,8 @@ pub(super) enum Back {
         from: Matcher,
         to: String,
     },
+    /// The option of this code is the one that the client sent, or none.
+    Option(EdnsCode, Option<EdnsOption>),
 }
 
 impl Rule {
@@ -163,12 +166,10 @@ impl Rule {
             Self::Rcode { names, from, to } if names.holds(&name) => vec![Back::Rcode { from: *from, to: *to }],
             // Which CNAMEs there are, the answer shows.
             Self::Cname { from, to } => vec![Back::Cname { from: from.clone(), to: to.clone() }],
-            Self::Edns(rule) => {
-                if !rule.apply(query) {
-                    return Ok(Rewritten::No);
-                }
-                Vec::new()
-            }
+            Self::Edns(rule) => match rule.apply(query) {
+                Some(back) => back,
+                None => return Ok(Rewritten::No),
+            },
             _ => return Ok(Rewritten::No),
         };
         Ok(Rewritten::Yes(back))
@@ -191,7 +192,8 @@ impl Rule {
                 };
                 inside.then(|| "a cname rule may match cluster names".into())
             }
-            // Types take the chain by themselves; EDNS options and classes change no cluster answer.
+            Self::Class { from: DNSClass::IN, .. } => Some("a class rule matches cluster names".into()),
+            // Types and other classes take the chain by themselves; EDNS options change no cluster answer.
             _ => None,
         }
     }
@@ -220,13 +222,32 @@ fn backs(name: &str, new: &str, answers: &[AnswerRule], rule: Option<(&Matcher, 
 }
 
 impl Back {
-    /// Changes an answer; `spelled` is the question as the client spelled it.
-    pub(super) fn put_back(&self, message: &mut Message, spelled: Option<&MessageName>) {
-        if let Self::Rcode { from, to } = self {
-            if message.metadata.response_code == *from {
-                message.metadata.response_code = *to;
+    /// Whether octets do not do: what is changed is not in place, or not in one place.
+    pub(super) fn needs_message(&self) -> bool {
+        match self {
+            Self::Cname { .. } | Self::Option(..) => true,
+            Self::Rcode { from, to } => u16::from(*from).max(u16::from(*to)) > 15,
+            Self::Names { .. } | Self::Ending { .. } | Self::Owner(..) | Self::Value(..) | Self::Ttl(_) => false,
+        }
+    }
+
+    /// Changes an answer; `spelled` is the name as the client spelled it.
+    pub(super) fn put_back(&self, message: &mut Message, spelled: &MessageName) {
+        match self {
+            Self::Rcode { from, to } => {
+                if message.metadata.response_code == *from {
+                    message.metadata.response_code = *to;
+                }
+                return;
             }
-            return;
+            Self::Option(code, before) => {
+                if let Some(edns) = message.edns.as_mut().filter(|edns| edns.option(*code).is_some()) {
+                    edns.options_mut().remove(*code);
+                    before.iter().for_each(|option| edns.options_mut().insert(option.clone()));
+                }
+                return;
+            }
+            _ => {}
         }
         let sections = [&mut message.answers, &mut message.authorities, &mut message.additionals];
         for record in sections.into_iter().flatten() {
@@ -242,7 +263,17 @@ impl Back {
         }
     }
 
-    fn change(&self, name: &mut MessageName, spelled: Option<&MessageName>) {
+    /// Whether a name that stands there may be changed.
+    fn is_for(&self, named: Named) -> bool {
+        match self {
+            Self::Names { .. } | Self::Ending { .. } => named == Named::Owner || is_value(named),
+            Self::Owner(..) => named == Named::Owner,
+            Self::Value(..) => is_value(named),
+            _ => false,
+        }
+    }
+
+    fn change(&self, name: &mut MessageName, spelled: &MessageName) {
         let text = names::text(name);
         let new = match self {
             Self::Names { from, to } => {
@@ -254,12 +285,52 @@ impl Back {
             _ => None,
         };
         if let Some(new) = new.and_then(|new| names::parse(&new).ok()) {
-            *name = match spelled {
-                Some(spelled) if *spelled == new => spelled.clone(),
-                _ => new,
-            };
+            *name = if *spelled == new { spelled.clone() } else { new };
         }
     }
+}
+
+/// Changes an answer that is octets, and makes its question the client's.
+///
+/// # Errors
+/// When the octets are no message.
+pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &Asked) -> Result<(), Malformed> {
+    const OPT: u16 = 41;
+    *octets = rename(octets, question, |named, name| {
+        for rule in back.iter().rev().filter(|rule| rule.is_for(named)) {
+            rule.change(name, question.name());
+        }
+    })?;
+    let records = Records::new(octets)?.collect::<Result<Vec<_>, _>>()?;
+    for rule in back.iter().rev() {
+        match rule {
+            Back::Ttl(range) => {
+                for record in records.iter().filter(|record| record.rtype != OPT) {
+                    let ttl = record.ttl.clamp(*range.start(), *range.end());
+                    let place = octets.get_mut(record.ttl_at..record.ttl_at + 4).ok_or(Malformed)?;
+                    place.copy_from_slice(&ttl.to_be_bytes());
+                }
+            }
+            Back::Rcode { from, to } => {
+                // The upper bits of the code stand in the OPT record.
+                let is_small = !records.iter().any(|record| record.rtype == OPT && record.ttl >> 24 != 0);
+                if let Some(flags) = octets.get_mut(3)
+                    && is_small
+                    && u16::from(*flags & 0xf) == u16::from(*from)
+                {
+                    *flags = *flags & 0xf0 | u8::try_from(u16::from(*to)).unwrap_or_default() & 0xf;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is the value of its record.
+fn is_value(named: Named) -> bool {
+    use RecordType::{CNAME, DNAME, MX, NAPTR, NS, PTR, SOA, SRV};
+    matches!(named, Named::Data(CNAME | DNAME | MX | NAPTR | NS | PTR | SOA | SRV, 0))
 }
 
 /// The names in the value of a record.

@@ -133,6 +133,117 @@ fn regular_expressions_have_groups_and_answers_of_their_own() {
     assert_eq!(ask(two, "k.b.example. 5 IN SRV 0 0 80 x.", "k.a.example."), ["k.c.example. 5 IN SRV 0 0 80 x.y."]);
 }
 
+/// Answers with octets, whatever is asked.
+struct Foreign(Vec<u8>);
+
+impl Plugin for Foreign {
+    fn name(&self) -> &'static str {
+        "foreign"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let mut octets = query.request.to_vec().unwrap();
+            octets[2] |= 0x80;
+            octets[7] = 3;
+            octets.extend(&self.0);
+            Outcome::Reply(Reply::from_octets("foreign", octets))
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+#[test]
+fn octets_that_nobody_can_read_get_the_clients_question_and_names_too() {
+    // A TXT record of nothing, which the codec refuses; a DNAME record, which it does not know; one of a type that nobody has.
+    let records = b"\xc0\x0c\0\x10\0\x01\0\0\0\x3c\0\0\
+        \x01B\x03TWO\0\0\x27\0\x01\0\0\0\x3c\0\x07\x01d\x03two\0\
+        \xc0\x0c\x12\x67\0\x01\0\0\0\x3c\0\x03odd";
+    for rules in [
+        "rewrite name suffix .one .two answer auto",
+        "rewrite continue ttl suffix .one. 10\nrewrite continue rcode suffix .one. NOERROR NXDOMAIN\n\
+         rewrite continue cname a.example b.example\nrewrite name suffix .one .two answer auto",
+    ] {
+        let mut chain = block(rules).unwrap().chain;
+        chain.push(Arc::new(Foreign(records.to_vec())));
+        let Outcome::Reply(reply) = run(&chain, &mut query("A.one.", RecordType::TXT)) else { panic!("no reply") };
+        let octets = reply.as_octets().unwrap();
+        assert_eq!(octets[12..23], *b"\x01A\x03one\0\0\x10\0\x01", "the question");
+        let (ttl, rcode) = if rules.contains("ttl") { (10, 3) } else { (60, 0) };
+        assert_eq!(octets[3] & 0xf, rcode);
+        let found: Vec<_> = crate::wire::Records::new(octets).unwrap().map(Result::unwrap).collect();
+        let owners: Vec<String> =
+            found.iter().map(|record| crate::wire::name_at(octets, record.owner).unwrap().to_string()).collect();
+        assert_eq!(owners, ["a.one.", "b.one.", "a.one."]);
+        let data: Vec<&[u8]> = found.iter().map(|record| &octets[record.rdata..record.end]).collect();
+        assert_eq!(data, [b"".as_slice(), b"\x01d\x03one\0", b"odd"]);
+        assert!(found.iter().all(|record| record.ttl == ttl));
+    }
+}
+
+#[test]
+fn the_target_of_a_dname_is_put_back_in_a_message_too() {
+    let mut zone = Answers::default();
+    let data = rdata::NULL::with(b"\x01d\x03two\0".to_vec());
+    let data = RData::Unknown { code: RecordType::DNAME, rdata: data };
+    zone.answers = vec![Record::from_rdata(names::parse("b.two.").unwrap(), 5, data)];
+    let mut chain = block("rewrite name suffix .one .two answer auto").unwrap().chain;
+    chain.push(Arc::new(zone));
+    let Outcome::Reply(reply) = run(&chain, &mut query("a.b.one.", RecordType::A)) else { panic!("no reply") };
+    assert!(reply.as_octets().unwrap().ends_with(b"\xc0\x0e\0\x27\0\x01\0\0\0\x05\0\x07\x01d\x03one\0"));
+}
+
+#[test]
+fn an_option_goes_back_as_the_client_sent_it() {
+    use rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
+    let subnet = |last: u8| EdnsOption::Subnet(ClientSubnet::new([10, 0, 0, last].into(), 32, 0));
+    let echo = |rules: &str, sent: Option<EdnsOption>| {
+        let mut chain = block(rules).unwrap().chain;
+        chain.push(Arc::new(Echo));
+        let mut asked = query_edns("a.example.", RecordType::A, 1232, false);
+        sent.into_iter().for_each(|option| asked.request.edns.as_mut().unwrap().options_mut().insert(option));
+        message(run(&chain, &mut asked)).edns.unwrap().option(EdnsCode::Subnet).cloned()
+    };
+    let rule = "rewrite edns0 subnet set 32 128";
+    assert_eq!(echo(rule, None).map(|option| u16::from(EdnsCode::from(&option))), Some(8));
+    assert_eq!(echo(&format!("{rule} revert"), None), None);
+    assert_eq!(echo(&format!("{rule} revert"), Some(subnet(9))), Some(subnet(9)));
+}
+
+/// Answers with the options that came.
+struct Echo;
+
+impl Plugin for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let mut message = query.reply_message();
+            message.edns.clone_from(&query.request.edns);
+            Outcome::Reply(Reply::from_message("echo", message))
+        })
+    }
+
+    fn needs_message(&self, _: &[Name]) -> Option<String> {
+        None
+    }
+}
+
+#[test]
+fn a_class_comes_as_far_as_its_rule() {
+    let block = block("rewrite class CH IN\nwhoami").unwrap();
+    assert_eq!(block.settings.classes, [3]);
+    let mut asked = query("a.example.", RecordType::A);
+    asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
+    let reply = message(run(&block.chain, &mut asked));
+    assert_eq!((reply.metadata.response_code, reply.queries[0].query_class), (ResponseCode::NoError, DNSClass::CH));
+}
+
 #[test]
 fn ttls_are_set_and_kept_within_bounds() {
     for (ttl, range, becomes) in
@@ -173,7 +284,7 @@ fn types_classes_codes_and_targets_are_rewritten() {
 fn a_failure_gets_its_new_code_too() {
     let chain = block("rewrite rcode exact a.example SERVFAIL NXDOMAIN\nkubernetes example.org").unwrap().chain;
     let mut asked = query("a.example.", RecordType::A);
-    asked.request.queries.first_mut().unwrap().query_class = crate::wire::message::DNSClass::CH;
+    asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
     let Outcome::Failed(_, failure) = run(&chain, &mut asked) else { panic!("answered") };
     assert_eq!(failure.rcode, Rcode::NXDOMAIN);
 }
@@ -212,7 +323,15 @@ fn only_rules_that_may_match_cluster_names_stand_in_the_way() {
     assert!(
         fast("rewrite type HINFO MX") && fast("rewrite edns0 nsid set") && fast("rewrite cname a.example b.example")
     );
-    assert!(!fast("rewrite name suffix .local .example"));
+    for inside in
+        [".local", "ster.local", "cluster.local", ".cluster.local", "-old.cluster.local", "a.b.cluster.local", "."]
+    {
+        assert!(!fast(&format!("rewrite name suffix {inside} .example.")), "{inside}");
+    }
+    for outside in [".xcluster.local", "xcluster.local", "cluster.locals", ".svc.local"] {
+        assert!(fast(&format!("rewrite name suffix {outside} .example.")), "{outside}");
+    }
+    assert!(!fast("rewrite class IN CH") && fast("rewrite class CH IN"));
     assert!(!fast("rewrite name regex x y") && !fast("rewrite ttl substring a 5"));
     let diverts = |rules: &str| block(rules).unwrap().settings.diverts.len();
     assert_eq!((diverts("rewrite name a.cluster.local b.example"), diverts("rewrite type A AAAA")), (1, 1));
