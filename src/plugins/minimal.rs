@@ -1,6 +1,6 @@
 //! Name: `minimal`
 //!
-//! Description: takes the authority and additional sections off positive answers.
+//! Description: takes the authority and additional sections off answers that are no denial, no error and no referral.
 //!
 //! Syntax:
 //!
@@ -32,7 +32,7 @@ use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
-use crate::wire::message::ResponseCode;
+use crate::wire::message::{Message, Record, RecordType, ResponseCode};
 
 /// The plugin.
 pub(crate) struct Minimal;
@@ -48,7 +48,7 @@ impl Plugin for Minimal {
             if let Outcome::Reply(reply) = &mut outcome
                 && let Ok(message) = reply.message()
                 && message.metadata.response_code == ResponseCode::NoError
-                && !message.answers.is_empty()
+                && !says_beside(message)
             {
                 message.authorities.clear();
                 message.additionals.clear();
@@ -62,6 +62,12 @@ impl Plugin for Minimal {
     }
 }
 
+/// Whether what a message says stands beside its empty answer: a denial (SOA) or a referral (NS).
+fn says_beside(message: &Message) -> bool {
+    let mut types = message.authorities.iter().map(Record::record_type);
+    message.answers.is_empty() && types.any(|rtype| matches!(rtype, RecordType::SOA | RecordType::NS))
+}
+
 pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     last(lines, words::alone)?;
     Ok(vec![Arc::new(Minimal)])
@@ -72,7 +78,6 @@ mod tests {
     use super::super::testing::{Answers, message, query, run};
     use super::*;
     use crate::plugins::record::parse_line;
-    use crate::wire::message::RecordType;
 
     #[test]
     fn positive_answers_lose_what_is_beside_them_and_denials_keep_their_soa() {
@@ -85,5 +90,25 @@ mod tests {
         let denial = Answers { authority: vec![soa], ..Answers::rcode(ResponseCode::NXDomain) };
         let reply = message(run(&[Arc::new(Minimal), Arc::new(denial)], &mut query("a.example.", RecordType::A)));
         assert_eq!(reply.authorities.len(), 1);
+    }
+
+    #[test]
+    fn an_empty_answer_loses_its_glue_unless_it_denies_or_refers() {
+        let record = |line| parse_line(line, None, 5).unwrap();
+        let glue = record("ns.example. 5 IN A 192.0.2.1");
+        for (beside, stay) in [
+            (None, 0),
+            (Some("example. 5 IN SOA ns.example. host.example. 1 2 3 4 5"), 1),
+            (Some("example. 5 IN NS ns.example."), 1),
+            (Some("example. 5 IN TXT \"a\""), 0),
+        ] {
+            let empty = Answers {
+                authority: beside.map(record).into_iter().collect(),
+                additional: vec![glue.clone()],
+                ..Answers::default()
+            };
+            let reply = message(run(&[Arc::new(Minimal), Arc::new(empty)], &mut query("a.example.", RecordType::A)));
+            assert_eq!((reply.authorities.len(), reply.additionals.len()), (stay, stay), "{beside:?}");
+        }
     }
 }

@@ -10,7 +10,8 @@ const OPT: u16 = 41;
 
 /// Writes a message with the server's own OPT record, cut to the size, into `buffer`. Returns whether TC is set.
 ///
-/// Of an OPT record that the message brings the Extended DNS Error alone is kept (RFC 8914).
+/// Of an OPT record that the message brings the Extended DNS Error (RFC 8914) and the client's subnet (RFC 7871) are kept:
+/// whoever keeps the answer must know whom it is for.
 pub fn finish_message(
     message: &mut Message,
     query: Option<Edns>,
@@ -26,8 +27,10 @@ pub fn finish_message(
         if let Some(nsid) = own.nsid_for(query) {
             edns.options_mut().insert(EdnsOption::Unknown(3, nsid.to_vec()));
         }
-        if let Some(error) = brought.as_ref().and_then(|brought| brought.option(EdnsCode::Unknown(15))) {
-            edns.options_mut().insert(error.clone());
+        for code in [EdnsCode::Unknown(15), EdnsCode::Subnet] {
+            if let Some(option) = brought.as_ref().and_then(|brought| brought.option(code)) {
+                edns.options_mut().insert(option.clone());
+            }
         }
         edns
     });
@@ -204,15 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn an_extended_error_is_passed_on_and_other_options_are_not() {
+    fn an_extended_error_and_the_clients_subnet_are_passed_on_and_other_options_are_not() {
         let mut reply = message();
         let mut brought = MessageEdns::new();
         brought.options_mut().insert(EdnsOption::Unknown(15, vec![0, 22]));
         brought.options_mut().insert(EdnsOption::Unknown(100, vec![1]));
+        let subnet = EdnsOption::Subnet(rdata::opt::ClientSubnet::new([10, 1, 2, 0].into(), 24, 24));
+        brought.options_mut().insert(subnet.clone());
         reply.edns = Some(brought);
         let finished = finish_octets(octets(&reply), EDNS, OwnEdns::DEFAULT, Size::udp(512), 0).unwrap();
         let options = decode(&finished).unwrap().edns.unwrap().options().options.clone();
-        assert_eq!(options, [(EdnsCode::Unknown(15), EdnsOption::Unknown(15, vec![0, 22]))]);
+        let error = EdnsOption::Unknown(15, vec![0, 22]);
+        assert_eq!(options, [(EdnsCode::Unknown(15), error), (EdnsCode::Subnet, subnet)]);
     }
 
     #[test]
