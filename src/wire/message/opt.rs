@@ -51,7 +51,8 @@ pub fn finish_octets(
 ) -> Result<Vec<u8>, Failure> {
     let unreadable = || Failure::servfail(format!("an answer of {} octets cannot be read", octets.len()));
     let found = find(&octets).map_err(|Malformed| unreadable())?;
-    let kept = query.map_or(&[][..], |_| &found.kept);
+    let has_room = found.kept.len() <= 1024 && found.question_end + own.len(query) + found.kept.len() <= size.limit;
+    let kept = query.filter(|_| has_room).map_or(&[][..], |_| &found.kept);
     let own_len = own.len(query) + kept.len();
     if kept.is_empty() {
         match found.opt {
@@ -86,7 +87,7 @@ struct Found {
     question_end: usize,
     counts: [usize; 3],
     opt: Option<Opt>,
-    /// The options of the OPT record that are passed on: the Extended DNS Error (RFC 8914).
+    /// The options of the OPT record that are passed on: the Extended DNS Error and the client's subnet.
     kept: Vec<u8>,
 }
 
@@ -100,6 +101,7 @@ struct Opt {
 
 fn find(octets: &[u8]) -> Result<Found, Malformed> {
     const EXTENDED_ERROR: &[u8] = &[0, 15];
+    const SUBNET: &[u8] = &[0, 8];
     let mut records = Records::new(octets)?;
     let question_end = records.at();
     let mut found = Found { question_end, counts: [0; 3], opt: None, kept: Vec::new() };
@@ -118,8 +120,8 @@ fn find(octets: &[u8]) -> Result<Found, Malformed> {
         let mut options = octets.get(record.rdata..record.end).unwrap_or_default();
         while let Some((&[_, _, l0, l1], value)) = options.split_first_chunk::<4>() {
             let (option, rest) = options.split_at(4 + usize::from(u16::from_be_bytes([l0, l1])).min(value.len()));
-            if option.starts_with(EXTENDED_ERROR) && option.len() <= 1024 {
-                found.kept = option.to_vec();
+            if option.starts_with(EXTENDED_ERROR) || option.starts_with(SUBNET) {
+                found.kept.extend_from_slice(option);
             }
             options = rest;
         }
