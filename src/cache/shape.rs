@@ -85,7 +85,7 @@ impl Shape {
             }
             if record.rtype == OPT {
                 opt_seen = true;
-                if record.ttl >> 24 != 0 {
+                if record.ttl >> 24 != 0 || is_tailored(reply.get(record.rdata..record.end).unwrap_or_default()) {
                     return Err(Unfit::NotForKeeping);
                 }
                 continue;
@@ -124,6 +124,18 @@ impl Shape {
         };
         Ok(shape)
     }
+}
+
+/// Whether the options say that the answer is for some networks only (RFC 7871 section 7.3.1): others want another.
+fn is_tailored(mut options: &[u8]) -> bool {
+    while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk::<4>() {
+        let (value, behind) = rest.split_at(usize::from(u16::from_be_bytes([l0, l1])).min(rest.len()));
+        if [c0, c1] == [0, 8] && value.get(3).is_some_and(|&scope| scope != 0) {
+            return true;
+        }
+        options = behind;
+    }
+    false
 }
 
 /// Whether the aliases lead from the qname to a record of the type asked for (RFC 1034 section 3.6.2).
