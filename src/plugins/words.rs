@@ -57,7 +57,8 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
         let unit = match rest.get(..end)? {
             "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
+            // The sign for micro, and the Greek letter.
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
             "ms" => 1e-3,
             "s" => 1.0,
             "m" => 60.0,
@@ -67,7 +68,8 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         rest = rest.get(end..)?;
         seconds += number * unit;
     }
-    Duration::try_from_secs_f64(seconds).ok()
+    // Go counts nanoseconds in 63 bits.
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| i64::try_from(time.as_nanos()).is_ok())
 }
 
 /// A whole number within a range.
@@ -140,9 +142,13 @@ mod tests {
     fn durations_have_units() {
         assert_eq!(parse_duration("30s"), Some(Duration::from_secs(30)));
         assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        for (text, millis) in [("1.5s", 1500), ("0.5m", 30_000), (".5s", 500), ("1.s", 1000), ("1h1.5m", 3_690_000)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        assert_eq!(parse_duration("1.5\u{b5}s"), Some(Duration::from_nanos(1500)));
+        assert_eq!(parse_duration("1.5\u{3bc}s"), Some(Duration::from_nanos(1500)));
         assert_eq!(parse_duration("0"), Some(Duration::ZERO));
-        for bad in ["", "5", "s", "-5s", "5x", "often", "."] {
+        for bad in ["", "5", "s", "-5s", "5x", "often", ".", "1.5", ".s", "1.5.5s", "1 s", "3000000h"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
         assert!(positive_duration(&token("0s")).is_err());
