@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::metrics::{BROKEN, DURATION, OLD_DURATION, OLD_REQUESTS, OLD_RESPONSES, PROXY, SHARED};
 use super::{Answered, Check, Connections, Error, Trouble, Upstream, octets};
-use crate::wire::Rcode;
+use crate::wire::{Rcode, message};
 
 /// Everything that all upstreams of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +175,8 @@ impl Group {
             match self.one(upstream, query, stream, until).await {
                 Ok(octets) => {
                     let failover = self.settings.failover.contains(&rcode(&octets).0);
-                    let answered = Arc::new(Answered { octets, upstream: upstream.label().clone() });
+                    let (octets, upstream) = (message::compact(octets), upstream.label().clone());
+                    let answered = Arc::new(Answered { octets, upstream });
                     attempts += 1;
                     if !failover || next >= order.len() || attempts >= each {
                         return Ok(answered);

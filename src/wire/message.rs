@@ -14,7 +14,7 @@ pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, Record
 use super::{Failure, Name, Rcode, Records};
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
-pub use rename::{Named, rename};
+pub use rename::{Named, compact, rename};
 
 /// Reads a message.
 ///

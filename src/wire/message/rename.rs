@@ -82,6 +82,40 @@ fn spelled_at(octets: &[u8], at: usize) -> Result<MessageName, Malformed> {
     Ok(name)
 }
 
+/// A message whose names are compressed: one that spells its owners out would be cut for clients that it fits otherwise.
+/// Those that no client has to cut stay as they are.
+pub fn compact(octets: Vec<u8>) -> Vec<u8> {
+    const SMALLEST: usize = 512;
+    if octets.len() <= SMALLEST {
+        return octets;
+    }
+    let is_spelled = |record: &Found| {
+        let end = skip_name(&octets, record.owner);
+        end.is_ok_and(|end| end > record.owner + 1 && !is_pointer(&octets, record.owner, end))
+    };
+    // One may be the first of its kind.
+    let spelled = Records::new(&octets).into_iter().flatten().flatten().filter(is_spelled).nth(1).is_some();
+    let compact = spelled.then(|| anew(&octets)).flatten().filter(|compact| compact.len() < octets.len());
+    compact.unwrap_or(octets)
+}
+
+/// Whether a name that stands there ends in a pointer.
+fn is_pointer(octets: &[u8], start: usize, end: usize) -> bool {
+    end >= start + 2 && octets.get(end - 2).is_some_and(|&octet| octet >= 0xc0)
+}
+
+/// The same message, written anew.
+fn anew(octets: &[u8]) -> Option<Vec<u8>> {
+    if octets.get(4..6) != Some(&[0, 1]) {
+        return None;
+    }
+    let end = skip_name(octets, 12).ok()?;
+    let &[t0, t1, c0, c1] = octets.get(end..)?.first_chunk::<4>()?;
+    let mut question = Asked::query(spelled_at(octets, 12).ok()?, u16::from_be_bytes([t0, t1]).into());
+    question.set_query_class(u16::from_be_bytes([c0, c1]).into());
+    rename(octets, &question, |_, _| {}).ok()
+}
+
 /// A message without pointers in data that the codec takes as they are: moved to another place, they would lead elsewhere.
 /// `None` where there are none.
 pub(super) fn without_hidden_pointers(octets: &[u8]) -> Option<Vec<u8>> {
@@ -89,7 +123,7 @@ pub(super) fn without_hidden_pointers(octets: &[u8]) -> Option<Vec<u8>> {
         let mut pointers = false;
         let done = layout::names(octets, record, |at| {
             let end = skip_name(octets, at)?;
-            pointers |= end >= at + 2 && octets.get(end - 2).is_some_and(|&octet| octet >= 0xc0);
+            pointers |= is_pointer(octets, at, end);
             Ok(end)
         });
         pointers && done.is_ok()
@@ -97,15 +131,7 @@ pub(super) fn without_hidden_pointers(octets: &[u8]) -> Option<Vec<u8>> {
     // The types that the codec reads itself.
     let read = |rtype| matches!(rtype, 2 | 5 | 6 | 12 | 15 | 33 | 35 | 64 | 65);
     let hidden = Records::new(octets).ok()?.flatten().any(|record| !read(record.rtype) && is_hidden(&record));
-    if !hidden || octets.get(4..6) != Some(&[0, 1]) {
-        return None;
-    }
-    let end = skip_name(octets, 12).ok()?;
-    let &[t0, t1, c0, c1] = octets.get(end..)?.first_chunk::<4>()?;
-    let (rtype, class) = (u16::from_be_bytes([t0, t1]), u16::from_be_bytes([c0, c1]));
-    let mut question = Asked::query(spelled_at(octets, 12).ok()?, rtype.into());
-    question.set_query_class(class.into());
-    rename(octets, &question, |_, _| {}).ok()
+    hidden.then(|| anew(octets)).flatten()
 }
 
 #[cfg(test)]
@@ -162,6 +188,25 @@ mod tests {
         let same = rename(mx, &question, |_, _| {}).unwrap();
         assert_eq!(same.len(), mx.len() - 5 - 3);
         assert_eq!(decode(&same).unwrap(), decode(mx).unwrap());
+    }
+
+    #[test]
+    fn a_large_message_that_spells_its_owners_out_is_compressed() {
+        let reply = |owner: &[u8], count: u8| {
+            let mut octets = b"\0\x07\x81\x80\0\x01\0\0\0\0\0\0\x01a\x03One\0\0\x01\0\x01".to_vec();
+            octets[7] = count;
+            for last in 0..count {
+                octets.extend(owner);
+                octets.extend([0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, last]);
+            }
+            octets
+        };
+        let (spelled, compressed) = (b"\x01a\x03One\0".as_slice(), b"\xc0\x0c".as_slice());
+        assert_eq!(compact(reply(spelled, 100)), reply(compressed, 100));
+        assert_eq!(compact(reply(compressed, 100)), reply(compressed, 100));
+        assert_eq!(compact(reply(spelled, 2)), reply(spelled, 2), "small enough");
+        assert_eq!(compact(reply(b"\x01a\x03Two\0", 100)).len(), reply(compressed, 100).len() + 5);
+        assert_eq!(compact(vec![0xff; 600]), vec![0xff; 600]);
     }
 
     #[test]
