@@ -7,12 +7,19 @@
 //! ```text
 //! file DBFILE [ZONES...] {
 //!     reload DURATION
+//!     reload_by_mtime
 //!     fallthrough [ZONES...]
 //! }
 //! ```
 //!
 //! Without zones the file is for those of the server block. It is read again when its SOA has another serial, looked at every
-//! minute unless given, never with `reload 0`. The directive may be repeated; one `fallthrough` is for all.
+//! minute unless given, never with `reload 0`; with `reload_by_mtime` when it or a file that it includes was written since. The
+//! directive may be repeated; one `fallthrough` is for all. Where `file` is the last plugin, names outside of its zones are refused.
+//!
+//! Zone files may hold all record types that have a text form, others as `TYPE123 \# LENGTH HEX` (RFC 3597), and the directives
+//! `$ORIGIN`, `$TTL`, `$INCLUDE FILE [ORIGIN]` (from the folder of the file it stands in, 7 deep at most, with an origin and a TTL of its
+//! own) and `$GENERATE RANGE RECORD` (65,536 records at most). All files of a zone have 64 MiB at most together. Of a zone that is
+//! signed with NSEC the signatures and denials go to clients that take them.
 //!
 //! Examples:
 //!
@@ -28,13 +35,15 @@
 //!
 //! Ready: always.
 //!
-//! Differences: zones are not signed. A zone file with a fault is refused with its line.
+//! Differences: a zone file with a fault is refused with its line, and so is data that cannot be sent. A record outside of its
+//! zone is a warning with its line. A zone signed with NSEC3 is served, without denials. `$GENERATE` keeps to `$TTL`. Types of any
+//! (`ANY`) are answered.
 
 mod zone;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
@@ -42,15 +51,14 @@ use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::kubernetes::{append, is_transfer};
 use super::names::{self, Zones};
 use super::names::{falls_through, read_fallthrough};
-use super::record;
+use super::record::{self, Fault};
 use super::setup::{Context, Task};
 use super::words;
 use crate::corefile::{Directive, Error, Position};
-use crate::files;
-use crate::wire::message::{DNSClass, MessageName, Record, ResponseCode};
+use crate::wire::message::{DNSClass, Message, MessageName, Record, ResponseCode};
 use crate::wire::{Failure, Name};
 use crate::zone::Fallthrough;
-use zone::{Found, Zone};
+use zone::{Asked, Found, Zone, outsiders};
 
 /// The plugin: all `file` lines of a server block.
 pub(crate) struct Files {
@@ -61,46 +69,78 @@ pub(crate) struct Files {
 struct Source {
     path: PathBuf,
     zones: Vec<Name>,
-    /// One for each of `zones`; empty as long as the file cannot be read.
-    loaded: RwLock<Vec<Arc<Zone>>>,
+    /// `reload_by_mtime`: it is read again when it was written again, not when the serial is another.
+    by_time: bool,
+    loaded: RwLock<Loaded>,
+}
+
+/// What a file says; nothing as long as it cannot be read.
+#[derive(Default)]
+struct Loaded {
+    /// One for each zone of the source.
+    zones: Vec<Arc<Zone>>,
+    /// The file and those that it includes, with their last changes.
+    files: Vec<(PathBuf, Option<SystemTime>)>,
+}
+
+impl Loaded {
+    fn serials(&self) -> Vec<u32> {
+        self.zones.iter().map(|zone| zone.serial()).collect()
+    }
+
+    /// Whether some file was written since.
+    fn is_outdated(&self) -> bool {
+        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        self.files.is_empty() || self.files.iter().any(|(path, time)| changed(path) != *time)
+    }
 }
 
 impl Source {
-    fn load(&self) -> Result<Vec<Arc<Zone>>, Error> {
-        let at = |line: u32| Position { file: self.path.to_string_lossy().as_ref().into(), line, column: 1 };
-        let text = read(&self.path).map_err(|why| Error::new(&at(0), why))?;
-        let mut zones = Vec::new();
-        for zone in &self.zones {
-            let origin = names::to_message(zone);
-            let records =
-                record::parse_zone(&text, &origin).map_err(|fault| Error::new(&at(fault.line), fault.message))?;
-            zones.push(Arc::new(Zone::new(origin, records).map_err(|why| Error::new(&at(1), why))?));
+    /// Reads the file, and says what an operator should know of it.
+    fn load(&self) -> Result<(Loaded, Vec<Error>), Error> {
+        let at = |fault: &Fault| {
+            let file = fault.file.as_deref().unwrap_or(&self.path);
+            Position { file: file.to_string_lossy().as_ref().into(), line: fault.line, column: 1 }
+        };
+        let start = Position { file: self.path.to_string_lossy().as_ref().into(), line: 1, column: 1 };
+        let (mut loaded, mut warnings) = (Loaded::default(), Vec::new());
+        for origin in &self.zones {
+            let name = names::to_message(origin);
+            let read = record::parse_zone(&self.path, &name);
+            let read = read.map_err(|fault| Error::new(&at(&fault), fault.message))?;
+            let (zone, outside) = Zone::new(name, read.records).map_err(|why| Error::new(&start, why))?;
+            warnings.extend(outsiders(origin, &outside));
+            loaded.zones.push(Arc::new(zone));
+            loaded.files = read.files;
         }
-        Ok(zones)
+        Ok((loaded, warnings))
     }
 
     /// Reads the file again; a file with a fault changes nothing.
     fn reload(&self) {
+        if self.by_time && !self.read().is_outdated() {
+            return;
+        }
         match self.load() {
-            Ok(new) => {
+            Ok((new, warnings)) => {
                 let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-                let serials = |zones: &[Arc<Zone>]| zones.iter().map(|zone| zone.serial()).collect::<Vec<_>>();
-                if serials(&loaded) != serials(&new) {
+                if self.by_time || loaded.serials() != new.serials() {
                     *loaded = new;
+                    warnings.iter().for_each(|warning| tracing::warn!(target: "plugin/file", "{warning}"));
                 }
             }
             Err(error) => tracing::warn!(target: "plugin/file", "the zone stays as it was: {error}"),
         }
     }
 
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Loaded> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn zone(&self, zone: &Name) -> Option<Arc<Zone>> {
         let place = self.zones.iter().position(|own| own == zone)?;
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+        self.read().zones.get(place).cloned()
     }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    files::read_text(path, files::RECORDS).map_err(|error| format!("the zone file {error}"))
 }
 
 impl Files {
@@ -116,28 +156,29 @@ impl Plugin for Files {
         "file"
     }
 
-    fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let wire = names::to_wire(&query.name());
-            let Some((source, zone)) = self.source(&wire) else { return Outcome::Next };
-            if query.qclass() != DNSClass::IN {
+            let mut message = query.reply_message();
+            let Some((source, zone)) = self.source(&wire).filter(|_| query.qclass() == DNSClass::IN) else {
+                if next.plugins().is_empty() {
+                    // Nobody behind it answers for other zones, as a server of zone files says it.
+                    message.metadata.response_code = ResponseCode::Refused;
+                    return Outcome::Reply(Reply::from_message("file", message));
+                }
                 return Outcome::Next;
-            }
+            };
             let Some(zone) = source.zone(zone) else {
                 let why = format!("plugin/file: the zone {zone} could not be read from {}", source.path.display());
                 return Outcome::Failed("file", Failure::servfail(why));
             };
-            let mut message = query.reply_message();
             if is_transfer(query.qtype()) {
                 message.metadata.response_code = ResponseCode::Refused;
                 return Outcome::Reply(Reply::from_message("file", message));
             }
             let mut found = Found::default();
-            zone.look_up(&query.name(), query.qtype(), &mut found);
-            if found.rcode == ResponseCode::NXDomain
-                && found.answers.is_empty()
-                && falls_through(&self.fallthrough, &wire)
-            {
+            zone.look_up(&query.name(), Asked { qtype: query.qtype(), dnssec: query.dnssec_ok() }, &mut found);
+            if found.nothing && found.answers.is_empty() && falls_through(&self.fallthrough, &wire) {
                 return Outcome::Next;
             }
             message.metadata.authoritative = !found.referral;
@@ -146,15 +187,7 @@ impl Plugin for Files {
             message.authorities = found.authorities;
             message.additionals = found.additionals;
             if let Some(target) = found.outside {
-                match query.resolver.lookup(query, &target, query.qtype()).await {
-                    Outcome::Reply(mut reply) => {
-                        if let Ok(beyond) = reply.message() {
-                            append(&mut message, beyond);
-                        }
-                    }
-                    Outcome::Failed(_, failure) => message.metadata.response_code = failure.rcode.into(),
-                    Outcome::Next | Outcome::Drop => {}
-                }
+                beyond(query, &target, &mut message).await;
             }
             Outcome::Reply(Reply::from_message("file", message))
         })
@@ -175,6 +208,28 @@ impl Plugin for Files {
     }
 }
 
+/// Adds what is known of the target of an alias that leads out of the zone.
+///
+/// Where nobody here knows it, or whoever does refuses, the alias is the answer, and the client goes on from there. That it
+/// does not exist, or that those who know it fail, is said (RFC 6604 section 3).
+async fn beyond(query: &Query, target: &MessageName, message: &mut Message) {
+    let rcode = match query.resolver.lookup(query, target, query.qtype()).await {
+        Outcome::Reply(mut reply) => match reply.message() {
+            Ok(found) => {
+                append(message, found);
+                message.metadata.response_code
+            }
+            Err(failure) => failure.rcode.into(),
+        },
+        Outcome::Failed(_, failure) => failure.rcode.into(),
+        Outcome::Next | Outcome::Drop => ResponseCode::NoError,
+    };
+    message.metadata.response_code = match rcode {
+        ResponseCode::NXDomain | ResponseCode::ServFail => rcode,
+        _ => ResponseCode::NoError,
+    };
+}
+
 //----------- Setup ----------------------------------------------------------
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
@@ -183,20 +238,27 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         let Some((file, zones)) = directive.arguments.split_first() else {
             return Err(directive.name.error("file needs DBFILE, then zones if wanted"));
         };
-        let mut every = Duration::from_secs(60);
+        let (mut every, mut by_time) = (Duration::from_secs(60), false);
         for line in directive.lines() {
             match line.name.text.as_str() {
                 "reload" => every = words::duration(words::value(line, "a duration, as in 30s")?)?,
+                "reload_by_mtime" => {
+                    words::alone(line)?;
+                    by_time = true;
+                }
                 "fallthrough" => files.fallthrough = read_fallthrough(line)?,
                 // Lookups go through the server always; old Corefiles ask for it.
                 "upstream" => {}
-                _ => return Err(words::unknown(line, "file", &["reload", "fallthrough"])),
+                _ => return Err(words::unknown(line, "file", &["reload", "reload_by_mtime", "fallthrough"])),
             }
         }
         let zones = Zones::read(zones, context.zones)?.0;
-        let source = Source { path: words::file(file), zones, loaded: RwLock::default() };
+        let source = Source { path: words::file(file), zones, by_time, loaded: RwLock::default() };
         match source.load() {
-            Ok(loaded) => *source.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded,
+            Ok((loaded, warnings)) => {
+                *source.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+                context.settings.notes.extend(warnings);
+            }
             // A file that is not there yet is looked for again.
             Err(error) if !source.path.exists() && !every.is_zero() => {
                 context.settings.notes.push(file.error(format!("{}; it is looked for every {every:?}", error.message)));

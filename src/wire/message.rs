@@ -4,6 +4,7 @@
 //! written by [`encode()`], an encoder of our own: it compresses every owner in linear time, however many there are,
 //! and cuts what does not fit at whole records.
 
+mod data;
 mod encode;
 mod opt;
 mod rename;
@@ -12,6 +13,7 @@ pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Q
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
 
 use super::{Failure, Name, Rcode, Records};
+pub use data::rdata_from;
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
 pub use rename::{Named, compact, rename};

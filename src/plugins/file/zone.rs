@@ -1,11 +1,16 @@
 //! A zone from a file, and the way from a question to its records (RFC 1034 section 4.3.2).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::names;
+use super::super::record::{Placed, type_name};
+use crate::corefile::{Error, Position};
 use crate::wire::Name;
-use crate::wire::message::{MessageName, RData, Record, RecordType, ResponseCode};
+use crate::wire::message::{MessageName, RData, Record, RecordType, ResponseCode, rdata_from};
+
+/// Longer chains of aliases end in the middle; the client may go on from there.
+const LONGEST_CHAIN: usize = 16;
 
 /// The records of a zone by owner.
 #[derive(Debug)]
@@ -20,6 +25,16 @@ pub(super) struct Zone {
     sets: Vec<Vec<Record>>,
     /// All names that exist, those without records between others too.
     exists: HashSet<Name>,
+    /// The owners of NSEC records in the order of RFC 4034 section 6.1; empty where the zone is not signed.
+    denials: BTreeMap<Vec<Vec<u8>>, Name>,
+}
+
+/// What is asked of a zone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) qtype: RecordType,
+    /// The client takes signatures.
+    pub(super) dnssec: bool,
 }
 
 /// What a look-up brings.
@@ -31,6 +46,8 @@ pub(super) struct Found {
     pub(super) additionals: Vec<Record>,
     /// The name belongs to another server.
     pub(super) referral: bool,
+    /// The name itself has no records: it is not there, or it only stands above others.
+    pub(super) nothing: bool,
     /// A CNAME leads to this name, which others know.
     pub(super) outside: Option<MessageName>,
 }
@@ -43,44 +60,60 @@ impl Default for Found {
             authorities: Vec::new(),
             additionals: Vec::new(),
             referral: false,
+            nothing: false,
             outside: None,
         }
     }
 }
 
 impl Zone {
-    /// Takes the records of a file.
+    /// Takes the records of a file; those that lie outside of the zone are left out and given back.
     ///
     /// # Errors
-    /// Without a SOA at the origin, or with a record outside of the zone.
-    pub(super) fn new(origin: MessageName, records: Vec<Record>) -> Result<Self, String> {
+    /// Without a SOA at the origin.
+    pub(super) fn new(origin: MessageName, records: Vec<Placed>) -> Result<(Self, Vec<Placed>), String> {
         let origin = names::to_wire(&origin);
-        let soa = records.iter().find_map(|record| match &record.data {
-            RData::SOA(soa) if names::to_wire(&record.name) == origin => {
-                Some((record.clone(), soa.serial, soa.minimum))
+        let soa = records.iter().rev().find_map(|placed| match &placed.record.data {
+            RData::SOA(soa) if names::to_wire(&placed.record.name) == origin => {
+                Some((placed.record.clone(), soa.serial, soa.minimum))
             }
             _ => None,
         });
         let (soa, serial, minimum) = soa.ok_or_else(|| format!("the zone file has no SOA record for {origin}"))?;
-        let mut nodes: HashMap<Name, usize> = HashMap::new();
-        let mut sets: Vec<Vec<Record>> = Vec::new();
-        let mut exists = HashSet::new();
-        for record in records {
-            let owner = names::to_wire(&record.name);
-            if !owner.is_within(&origin) {
-                return Err(format!("{owner} lies outside of the zone {origin}"));
-            }
-            for name in chain(&owner, &origin) {
-                exists.insert(name);
-            }
-            let at = *nodes.entry(owner).or_insert(sets.len());
-            match sets.get_mut(at) {
-                None => sets.push(vec![record]),
-                Some(set) if set.contains(&record) => {}
-                Some(set) => set.push(record),
+        let mut zone = Self {
+            origin,
+            soa,
+            serial,
+            minimum,
+            nodes: HashMap::new(),
+            sets: Vec::new(),
+            exists: HashSet::new(),
+            denials: BTreeMap::new(),
+        };
+        let mut outside = Vec::new();
+        for placed in records {
+            let owner = names::to_wire(&placed.record.name);
+            match owner.is_within(&zone.origin) {
+                true => zone.insert(owner, placed.record),
+                false => outside.push(placed),
             }
         }
-        Ok(Self { origin, soa, serial, minimum, nodes, sets, exists })
+        Ok((zone, outside))
+    }
+
+    fn insert(&mut self, owner: Name, record: Record) {
+        if !self.nodes.contains_key(&owner) {
+            self.exists.extend(chain(&owner, &self.origin));
+        }
+        if record.record_type() == RecordType::NSEC {
+            self.denials.insert(order(&owner), owner.clone());
+        }
+        let at = *self.nodes.entry(owner).or_insert(self.sets.len());
+        match self.sets.get_mut(at) {
+            None => self.sets.push(vec![record]),
+            Some(set) if set.contains(&record) => {}
+            Some(set) => set.push(record),
+        }
     }
 
     pub(super) fn serial(&self) -> u32 {
@@ -98,43 +131,60 @@ impl Zone {
     }
 
     /// Looks a name up that lies in the zone.
-    pub(super) fn look_up(&self, name: &MessageName, qtype: RecordType, found: &mut Found) {
+    pub(super) fn look_up(&self, name: &MessageName, asked: Asked, found: &mut Found) {
         let mut name = name.clone();
-        // Longer chains are loops.
-        for _ in 0..10 {
-            match self.step(&name, qtype, found) {
-                Some(target) if names::to_wire(&target).is_within(&self.origin) => name = target,
-                Some(target) => {
-                    found.outside = Some(target);
-                    return;
-                }
-                None => return,
+        let mut seen = HashSet::new();
+        for _ in 0..LONGEST_CHAIN {
+            let Some(target) = self.step(&name, asked, found) else { return };
+            let wire = names::to_wire(&target);
+            if wire == names::to_wire(&name) {
+                // As in CoreDNS: an alias of itself is a mistake that somebody should see.
+                *found = Found { rcode: ResponseCode::ServFail, ..Found::default() };
+                return;
             }
+            if !wire.is_within(&self.origin) {
+                found.outside = Some(target);
+                return;
+            }
+            seen.insert(names::to_wire(&name));
+            // What leads back to where it began ends there: the client sees the circle.
+            if seen.contains(&wire) {
+                break;
+            }
+            name = target;
         }
-        found.rcode = ResponseCode::ServFail;
+        self.servers(asked, found);
     }
 
-    /// Looks one name up; gives the target of a CNAME that is to be followed.
-    fn step(&self, name: &MessageName, qtype: RecordType, found: &mut Found) -> Option<MessageName> {
+    /// Looks one name up; gives the target of an alias that is to be followed.
+    fn step(&self, name: &MessageName, asked: Asked, found: &mut Found) -> Option<MessageName> {
         let wire = names::to_wire(name);
-        for cut in chain(&wire, &self.origin).into_iter().rev().skip(1) {
+        for cut in chain(&wire, &self.origin).into_iter().rev() {
+            if cut != wire
+                && let Some(alias) = self.of(&cut, RecordType::DNAME).first()
+            {
+                return self.substitute(name, &cut, alias, asked, found);
+            }
             let servers = self.of(&cut, RecordType::NS);
             // The parent answers for DS (RFC 4035 section 3.1.4.1).
-            let asks_parent = cut == wire && qtype == RecordType::DS;
-            if !servers.is_empty() && !asks_parent {
-                found.referral = found.answers.is_empty();
-                self.beside(&servers, found);
-                found.authorities.extend(servers);
+            let asks_parent = cut == wire && asked.qtype == RecordType::DS;
+            if cut != self.origin && !servers.is_empty() && !asks_parent {
+                self.refer(&cut, servers, asked, found);
                 return None;
             }
         }
         let source = match self.exists.contains(&wire) {
-            true => wire,
+            true => wire.clone(),
             false => match self.wildcard(&wire) {
                 Some(wildcard) => wildcard,
                 None => {
                     found.rcode = ResponseCode::NXDomain;
-                    self.deny(found);
+                    found.nothing = true;
+                    self.deny(asked, found);
+                    self.prove(&wire, asked, found);
+                    if let Some(encloser) = self.encloser(&wire) {
+                        self.prove(&below(b"*", &encloser)?, asked, found);
+                    }
                     return None;
                 }
             },
@@ -143,6 +193,7 @@ impl Zone {
             record.name = name.clone();
             record
         };
+        let Asked { qtype, .. } = asked;
         if qtype != RecordType::CNAME
             && qtype != RecordType::ANY
             && let Some(alias) = self.of(&source, RecordType::CNAME).into_iter().next()
@@ -152,20 +203,69 @@ impl Zone {
                 _ => return None,
             };
             found.answers.push(own(alias));
+            found.answers.extend(self.signatures(&source, RecordType::CNAME, asked).into_iter().map(own));
             return Some(target);
         }
         let records: Vec<Record> = self.of(&source, qtype).into_iter().map(own).collect();
         if records.is_empty() {
-            self.deny(found);
+            found.nothing = source == wire && !self.nodes.contains_key(&source);
+            self.deny(asked, found);
+            self.prove(&source, asked, found);
             return None;
         }
-        self.beside(&records, found);
+        self.beside(&records, asked, found);
         found.answers.extend(records);
-        let servers = self.of(&self.origin, RecordType::NS);
+        found.answers.extend(self.signatures(&source, qtype, asked).into_iter().map(own));
         if !(qtype == RecordType::NS && source == self.origin) {
-            found.authorities.extend(servers);
+            self.servers(asked, found);
+        }
+        if source != wire {
+            // That no closer name exists (RFC 4035 section 3.1.3.3).
+            self.prove(&wire, asked, found);
         }
         None
+    }
+
+    /// Everything below a DNAME is elsewhere (RFC 6672 section 3.2): the record, and a CNAME made from it.
+    fn substitute(
+        &self,
+        name: &MessageName,
+        owner: &Name,
+        alias: &Record,
+        asked: Asked,
+        found: &mut Found,
+    ) -> Option<MessageName> {
+        let target = names_of(&alias.data, 0)?;
+        found.answers.push(alias.clone());
+        found.answers.extend(self.signatures(owner, RecordType::DNAME, asked));
+        let kept = name.iter().len() - owner.labels().count();
+        let labels = name.iter().take(kept).chain(target.labels());
+        let Ok(target) = MessageName::from_labels(labels) else {
+            found.rcode = ResponseCode::YXDomain;
+            return None;
+        };
+        let data = rdata_from(RecordType::CNAME, names::to_wire(&target).as_wire().to_vec()).ok()?;
+        found.answers.push(Record::from_rdata(name.clone(), alias.ttl, data));
+        if asked.qtype == RecordType::CNAME {
+            self.servers(asked, found);
+            return None;
+        }
+        Some(target)
+    }
+
+    /// The servers of a part of the zone that is another's.
+    fn refer(&self, cut: &Name, servers: Vec<Record>, asked: Asked, found: &mut Found) {
+        found.referral = found.answers.is_empty();
+        self.beside(&servers, asked, found);
+        found.authorities.extend(servers);
+        if asked.dnssec {
+            let keys = self.of(cut, RecordType::DS);
+            match keys.is_empty() {
+                true => self.prove(cut, asked, found),
+                false => found.authorities.extend(keys),
+            }
+            found.authorities.extend(self.signatures(cut, RecordType::DS, asked));
+        }
     }
 
     fn of(&self, name: &Name, qtype: RecordType) -> Vec<Record> {
@@ -174,39 +274,126 @@ impl Zone {
         node.iter().filter(fits).cloned().collect()
     }
 
+    /// The signatures of the records of an owner and type, for clients that take them.
+    fn signatures(&self, name: &Name, qtype: RecordType, asked: Asked) -> Vec<Record> {
+        if !asked.dnssec || qtype == RecordType::ANY {
+            return Vec::new();
+        }
+        let mut signatures = self.of(name, RecordType::RRSIG);
+        // RFC 4034 section 3.1: the type that is covered comes first.
+        let covered = u16::from(qtype).to_be_bytes();
+        signatures.retain(|record| octets(&record.data).starts_with(&covered));
+        signatures
+    }
+
+    /// The name above, nearest to this one, that exists.
+    fn encloser(&self, name: &Name) -> Option<Name> {
+        chain(name, &self.origin).into_iter().find(|name| self.exists.contains(name))
+    }
+
     /// The `*` below the nearest name that exists (RFC 4592 section 3.3.1).
     fn wildcard(&self, name: &Name) -> Option<Name> {
-        let encloser = chain(name, &self.origin).into_iter().find(|name| self.exists.contains(name))?;
-        let wildcard = Name::from_labels([b"*".as_slice()].into_iter().chain(encloser.labels())).ok()?;
+        let wildcard = below(b"*", &self.encloser(name)?)?;
         self.exists.contains(&wildcard).then_some(wildcard)
     }
 
+    /// The zone's own servers beside an answer.
+    fn servers(&self, asked: Asked, found: &mut Found) {
+        found.authorities.extend(self.of(&self.origin, RecordType::NS));
+        found.authorities.extend(self.signatures(&self.origin, RecordType::NS, asked));
+    }
+
     /// The SOA of a negative answer (RFC 2308 section 3).
-    fn deny(&self, found: &mut Found) {
+    fn deny(&self, asked: Asked, found: &mut Found) {
         let mut soa = self.soa.clone();
         soa.ttl = soa.ttl.min(self.minimum);
         found.authorities.push(soa);
+        found.authorities.extend(self.signatures(&self.origin, RecordType::SOA, asked));
+    }
+
+    /// The NSEC record at a name or before it, which says what is there (RFC 4035 section 3.1.3), once.
+    fn prove(&self, name: &Name, asked: Asked, found: &mut Found) {
+        if !asked.dnssec {
+            return;
+        }
+        let Some((_, owner)) = self.denials.range(..=order(name)).next_back() else { return };
+        let records = self.of(owner, RecordType::NSEC);
+        if records.iter().any(|record| found.authorities.contains(record)) {
+            return;
+        }
+        found.authorities.extend(records);
+        found.authorities.extend(self.signatures(owner, RecordType::NSEC, asked));
     }
 
     /// The addresses of servers that records name, as far as this zone has them.
-    fn beside(&self, records: &[Record], found: &mut Found) {
+    fn beside(&self, records: &[Record], asked: Asked, found: &mut Found) {
+        let mut seen = HashSet::new();
         for record in records {
             let target = match &record.data {
-                RData::NS(target) => &target.0,
-                RData::MX(mx) => &mx.exchange,
-                RData::SRV(srv) => &srv.target,
+                RData::NS(target) => names::to_wire(&target.0),
+                RData::MX(mx) => names::to_wire(&mx.exchange),
+                RData::SRV(srv) => names::to_wire(&srv.target),
+                other if matches!(record.record_type(), RecordType::SVCB | RecordType::HTTPS) => {
+                    let Some(target) = names_of(other, 2) else { continue };
+                    target
+                }
                 _ => continue,
             };
-            let target = names::to_wire(target);
+            if !seen.insert(target.clone()) {
+                continue;
+            }
             for qtype in [RecordType::A, RecordType::AAAA] {
-                for address in self.of(&target, qtype) {
-                    if !found.additionals.contains(&address) {
-                        found.additionals.push(address);
-                    }
-                }
+                found.additionals.extend(self.of(&target, qtype));
+                found.additionals.extend(self.signatures(&target, qtype, asked));
             }
         }
     }
+}
+
+/// What to say of records that lie outside of a zone: the first of them by file and line, and how many more there are.
+pub(super) fn outsiders(origin: &Name, outside: &[Placed]) -> Vec<Error> {
+    const SHOWN: usize = 5;
+    let more = outside.len().saturating_sub(SHOWN);
+    let say = |(index, Placed { record, file, line }): (usize, &Placed)| {
+        let at = Position { file: file.to_string_lossy().as_ref().into(), line: *line, column: 1 };
+        let (owner, qtype) = (record.name.to_ascii(), type_name(record.record_type()));
+        let rest = if index + 1 == SHOWN && more > 0 { format!("; so do {more} more records") } else { String::new() };
+        Error::new(&at, format!("{owner} {qtype} lies outside of the zone {origin} and is left out{rest}"))
+    };
+    outside.iter().take(SHOWN).enumerate().map(say).collect()
+}
+
+/// The octets of data that nobody takes apart.
+fn octets(data: &RData) -> &[u8] {
+    match data {
+        RData::Unknown { rdata, .. } => &rdata.anything,
+        _ => &[],
+    }
+}
+
+/// The name that begins at an octet of such data.
+fn names_of(data: &RData, at: usize) -> Option<Name> {
+    let octets = octets(data).get(at..)?;
+    let mut end = 0;
+    loop {
+        let length = usize::from(*octets.get(end)?);
+        end += length + 1;
+        if length == 0 {
+            return Name::from_wire(octets.get(..end)?).ok();
+        }
+    }
+}
+
+/// A label below a name.
+fn below(label: &[u8], name: &Name) -> Option<Name> {
+    Name::from_labels([label].into_iter().chain(name.labels())).ok()
+}
+
+/// The key that sorts names as RFC 4034 section 6.1 does: by their labels from the root down.
+fn order(name: &Name) -> Vec<Vec<u8>> {
+    let mut labels: Vec<Vec<u8>> = name.labels().map(<[u8]>::to_vec).collect();
+    labels.reverse();
+    labels
 }
 
 /// A name and its parents up to the origin, from the longest on.

@@ -1,0 +1,377 @@
+//! From the words of a record to the octets of its data.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::types::{Field, layout};
+use super::words::{Word, escape, unescape};
+use super::{odd, parameters, types};
+use crate::wire::message::{self, MessageName, RData, RecordType};
+
+/// Reads the data of a record; the line in an error is that of the word at fault.
+pub(super) fn data(qtype: RecordType, words: &[Word], origin: &MessageName) -> Result<RData, (u32, String)> {
+    let mut fields = Fields { words, origin, out: Vec::new(), line: words.first().map_or(0, |word| word.line) };
+    let read = match words {
+        [first, ..] if first.octets == b"\\#" && !first.quoted => fields.generic(),
+        _ => match layout(qtype) {
+            Some(layout) => layout.iter().try_for_each(|field| fields.read(*field)),
+            None => Err("its data can be written as `\\# LENGTH HEXADECIMAL` only".into()),
+        },
+    };
+    let line = fields.line;
+    read.and_then(|()| fields.finish(qtype)).map_err(|why| (line, why))
+}
+
+/// The words that are left, and the octets so far.
+pub(super) struct Fields<'w> {
+    words: &'w [Word],
+    origin: &'w MessageName,
+    pub(super) out: Vec<u8>,
+    line: u32,
+}
+
+impl<'w> Fields<'w> {
+    fn finish(self, qtype: RecordType) -> Result<RData, String> {
+        match self.words.first() {
+            Some(extra) => Err(format!("`{}` is one word too many", extra.text())),
+            None if self.out.len() > usize::from(u16::MAX) => Err("it is longer than 65535 octets".into()),
+            None => message::rdata_from(qtype, self.out).map_err(|failure| failure.message),
+        }
+    }
+
+    fn read(&mut self, field: Field) -> Result<(), String> {
+        match field {
+            Field::Number8 => self.number::<u8>("a number from 0 to 255").map(|number| self.out.push(number)),
+            Field::Number16 => {
+                self.number::<u16>("a number from 0 to 65535").map(|number| self.put(&number.to_be_bytes()))
+            }
+            Field::Number32 => {
+                self.number::<u32>("a number from 0 to 4294967295").map(|it| self.put(&it.to_be_bytes()))
+            }
+            Field::Number64 => self.number::<u64>("a number of 64 bits").map(|number| self.put(&number.to_be_bytes())),
+            Field::Seconds => self.seconds().map(|seconds| self.put(&seconds.to_be_bytes())),
+            Field::V4 => self.number::<Ipv4Addr>("an IPv4 address").map(|address| self.put(&address.octets())),
+            Field::V6 => self.number::<Ipv6Addr>("an IPv6 address").map(|address| self.put(&address.octets())),
+            Field::Name => self.name(),
+            Field::Text => {
+                let octets = self.text("text")?;
+                self.counted(&octets)
+            }
+            Field::Texts => self.texts(),
+            Field::Long => {
+                let octets = self.text("text")?;
+                self.out.extend_from_slice(&octets);
+                Ok(())
+            }
+            Field::Tag => {
+                let word = self.next("a tag")?;
+                match word.octets.iter().all(u8::is_ascii_alphanumeric) && !word.octets.is_empty() {
+                    true => self.counted(&word.octets),
+                    false => Err(format!("`{}` is not a tag of letters and digits", word.text())),
+                }
+            }
+            Field::Hex => self.rest("hexadecimal digits", HEX, false),
+            Field::Base64 => self.rest("octets in base 64", BASE64, false),
+            Field::Key => self.rest("octets in base 64", BASE64, true),
+            Field::Type => {
+                let word = self.next("a type")?;
+                let qtype = types::parse_type(&word.text());
+                let qtype = qtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?;
+                self.put(&u16::from(qtype).to_be_bytes());
+                Ok(())
+            }
+            Field::Types => self.types(),
+            Field::Algorithm => self.named("an algorithm", odd::ALGORITHMS).map(|number| self.out.push(number)),
+            Field::Digest => self.named("a kind of digest", odd::DIGESTS).map(|number| self.out.push(number)),
+            Field::Scheme => self.named("a scheme", odd::SCHEMES).map(|number| self.out.push(number)),
+            Field::Certificate => {
+                let number: u16 = self.named("a kind of certificate", odd::CERTIFICATES)?;
+                self.put(&number.to_be_bytes());
+                Ok(())
+            }
+            Field::Time => odd::time(self),
+            Field::Salt => {
+                let word = self.next("a salt")?;
+                let salt = if word.octets == b"-" { Some(Vec::new()) } else { HEX.decode(&word.octets) };
+                self.counted(&salt.ok_or_else(|| format!("`{}` is no salt", word.text()))?)
+            }
+            Field::Hash => {
+                let word = self.next("a hash")?;
+                let hash = BASE32.decode(&word.octets).filter(|hash| !hash.is_empty());
+                self.counted(&hash.ok_or_else(|| format!("`{}` is no hash in base 32", word.text()))?)
+            }
+            Field::Eui(length) => odd::dashed(self, usize::from(length)),
+            Field::Groups => odd::groups(self),
+            Field::Parameters => parameters::read(self),
+            Field::Location => odd::location(self),
+            Field::Prefixes => odd::prefixes(self),
+            Field::Gateway => odd::gateway(self),
+            Field::Relay => odd::relay(self),
+            Field::HostIdentity => odd::host_identity(self),
+            Field::HostInfo => odd::host_info(self),
+            Field::Isdn => {
+                self.read(Field::Text)?;
+                if self.is_empty() { Ok(()) } else { self.read(Field::Text) }
+            }
+            Field::Nsap => odd::nsap(self),
+        }
+    }
+
+    pub(super) fn put(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
+    }
+
+    /// Puts octets behind their length.
+    pub(super) fn counted(&mut self, octets: &[u8]) -> Result<(), String> {
+        self.out.push(u8::try_from(octets.len()).map_err(|_| "a text is longer than 255 octets")?);
+        self.put(octets);
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    pub(super) fn next(&mut self, what: &str) -> Result<&'w Word, String> {
+        let (word, rest) = self.words.split_first().ok_or_else(|| format!("{what} is missing"))?;
+        self.words = rest;
+        self.line = word.line;
+        Ok(word)
+    }
+
+    /// The next word, where it is what `wanted` says.
+    pub(super) fn next_if(&mut self, wanted: impl FnOnce(&Word) -> bool) -> Option<&'w Word> {
+        let (word, rest) = self.words.split_first()?;
+        if !wanted(word) {
+            return None;
+        }
+        self.words = rest;
+        self.line = word.line;
+        Some(word)
+    }
+
+    pub(super) fn number<T: std::str::FromStr>(&mut self, what: &str) -> Result<T, String> {
+        let word = self.next(what)?;
+        word.text().parse().map_err(|_| format!("`{}` is not {what}", word.text()))
+    }
+
+    /// A number, or a name that stands for one.
+    fn named<T: Copy + std::str::FromStr>(&mut self, what: &str, names: &[(&str, T)]) -> Result<T, String> {
+        let word = self.next(what)?;
+        let text = word.text();
+        let named = names.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text)).map(|(_, number)| *number);
+        named.or_else(|| text.parse().ok()).ok_or_else(|| format!("`{text}` is not {what}"))
+    }
+
+    fn seconds(&mut self) -> Result<u32, String> {
+        let word = self.next("a time in seconds")?;
+        seconds(&word.text()).ok_or_else(|| format!("`{}` is not a time in seconds", word.text()))
+    }
+
+    pub(super) fn name(&mut self) -> Result<(), String> {
+        let word = self.next("a name")?;
+        for label in name(&word.octets, self.origin)?.iter() {
+            self.counted(label)?;
+        }
+        self.out.push(0);
+        Ok(())
+    }
+
+    /// A word's octets, its escapes resolved.
+    pub(super) fn text(&mut self, what: &str) -> Result<Vec<u8>, String> {
+        Ok(unescape(&self.next(what)?.octets)?)
+    }
+
+    fn texts(&mut self) -> Result<(), String> {
+        loop {
+            let octets = self.text("text")?;
+            if octets.is_empty() {
+                self.counted(&[])?;
+            }
+            // Differs from RFC 1035: keys for mail are long, and other servers part them as well.
+            octets.chunks(255).try_for_each(|part| self.counted(part))?;
+            if self.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// All words that are left, as one.
+    pub(super) fn joined(&mut self) -> Vec<u8> {
+        let words = std::mem::take(&mut self.words);
+        self.line = words.last().map_or(self.line, |word| word.line);
+        words.iter().flat_map(|word| word.octets.iter().copied()).collect()
+    }
+
+    fn rest(&mut self, what: &str, digits: Digits, may_be_empty: bool) -> Result<(), String> {
+        let text = self.joined();
+        if text.is_empty() && !may_be_empty {
+            return Err(format!("{what}: they are missing"));
+        }
+        let octets = digits.decode(&text);
+        self.put(&octets.ok_or_else(|| format!("`{}` is not {what}", String::from_utf8_lossy(&text)))?);
+        Ok(())
+    }
+
+    fn types(&mut self) -> Result<(), String> {
+        let mut types = Vec::new();
+        while !self.is_empty() {
+            let word = self.next("a type")?;
+            let qtype = types::parse_type(&word.text());
+            types.push(u16::from(qtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?));
+        }
+        types.sort_unstable();
+        // RFC 4034 section 4.1.2: one block for each upper octet, of the bits up to the last that is set.
+        for block in types.chunk_by(|one, other| one >> 8 == other >> 8) {
+            let mut bits = [0u8; 32];
+            let mut length = 0;
+            for qtype in block {
+                let [_, low] = qtype.to_be_bytes();
+                let at = usize::from(low >> 3);
+                if let Some(octet) = bits.get_mut(at) {
+                    *octet |= 0x80 >> (low & 7);
+                }
+                length = at + 1;
+            }
+            self.out.push(block.first().map_or(0, |qtype| qtype.to_be_bytes()[0]));
+            self.counted(bits.get(..length).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// `\# LENGTH HEX…` (RFC 3597 section 5).
+    fn generic(&mut self) -> Result<(), String> {
+        self.next("\\#")?;
+        let length: usize = self.number("a length")?;
+        let hex = self.joined();
+        let octets = HEX.decode(&hex).filter(|octets| octets.len() == length);
+        let shown = String::from_utf8_lossy(&hex);
+        self.put(&octets.ok_or_else(|| format!("`{shown}` is not {length} octets in hexadecimal"))?);
+        Ok(())
+    }
+}
+
+/// A name, relative to the origin unless it ends with a dot; its spelling is kept.
+pub(super) fn name(text: &[u8], origin: &MessageName) -> Result<MessageName, String> {
+    match text {
+        b"@" => return Ok(origin.clone()),
+        b"." => return Ok(MessageName::root()),
+        _ => {}
+    }
+    let fault = |why: &str| format!("`{}` is no domain name: {why}", String::from_utf8_lossy(text));
+    let mut labels: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut rest = text.iter().copied();
+    while let Some(octet) = rest.next() {
+        let octet = match octet {
+            b'.' => {
+                labels.push(Vec::new());
+                continue;
+            }
+            b'\\' => escape(&mut rest).map_err(fault)?,
+            octet => octet,
+        };
+        labels.last_mut().ok_or_else(|| fault("it is empty"))?.push(octet);
+    }
+    let absolute = labels.pop_if(|last| last.is_empty()).is_some();
+    if labels.is_empty() || labels.iter().any(Vec::is_empty) {
+        return Err(fault("a label is empty"));
+    }
+    let above = origin.iter().filter(|_| !absolute);
+    let all = labels.iter().map(Vec::as_slice).chain(above);
+    MessageName::from_labels(all).map_err(|error| fault(&error.to_string()))
+}
+
+/// Seconds, or with units as in `1h30m`.
+pub(super) fn seconds(text: &str) -> Option<u32> {
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (mut total, mut number) = (0u32, 0u32);
+    for c in text.chars() {
+        if let Some(digit) = c.to_digit(10) {
+            number = number.checked_mul(10)?.checked_add(digit)?;
+            continue;
+        }
+        let unit = match c.to_ascii_lowercase() {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        number = 0;
+    }
+    total.checked_add(number)
+}
+
+//----------- Digits ---------------------------------------------------------
+
+/// A way to write octets: the digits in their order, of so many bits each (RFC 4648).
+#[derive(Clone, Copy)]
+pub(super) struct Digits {
+    digits: &'static [u8],
+    bits: u8,
+    folded: bool,
+}
+
+pub(super) const HEX: Digits = Digits { digits: b"0123456789abcdef", bits: 4, folded: true };
+pub(super) const BASE32: Digits = Digits { digits: b"0123456789abcdefghijklmnopqrstuv", bits: 5, folded: true };
+pub(super) const BASE64: Digits =
+    Digits { digits: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", bits: 6, folded: false };
+
+impl Digits {
+    /// The octets; the filling at the end may be left out.
+    pub(super) fn decode(self, text: &[u8]) -> Option<Vec<u8>> {
+        let end = text.iter().rposition(|&octet| octet != b'=').map_or(0, |at| at + 1);
+        let (text, filling) = text.split_at_checked(end)?;
+        let (mut held, mut bits) = (0u16, 0u8);
+        let mut octets = Vec::with_capacity(text.len() * usize::from(self.bits) / 8);
+        for &octet in text {
+            let octet = if self.folded { octet.to_ascii_lowercase() } else { octet };
+            let digit = self.digits.iter().position(|&own| own == octet)?;
+            held = held << self.bits | u16::try_from(digit).ok()?;
+            bits += self.bits;
+            if bits >= 8 {
+                bits -= 8;
+                octets.push((held >> bits) as u8);
+                held &= (1 << bits) - 1;
+            }
+        }
+        // A whole digit too many, or bits that no octet takes.
+        (bits < self.bits && held == 0 && (filling.is_empty() || self.bits > 4)).then_some(octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_for_octets() {
+        assert_eq!(HEX.decode(b"00aBfF").unwrap(), [0, 0xab, 0xff]);
+        assert_eq!(BASE64.decode(b"AEX+DQ==").unwrap(), [0, 0x45, 0xfe, 0x0d]);
+        assert_eq!(BASE64.decode(b"AEX+DQ").unwrap(), [0, 0x45, 0xfe, 0x0d]);
+        assert_eq!(BASE32.decode(b"2vptu5timamqttgl4luu9kg21e0aor3s").unwrap().len(), 20);
+        for (digits, text) in
+            [(HEX, "abc"), (HEX, "xy"), (HEX, "ab="), (BASE64, "A"), (BASE64, "AA=A"), (BASE64, "A*=="), (BASE32, "w0")]
+        {
+            assert_eq!(digits.decode(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_take_the_origin_and_keep_their_spelling() {
+        let origin = MessageName::from_ascii("Example.org.").unwrap();
+        let read = |text: &str| name(text.as_bytes(), &origin).map(|name| name.to_ascii());
+        assert_eq!(read("WWW").unwrap(), "WWW.Example.org.");
+        assert_eq!(read("a.b.").unwrap(), "a.b.");
+        assert_eq!((read("@").unwrap(), read(".").unwrap()), ("Example.org.".into(), ".".into()));
+        let dotted = name(b"a\\.b\\046c", &origin).unwrap();
+        assert_eq!(dotted.iter().next().unwrap(), b"a.b.c");
+        assert_eq!(name(b"a\\.", &origin).unwrap().iter().count(), 3);
+        for bad in ["", "a..b", ".a", "a\\2", &"a".repeat(64), &"a.".repeat(130)] {
+            assert!(name(bad.as_bytes(), &origin).is_err(), "{bad}");
+        }
+    }
+}

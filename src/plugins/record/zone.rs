@@ -1,0 +1,173 @@
+//! Whole zone files: owners, TTLs, and the directives `$ORIGIN`, `$TTL`, `$INCLUDE` and `$GENERATE`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::fields::{name, seconds};
+use super::words::{Entries, Entry, Word};
+use super::{Fault, generate, record};
+use crate::files;
+use crate::wire::message::{MessageName, RData, Record};
+
+/// How deep files may lie within one another, as in CoreDNS.
+const DEEPEST: usize = 7;
+
+/// How many records `$GENERATE` may make in a whole zone.
+const MOST_GENERATED: usize = 1 << 20;
+
+/// A zone file, read.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    /// The records in their order.
+    pub(crate) records: Vec<Placed>,
+    /// The files that they come from, each with the time of its last change.
+    pub(crate) files: Vec<(PathBuf, Option<SystemTime>)>,
+}
+
+/// A record, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// The record.
+    pub(crate) record: Record,
+    /// The file.
+    pub(crate) file: Arc<Path>,
+    /// The line, from 1.
+    pub(crate) line: u32,
+}
+
+/// Reads a zone file and those that it includes.
+///
+/// # Errors
+/// At the first fault, with its file and line.
+pub(crate) fn parse_zone(path: &Path, origin: &MessageName) -> Result<Zone, Fault> {
+    let zone = Zone { records: Vec::new(), files: Vec::new() };
+    let mut reader = Reader { zone, open: Vec::new(), minimum: None, octets: files::RECORDS, generated: 0 };
+    let file: Arc<Path> = path.into();
+    let located = |fault: Fault| Fault { file: fault.file.or_else(|| Some(file.clone())), ..fault };
+    let scope = Scope { origin: origin.clone(), owner: None, default: None, last: None };
+    // No line of it is to blame where it cannot be read.
+    let unread = |why: String| Fault::new(0, format!("the zone file {} cannot be read: {why}", path.display()));
+    reader.file(&file, scope).map_err(|why| located(unread(why)))?.map_err(located)?;
+    Ok(reader.zone)
+}
+
+/// What the words of a file count from; an included file has its own.
+#[derive(Clone, Debug)]
+struct Scope {
+    origin: MessageName,
+    owner: Option<MessageName>,
+    /// What `$TTL` says.
+    default: Option<u32>,
+    /// The last TTL that a record has of its own.
+    last: Option<u32>,
+}
+
+struct Reader {
+    zone: Zone,
+    /// The files that are being read, each within the one before.
+    open: Vec<PathBuf>,
+    /// The last number of the SOA: the TTL where nothing else says one, as in BIND.
+    minimum: Option<u32>,
+    /// How many octets all files together may still have.
+    octets: u64,
+    generated: usize,
+}
+
+impl Reader {
+    /// Reads a file: whether it can be read, and whether it is without fault.
+    fn file(&mut self, path: &Arc<Path>, scope: Scope) -> Result<Result<(), Fault>, String> {
+        let itself = fs::canonicalize(path).map_err(|error| error.to_string())?;
+        if self.open.contains(&itself) {
+            return Err("it includes itself".into());
+        }
+        if self.open.len() > DEEPEST {
+            return Err(format!("more than {DEEPEST} files lie within one another"));
+        }
+        // Before it is read: a file that changes meanwhile is read again.
+        let changed = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let text = files::read(path, self.octets).map_err(|error| error.why())?;
+        self.octets -= text.len() as u64;
+        self.zone.files.push((path.to_path_buf(), changed));
+        self.open.push(itself);
+        let done = self.text(&text, path, scope);
+        self.open.pop();
+        Ok(done.map_err(|fault| Fault { file: fault.file.or_else(|| Some(path.clone())), ..fault }))
+    }
+
+    fn text(&mut self, text: &[u8], path: &Arc<Path>, mut scope: Scope) -> Result<(), Fault> {
+        for entry in Entries::new(text) {
+            self.entry(entry?, path, &mut scope)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: Entry, path: &Arc<Path>, scope: &mut Scope) -> Result<(), Fault> {
+        let Some((first, rest)) = entry.words.split_first() else { return Ok(()) };
+        let fault = |message: String| Fault::new(first.line, message);
+        if entry.blank || first.quoted || !first.octets.starts_with(b"$") {
+            return self.record(&entry.words, entry.blank, path, scope);
+        }
+        let directive = first.text().to_ascii_uppercase();
+        match (directive.as_str(), rest) {
+            ("$ORIGIN", [word]) => scope.origin = name(&word.octets, &scope.origin).map_err(fault)?,
+            ("$TTL", [word]) => {
+                let ttl = seconds(&word.text()).ok_or_else(|| fault(format!("`{}` is no TTL", word.text())))?;
+                scope.default = Some(ttl);
+            }
+            ("$INCLUDE", [word, origin @ ..]) if origin.len() < 2 => {
+                let within = path.parent().unwrap_or_else(|| Path::new("")).join(&*word.text());
+                let mut inner = scope.clone();
+                if let [origin] = origin {
+                    inner.origin = name(&origin.octets, &scope.origin).map_err(fault)?;
+                }
+                let shown = within.display().to_string();
+                self.file(&within.into(), inner).map_err(|why| fault(format!("$INCLUDE: {shown}: {why}")))??;
+            }
+            ("$GENERATE", [range, words @ ..]) if !words.is_empty() => {
+                for line in generate::lines(range, words)? {
+                    self.generated += 1;
+                    if self.generated > MOST_GENERATED {
+                        return Err(fault(format!("$GENERATE makes more than {MOST_GENERATED} records in this zone")));
+                    }
+                    self.record(&line?, false, path, scope)?;
+                }
+            }
+            ("$ORIGIN" | "$TTL" | "$INCLUDE" | "$GENERATE", _) => {
+                let form = "$ORIGIN NAME, $TTL SECONDS, $INCLUDE FILE [NAME] and $GENERATE RANGE RECORD are understood";
+                return Err(fault(format!("`{directive}` has too few words or too many: {form}")));
+            }
+            // An owner may begin with the sign as well, but hardly does.
+            _ => return Err(fault(format!("`{directive}` is no directive"))),
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, words: &[Word], blank: bool, path: &Arc<Path>, scope: &mut Scope) -> Result<(), Fault> {
+        let line = words.first().map_or(1, |word| word.line);
+        let fault = |message: String| Fault::new(line, message);
+        let words = match words.split_first() {
+            Some((owner, rest)) if !blank => {
+                scope.owner = Some(name(&owner.octets, &scope.origin).map_err(fault)?);
+                rest
+            }
+            _ => words,
+        };
+        let owner = scope.owner.clone().ok_or_else(|| fault("the first record has no owner".into()))?;
+        let ttl = scope.default.or(scope.last).or(self.minimum);
+        let read = record(owner, words, &scope.origin, ttl.unwrap_or(3600));
+        let (mut record, own) = read.map_err(|(at, why)| Fault::new(at.max(line), why))?;
+        if let (RData::SOA(soa), None) = (&record.data, self.minimum) {
+            self.minimum = Some(soa.minimum);
+            if ttl.is_none() && !own {
+                record.ttl = soa.minimum;
+            }
+        }
+        if own {
+            scope.last = Some(record.ttl);
+        }
+        self.zone.records.push(Placed { record, file: path.clone(), line });
+        Ok(())
+    }
+}
