@@ -19,9 +19,10 @@
 //! ```
 //!
 //! Class and type may be `ANY`. The first regular expression that matches the name (lower case, final dot) counts; without any,
-//! all names match. A record template is a zone-file line with the actions of Go's templates: `.Zone`, `.Name`, `.Class`,
-//! `.Type`, `.Match` (by number), `.Group` (by name), `.Message.Id`, `.Question.Name`, `.Remote`, `.Meta "LABEL"`, the
-//! functions `index`, `parseInt`, `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `not`, `and`, `or`, `len`, `print`, `printf`, and `if`.
+//! all names match. A record template is a zone-file line with the actions of Go's text templates, whose first record counts:
+//! `.Zone`, `.Name`, `.Class`, `.Type`, `.Regex`, `.Match` (by number), `.Group` (by name), `.Remote`, `.Meta "LABEL"`, `.Question` with
+//! `Name` as the client spells it and the numbers `Qtype` and `Qclass`, and `.Message` with the query's header fields and sections;
+//! variables, pipes, `if`, `with`, `range`, all functions of Go's templates with the verbs of its `printf`, and `parseInt TEXT BASE BITS`.
 //! With `expr`, the expression must be true as well; `var` names the value of one, for later expressions and as `.Var.NAME`.
 //! Expressions are those of `view`, with `group(NAME)` for a group of the match. The directive may be repeated.
 //!
@@ -43,7 +44,8 @@
 //!
 //! Ready: always.
 //!
-//! Differences: `range`, `with`, variables and other functions of Go's templates are refused when the Corefile is read.
+//! Differences: what a template does is bounded: 64 parts within one another, 100,000 steps, 1 MiB of text. The records of
+//! `.Message` have no fields.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ use regex::Regex;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::expression::{self, Env, Expression, Scope};
-use super::gotext::{Data, Template as Text, Value};
+use super::gotext::{Data, Object, Size, Template as Text, Value};
 use super::kubernetes::append;
 use super::names::{self, Zones};
 use super::names::{falls_through, read_fallthrough};
@@ -61,7 +63,7 @@ use super::settings::Divert;
 use super::setup::Context;
 use super::{metrics, record, words};
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::message::{DNSClass, Message, MessageEdns, RData, Record, RecordType, ResponseCode, rdata};
+use crate::wire::message::{Asked, DNSClass, Message, MessageEdns, RData, Record, RecordType, ResponseCode, rdata};
 use crate::wire::{Failure, Name};
 use crate::zone::Fallthrough;
 
@@ -78,7 +80,8 @@ struct Rule {
     /// `None` for any.
     qtype: Option<RecordType>,
     zones: Zones,
-    matches: Vec<Regex>,
+    /// As compiled, and as written.
+    matches: Vec<(Regex, String)>,
     /// `var`: names and what they stand for, in order.
     variables: (Vec<String>, Vec<Expression>),
     /// `expr`: what must be true beside a match.
@@ -128,8 +131,8 @@ impl Rule {
             return Verdict::Pass;
         }
         let text = name.to_string();
-        let Some((regex, captures)) = self.matches.iter().find_map(|it| it.captures(&text).map(|found| (it, found)))
-        else {
+        let captured = self.matches.iter().find_map(|it| it.0.captures(&text).map(|found| (it, found)));
+        let Some(((regex, written), captures)) = captured else {
             return if falls_through(&self.fallthrough, &name) { Verdict::Pass } else { Verdict::Refused };
         };
         let group = |index: usize| Value::Text(captures.get(index).map_or("", |found| found.as_str()).to_owned());
@@ -158,14 +161,18 @@ impl Rule {
             }
         }
         let variables = names_of.iter().cloned().zip(variables.into_iter().map(Value::from)).collect();
+        // Where anything is asked for, the template says what it gives.
+        let class = self.class.filter(|_| class == DNSClass::ANY).unwrap_or(class);
+        let qtype = self.qtype.filter(|_| qtype == RecordType::ANY).unwrap_or(qtype);
         Verdict::Matched(Box::new(Filling {
-            variables: Value::Map(variables),
+            variables: Value::Map("interface {}", Arc::new(variables)),
             zone: zone.to_string(),
             name: text,
             class: class.to_string(),
-            qtype: qtype.to_string(),
-            groups: (Value::List(by_number), Value::Map(by_name)),
-            id: query.request.metadata.id,
+            qtype: record::type_name(qtype),
+            regex: written.clone(),
+            groups: (Value::List("string", by_number.into()), Value::Map("string", Arc::new(by_name))),
+            message: query.request.clone(),
             remote: query.client.peer.ip().to_canonical().to_string(),
             metadata: query.metadata.clone(),
         }))
@@ -175,6 +182,11 @@ impl Rule {
         let labels =
             [query.server.as_ref(), filling.zone.as_str(), view, filling.class.as_str(), filling.qtype.as_str()];
         metrics::TEMPLATE_MATCHES.with_label_values(&labels).inc();
+        if self.rcode == ResponseCode::ServFail {
+            let mut message = query.reply_message();
+            message.metadata.response_code = self.rcode;
+            return Outcome::Reply(Reply::from_message("template", message));
+        }
         let mut message = query.reply_message();
         message.metadata.authoritative = true;
         message.metadata.response_code = self.rcode;
@@ -215,15 +227,17 @@ impl Rule {
         };
         message.answers.push(made);
         let Some(target) = target else { return };
-        match query.resolver.lookup(query, &target, query.qtype()).await {
-            Outcome::Reply(mut reply) => match reply.message() {
+        // What is not known of the target changes nothing: the alias is the answer.
+        if let Outcome::Reply(mut reply) = query.resolver.lookup(query, &target, query.qtype()).await {
+            let rcode = message.metadata.response_code;
+            match reply.message() {
                 Ok(found) => {
                     found.authorities.clear();
                     append(message, found);
                 }
                 Err(_) => message.metadata.truncation = true,
-            },
-            _ => message.metadata.response_code = ResponseCode::ServFail,
+            }
+            message.metadata.response_code = rcode;
         }
     }
 }
@@ -235,8 +249,9 @@ struct Filling {
     name: String,
     class: String,
     qtype: String,
+    regex: String,
     groups: (Value, Value),
-    id: u16,
+    message: Message,
     remote: String,
     metadata: super::chain::Metadata,
 }
@@ -244,27 +259,70 @@ struct Filling {
 impl Data for Filling {
     fn field(&self, name: &str) -> Option<Value> {
         let text = |text: &str| Value::Text(text.to_owned());
-        let map = |pairs: Vec<(&str, Value)>| Value::Map(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
         Some(match name {
             "Zone" => text(&self.zone),
             "Name" => text(&self.name),
             "Class" => text(&self.class),
             "Type" => text(&self.qtype),
+            "Regex" => text(&self.regex),
             "Var" => self.variables.clone(),
             "Match" => self.groups.0.clone(),
             "Group" => self.groups.1.clone(),
             "Remote" => text(&self.remote),
-            "Message" => map(vec![("Id", Value::Int(i64::from(self.id)))]),
-            "Question" => {
-                map(vec![("Name", text(&self.name)), ("Qtype", text(&self.qtype)), ("Qclass", text(&self.class))])
-            }
+            "Message" => self.message(),
+            "Question" => question(self.message.queries.first()?),
             _ => return None,
         })
     }
 
-    fn call(&self, name: &str, argument: &str) -> Option<Value> {
-        (name == "Meta").then(|| Value::Text(self.metadata.get(argument).cloned().unwrap_or_default()))
+    fn is_method(&self, name: &str) -> bool {
+        name == "Meta"
     }
+
+    fn call(&self, _: &str, argument: &str) -> Value {
+        Value::Text(self.metadata.get(argument).cloned().unwrap_or_default())
+    }
+}
+
+impl Filling {
+    /// The query by the names that it has in Go.
+    fn message(&self) -> Value {
+        let Message { metadata, queries, answers, authorities, additionals, edns, .. } = &self.message;
+        let records = |count: usize| Value::List("dns.RR", vec![Value::Nil; count].into());
+        let asked: Vec<Value> = queries.iter().map(question).collect();
+        let fields = vec![
+            ("Id", Value::Uint(metadata.id.into(), Size::Sixteen)),
+            ("Response", Value::Bool(false)),
+            ("Opcode", Value::Int(u8::from(metadata.op_code).into())),
+            ("Authoritative", Value::Bool(metadata.authoritative)),
+            ("Truncated", Value::Bool(metadata.truncation)),
+            ("RecursionDesired", Value::Bool(metadata.recursion_desired)),
+            ("RecursionAvailable", Value::Bool(metadata.recursion_available)),
+            ("Zero", Value::Bool(false)),
+            ("AuthenticatedData", Value::Bool(metadata.authentic_data)),
+            ("CheckingDisabled", Value::Bool(metadata.checking_disabled)),
+            ("Rcode", Value::Int(u16::from(metadata.response_code).into())),
+            ("Compress", Value::Bool(false)),
+            ("Question", Value::List("dns.Question", asked.into())),
+            ("Answer", records(answers.len())),
+            ("Ns", records(authorities.len())),
+            ("Extra", records(additionals.len() + usize::from(edns.is_some()))),
+        ];
+        Value::Object(Arc::new(Object { kind: "dns.Msg", shown: format!("query {}", metadata.id), fields }))
+    }
+}
+
+/// A question by the names that it has in Go.
+fn question(asked: &Asked) -> Value {
+    let number = |number: u16| Value::Uint(number.into(), Size::Sixteen);
+    let name = asked.name.to_ascii();
+    let shown = format!(";{name}\t{}\t {}", asked.query_class, record::type_name(asked.query_type));
+    let fields = vec![
+        ("Name", Value::Text(name)),
+        ("Qtype", number(asked.query_type.into())),
+        ("Qclass", number(asked.query_class.into())),
+    ];
+    Value::Object(Arc::new(Object { kind: "dns.Question", shown, fields }))
 }
 
 impl Plugin for Templates {
@@ -343,7 +401,7 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
         match line.name.text.as_str() {
             "match" => {
                 for word in some("a regular expression")? {
-                    rule.matches.push(words::regex(word)?);
+                    rule.matches.push((words::regex(word)?, word.text.clone()));
                 }
             }
             "var" => {
@@ -385,7 +443,8 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
         }
     }
     if rule.matches.is_empty() {
-        rule.matches.push(words::compile(".*").map_err(|why| directive.name.error(why))?);
+        let all = words::compile(".*").map_err(|why| directive.name.error(why))?;
+        rule.matches.push((all, ".*".to_owned()));
     }
     Ok(rule)
 }

@@ -1,0 +1,256 @@
+//! The functions of templates: Go's own, and `parseInt`.
+
+use std::cmp::Ordering;
+
+use super::number::parse_uint;
+use super::printf;
+use super::value::{Size, Value};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    And,
+    Or,
+    Not,
+    Len,
+    Index,
+    Slice,
+    Print,
+    Printf,
+    Println,
+    Html,
+    Js,
+    UrlQuery,
+    Call,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    ParseInt,
+}
+
+/// What an argument must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Any,
+    Text,
+    Int,
+}
+
+impl Function {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "and" => Self::And,
+            "or" => Self::Or,
+            "not" => Self::Not,
+            "len" => Self::Len,
+            "index" => Self::Index,
+            "slice" => Self::Slice,
+            "print" => Self::Print,
+            "printf" => Self::Printf,
+            "println" => Self::Println,
+            "html" => Self::Html,
+            "js" => Self::Js,
+            "urlquery" => Self::UrlQuery,
+            "call" => Self::Call,
+            "eq" => Self::Equal,
+            "ne" => Self::NotEqual,
+            "lt" => Self::Less,
+            "le" => Self::LessOrEqual,
+            "gt" => Self::Greater,
+            "ge" => Self::GreaterOrEqual,
+            "parseInt" => Self::ParseInt,
+            _ => return None,
+        })
+    }
+
+    /// How many arguments it takes, at least and at most.
+    pub(super) fn arity(self) -> std::ops::RangeInclusive<usize> {
+        match self {
+            Self::Not | Self::Len => 1..=1,
+            Self::NotEqual | Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual => 2..=2,
+            Self::ParseInt => 3..=3,
+            Self::Print | Self::Println | Self::Html | Self::Js | Self::UrlQuery => 0..=usize::MAX,
+            Self::And | Self::Or | Self::Index | Self::Slice | Self::Printf | Self::Call | Self::Equal => {
+                1..=usize::MAX
+            }
+        }
+    }
+
+    /// What the argument at a place must be.
+    pub(super) fn wanted(self, place: usize) -> Wanted {
+        match (self, place) {
+            (Self::ParseInt | Self::Printf, 0) => Wanted::Text,
+            (Self::ParseInt, _) => Wanted::Int,
+            _ => Wanted::Any,
+        }
+    }
+
+    /// Calls it; `and` and `or` have decided before they come here.
+    pub(super) fn call(self, values: &[Value]) -> Result<Value, String> {
+        match (self, values) {
+            (Self::And | Self::Or, [.., last]) => Ok(last.clone()),
+            (Self::Not, [value]) => Ok(Value::Bool(!value.is_true())),
+            (Self::Len, [value]) => len(value),
+            (Self::Index, [item, at @ ..]) => at.iter().try_fold(item.clone(), |item, at| index(&item, at)),
+            (Self::Slice, [item, at @ ..]) => slice(item, at),
+            (Self::Print, values) => Ok(Value::Text(printf::print(values))),
+            (Self::Println, values) => {
+                let shown = values.iter().map(|value| printf::format("%v", std::slice::from_ref(value)));
+                Ok(Value::Text(shown.collect::<Vec<_>>().join(" ") + "\n"))
+            }
+            (Self::Printf, [Value::Text(format), values @ ..]) => Ok(Value::Text(printf::format(format, values))),
+            (Self::Html, values) => Ok(Value::Text(html(&printf::print(values)))),
+            (Self::Js, values) => Ok(Value::Text(script(&printf::print(values)))),
+            (Self::UrlQuery, values) => Ok(Value::Text(url(&printf::print(values)))),
+            (Self::Equal, [_]) => Err("eq compares with nothing".into()),
+            (Self::Equal, [first, others @ ..]) => any_equal(first, others).map(Value::Bool),
+            (Self::NotEqual, [one, other]) => any_equal(one, std::slice::from_ref(other)).map(|is| Value::Bool(!is)),
+            (Self::Less, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_lt())),
+            (Self::LessOrEqual, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_le())),
+            (Self::Greater, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_gt())),
+            (Self::GreaterOrEqual, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_ge())),
+            (Self::ParseInt, [Value::Text(text), Value::Int(base), Value::Int(bits)]) => {
+                parse_uint(text, *base, *bits).map(|number| Value::Uint(number, Size::SixtyFour))
+            }
+            (Self::Call, _) => Err("call: nothing here can be called".into()),
+            _ => Err(format!("{self:?} does not take these arguments").to_lowercase()),
+        }
+    }
+}
+
+fn len(value: &Value) -> Result<Value, String> {
+    let len = match value {
+        Value::Text(text) => text.len(),
+        Value::List(_, list) => list.len(),
+        Value::Map(_, map) => map.len(),
+        other => return Err(format!("len of {}", other.kind())),
+    };
+    Ok(Value::Int(i64::try_from(len).unwrap_or(i64::MAX)))
+}
+
+/// A place in a row of so many, or behind it where that is allowed.
+fn place(at: &Value, bound: usize) -> Result<usize, String> {
+    let place = match at {
+        Value::Int(at) => usize::try_from(*at).ok(),
+        Value::Uint(at, _) => usize::try_from(*at).ok(),
+        other => return Err(format!("{} is no index", other.kind())),
+    };
+    place.filter(|place| *place < bound).ok_or_else(|| format!("the index {at} is outside of {bound} values"))
+}
+
+fn index(item: &Value, at: &Value) -> Result<Value, String> {
+    match item {
+        Value::List(_, list) => Ok(list.get(place(at, list.len())?).cloned().unwrap_or(Value::Nil)),
+        Value::Text(text) => {
+            let octet = text.as_bytes().get(place(at, text.len())?).copied().unwrap_or_default();
+            Ok(Value::Uint(octet.into(), Size::Eight))
+        }
+        Value::Map(kind, map) => match at {
+            Value::Text(key) => Ok(map.get(key).cloned().unwrap_or_else(|| Value::zero(kind))),
+            other => Err(format!("the key has the type {}, not string", other.kind())),
+        },
+        other => Err(format!("{} has no index", other.kind())),
+    }
+}
+
+fn slice(item: &Value, at: &[Value]) -> Result<Value, String> {
+    let len = match item {
+        Value::Text(_) if at.len() > 2 => return Err("a text is cut at two places at most".into()),
+        _ if at.len() > 3 => return Err("slice takes three places at most".into()),
+        Value::Text(text) => text.len(),
+        Value::List(_, list) => list.len(),
+        other => return Err(format!("{} cannot be cut", other.kind())),
+    };
+    let places = at.iter().map(|at| place(at, len + 1)).collect::<Result<Vec<_>, _>>()?;
+    if !places.is_sorted() {
+        return Err("slice ends before it begins".into());
+    }
+    let range = places.first().copied().unwrap_or(0)..places.get(1).copied().unwrap_or(len);
+    Ok(match item {
+        Value::Text(text) => Value::text(text.as_bytes().get(range).unwrap_or_default()),
+        Value::List(kind, list) => Value::List(kind, list.get(range).unwrap_or_default().into()),
+        _ => Value::Nil,
+    })
+}
+
+fn any_equal(first: &Value, others: &[Value]) -> Result<bool, String> {
+    for other in others {
+        let equal = match (first, other) {
+            (Value::Nil, Value::Nil) => true,
+            (Value::Nil, _) | (_, Value::Nil) => false,
+            (Value::List(..) | Value::Map(..), Value::List(..) | Value::Map(..)) => {
+                return Err(format!("{} and {} cannot be compared", first.kind(), other.kind()));
+            }
+            (Value::Object(one), Value::Object(other)) => std::sync::Arc::ptr_eq(one, other),
+            (Value::Bool(one), Value::Bool(other)) => one == other,
+            _ => order(first, other)?.is_eq(),
+        };
+        if equal {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn order(one: &Value, other: &Value) -> Result<Ordering, String> {
+    let whole = |value: &Value| match value {
+        Value::Int(number) => Some(i128::from(*number)),
+        Value::Uint(number, _) => Some(i128::from(*number)),
+        _ => None,
+    };
+    match (one, other) {
+        (Value::Text(one), Value::Text(other)) => return Ok(one.cmp(other)),
+        (Value::Float(one), Value::Float(other)) => return Ok(one.total_cmp(other)),
+        _ => {}
+    }
+    match (whole(one), whole(other)) {
+        (Some(one), Some(other)) => Ok(one.cmp(&other)),
+        _ => Err(format!("{} and {} cannot be compared", one.kind(), other.kind())),
+    }
+}
+
+fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\0' => out.push('\u{fffd}'),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn script(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' | '\'' | '"' => out.extend(['\\', c]),
+            '<' | '>' | '&' | '=' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_ascii_control() || !printf::is_printable(c) => {
+                out.push_str(&format!("\\u{:04X}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn url(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b' ' => out.push('+'),
+            b'-' | b'_' | b'.' | b'~' => out.push(octet.into()),
+            octet if octet.is_ascii_alphanumeric() => out.push(octet.into()),
+            octet => out.push_str(&format!("%{octet:02X}")),
+        }
+    }
+    out
+}

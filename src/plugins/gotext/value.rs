@@ -1,0 +1,123 @@
+//! What a template works with: values that know the type which Go would show them with.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::printf;
+
+/// A value in a template.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// Nothing.
+    Nil,
+    /// A truth.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A whole number without sign, of a size.
+    Uint(u64, Size),
+    /// A number with a fraction.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// Several values by number, all of a type.
+    List(&'static str, Arc<[Self]>),
+    /// Several values by name, all of a type.
+    Map(&'static str, Arc<BTreeMap<String, Self>>),
+    /// Something with fields.
+    Object(Arc<Object>),
+    /// What the whole template is filled in from.
+    Root,
+}
+
+/// The size of a number without sign, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// An octet of a text.
+    Eight,
+    /// A type, a class or an id.
+    Sixteen,
+    /// What `parseInt` gives.
+    SixtyFour,
+}
+
+/// Something with fields.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Object {
+    /// The type in Go.
+    pub(crate) kind: &'static str,
+    /// How it is shown as a whole.
+    pub(crate) shown: String,
+    /// The fields by name.
+    pub(crate) fields: Vec<(&'static str, Value)>,
+}
+
+/// The type of values that may be anything.
+pub(super) const ANY: &str = "interface {}";
+
+impl Value {
+    /// Text, from octets that may be none.
+    pub(super) fn text(octets: &[u8]) -> Self {
+        Self::Text(String::from_utf8_lossy(octets).into_owned())
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        match self {
+            Self::Nil => false,
+            Self::Bool(truth) => *truth,
+            Self::Int(number) => *number != 0,
+            Self::Uint(number, _) => *number != 0,
+            Self::Float(number) => *number != 0.0,
+            Self::Text(text) => !text.is_empty(),
+            Self::List(_, list) => !list.is_empty(),
+            Self::Map(_, map) => !map.is_empty(),
+            Self::Object(_) | Self::Root => true,
+        }
+    }
+
+    /// The type as Go names it.
+    pub(super) fn kind(&self) -> Cow<'static, str> {
+        match self {
+            Self::Nil => "<nil>".into(),
+            Self::Bool(_) => "bool".into(),
+            Self::Int(_) => "int".into(),
+            Self::Uint(_, Size::Eight) => "uint8".into(),
+            Self::Uint(_, Size::Sixteen) => "uint16".into(),
+            Self::Uint(_, Size::SixtyFour) => "uint64".into(),
+            Self::Float(_) => "float64".into(),
+            Self::Text(_) => "string".into(),
+            Self::List(of, _) => format!("[]{of}").into(),
+            Self::Map(of, _) => format!("map[string]{of}").into(),
+            Self::Object(object) => object.kind.into(),
+            Self::Root => "*template.templateData".into(),
+        }
+    }
+
+    /// What stands for a value of a type that is not there.
+    pub(super) fn zero(kind: &str) -> Self {
+        if kind == "string" { Self::Text(String::new()) } else { Self::Nil }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => f.write_str("<no value>"),
+            Self::Text(text) => f.write_str(text),
+            other => f.write_str(&printf::format("%v", std::slice::from_ref(other))),
+        }
+    }
+}
+
+impl From<crate::plugins::expression::Value> for Value {
+    fn from(value: crate::plugins::expression::Value) -> Self {
+        use crate::plugins::expression::Value as Own;
+        match value {
+            Own::Bool(truth) => Self::Bool(truth),
+            Own::Int(number) => Self::Int(number),
+            Own::Text(text) => Self::Text(text),
+        }
+    }
+}
