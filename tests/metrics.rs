@@ -247,6 +247,8 @@ fn fill(api: &ApiServer) {
     let spec =
         json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "selector": {"app": "web"}});
     api.apply("services", json!({"metadata": {"namespace": "default", "name": "web"}, "spec": spec}));
+    let spec = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"]});
+    api.apply("services", json!({"metadata": {"namespace": "default", "name": "manual"}, "spec": spec}));
     let status = json!({"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "phase": "Running"});
     api.apply("pods", json!({"metadata": {"namespace": "default", "name": "client"}, "status": status}));
 }
@@ -289,7 +291,8 @@ fn exercised() -> String {
     triggered(&api, "kubia", "10.0.0.1", "yesterday");
     triggered(&api, "kubia", "10.0.0.2", "2026-01-01T00:00:00Z");
     triggered(&api, "web", "10.0.0.3", "2026-01-01T00:00:00.5Z");
-    for kind in ["headless_with_selector", "cluster_ip"] {
+    triggered(&api, "manual", "10.0.0.4", "2026-01-01T00:00:00Z");
+    for kind in ["headless_with_selector", "headless_without_selector", "cluster_ip"] {
         server.until(&format!(
             "coredns_kubernetes_dns_programming_duration_seconds_count{{service_kind=\"{kind}\"}} 1\n"
         ));

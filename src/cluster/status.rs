@@ -26,6 +26,9 @@ static OBJECTS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 });
 
 /// `coredns_kubernetes_dns_programming_duration_seconds{service_kind}`
+///
+/// Differs from CoreDNS: a headless Service without selector is counted under the name that CoreDNS has for it and does
+/// not use, as its slices are written by somebody else than those of the others.
 static PROGRAMMING: LazyLock<HistogramVec> = LazyLock::new(|| {
     let name = "coredns_kubernetes_dns_programming_duration_seconds";
     let help = "In-cluster DNS programming latency: from the change of a pod or Service to the changed answer.";
@@ -39,6 +42,7 @@ static PROGRAMMING: LazyLock<HistogramVec> = LazyLock::new(|| {
 pub(super) enum ProgrammedKind {
     ClusterIp,
     HeadlessWithSelector,
+    HeadlessWithoutSelector,
 }
 
 /// Registers the metrics of this room that are not about the watch itself.
@@ -68,6 +72,7 @@ pub(super) fn programmed(kind: ProgrammedKind, triggered: u64) {
     let kind = match kind {
         ProgrammedKind::ClusterIp => "cluster_ip",
         ProgrammedKind::HeadlessWithSelector => "headless_with_selector",
+        ProgrammedKind::HeadlessWithoutSelector => "headless_without_selector",
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     // Clocks differ a little between machines: what seems to come from the future took no time.

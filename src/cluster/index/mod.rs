@@ -402,7 +402,8 @@ impl Index {
             let object = self.services.get(&service).and_then(|mirrored| mirrored.object.as_ref());
             let kind = object.and_then(|object| match object.spec {
                 Spec::ClusterIp { .. } => Some(ProgrammedKind::ClusterIp),
-                Spec::Headless => object.selector.then_some(ProgrammedKind::HeadlessWithSelector),
+                Spec::Headless if object.selector => Some(ProgrammedKind::HeadlessWithSelector),
+                Spec::Headless => Some(ProgrammedKind::HeadlessWithoutSelector),
                 Spec::ExternalName(_) => None,
             });
             self.batch.programmed.extend(kind.map(|kind| (kind, triggered)));
