@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::hold::Hold;
+use super::hold::{Hold, Moving, Rewrite};
 use super::is_stale;
 use super::service::parts;
-use super::slice::Slice;
+use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ObjectKey, ServiceFact, ServiceSpec};
 use crate::wire::Label;
 use crate::zone::{Changes, Import, ImportKind, Layout, Part, ServiceName};
@@ -30,8 +30,8 @@ pub(super) struct Imports {
 struct Imported {
     object: Option<Object>,
     slices: BTreeMap<ObjectKey, (Slice, Option<Label>)>,
-    /// Endpoints that are kept for a moment though no slice lists them, with their cluster.
-    holds: Vec<(Option<Label>, Hold)>,
+    /// Endpoints that are kept for a while though no slice lists them.
+    moving: Option<Box<Moving>>,
     published: Option<Arc<Import>>,
 }
 
@@ -80,17 +80,14 @@ impl Imports {
         }
         let imported = self.known.entry(name.clone()).or_default();
         let old = imported.slices.insert(key.clone(), (slice, cluster));
-        imported.end_listed(&key);
-        if let Some(old) = old {
-            imported.hold_vanished(&key, &old, false, listing, now);
-        }
+        imported.note_change(&key, old.as_ref(), [false, listing], now);
         self.touch(name);
     }
 
     pub(super) fn delete(&mut self, name: &ServiceName) {
         if let Some(imported) = self.known.get_mut(name) {
             imported.object = None;
-            imported.holds.clear();
+            imported.moving = None;
             self.touched.insert(name.clone());
         }
     }
@@ -103,25 +100,24 @@ impl Imports {
 
     fn remove_slice(&mut self, name: &ServiceName, key: &ObjectKey, deleted: bool, listing: bool, now: Instant) {
         if let Some(imported) = self.known.get_mut(name) {
-            if let Some(old) = imported.slices.remove(key) {
-                imported.hold_vanished(key, &old, deleted, listing, now);
-            }
+            let old = imported.slices.remove(key);
+            imported.note_change(key, old.as_ref(), [deleted, listing], now);
             self.touch(name.clone());
         }
     }
 
     fn touch(&mut self, name: ServiceName) {
-        if self.known.get(&name).is_some_and(|imported| !imported.holds.is_empty()) {
+        if self.known.get(&name).is_some_and(|imported| imported.moving.is_some()) {
             self.held.insert(name.clone());
         }
         self.touched.insert(name);
     }
 
-    /// A list of slices begins: what is held may be in a page of it that is still to come.
-    pub(super) fn defer_holds(&mut self) {
+    /// A watch of slices goes on that was interrupted.
+    pub(super) fn resume(&mut self, now: Instant) {
         for name in &self.held {
-            let holds = self.known.get_mut(name).into_iter().flat_map(|imported| &mut imported.holds);
-            holds.for_each(|(_, hold)| hold.defer());
+            let imported = self.known.get_mut(name);
+            imported.and_then(|held| held.moving.as_mut()).into_iter().for_each(|moving| moving.renew(now));
         }
     }
 
@@ -130,27 +126,28 @@ impl Imports {
         self.held.is_empty()
     }
 
-    /// Ends grace periods that are over; says when the next one ends.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        self.each_held(|imported| {
-            imported.holds.retain(|(_, hold)| hold.until > now);
-            let soonest = imported.holds.iter().map(|(_, hold)| hold.until).min();
-            next = next.into_iter().chain(soonest).min();
+    /// Ends grace periods that are over.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.each_held(|imported, touched| {
+            imported.moving.take_if(|moving| moving.expire(now, touched).is_none());
         });
-        next
     }
 
-    fn each_held(&mut self, mut end: impl FnMut(&mut Imported)) {
+    /// When the next grace period ends.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.held.iter().filter_map(|name| self.known.get(name)?.moving.as_ref()?.next_end()).min()
+    }
+
+    fn each_held(&mut self, mut end: impl FnMut(&mut Imported, &mut Touched)) {
         let Self { known, touched, held, .. } = self;
         held.retain(|name| {
             let Some(imported) = known.get_mut(name) else { return false };
-            let before = imported.holds.len();
-            end(imported);
-            if imported.holds.len() != before {
+            let mut own = Touched::default();
+            end(imported, &mut own);
+            if !own.is_empty() || imported.is_empty() {
                 touched.insert(name.clone());
             }
-            !imported.holds.is_empty()
+            imported.moving.is_some()
         });
     }
 
@@ -188,11 +185,10 @@ impl Imports {
         for key in &gone {
             self.delete_slice(key, true, now);
         }
-        self.each_held(|imported| {
-            let slices = &imported.slices;
-            imported.holds.retain_mut(|(cluster, hold)| {
-                hold.undefer(slices.values().filter(|(_, its)| its == cluster).map(|(slice, _)| slice), now)
-            });
+        self.each_held(|imported, touched| {
+            if let Some(moving) = &mut imported.moving {
+                moving.end_list(now, imported.slices.values().map(|(slice, its)| (slice, its.as_ref())), touched);
+            }
         });
     }
 
@@ -205,7 +201,7 @@ impl Imports {
                 imported.published = import.clone();
                 changes.imports.push((name.clone(), import));
             }
-            if imported.object.is_none() && imported.slices.is_empty() && imported.holds.is_empty() {
+            if imported.is_empty() {
                 self.known.remove(&name);
             }
         }
@@ -223,33 +219,32 @@ impl Imports {
 }
 
 impl Imported {
-    /// Holds those ready endpoints of a slice that its next version, already in its place, lists no more.
-    fn hold_vanished(
-        &mut self,
-        key: &ObjectKey,
-        (old, cluster): &(Slice, Option<Label>),
-        deleted: bool,
-        listing: bool,
-        now: Instant,
-    ) {
-        if self.object.is_none() {
-            return;
-        }
-        let of_cluster = || self.slices.iter().filter(|(_, (_, its))| its == cluster);
-        let next = of_cluster().find(|(own, _)| *own == key).map(|(_, (slice, _))| slice);
-        let others: Vec<&Slice> = of_cluster().filter(|(own, _)| *own != key).map(|(_, (slice, _))| slice).collect();
-        let holds = Hold::of_vanished(old, next, &others, deleted, listing, now);
-        self.holds.extend(holds.into_iter().map(|hold| (cluster.clone(), hold)));
+    fn is_empty(&self) -> bool {
+        self.object.is_none() && self.slices.is_empty() && self.moving.is_none()
     }
 
-    /// Ends the holds of endpoints that a slice lists, ready or not.
-    fn end_listed(&mut self, key: &ObjectKey) {
-        if self.holds.is_empty() {
-            return;
-        }
-        let Some((slice, cluster)) = self.slices.get(key) else { return };
-        let addresses = slice.addresses();
-        self.holds.retain(|(its, hold)| its != cluster || !hold.is_listed(slice, &addresses));
+    /// Takes note that a slice has another version, or none, in its place.
+    fn note_change(
+        &mut self,
+        key: &ObjectKey,
+        old: Option<&(Slice, Option<Label>)>,
+        [deleted, listing]: [bool; 2],
+        now: Instant,
+    ) {
+        let present = self.slices.get(key);
+        let Some((slice, cluster)) = present.or(old).filter(|_| self.object.is_some()) else { return };
+        let others = self.slices.iter().filter(|(own, _)| *own != key).map(|(_, own)| own);
+        let others = others.filter(|(own, its)| its == cluster && own.family == slice.family);
+        let change = Rewrite {
+            // A slice that changes its cluster leaves the other one.
+            old: old.filter(|(_, its)| its == cluster).map(|(slice, _)| slice),
+            new: present.map(|(slice, _)| slice),
+            others: others.map(|(slice, _)| slice).collect(),
+            cluster: cluster.as_ref(),
+            deleted,
+            listing,
+        };
+        Moving::note(&mut self.moving, &change, now, &mut Touched::default());
     }
 
     fn derive(&self, name: &ServiceName) -> Option<Import> {
@@ -258,7 +253,7 @@ impl Imported {
             .slices
             .values()
             .flat_map(|(slice, cluster)| parts(slice).map(|part| Part { cluster: cluster.clone(), ..part }));
-        let held = self.holds.iter().map(|(cluster, hold)| hold.part(cluster.clone()));
+        let held = self.moving.iter().flat_map(|moving| moving.holds()).map(Hold::part);
         let layout = Layout::new(&parts.chain(held).collect::<Vec<_>>());
         Some(Import { name: name.clone(), kind: object.kind.clone(), layout })
     }
@@ -374,7 +369,7 @@ mod tests {
         assert_eq!(moving.write("one", &["a=10.0.0.1"]), ["a", "b", "c"]);
         assert_eq!(moving.pass(100).1, ["a", "b", "c"]);
         assert_eq!(moving.write("two", &["b=10.0.0.2", "c=10.0.0.3"]), ["a", "b", "c"]);
-        assert_eq!(moving.pass(1000), (None, vec!["a".to_owned(), "b".into(), "c".into()]));
+        assert_eq!(moving.pass(3000), (None, vec!["a".to_owned(), "b".into(), "c".into()]));
         // One that is gone goes when its time is over, one that is not ready at once.
         assert_eq!(moving.write("two", &["c=10.0.0.3"]), ["a", "b", "c"]);
         assert!(moving.pass(100).0.is_some());

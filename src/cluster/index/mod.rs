@@ -55,7 +55,7 @@ pub struct Index {
     imports: Imports,
     pointers: Pointers,
     ports: PortSets,
-    /// Services that hold endpoints.
+    /// Services that hold endpoints, or may come to it, as their slices are being packed anew.
     held: HashSet<ServiceName>,
     lists: [List; Kind::ALL.len()],
     batch: Batch,
@@ -220,13 +220,6 @@ impl Index {
         let list = self.list_mut(kind);
         list.generation = list.generation.wrapping_add(1);
         list.under_way = true;
-        if kind == Kind::EndpointSlice {
-            for service in &self.held {
-                self.services.get_mut(service).into_iter().for_each(|mirrored| mirrored.defer_holds());
-            }
-        } else if kind == Kind::ImportedSlice {
-            self.imports.defer_holds();
-        }
     }
 
     /// The complete list is in: removes what it did not name, as a difference. Returns whether an answer changed.
@@ -251,7 +244,7 @@ impl Index {
                     self.slices.forget(&self.services, &key);
                     self.set_slice(&service, &key.name, None, true, now);
                 }
-                self.each_held(|mirrored, touched| mirrored.end_deferred(now, touched));
+                self.each_held(|mirrored, touched| mirrored.end_list(now, touched));
             }
             Kind::Namespace => self.namespaces.sweep(generation, &mut self.batch.changes),
             Kind::Pod => {
@@ -264,16 +257,41 @@ impl Index {
         self.publish(unix)
     }
 
-    /// Ends grace periods that are over; says when the next one ends.
+    /// A watch goes on that was interrupted, and what it missed is on its way: the grace of its kind begins anew.
+    pub fn resume(&mut self, kind: Kind, now: Instant) {
+        match kind {
+            Kind::EndpointSlice => {
+                for service in &self.held {
+                    let mirrored = self.services.get_mut(service);
+                    mirrored.and_then(|held| held.moving.as_mut()).into_iter().for_each(|moving| moving.renew(now));
+                }
+            }
+            Kind::ImportedSlice => self.imports.resume(now),
+            Kind::Service | Kind::Namespace | Kind::Pod | Kind::ServiceImport => {}
+        }
+    }
+
+    /// Ends grace periods that are over, but none while a list of their kind is coming in; says when the next one ends.
     pub fn expire(&mut self, now: Instant, unix: u32) -> Option<Instant> {
         if self.held.is_empty() && self.imports.holds_none() {
             return None;
         }
-        self.each_held(|mirrored, touched| mirrored.end_expired(now, touched));
-        let imported = self.imports.expire(now);
+        if !self.list(Kind::EndpointSlice).under_way {
+            self.each_held(|mirrored, touched| mirrored.expire(now, touched));
+        }
+        if !self.list(Kind::ImportedSlice).under_way {
+            self.imports.expire(now);
+        }
         self.publish(unix);
-        let holds = self.held.iter().filter_map(|service| self.services.get(service)).flat_map(|held| &held.holds);
-        holds.map(|hold| hold.until).chain(imported).min()
+        self.next_end()
+    }
+
+    /// When the next grace period ends, those apart that wait for the end of a list.
+    pub fn next_end(&self) -> Option<Instant> {
+        let held = self.held.iter().filter(|_| !self.list(Kind::EndpointSlice).under_way);
+        let own = held.filter_map(|service| self.services.get(service)?.moving.as_ref()?.next_end());
+        let imported = self.imports.next_end().filter(|_| !self.list(Kind::ImportedSlice).under_way);
+        own.chain(imported).min()
     }
 
     /// Where the answers for a Service, or for one label of it, come from.
@@ -296,7 +314,7 @@ impl Index {
         Explanation {
             service: mirrored.object.as_ref().map(|object| (object.version, object.arrived)),
             slices: mirrored.slices.iter().map(explain).collect(),
-            held: mirrored.holds.len(),
+            held: mirrored.holds().len(),
         }
     }
 
@@ -439,7 +457,7 @@ impl Index {
             }
         }
         if !mirrored.has_endpoints() {
-            mirrored.end_expired(now, touched);
+            mirrored.expire(now, touched);
         }
     }
 
@@ -473,12 +491,9 @@ impl Index {
             (None, None) => None,
         };
         slice::compare(old.as_ref(), mirrored.slices.iter().find(|slice| *slice.name == *name), &mut own);
-        mirrored.end_listed(name, &mut own);
-        if let Some(old) = old.filter(|_| !own.is_empty()) {
-            let listing = self.lists[Kind::EndpointSlice as usize].under_way;
-            mirrored.hold_vanished(&old, deleted, listing, now);
-        }
-        if !mirrored.holds.is_empty() {
+        let listing = self.lists[Kind::EndpointSlice as usize].under_way;
+        mirrored.note_change(name, old.as_ref(), [deleted, listing], now, &mut own);
+        if mirrored.moving.is_some() {
             self.held.insert(service.clone());
         }
         let changed = !own.is_empty();
@@ -490,8 +505,12 @@ impl Index {
         let Self { held, services, batch, .. } = self;
         held.retain(|name| {
             let Some(mirrored) = services.get_mut(name) else { return false };
-            end(mirrored, batch.services.entry(name.clone()).or_default());
-            !mirrored.holds.is_empty()
+            let mut touched = Touched::default();
+            end(mirrored, &mut touched);
+            if !touched.is_empty() || mirrored.is_empty() {
+                batch.services.entry(name.clone()).or_default().merge(touched);
+            }
+            mirrored.moving.is_some()
         });
     }
 

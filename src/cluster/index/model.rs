@@ -229,7 +229,38 @@ proptest! {
             bench.pass(100);
             prop_assert_eq!(&bench.endpoints("k"), &all);
         }
-        prop_assert!(bench.pass(1000).is_none());
+        prop_assert!(bench.pass(3000).is_none());
+        prop_assert_eq!(&bench.endpoints("k"), &all);
+    }
+
+    // The same with another port, which tells what is going on, at the pace of a busy control plane.
+    #[test]
+    fn an_endpoint_that_is_packed_anew_with_another_port_is_answered_all_the_time(
+        before in proptest::collection::vec(0..4usize, 12),
+        after in proptest::collection::vec(0..4usize, 12),
+        turns in Just([0usize, 1, 2, 3]).prop_shuffle(),
+        waits in proptest::collection::vec(0..1500u64, 4),
+    ) {
+        let packed = |slices: &[usize], at: usize, number: u16| {
+            let own: Vec<String> = slices.iter().enumerate().filter(|(_, slice)| **slice == at).map(|(i, _)| format!("k-{i}=10.0.0.{i}")).collect();
+            let mut fact = slice(&format!("s{at}"), "k", &own.iter().map(String::as_str).collect::<Vec<_>>());
+            fact.ports = vec![port(number)];
+            fact
+        };
+        let mut bench = Bench::new();
+        bench.apply(headless("k"));
+        for at in 0..4 {
+            bench.apply(packed(&before, at, 80));
+        }
+        let all = bench.endpoints("k");
+        let begun = waits.iter().sum::<u64>();
+        for (at, wait) in turns.into_iter().zip(waits) {
+            bench.apply(packed(&after, at, 81));
+            prop_assert_eq!(&bench.endpoints("k"), &all);
+            bench.pass(wait);
+            prop_assert!(begun > 4400 || bench.endpoints("k") == all);
+        }
+        prop_assert!(bench.pass(3000).is_none());
         prop_assert_eq!(&bench.endpoints("k"), &all);
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::hold::Hold;
+use super::hold::{Hold, Moving, Rewrite};
 use super::packed::Entry;
 use super::ports::PortSets;
-use super::slice::Slice;
+use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ServiceSpec, sort_aliases};
 use crate::wire::{Label, Name};
 use crate::zone::{AddressList, Elsewhere, External, Layout, Part, Port, PortList, Service, ServiceKind, State};
@@ -19,8 +20,8 @@ use crate::zone::{AddressList, Elsewhere, External, Layout, Part, Port, PortList
 pub(super) struct Mirrored {
     pub(super) object: Option<Object>,
     pub(super) slices: Vec<Slice>,
-    /// Endpoints that are kept for a moment though no slice lists them.
-    pub(super) holds: Vec<Hold>,
+    /// Endpoints that are kept for a while though no slice lists them; almost no Service has any.
+    pub(super) moving: Option<Box<Moving>>,
     pub(super) published: Option<Arc<Service>>,
     /// Labels that cannot be merged over the slices without loss; almost no Service has any.
     #[expect(clippy::box_collection, reason = "one word for every Service, not a whole set")]
@@ -72,7 +73,7 @@ impl Spec {
 impl Mirrored {
     /// Whether nothing is left of it.
     pub(super) fn is_empty(&self) -> bool {
-        self.object.is_none() && self.slices.is_empty() && self.holds.is_empty()
+        self.object.is_none() && self.slices.is_empty() && self.moving.is_none()
     }
 
     /// Whether endpoints have names below this Service.
@@ -83,7 +84,55 @@ impl Mirrored {
     /// The labels of all ready endpoints, held ones too.
     pub(super) fn labels(&self) -> Vec<Label> {
         let listed = self.slices.iter().flat_map(Slice::ready).filter_map(|entry| entry.label());
-        listed.chain(self.holds.iter().map(|hold| hold.label.clone())).collect()
+        listed.chain(self.holds().iter().map(|hold| hold.label.clone())).collect()
+    }
+
+    /// The endpoints that are held, sorted by label.
+    pub(super) fn holds(&self) -> &[Hold] {
+        self.moving.as_ref().map_or(&[], |moving| moving.holds())
+    }
+
+    /// The endpoints of a label that are held.
+    fn held(&self, label: &Label) -> &[Hold] {
+        let holds = self.holds();
+        let rest = holds.get(holds.partition_point(|hold| hold.label < *label)..).unwrap_or_default();
+        rest.get(..rest.partition_point(|hold| hold.label == *label)).unwrap_or_default()
+    }
+
+    /// Takes note that a slice of this name has another version, or none, in its place.
+    pub(super) fn note_change(
+        &mut self,
+        name: &str,
+        old: Option<&Slice>,
+        [deleted, listing]: [bool; 2],
+        now: Instant,
+        touched: &mut Touched,
+    ) {
+        if !self.has_endpoints() {
+            return;
+        }
+        let new = self.slices.iter().find(|slice| *slice.name == *name);
+        let family = new.or(old).map(|slice| slice.family);
+        let others = self.slices.iter().filter(|slice| *slice.name != *name && Some(slice.family) == family).collect();
+        let change = Rewrite { old, new, others, cluster: None, deleted, listing };
+        Moving::note(&mut self.moving, &change, now, touched);
+    }
+
+    /// Ends holds whose time is over; all of them when there is nothing to hold them for.
+    pub(super) fn expire(&mut self, now: Instant, touched: &mut Touched) {
+        let Some(mut moving) = self.moving.take() else { return };
+        if !self.has_endpoints() {
+            moving.end(touched);
+        } else if moving.expire(now, touched).is_some() {
+            self.moving = Some(moving);
+        }
+    }
+
+    /// A complete list of slices is in.
+    pub(super) fn end_list(&mut self, now: Instant, touched: &mut Touched) {
+        if let Some(moving) = &mut self.moving {
+            moving.end_list(now, self.slices.iter().map(|slice| (slice, None)), touched);
+        }
     }
 
     /// The state of a label, merged over all slices; `None` when it is ready in none.
@@ -106,7 +155,7 @@ impl Mirrored {
                 add(&slice.ports);
             }
         }
-        for hold in self.holds.iter().filter(|hold| hold.label == *label) {
+        for hold in self.held(label) {
             addresses.extend(hold.addresses.iter().copied());
             zone = hold.zone.as_ref().into_iter().chain(zone).min();
             add(&hold.ports);
@@ -144,7 +193,7 @@ impl Mirrored {
     pub(super) fn layout(&self) -> Option<Layout> {
         self.irregular.as_ref()?;
         let listed = self.slices.iter().flat_map(parts);
-        let held = self.holds.iter().map(|hold| hold.part(None));
+        let held = self.holds().iter().map(Hold::part);
         Some(Layout::new(&listed.chain(held).collect::<Vec<_>>()))
     }
 
@@ -153,8 +202,7 @@ impl Mirrored {
         let listed = |slice: &Slice| {
             slice.endpoints.find(label.as_bytes()).any(|entry| entry.is_ready() && entry.has_address(address))
         };
-        self.slices.iter().any(listed)
-            || self.holds.iter().any(|hold| hold.label == *label && hold.addresses.contains(&address))
+        self.slices.iter().any(listed) || self.held(label).iter().any(|hold| hold.addresses.contains(&address))
     }
 
     /// What the bare name stands for; `None` when it does not exist.

@@ -19,7 +19,12 @@ pub(super) struct Shared {
     synced: watch::Sender<bool>,
     /// A grace period ends sooner than was known.
     sooner: Notify,
+    /// The kinds of slices of which something may be there that is not read: what is there, or the watch is not.
+    unread: watch::Sender<Vec<Kind>>,
 }
+
+/// After the end of a grace period, so long is given to what has arrived by then to come through to its loop.
+const SETTLING: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 struct State {
@@ -60,6 +65,7 @@ pub struct KindStatus {
 
 impl Shared {
     pub(super) fn new(index: Index, kinds: &[Kind]) -> Self {
+        let slices = kinds.iter().copied().filter(|kind| matches!(kind, Kind::EndpointSlice | Kind::ImportedSlice));
         let kinds = kinds
             .iter()
             .map(|kind| KindState {
@@ -76,6 +82,7 @@ impl Shared {
             state: Mutex::new(State { index, kinds, expires: None }),
             synced: watch::Sender::new(false),
             sooner: Notify::new(),
+            unread: watch::Sender::new(slices.collect()),
         }
     }
 
@@ -115,7 +122,7 @@ impl Shared {
         let mut state = self.lock();
         state.heard(kind, now, None);
         state.index.apply_page(facts, now, unix);
-        self.reckon(&mut state, now, unix);
+        self.reckon(&mut state);
     }
 
     /// One bad object never spoils the rest: what was known of it stays, also when a list brings it.
@@ -141,7 +148,7 @@ impl Shared {
             state.index.set_synced();
             self.synced.send_replace(true);
         }
-        self.reckon(&mut state, now, unix);
+        self.reckon(&mut state);
     }
 
     /// Events that arrived together, in their order.
@@ -166,12 +173,34 @@ impl Shared {
         if !batch.is_empty() {
             state.index.apply_page(batch, now, unix);
         }
-        self.reckon(&mut state, now, unix);
+        self.reckon(&mut state);
     }
 
     /// The API server took a watch up where the last one ended: what is known is still the truth.
     pub(super) fn confirmed(&self, kind: Kind) {
-        self.lock().heard(kind, Instant::now(), None);
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.heard(kind, now, None);
+        state.index.resume(kind, now);
+        self.reckon(&mut state);
+    }
+
+    /// Something of a kind is there to be read, or its watch has ended.
+    pub(super) fn reading(&self, kind: Kind) {
+        self.unread.send_if_modified(|unread| {
+            let is_new = matches!(kind, Kind::EndpointSlice | Kind::ImportedSlice) && !unread.contains(&kind);
+            unread.extend(is_new.then_some(kind));
+            is_new
+        });
+    }
+
+    /// All is read that has come of a kind.
+    pub(super) fn caught_up(&self, kind: Kind) {
+        self.unread.send_if_modified(|unread| {
+            let before = unread.len();
+            unread.retain(|own| *own != kind);
+            unread.len() < before
+        });
     }
 
     /// The watch of a kind is to be started again, for this reason.
@@ -189,28 +218,32 @@ impl Shared {
         }
     }
 
-    /// Ends grace periods when their time has come.
+    /// Ends grace periods when their time has come and everything is read that had come by then, which may list again what
+    /// is held. So none ends while the watch is away: what happens meanwhile is not known.
     pub(super) async fn keep_time(&self) {
+        let mut unread = self.unread.subscribe();
         loop {
-            let next = {
-                let (now, unix) = clock();
-                let mut state = self.lock();
-                self.reckon(&mut state, now, unix);
-                state.expires
+            let next = self.lock().expires;
+            let Some(at) = next else {
+                self.sooner.notified().await;
+                continue;
             };
-            match next {
-                None => self.sooner.notified().await,
-                Some(at) => {
-                    // A permit that reckon left behind only makes one more round.
-                    let _ = tokio::time::timeout_at(at.into(), self.sooner.notified()).await;
-                }
+            // A permit that reckon left behind only makes one more round.
+            if tokio::time::timeout_at(at.into(), self.sooner.notified()).await.is_ok() {
+                continue;
             }
+            tokio::time::sleep(SETTLING).await;
+            // The sender lives in `self`.
+            let _ = unread.wait_for(Vec::is_empty).await;
+            let (now, unix) = clock();
+            let mut state = self.lock();
+            state.expires = state.index.expire(now, unix);
         }
     }
 
-    /// Ends what is over, and wakes the timekeeper when the next end is sooner than it knows.
-    fn reckon(&self, state: &mut State, now: Instant, unix: u32) {
-        let next = state.index.expire(now, unix);
+    /// Wakes the timekeeper when the next grace period ends sooner than it knows.
+    fn reckon(&self, state: &mut State) {
+        let next = state.index.next_end();
         let sooner = match (next, state.expires) {
             (Some(next), Some(known)) => next < known,
             (Some(_), None) => true,

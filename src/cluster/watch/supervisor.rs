@@ -1,6 +1,7 @@
 //! One loop for each kind: lists, watches, and gets up again whatever happens, while the index keeps what it knows.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,9 @@ use crate::cluster::facts::{Event, Frame, Kind, Page};
 
 /// Objects of a whole list that are published together: a batch is published at the price of a few of them.
 const BATCH: usize = 500;
+
+/// Octets of a watch that are applied together, if so many have come: one event of a large Service costs as much as many.
+const TOGETHER: usize = 1 << 20;
 
 /// The state of one loop between its requests.
 #[derive(Debug)]
@@ -237,16 +241,19 @@ impl Supervisor {
         let mut frames = Frames::new(response.encoding());
         let mut events = 0;
         let failure = loop {
-            let chunk = match tokio::time::timeout_at(deadline.into(), response.chunk()).await {
-                Err(_) => break Some(Failure::Timeout(self.timing.watch_min + self.timing.watch_grace)),
-                Ok(Err(failure)) => break Some(failure),
-                Ok(Ok(None)) if frames.is_cut() => {
-                    break Some(Failure::Transport("the watch ended in the middle of an event".to_owned()));
+            let mut read = self.read(&mut response, deadline).await;
+            self.shared.reading(self.kind);
+            // What is there already is applied together.
+            let mut octets = 0;
+            while let Ok(Some(chunk)) = &read {
+                octets += chunk.len();
+                frames.push(chunk);
+                if octets >= TOGETHER {
+                    break;
                 }
-                Ok(Ok(None)) => break None,
-                Ok(Ok(Some(chunk))) => chunk,
-            };
-            frames.push(&chunk);
+                let Some(next) = response.chunk().now_or_never() else { break };
+                read = next;
+            }
             let (taken, failure) = self.take(&mut frames, response.encoding());
             events += taken;
             if failure.is_some() {
@@ -255,8 +262,27 @@ impl Supervisor {
             if taken > 0 && self.trouble.is_some() {
                 self.recovered();
             }
+            match read {
+                Ok(Some(_)) => {}
+                Ok(None) if frames.is_cut() => {
+                    break Some(Failure::Transport("the watch ended in the middle of an event".to_owned()));
+                }
+                Ok(None) => break None,
+                Err(failure) => break Some(failure),
+            }
         };
         Ended { phase: Phase::Watch, opened: true, events, failure }
+    }
+
+    /// What the transport brings next.
+    async fn read(&self, response: &mut Response, deadline: Instant) -> Result<Option<bytes::Bytes>, Failure> {
+        let mut chunk = pin!(response.chunk());
+        if let Some(chunk) = chunk.as_mut().now_or_never() {
+            return chunk;
+        }
+        self.shared.caught_up(self.kind);
+        let timeout = Failure::Timeout(self.timing.watch_min + self.timing.watch_grace);
+        tokio::time::timeout_at(deadline.into(), chunk).await.unwrap_or(Err(timeout))
     }
 
     /// Reads what came together, and applies it as one batch; gives how many events there were.
