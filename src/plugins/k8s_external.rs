@@ -31,7 +31,7 @@
 //!
 //! Metrics: none.
 //!
-//! Ready: always; before the first complete list of the cluster, names that are not known get SERVFAIL.
+//! Ready: always; before the first complete list of the cluster, names that are not known, or not known whole, get SERVFAIL.
 //!
 //! Differences: the serial is that of the cluster's zone. The CNAME of a load balancer that has a name carries the response code
 //! of its look-up. The zone is not given to `transfer`.
@@ -89,12 +89,12 @@ impl Plugin for K8sExternal {
                 None => self.cluster(&view, zone, &name, query, &mut message).await,
             };
             if !found {
-                if falls_through(&self.fallthrough, &name) {
-                    return Outcome::Next;
-                }
                 if !view.reader.is_synced() {
                     let why = format!("plugin/k8s_external: {name} is not known before the first complete list");
                     return Outcome::Failed("k8s_external", Failure::servfail(why));
+                }
+                if falls_through(&self.fallthrough, &name) {
+                    return Outcome::Next;
                 }
                 message.metadata.response_code = ResponseCode::NXDomain;
             }
@@ -168,6 +168,10 @@ impl K8sExternal {
         if query.qtype() == RecordType::PTR
             && let Some(address) = names::reverse_address(name)
         {
+            // Several Services may have the address, and all of them are known only when the lists are in.
+            if !view.reader.is_synced() {
+                return false;
+            }
             let first = self.zones.0.first().unwrap_or(zone);
             let pointers = look_up_address(view, first, address);
             let pointers = pointers.iter().map(|target| RData::PTR(rdata::PTR(names::to_message(target))));

@@ -53,7 +53,9 @@
 //! `kubernetes/port-name`, `kubernetes/protocol`.
 //!
 //! Differences: ports are bound at once. Until the first lists are in, and within `startup_timeout` (5s), a query for a name that
-//! is not known waits for them, up to half a second; then it gets SERVFAIL. An ExternalName answer carries the response code of its target's look-up.
+//! is not known, or not known whole, waits for them, up to half a second; then it gets SERVFAIL. Endpoints, and what is made
+//! of them, are known whole when the first list of EndpointSlices is in, ClusterIPs one by one. The serial of the SOA never goes
+//! back while the server runs, whatever the clock does. An ExternalName answer carries the response code of its target's look-up.
 
 mod options;
 mod selector;

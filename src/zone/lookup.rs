@@ -119,16 +119,19 @@ impl View {
 
     /// What the first `left` labels of a name are to a Service; `None` when there is no such name.
     fn below_service<'s>(&self, service: &'s Service, qname: &'s QName, left: usize) -> Option<Lookup<'s>> {
-        let no_endpoints = service.endpoints.is_empty();
+        let are_complete = self.reader.has_endpoints();
+        let no_endpoints = !are_complete || service.endpoints.is_empty();
         match &service.kind {
             ServiceKind::ExternalName(target) => return (left == 0).then_some(Lookup::Alias(target)),
+            ServiceKind::Alias(_) if !are_complete => return None,
             ServiceKind::Alias(elsewhere) => return below_elsewhere(elsewhere, qname, left),
             // Kubernetes DNS 2.4.1: a headless Service without ready endpoints does not exist.
             ServiceKind::Headless if no_endpoints => return None,
             ServiceKind::ClusterIp { .. } if no_endpoints && self.ignore_empty => return None,
             ServiceKind::ClusterIp { .. } | ServiceKind::Headless => {}
         }
-        if let Some(layout) = service.endpoints.layout()
+        if are_complete
+            && let Some(layout) = service.endpoints.layout()
             && let Some(found) = laid_out(service, layout, qname, left)
         {
             return Some(found);
@@ -137,7 +140,7 @@ impl View {
             0 => Some(with_ports(service, Ports::All)),
             1 => {
                 let label = qname.label(0);
-                if let Some((group, endpoint)) = service.endpoints.find(label) {
+                if let Some((group, endpoint)) = service.endpoints.find(label).filter(|_| are_complete) {
                     return Some(Lookup::Endpoint(&service.name, group, endpoint));
                 }
                 // RFC 8020: `_tcp` exists where `_http._tcp` does.
@@ -179,9 +182,11 @@ impl View {
     #[cold]
     fn below_import<'s>(&self, import: &'s Import, qname: &QName, left: usize) -> Option<Lookup<'s>> {
         let layout = &import.layout;
+        let are_complete = self.reader.has_imported_endpoints();
+        let no_endpoints = !are_complete || layout.endpoints().is_empty();
         match &import.kind {
-            ImportKind::ClusterSetIp { .. } if self.ignore_empty && layout.endpoints().is_empty() => return None,
-            ImportKind::Headless if layout.endpoints().is_empty() => return None,
+            ImportKind::ClusterSetIp { .. } if self.ignore_empty && no_endpoints => return None,
+            ImportKind::Headless if no_endpoints => return None,
             ImportKind::ClusterSetIp { .. } | ImportKind::Headless => {}
         }
         let cluster_set_ip = |asked: Option<(&[u8], &[u8])>| {
@@ -203,7 +208,7 @@ impl View {
             (0, ImportKind::Headless) => layout.all().map(peers),
             (1, _) => {
                 let label = qname.label(0);
-                if let Some(endpoint) = layout.find(label, None) {
+                if let Some(endpoint) = layout.find(label, None).filter(|_| are_complete) {
                     return Some(one(endpoint));
                 }
                 // RFC 8020: what has names below it exists.
@@ -212,12 +217,12 @@ impl View {
                     ImportKind::ClusterSetIp { ports, .. } => ports.has_protocol(protocol),
                     ImportKind::Headless => layout.has_protocol(protocol),
                 };
-                (is_above_a_port || layout.has_cluster(label)).then_some(Lookup::Empty)
+                (is_above_a_port || are_complete && layout.has_cluster(label)).then_some(Lookup::Empty)
             }
             (2, kind) => {
                 let (first, second) = (qname.label(0), qname.label(1));
                 if !first.starts_with(b"_") && !second.starts_with(b"_") {
-                    return layout.find(first, Some(second)).map(one);
+                    return layout.find(first, Some(second)).filter(|_| are_complete).map(one);
                 }
                 let (name, protocol) = (plain(first), plain(second));
                 match kind {
@@ -259,12 +264,15 @@ impl View {
     fn look_up_reverse<R>(&self, qname: &QName, then: impl FnOnce(Lookup<'_>) -> R) -> R {
         let Some(address) = reverse_address(qname) else { return then(Lookup::NxDomain) };
         self.reader.with_pointer(address, |pointer| {
+            let are_complete = self.reader.has_endpoints();
             let shown = pointer.filter(|pointer| match pointer {
-                Pointer::Service(service) | Pointer::Endpoint(_, service) => self.exposes(service.namespace()),
+                Pointer::Service(service) => self.exposes(service.namespace()),
+                Pointer::Shared(shared) if self.exposes(shared.service.namespace()) => true,
+                Pointer::Endpoint(..) | Pointer::Endpoints(_) | Pointer::Shared(_) if !are_complete => false,
+                Pointer::Endpoint(_, service) => self.exposes(service.namespace()),
                 Pointer::Endpoints(all) => all.iter().any(|(_, service)| self.exposes(service.namespace())),
                 Pointer::Shared(shared) => {
-                    let all = shared.endpoints.iter().map(|(_, service)| service).chain([&shared.service]);
-                    all.into_iter().any(|service| self.exposes(service.namespace()))
+                    shared.endpoints.iter().any(|(_, service)| self.exposes(service.namespace()))
                 }
             });
             then(shown.map_or(Lookup::NxDomain, Lookup::Pointer))

@@ -23,6 +23,8 @@ pub fn pair() -> (Publisher, Reader) {
         external: Shards::new(),
         serial: AtomicU32::new(0),
         synced: AtomicBool::new(false),
+        endpoints: AtomicBool::new(false),
+        imported: AtomicBool::new(false),
     }));
     (Publisher { reader: reader.clone() }, reader)
 }
@@ -74,6 +76,10 @@ struct Maps {
     external: Shards<Arc<External>>,
     serial: AtomicU32,
     synced: AtomicBool,
+    /// The endpoints of the cluster's own Services are complete, as far as they go.
+    endpoints: AtomicBool,
+    /// So are those of the imported ones.
+    imported: AtomicBool,
 }
 
 /// An address and what it points to.
@@ -115,9 +121,21 @@ impl Publisher {
         self.reader.0.serial.store(serial, Ordering::Release);
     }
 
-    /// Says that the first complete list is in. There is no way back.
+    /// Says that the first complete list of every kind is in. There is no way back.
     pub fn set_synced(&mut self) {
+        self.set_endpoints();
+        self.set_imported_endpoints();
         self.reader.0.synced.store(true, Ordering::Release);
+    }
+
+    /// Says that the first complete list of the cluster's slices is in: its endpoints are answered from now on.
+    pub fn set_endpoints(&mut self) {
+        self.reader.0.endpoints.store(true, Ordering::Release);
+    }
+
+    /// Says that the first complete list of imported slices is in.
+    pub fn set_imported_endpoints(&mut self) {
+        self.reader.0.imported.store(true, Ordering::Release);
     }
 
     /// The present state, for the writer's own look-ups.
@@ -135,6 +153,18 @@ impl Reader {
     /// Whether the first complete list is in. Before that, absence means nothing.
     pub fn is_synced(&self) -> bool {
         self.0.synced.load(Ordering::Acquire)
+    }
+
+    /// Whether the first complete list of slices is in. Before that, the endpoints that are here are a part of a whole that
+    /// nobody knows, and no answer draws from them.
+    #[inline]
+    pub fn has_endpoints(&self) -> bool {
+        self.0.endpoints.load(Ordering::Acquire)
+    }
+
+    /// The same of imported slices.
+    pub(super) fn has_imported_endpoints(&self) -> bool {
+        self.0.imported.load(Ordering::Acquire)
     }
 
     /// The serial of the SOA.

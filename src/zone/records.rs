@@ -480,7 +480,8 @@ impl View {
     }
 
     fn with_endpoints(&self, address: IpAddr, mut show: impl FnMut(&Label, &ServiceName)) {
-        self.reader.with_pointer(address, |pointer| match pointer {
+        let are_complete = self.reader.has_endpoints();
+        self.reader.with_pointer(address, |pointer| match pointer.filter(|_| are_complete) {
             Some(Pointer::Endpoint(label, service)) => show(label, service),
             Some(Pointer::Endpoints(all)) => all.iter().for_each(|(label, service)| show(label, service)),
             Some(Pointer::Shared(shared)) => shared.endpoints.iter().for_each(|(label, service)| show(label, service)),

@@ -254,7 +254,13 @@ impl Index {
             Kind::ImportedSlice => self.imports.sweep_slices(generation, now),
         }
         self.list_mut(kind).under_way = false;
-        self.publish(unix)
+        let changed = self.publish(unix);
+        match kind {
+            Kind::EndpointSlice => self.publisher.set_endpoints(),
+            Kind::ImportedSlice => self.publisher.set_imported_endpoints(),
+            Kind::Service | Kind::Namespace | Kind::Pod | Kind::ServiceImport => {}
+        }
+        changed
     }
 
     /// A watch goes on that was interrupted, and what it missed is on its way: the grace of its kind begins anew.

@@ -810,6 +810,17 @@ fn a_watch_that_goes_on_begins_the_grace_anew() {
     assert_eq!((bench.pass(100), bench.endpoints("k").len()), (Some(1500), 8));
 }
 
+#[test]
+fn endpoints_are_answered_from_the_first_complete_list_of_slices_on() {
+    let mut bench = Bench::new();
+    bench.list(Kind::Service, [headless("k").into()]);
+    bench.index.begin_list(Kind::EndpointSlice);
+    bench.apply(slice("s", "k", &["k-0=10.0.0.1"]));
+    assert!(!bench.reader.has_endpoints());
+    bench.end_list(Kind::EndpointSlice);
+    assert!(bench.reader.has_endpoints() && !bench.reader.is_synced());
+}
+
 //----------- Explanations ---------------------------------------------------
 
 #[test]

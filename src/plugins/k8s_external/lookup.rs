@@ -34,6 +34,8 @@ pub(super) fn look_up(view: &View, zone: &Name, name: &Name, headless: bool) -> 
     let found = match (view.reader.external(&key), view.reader.service(&key)) {
         // As in CoreDNS, a label before a Service with outside addresses changes nothing.
         (Some(external), _) => of_external(&external, zone, port),
+        // A part of the endpoints is not the whole.
+        (None, Some(_)) if !view.reader.has_endpoints() => Vec::new(),
         (None, Some(service)) if headless && (is_headless(&service) || endpoint.is_some()) => {
             of_endpoints(&service, zone, endpoint, port)
         }
@@ -58,7 +60,7 @@ pub(super) fn look_up_address(view: &View, zone: &Name, address: IpAddr) -> Vec<
 pub(super) fn servers(view: &View, headless: bool) -> Vec<IpAddr> {
     let (mut addresses, mut is_endpoint) = (Vec::new(), false);
     for own in &view.local {
-        let services: Vec<ServiceName> = match view.reader.pointer(*own) {
+        let services: Vec<ServiceName> = match view.reader.pointer(*own).filter(|_| view.reader.has_endpoints()) {
             Some(Pointer::Endpoint(_, service)) => vec![service],
             Some(Pointer::Endpoints(all)) => all.iter().map(|(_, service)| service.clone()).collect(),
             Some(Pointer::Shared(shared)) => shared.endpoints.iter().map(|(_, service)| service.clone()).collect(),

@@ -155,6 +155,24 @@ fn what_is_not_known_yet_is_no_denial() {
     let block = cluster(PLAIN, false);
     let outcome = run(&block.chain, &mut query("nothere.default.example.org.", RecordType::A));
     assert!(matches!(outcome, Outcome::Failed("k8s_external", failure) if failure.rcode == Rcode::SERVFAIL));
+    // Nor is a part of the endpoints the whole; and what may yet be there is not for the next plugin.
+    let block = cluster(HEADLESS, false);
+    for (name, qtype) in [
+        ("peers.default.example.org.", RecordType::A),
+        ("peers-0.peers.default.example.org.", RecordType::A),
+        ("_http._tcp.peers.default.example.org.", RecordType::SRV),
+        ("nothere.default.example.org.", RecordType::A),
+    ] {
+        let outcome = run(&block.chain, &mut query(name, qtype));
+        assert!(matches!(outcome, Outcome::Failed("k8s_external", _)), "{name}");
+    }
+    let block = cluster(PLAIN, false);
+    let outcome = run(&block.chain, &mut query("7.2.0.192.in-addr.arpa.", RecordType::PTR));
+    assert!(matches!(outcome, Outcome::Failed("k8s_external", _)), "other Services may have the address");
+    let reply = message(run(&block.chain, &mut query("web.default.example.org.", RecordType::A)));
+    assert_eq!(lines(&reply.answers), ["web.default.example.org. 5 IN A 192.0.2.7"], "this one is known whole");
+    let servers = message(run(&block.chain, &mut query("example.org.", RecordType::NS)));
+    assert_eq!(servers.additionals.len(), 1, "its own address, until it is known whose endpoint it is");
 }
 
 #[test]

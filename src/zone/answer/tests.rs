@@ -210,6 +210,50 @@ fn before_the_first_list_absence_is_a_failure_and_nothing_falls_through() {
     assert_eq!(ask(&view, "9.9.0.10.in-addr.arpa", "PTR").short(), "next");
 }
 
+#[test]
+fn before_the_first_list_of_slices_no_answer_draws_from_endpoints() {
+    let (mut publisher, reader) = crate::zone::pair();
+    publisher.publish(changes(
+        "namespace n\nheadless db.n\nendpoint db.n db-0 10.0.0.1 sql/TCP/5432\ncluster-ip web.n 10.1.0.1 http/TCP/80\n\
+         endpoint web.n web-0 10.0.0.2 http/TCP/80\nexternal to.n db.n.svc.cluster.local\n\
+         cluster-ip both.n 10.0.0.2 http/TCP/80",
+    ));
+    let mut view = view(reader);
+    view.zones = list("cluster.local,in-addr.arpa");
+    view.local = list("10.0.0.1");
+    let cases = [
+        ("db.n.svc.cluster.local", "A", "NOERROR; A 10.0.0.1"),
+        ("db.n.svc.cluster.local", "SRV", "NOERROR; SRV 0 100 5432 db-0.db.n.svc.cluster.local."),
+        ("_sql._tcp.db.n.svc.cluster.local", "SRV", "NOERROR; SRV 0 100 5432 db-0.db.n.svc.cluster.local."),
+        ("_tcp.db.n.svc.cluster.local", "A", "NOERROR"),
+        ("db-0.db.n.svc.cluster.local", "A", "NOERROR; A 10.0.0.1"),
+        ("web-0.web.n.svc.cluster.local", "A", "NOERROR; A 10.0.0.2"),
+        ("1.0.0.10.in-addr.arpa", "PTR", "NOERROR; PTR db-0.db.n.svc.cluster.local."),
+        ("to.n.svc.cluster.local", "A", "NOERROR; A 10.0.0.1; CNAME db.n.svc.cluster.local."),
+    ];
+    for (name, type_name, _) in cases {
+        assert_eq!(ask(&view, name, type_name).short().split(';').next(), Some("SERVFAIL"), "{name}");
+    }
+    // What is whole is answered, and the name servers are a guess of ours at all times.
+    for (name, type_name, outcome) in [
+        ("web.n.svc.cluster.local", "A", "NOERROR; A 10.1.0.1"),
+        ("_http._tcp.web.n.svc.cluster.local", "SRV", "NOERROR; SRV 0 100 80 web.n.svc.cluster.local."),
+        ("1.0.1.10.in-addr.arpa", "PTR", "NOERROR; PTR web.n.svc.cluster.local."),
+        ("2.0.0.10.in-addr.arpa", "PTR", "NOERROR; PTR both.n.svc.cluster.local."),
+        ("cluster.local", "NS", "NOERROR; NS ns.dns.cluster.local."),
+    ] {
+        assert_eq!(ask(&view, name, type_name).short(), outcome, "{name}");
+    }
+    let hiding = View { ignore_empty: true, ..view.clone() };
+    assert_eq!(ask(&hiding, "web.n.svc.cluster.local", "A").short(), "SERVFAIL");
+    publisher.set_endpoints();
+    for (name, type_name, outcome) in cases {
+        assert_eq!(ask(&view, name, type_name).short(), outcome, "{name}");
+    }
+    assert_eq!(ask(&hiding, "web.n.svc.cluster.local", "A").short(), "NOERROR; A 10.1.0.1");
+    assert_eq!(ask(&view, "cluster.local", "NS").short(), "NOERROR; NS db-0.db.n.svc.cluster.local.");
+}
+
 //----------- ExternalName ---------------------------------------------------
 
 fn aliases() -> (Publisher, View) {

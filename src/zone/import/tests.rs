@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::wire::Label;
 use crate::zone::testing::{ask, ask_udp, view};
-use crate::zone::{Answered, Changes, Part, Port, Protocol, View, pair};
+use crate::zone::{Answered, Changes, Part, Port, Protocol, Publisher, View, pair};
 
 fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).unwrap()
@@ -25,6 +25,13 @@ fn endpoint(name: &str, cluster: &str, address: &str, ports: &[Port]) -> Part {
 
 /// A view of `clusterset.local`, where `db.n` is headless and `web.n` has an address, and of `cluster.local`.
 fn world(peers: Vec<Part>) -> View {
+    let (mut publisher, view) = unsynced(peers);
+    publisher.set_synced();
+    view
+}
+
+/// The same before the first lists are complete.
+fn unsynced(peers: Vec<Part>) -> (Publisher, View) {
     let (mut publisher, reader) = pair();
     let name = |service: &str| ServiceName::new(&label(service), &label("n"));
     let ports = [port("http", Protocol::Tcp, 80), port("", Protocol::Udp, 80)];
@@ -38,9 +45,26 @@ fn world(peers: Vec<Part>) -> View {
         namespaces: vec![(label("n"), true)],
         ..Changes::default()
     });
-    publisher.set_synced();
     let zones: Vec<_> = ["clusterset.local", "cluster.local"].map(|zone| zone.parse().unwrap()).into();
-    View { multicluster: zones[..1].to_vec(), zones, ..view(reader) }
+    (publisher, View { multicluster: zones[..1].to_vec(), zones, ..view(reader) })
+}
+
+#[test]
+fn before_the_first_list_of_imported_slices_no_answer_draws_from_them() {
+    let (mut publisher, view) = unsynced(peers());
+    let rcode = |left: &str| {
+        let short = ask(&view, &format!("{left}.clusterset.local"), "A").short();
+        short.split(';').next().unwrap_or_default().to_owned()
+    };
+    let drawn =
+        ["db.n.svc", "db-0.east.db.n.svc", "lone.db.n.svc", "_sql._tcp.db.n.svc", "west.db.n.svc", "a.east.web.n.svc"];
+    drawn.iter().for_each(|left| assert_eq!(rcode(left), "SERVFAIL", "{left}"));
+    assert_eq!(rcode("web.n.svc"), "NOERROR");
+    // The slices of the cluster itself say nothing of these.
+    publisher.set_endpoints();
+    drawn.iter().for_each(|left| assert_eq!(rcode(left), "SERVFAIL", "{left}"));
+    publisher.set_imported_endpoints();
+    drawn.iter().for_each(|left| assert_eq!(rcode(left), "NOERROR", "{left}"));
 }
 
 fn peers() -> Vec<Part> {
