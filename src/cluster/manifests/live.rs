@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::error::{Error, Remark};
 use super::load::{self, Addresses, File, Loaded};
 use super::summary::Summary;
+use crate::cluster::clock::Clock;
 use crate::cluster::facts::{Fact, Kind, ObjectKey};
 use crate::cluster::{Explanation, Index, Settings};
 use crate::wire::Label;
@@ -41,6 +42,7 @@ pub struct LocalCluster {
     stamps: HashMap<PathBuf, Stamp>,
     hasher: RandomState,
     version: u64,
+    clock: Clock,
     complaint: Option<String>,
     /// What has been told of the files as they are.
     remarks: Vec<Remark>,
@@ -83,6 +85,7 @@ impl LocalCluster {
             stamps: HashMap::new(),
             hasher: RandomState::new(),
             version: 0,
+            clock: Clock::default(),
             complaint: None,
             remarks: Vec::new(),
         };
@@ -112,7 +115,7 @@ impl LocalCluster {
 
     /// Looks at the files once and applies what has changed in them, all or nothing.
     pub fn refresh(&mut self, now: Instant, clock: SystemTime) -> Refreshed {
-        let unix = clock.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32);
+        let unix = self.clock.second(now, clock.duration_since(UNIX_EPOCH).unwrap_or_default());
         let refreshed = match self.changed_files(clock) {
             Ok(None) => Refreshed::Same,
             Ok(Some(files)) => match load::load_files(&files, &mut self.addresses, self.version + 1) {

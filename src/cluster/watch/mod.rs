@@ -24,6 +24,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use super::clock;
 use super::index::{Explanation, Index, Settings};
 use crate::wire::Label;
 use crate::zone::{self, Reader, ServiceName};
@@ -62,7 +63,8 @@ impl Mirror {
                 Ok((*kind, api))
             })
             .collect::<Result<Vec<_>, ConnectError>>()?;
-        let (publisher, reader) = zone::pair();
+        let (mut publisher, reader) = zone::pair();
+        publisher.set_serial(clock::now().1);
         let shared = Arc::new(Shared::new(Index::new(publisher, settings), &kinds));
         let mut tasks = Vec::new();
         for (kind, api) in apis {

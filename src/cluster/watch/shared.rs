@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 
 use super::metrics::{LAST_EVENT, RELISTS, RESTARTS, plural};
+use crate::cluster::clock;
 use crate::cluster::facts::{BadObject, Event, Fact, Kind, ObjectKey};
 use crate::cluster::index::{Explanation, Index};
 use crate::cluster::status;
@@ -118,7 +119,7 @@ impl Shared {
 
     /// Objects of a list that is under way.
     pub(super) fn page(&self, kind: Kind, facts: Vec<Fact>) {
-        let (now, unix) = clock();
+        let (now, unix) = clock::now();
         let mut state = self.lock();
         state.heard(kind, now, None);
         state.index.apply_page(facts, now, unix);
@@ -133,7 +134,7 @@ impl Shared {
 
     /// The list is complete at this version.
     pub(super) fn end_list(&self, kind: Kind, version: &str) {
-        let (now, unix) = clock();
+        let (now, unix) = clock::now();
         let mut state = self.lock();
         state.index.end_list(kind, now, unix);
         state.heard(kind, now, Some(version));
@@ -153,7 +154,7 @@ impl Shared {
 
     /// Events that arrived together, in their order.
     pub(super) fn events(&self, kind: Kind, events: Vec<Event>, version: Option<&str>) {
-        let (now, unix) = clock();
+        let (now, unix) = clock::now();
         let mut state = self.lock();
         state.heard(kind, now, version);
         let mut batch = Vec::new();
@@ -235,7 +236,7 @@ impl Shared {
             tokio::time::sleep(SETTLING).await;
             // The sender lives in `self`.
             let _ = unread.wait_for(Vec::is_empty).await;
-            let (now, unix) = clock();
+            let (now, unix) = clock::now();
             let mut state = self.lock();
             state.expires = state.index.expire(now, unix);
         }
@@ -277,11 +278,4 @@ impl State {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         LAST_EVENT.with_label_values(&[plural(kind)]).set(seconds);
     }
-}
-
-fn clock() -> (Instant, u32) {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    // A serial is counted modulo 2^32 (RFC 1982).
-    #[expect(clippy::cast_possible_truncation, reason = "the serial of an SOA wraps")]
-    (Instant::now(), unix as u32)
 }
