@@ -2,10 +2,10 @@
 //! list one endpoint twice, or with other ports at one address than at another.
 //!
 //! Everything that an answer draws from is made when a version is made, so that each address goes with just the ports of
-//! the slice that lists it, and nothing counts twice. That costs a whole layout for each change; see `endpoints` for what
-//! costs less. What is the same for several endpoints or several ports is kept once: a slice may have thousands of each,
-//! but few slices have ports of their own. So endpoints in the same port lists share these, and ports in the same lists
-//! share their endpoints.
+//! the slice that lists it, and nothing counts twice. Of a next version the endpoints that changed are made anew, and the
+//! rows that refer to them; see `endpoints` for what costs less. What is the same for several endpoints or several ports is
+//! kept once: a slice may have thousands of each, but few slices have ports of their own. So endpoints in the same port
+//! lists share these, and ports in the same lists share their endpoints.
 //!
 //! Differs from CoreDNS: the weight is divided by what is left when repeats are gone, so that the weights add up.
 
@@ -33,8 +33,10 @@ pub struct Part {
 /// The ready endpoints of one Service, in one version.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Layout {
-    /// Sorted by label and cluster, each pair once.
-    endpoints: Box<[LaidOut]>,
+    /// Sorted by label and cluster, each pair once; shared with the version before.
+    endpoints: Box<[Arc<LaidOut>]>,
+    /// The different port lists of the parts; `None` in a place that is free, as no endpoint has the list any more.
+    lists: Box<[Option<Arc<[Port]>>]>,
     /// The clusters that have any, sorted.
     clusters: Box<[Label]>,
     all: Choice,
@@ -127,43 +129,84 @@ pub(super) struct Chosen<'l> {
 impl Layout {
     /// Lays parts out. Those of one label and cluster are one endpoint.
     pub fn new(parts: &[Part]) -> Self {
-        let lists = Lists::new(parts);
+        let mut own: Vec<(Label, Option<Label>)> = parts.iter().map(Part::key).collect();
+        sort(&mut own);
+        Self::default().apply(&own, parts).unwrap_or_default()
+    }
+
+    /// The next version, in which these endpoints, sorted, are what these parts of them say, and gone where there is none.
+    /// `None` when that is as it was.
+    pub fn apply(&self, changed: &[(Label, Option<Label>)], parts: &[Part]) -> Option<Self> {
+        let mut lists = Lists::new(&self.lists, parts);
         let mut merged = Merged::new();
         for (part, &list) in parts.iter().zip(&lists.of_parts) {
             let own = merged.entry((&part.label, part.cluster.as_ref())).or_default();
             own.entry(list).or_default().extend(&part.addresses);
         }
-        let every: ByList = (0..).zip(&lists.all).map(|(at, list)| (at, numbers(list))).collect();
-        let of_list = |list: u32| every.get(list as usize).map_or(&[][..], |(_, numbers)| numbers);
-        let mut shared = HashMap::new();
-        let endpoints: Box<[LaidOut]> = merged
-            .into_iter()
-            .map(|((label, cluster), own)| {
-                let of: Vec<u32> = own.keys().copied().collect();
-                let (ports, numbers) = shared.entry(of).or_insert_with_key(|of: &Vec<u32>| lists.union(of)).clone();
-                let addresses: BTreeSet<IpAddr> = own.values().flatten().copied().collect();
-                let listed = own.into_iter().map(|(list, own)| Listed {
-                    list,
-                    numbered: of_list(list).iter().any(|&number| number != 0),
-                    addresses: own.into_iter().collect(),
-                });
-                let listed: Box<[Listed]> = listed.collect();
-                let (label, cluster, pairs) = (label.clone(), cluster.cloned(), pairs(&listed, of_list));
-                LaidOut { label, cluster, addresses: addresses.into_iter().collect(), ports, numbers, pairs, listed }
-            })
-            .collect();
+        let mut shared: HashMap<Vec<u32>, Union> = HashMap::new();
+        let made = merged.into_iter().map(|((label, cluster), own)| {
+            let of: Vec<u32> = own.keys().copied().collect();
+            let union = |of: &Vec<u32>| self.union(of).unwrap_or_else(|| lists.union(of));
+            let (ports, numbers) = shared.entry(of).or_insert_with_key(union).clone();
+            let addresses: BTreeSet<IpAddr> = own.values().flatten().copied().collect();
+            let listed = own.into_iter().map(|(list, own)| Listed {
+                list,
+                numbered: lists.numbers(list).iter().any(|&number| number != 0),
+                addresses: own.into_iter().collect(),
+            });
+            let listed: Box<[Listed]> = listed.collect();
+            let (label, cluster) = (label.clone(), cluster.cloned());
+            let pairs = pairs(&listed, |list| lists.numbers(list));
+            LaidOut { label, cluster, addresses: addresses.into_iter().collect(), ports, numbers, pairs, listed }
+        });
+        let (mut made, mut changed) = (made.peekable(), changed.iter().peekable());
+        let mut endpoints: Vec<Arc<LaidOut>> = Vec::with_capacity(self.endpoints.len() + parts.len());
+        let mut is_same = true;
+        for old in &self.endpoints {
+            let key = old.key();
+            while let Some(new) = made.next_if(|new| new.key() < key) {
+                is_same = false;
+                endpoints.push(Arc::new(new));
+            }
+            while changed.next_if(|(label, cluster)| (label, cluster.as_ref()) < key).is_some() {}
+            let is_named = changed.next_if(|(label, cluster)| (label, cluster.as_ref()) == key).is_some();
+            match made.next_if(|new| new.key() == key) {
+                Some(new) if new != **old => {
+                    is_same = false;
+                    endpoints.push(Arc::new(new));
+                }
+                None if is_named => is_same = false,
+                _ => endpoints.push(Arc::clone(old)),
+            }
+        }
+        let more = endpoints.len();
+        endpoints.extend(made.map(Arc::new));
+        if is_same && more == endpoints.len() {
+            return None;
+        }
+        lists.free(&endpoints);
+        Some(Self::of(endpoints, lists))
+    }
+
+    fn of(endpoints: Vec<Arc<LaidOut>>, lists: Lists) -> Self {
         let clusters: BTreeSet<&Label> = endpoints.iter().filter_map(|own| own.cluster.as_ref()).collect();
         let clusters = clusters.into_iter().cloned().collect();
         let mut by_lists = HashMap::new();
         let mut choose = |of: &ByList| Choice::new(of, &endpoints, &mut by_lists);
-        let all = choose(&every);
+        let all = choose(&lists.every());
         let named = lists.named().into_iter().map(|(port, of)| (port, choose(&of))).collect();
-        let protocols = protocols(lists.all.iter().flat_map(|list| list.iter()));
-        Self { endpoints, clusters, all, named, protocols }
+        let protocols = protocols(lists.all.iter().flatten().flat_map(|list| list.iter()));
+        Self { endpoints: endpoints.into(), lists: lists.all.into(), clusters, all, named, protocols }
+    }
+
+    /// The ports of several lists and their numbers, if an endpoint has just these lists already.
+    fn union(&self, lists: &[u32]) -> Option<Union> {
+        let has = |own: &LaidOut| own.listed.iter().map(|own| own.list).eq(lists.iter().copied());
+        self.endpoints.iter().find(|own| has(own)).map(|own| (Arc::clone(&own.ports), Arc::clone(&own.numbers)))
     }
 
     /// The endpoints.
-    pub fn endpoints(&self) -> &[LaidOut] {
+    pub fn endpoints(&self) -> &[Arc<LaidOut>] {
         &self.endpoints
     }
 
@@ -171,7 +214,7 @@ impl Layout {
     pub(super) fn find(&self, label: &[u8], cluster: Option<&[u8]>) -> Option<&LaidOut> {
         let key =
             |own: &LaidOut| (own.label.as_bytes(), own.cluster.as_ref().map(Label::as_bytes)).cmp(&(label, cluster));
-        self.endpoints.binary_search_by(key).ok().and_then(|at| self.endpoints.get(at))
+        self.endpoints.binary_search_by(|own| key(own)).ok().and_then(|at| self.endpoints.get(at)).map(|own| &**own)
     }
 
     /// Whether a cluster has endpoints here.
@@ -230,7 +273,18 @@ impl<'l> Chosen<'l> {
     }
 }
 
+impl Part {
+    /// What its endpoint is told by.
+    fn key(&self) -> (Label, Option<Label>) {
+        (self.label.clone(), self.cluster.clone())
+    }
+}
+
 impl LaidOut {
+    fn key(&self) -> (&Label, Option<&Label>) {
+        (&self.label, self.cluster.as_ref())
+    }
+
     /// The addresses that stand beside its SRV records, each once.
     pub(super) fn glue(&self) -> impl Iterator<Item = IpAddr> {
         each_once(&self.listed, |own| own.numbered)
@@ -251,7 +305,7 @@ fn each_once<'l>(
 
 impl Choice {
     /// The endpoints whose addresses go with any of these port lists, which have these numbers in it.
-    fn new(of: &ByList, endpoints: &[LaidOut], by_lists: &mut HashMap<Vec<u32>, Arc<Members>>) -> Self {
+    fn new(of: &ByList, endpoints: &[Arc<LaidOut>], by_lists: &mut HashMap<Vec<u32>, Arc<Members>>) -> Self {
         let lists: Vec<u32> = of.iter().map(|(list, _)| *list).collect();
         let members = by_lists.entry(lists).or_insert_with_key(|lists| Arc::new(Members::new(lists, endpoints)));
         let own = |list: u32| of.binary_search_by_key(&list, |(list, _)| *list).ok().and_then(|at| of.get(at));
@@ -280,16 +334,21 @@ impl Choice {
 }
 
 impl Members {
-    fn new(lists: &[u32], endpoints: &[LaidOut]) -> Self {
+    fn new(lists: &[u32], endpoints: &[Arc<LaidOut>]) -> Self {
         let mut crowds: BTreeMap<Vec<u32>, (Vec<u32>, usize)> = BTreeMap::new();
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let mut crowd: Vec<u32> = Vec::new();
         for (at, endpoint) in (0..).zip(endpoints) {
             let of = || endpoint.listed.iter().filter(|own| lists.binary_search(&own.list).is_ok());
-            let crowd: Vec<u32> = of().map(|own| own.list).collect();
+            crowd.clear();
+            crowd.extend(of().map(|own| own.list));
             if crowd.is_empty() {
                 continue;
             }
-            let (its, addresses) = crowds.entry(crowd).or_default();
+            if !crowds.contains_key(&crowd) {
+                crowds.insert(crowd.clone(), Default::default());
+            }
+            let Some((its, addresses)) = crowds.get_mut(&crowd) else { continue };
             its.push(at);
             *addresses += of().map(|own| own.addresses.len()).sum::<usize>();
             for address in of().flat_map(|own| &own.addresses) {
@@ -317,9 +376,14 @@ impl Members {
 /// Endpoints by label and cluster: their addresses by port list.
 type Merged<'p> = BTreeMap<(&'p Label, Option<&'p Label>), BTreeMap<u32, BTreeSet<IpAddr>>>;
 
-/// The different port lists of the parts.
-struct Lists<'p> {
-    all: Vec<&'p [Port]>,
+/// The ports of several lists, and those of their numbers that have SRV records.
+type Union = (Arc<[Port]>, Arc<[u16]>);
+
+/// The different port lists of a version, each in a place of its own.
+struct Lists {
+    all: Vec<Option<Arc<[Port]>>>,
+    /// The numbers of each.
+    numbers: Vec<Vec<u16>>,
     /// Which of them each part has.
     of_parts: Vec<u32>,
 }
@@ -327,30 +391,59 @@ struct Lists<'p> {
 /// The port numbers that a name stands for, by port list, sorted.
 type ByList = Vec<(u32, Vec<u16>)>;
 
-impl<'p> Lists<'p> {
-    fn new(parts: &'p [Part]) -> Self {
-        let (mut all, mut known) = (Vec::new(), HashMap::new());
+impl Lists {
+    /// Those of the version before, in their places, and those of the parts.
+    fn new(before: &[Option<Arc<[Port]>>], parts: &[Part]) -> Self {
+        let mut all = before.to_vec();
+        let mut free: Vec<u32> = (0..).zip(before).filter(|(_, list)| list.is_none()).map(|(at, _)| at).collect();
+        let mut known: HashMap<Arc<[Port]>, u32> =
+            (0..).zip(before).filter_map(|(at, list)| Some((Arc::clone(list.as_ref()?), at))).collect();
         // Nearly always one allocation is shared by all parts of a slice: it need not be read again.
         let mut seen: HashMap<*const Port, u32> = HashMap::new();
         let of_parts = parts.iter().map(|part| {
-            let ports = &*part.ports;
+            let ports = &part.ports;
             let place = if ports.is_empty() { std::ptr::null() } else { ports.as_ptr() };
             *seen.entry(place).or_insert_with(|| {
-                *known.entry(ports).or_insert_with(|| {
-                    all.push(ports);
-                    (all.len() - 1) as u32
+                *known.entry(Arc::clone(ports)).or_insert_with(|| {
+                    let at = free.pop().unwrap_or(all.len() as u32);
+                    match all.get_mut(at as usize) {
+                        Some(place) => *place = Some(Arc::clone(ports)),
+                        None => all.push(Some(Arc::clone(ports))),
+                    }
+                    at
                 })
             })
         });
         let of_parts = of_parts.collect();
-        Self { all, of_parts }
+        let numbers = all.iter().map(|list| list.as_ref().map_or_else(Vec::new, |list| numbers(list))).collect();
+        Self { all, numbers, of_parts }
     }
 
-    /// The ports of several lists, and those of their numbers that have SRV records.
-    fn union(&self, lists: &[u32]) -> (Arc<[Port]>, Arc<[u16]>) {
+    /// The numbers of a list.
+    fn numbers(&self, list: u32) -> &[u16] {
+        self.numbers.get(list as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Gives up the places of lists that none of these endpoints has.
+    fn free(&mut self, endpoints: &[Arc<LaidOut>]) {
+        let mut used = vec![false; self.all.len()];
+        for own in endpoints.iter().flat_map(|own| &own.listed) {
+            used.get_mut(own.list as usize).into_iter().for_each(|used| *used = true);
+        }
+        self.all.iter_mut().zip(used).filter(|(_, used)| !used).for_each(|(list, _)| *list = None);
+    }
+
+    /// All of them.
+    fn every(&self) -> ByList {
+        let every = (0..).zip(&self.all).zip(&self.numbers);
+        every.filter(|((_, list), _)| list.is_some()).map(|((at, _), numbers)| (at, numbers.clone())).collect()
+    }
+
+    /// What several lists come to.
+    fn union(&self, lists: &[u32]) -> Union {
         let mut ports: Vec<Port> = lists
             .iter()
-            .filter_map(|&list| self.all.get(list as usize))
+            .filter_map(|&list| self.all.get(list as usize)?.as_ref())
             .flat_map(|list| list.iter().cloned())
             .collect();
         sort(&mut ports);
@@ -364,7 +457,7 @@ impl<'p> Lists<'p> {
     fn named(&self) -> BTreeMap<(Label, Protocol), ByList> {
         let mut named: BTreeMap<(Label, Protocol), ByList> = BTreeMap::new();
         for (list, ports) in (0..).zip(&self.all) {
-            for port in *ports {
+            for port in ports.iter().flat_map(|ports| ports.iter()) {
                 let Some(name) = port.name.clone() else { continue };
                 let of = named.entry((name, port.protocol)).or_default();
                 match of.last_mut().filter(|(last, _)| *last == list) {

@@ -584,15 +584,18 @@ fn derive(
     labels.sort_unstable();
     labels.dedup();
     let mut changes = Vec::new();
-    for label in labels {
-        let (state, is_irregular) = mirrored.state(&label, ports);
-        mirrored.note_irregular(&label, is_irregular);
+    for label in &labels {
+        let (state, is_irregular) = mirrored.state(label, ports);
+        mirrored.note_irregular(label, is_irregular);
         if state != base.get(label.as_bytes()) {
-            changes.push(Change { label, state });
+            changes.push(Change { label: label.clone(), state });
         }
     }
-    let layout = if mirrored.has_endpoints() { mirrored.layout().map(Arc::new) } else { None };
-    let same_layout = layout.as_ref() == base.layout();
+    let layout = if mirrored.has_endpoints() { mirrored.layout(base.layout(), &labels) } else { None };
+    let same_layout = match (&layout, base.layout()) {
+        (Some(layout), Some(before)) => Arc::ptr_eq(layout, before),
+        (layout, before) => layout.is_none() && before.is_none(),
+    };
     let endpoints = if changes.is_empty() { base } else { base.apply(&changes) }.with_layout(layout);
     let Some(kind) = mirrored.kind(endpoints.is_empty()) else {
         return mirrored.published.take().map(|_| None);

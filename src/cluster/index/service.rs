@@ -138,43 +138,43 @@ impl Mirrored {
     /// The state of a label, merged over all slices; `None` when it is ready in none.
     ///
     /// And whether the label is irregular, so that merging says too little: it has other ports at one address than at
-    /// another, a port without a number, or a port number that stands twice where an address does as well.
+    /// another, a port without a number, or a port number that stands twice where an address does as well. (One that two
+    /// slices list with other ports at the same addresses, as while it moves to another port, has all of them.)
     pub(super) fn state(&self, label: &Label, sets: &mut PortSets) -> (Option<State>, bool) {
-        let mut addresses = AddressList::new();
         let mut zone: Option<&Arc<str>> = None;
-        let mut lists: SmallVec<[&Arc<[Port]>; 1]> = SmallVec::new();
-        let mut add = |ports| {
-            if !lists.contains(&ports) {
-                lists.push(ports);
-            }
+        let mut lists: SmallVec<[OfPorts<'_>; 1]> = SmallVec::new();
+        let mut add = |ports, addresses: &mut dyn Iterator<Item = IpAddr>| match lists
+            .iter_mut()
+            .find(|(own, _)| *own == ports)
+        {
+            Some((_, all)) => all.extend(addresses),
+            None => lists.push((ports, addresses.collect())),
         };
         for slice in &self.slices {
             for entry in slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready) {
-                addresses.extend(entry.addresses());
+                add(&slice.ports, &mut entry.addresses());
                 zone = slice.zone(&entry).into_iter().chain(zone).min();
-                add(&slice.ports);
             }
         }
         for hold in self.held(label) {
-            addresses.extend(hold.addresses.iter().copied());
+            add(&hold.ports, &mut hold.addresses.iter().copied());
             zone = hold.zone.as_ref().into_iter().chain(zone).min();
-            add(&hold.ports);
         }
-        let listed = addresses.len();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let repeats = addresses.len() < listed && self.slices.iter().any(|slice| has_repeated_number(&slice.ports));
-        let ports = || lists.iter().flat_map(|ports| ports.iter());
-        let is_plain = lists.len() <= 1 && ports().all(|port| port.number != 0);
-        let state = (!addresses.is_empty()).then(|| State {
-            addresses,
-            ports: match lists.first() {
-                Some(ports) if is_plain => Arc::clone(ports),
-                _ => sets.share(ports().filter(|port| port.number != 0).cloned().collect()),
-            },
-            zone: zone.cloned(),
-        });
-        (state, !is_plain || repeats)
+        let listed: usize = lists.iter().map(|(_, addresses)| addresses.len()).sum();
+        lists.iter_mut().for_each(|(_, addresses)| sort(addresses));
+        let mut addresses = AddressList::new();
+        lists.iter().for_each(|(_, own)| addresses.extend_from_slice(own));
+        sort(&mut addresses);
+        let ports = || lists.iter().flat_map(|(ports, _)| ports.iter());
+        let is_alike = lists.iter().all(|(_, own)| *own == addresses) && ports().all(|port| port.number != 0);
+        let repeats = addresses.len() < listed;
+        let ports = match lists.as_slice() {
+            [(ports, _)] if is_alike => Arc::clone(ports),
+            _ => sets.share(ports().filter(|port| port.number != 0).cloned().collect()),
+        };
+        let is_irregular = !is_alike || repeats && has_repeated_number(&ports);
+        let zone = zone.cloned();
+        ((!addresses.is_empty()).then_some(State { addresses, ports, zone }), is_irregular)
     }
 
     /// Remembers whether a label is irregular.
@@ -189,12 +189,25 @@ impl Mirrored {
         }
     }
 
-    /// The endpoints laid out slice by slice, when some label is irregular.
-    pub(super) fn layout(&self) -> Option<Layout> {
+    /// The endpoints laid out slice by slice, when some label is irregular: anew, or as they were before with these labels,
+    /// sorted, as they are now.
+    pub(super) fn layout(&self, before: Option<&Arc<Layout>>, labels: &[Label]) -> Option<Arc<Layout>> {
         self.irregular.as_ref()?;
-        let listed = self.slices.iter().flat_map(parts);
-        let held = self.holds().iter().map(Hold::part);
-        Some(Layout::new(&listed.chain(held).collect::<Vec<_>>()))
+        let Some(before) = before else {
+            let listed = self.slices.iter().flat_map(parts);
+            let held = self.holds().iter().map(Hold::part);
+            return Some(Arc::new(Layout::new(&listed.chain(held).collect::<Vec<_>>())));
+        };
+        let mut own = Vec::new();
+        for label in labels {
+            let listed = self.slices.iter().flat_map(|slice| {
+                let ready = slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready);
+                ready.filter_map(|entry| part(slice, &entry))
+            });
+            own.extend(listed.chain(self.held(label).iter().map(Hold::part)));
+        }
+        let changed: Vec<_> = labels.iter().map(|label| (label.clone(), None)).collect();
+        Some(before.apply(&changed, &own).map_or_else(|| Arc::clone(before), Arc::new))
     }
 
     /// Whether an address points to a label of this Service.
@@ -233,18 +246,28 @@ impl Mirrored {
     }
 }
 
+/// The addresses of a label that are listed with certain ports.
+type OfPorts<'s> = (&'s Arc<[Port]>, AddressList);
+
 fn has_repeated_number(ports: &[Port]) -> bool {
     let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
     numbers.sort_unstable();
     numbers.windows(2).any(|two| two[0] == two[1])
 }
 
+fn sort(addresses: &mut AddressList) {
+    addresses.sort_unstable();
+    addresses.dedup();
+}
+
 /// The ready endpoints of a slice.
 pub(super) fn parts(slice: &Slice) -> impl Iterator<Item = Part> {
-    slice.ready().filter_map(|entry| {
-        let addresses = entry.addresses().collect();
-        Some(Part { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&slice.ports) })
-    })
+    slice.ready().filter_map(|entry| part(slice, &entry))
+}
+
+fn part(slice: &Slice, entry: &Entry<'_>) -> Option<Part> {
+    let addresses = entry.addresses().collect();
+    Some(Part { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&slice.ports) })
 }
 
 /// Whether two kinds answer alike.

@@ -95,31 +95,80 @@ fn a_part() -> impl Strategy<Value = Part> {
 proptest! {
     #[test]
     fn every_choice_shows_what_the_slices_say(parts in proptest::collection::vec(a_part(), 0..8)) {
-        let layout = Layout::new(&parts);
-        prop_assert_eq!(layout.all().map(shown), expected(&parts, None));
-        for name in NAMES {
-            for protocol in PROTOCOLS {
-                let found = layout.with_port(name.as_bytes(), protocol.label()).map(shown);
-                prop_assert_eq!(found, expected(&parts, Some((name, protocol))), "{} {:?}", name, protocol);
-            }
-        }
-        for protocol in PROTOCOLS {
-            let has = NAMES.iter().any(|name| expected(&parts, Some((name, protocol))).is_some());
-            prop_assert_eq!(layout.has_protocol(protocol.label()), has);
-        }
-        for own in layout.endpoints() {
-            prop_assert!(layout.find(own.label.as_bytes(), own.cluster.as_ref().map(Label::as_bytes)) == Some(own));
-            prop_assert!(own.cluster.as_ref().is_none_or(|cluster| layout.has_cluster(cluster.as_bytes())));
-            let alone: Vec<Part> =
-                parts.iter().filter(|part| part.label == own.label && part.cluster == own.cluster).cloned().collect();
-            let (addresses, srv, glue, pairs) = expected(&alone, None).unwrap();
-            prop_assert_eq!(own.addresses.to_vec(), addresses.into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(own.numbers.to_vec(), srv.into_iter().map(|(_, number)| number).collect::<Vec<_>>());
-            prop_assert_eq!(own.glue().collect::<BTreeSet<_>>(), glue.into_iter().map(|(_, own)| own).collect());
-            prop_assert_eq!(own.pairs, pairs);
-        }
-        prop_assert!(!layout.has_cluster(b"c9"));
+        check(&Layout::new(&parts), &parts)?;
     }
+
+    #[test]
+    fn a_next_version_shows_what_the_slices_say_then(
+        rounds in proptest::collection::vec(proptest::collection::vec(a_part(), 0..5), 1..6),
+    ) {
+        let (mut layout, mut parts) = (Layout::default(), Vec::<Part>::new());
+        for round in rounds {
+            // What it names is as it says, and the first two that it does not name are gone every other time.
+            let mut changed: Vec<_> = round.iter().map(Part::key).collect();
+            if round.len() % 2 == 0 {
+                changed.extend(parts.iter().map(Part::key).take(2));
+            }
+            sort(&mut changed);
+            parts.retain(|part: &Part| !changed.contains(&part.key()));
+            parts.extend(round.iter().cloned());
+            match layout.apply(&changed, &round) {
+                Some(next) => layout = next,
+                None => prop_assert_eq!(layout.endpoints().len(), Layout::new(&parts).endpoints().len()),
+            }
+            check(&layout, &parts)?;
+            let used = parts.iter().map(|part| &part.ports).collect::<BTreeSet<_>>();
+            prop_assert_eq!(layout.lists.iter().flatten().collect::<BTreeSet<_>>(), used);
+        }
+    }
+}
+
+/// Whether a layout shows what the slices say.
+fn check(layout: &Layout, parts: &[Part]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(layout.all().map(shown), expected(parts, None));
+    for name in NAMES {
+        for protocol in PROTOCOLS {
+            let found = layout.with_port(name.as_bytes(), protocol.label()).map(shown);
+            prop_assert_eq!(found, expected(parts, Some((name, protocol))), "{} {:?}", name, protocol);
+        }
+    }
+    for protocol in PROTOCOLS {
+        let has = NAMES.iter().any(|name| expected(parts, Some((name, protocol))).is_some());
+        prop_assert_eq!(layout.has_protocol(protocol.label()), has);
+    }
+    for own in layout.endpoints() {
+        prop_assert!(layout.find(own.label.as_bytes(), own.cluster.as_ref().map(Label::as_bytes)) == Some(&**own));
+        prop_assert!(own.cluster.as_ref().is_none_or(|cluster| layout.has_cluster(cluster.as_bytes())));
+        let alone: Vec<Part> =
+            parts.iter().filter(|part| part.label == own.label && part.cluster == own.cluster).cloned().collect();
+        let (addresses, srv, glue, pairs) = expected(&alone, None).unwrap();
+        prop_assert_eq!(own.addresses.to_vec(), addresses.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(own.numbers.to_vec(), srv.into_iter().map(|(_, number)| number).collect::<Vec<_>>());
+        prop_assert_eq!(own.glue().collect::<BTreeSet<_>>(), glue.into_iter().map(|(_, own)| own).collect());
+        prop_assert_eq!(own.pairs, pairs);
+    }
+    prop_assert!(!layout.has_cluster(b"c9"));
+    Ok(())
+}
+
+#[test]
+fn a_next_version_keeps_the_endpoints_that_are_as_they_were() {
+    let ports = |number| -> Arc<[Port]> { [port("http", Protocol::Tcp, number)].into() };
+    let (old, new) = (ports(80), ports(81));
+    let part = |own: u32, ports: &Arc<[Port]>| Part {
+        label: label(&format!("e{own}")),
+        cluster: None,
+        addresses: vec![Ipv4Addr::from(own).into()],
+        ports: Arc::clone(ports),
+    };
+    let before = Layout::new(&(0..100).map(|own| part(own, &old)).collect::<Vec<_>>());
+    assert_eq!(before.apply(&[part(7, &old).key()], &[part(7, &old)]), None);
+    let after = before.apply(&[part(7, &new).key()], &[part(7, &new)]).unwrap();
+    let kept = before.endpoints().iter().zip(after.endpoints()).filter(|(one, other)| Arc::ptr_eq(one, other)).count();
+    assert_eq!((kept, after.endpoints().len(), after.lists.len()), (99, 100, 2));
+    assert_eq!(after.all().map(|all| (all.srv_count(), all.choice.pairs)), Some((100, 100)));
+    let gone = after.apply(&[part(7, &new).key()], &[]).unwrap();
+    assert_eq!((gone.endpoints().len(), gone.lists.iter().flatten().count()), (99, 1));
 }
 
 #[test]
