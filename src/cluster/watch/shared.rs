@@ -279,3 +279,66 @@ impl State {
         LAST_EVENT.with_label_values(&[plural(kind)]).set(seconds);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cluster::Settings;
+    use crate::cluster::facts::{Object, json};
+    use crate::zone::{Reader, pair};
+
+    fn fact(kind: Kind, text: &str) -> Fact {
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        match json::value(kind, &value) {
+            Object::Keep(fact, None) => fact,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A slice of the Service `k` with these endpoints, of which each one's number is its name and the end of its address.
+    fn slice(name: &str, endpoints: &[u8]) -> Fact {
+        let endpoints = endpoints.iter().map(|i| format!(r#"{{"addresses": ["10.0.0.{i}"], "hostname": "k-{i}"}}"#));
+        let endpoints: Vec<String> = endpoints.collect();
+        let meta =
+            format!(r#"{{"name": "{name}", "namespace": "default", "labels": {{"kubernetes.io/service-name": "k"}}}}"#);
+        let text = format!(r#"{{"metadata": {meta}, "addressType": "IPv4", "endpoints": [{}]}}"#, endpoints.join(", "));
+        fact(Kind::EndpointSlice, &text)
+    }
+
+    fn count(reader: &Reader) -> usize {
+        reader.services().iter().map(|service| service.endpoints.len()).sum()
+    }
+
+    #[tokio::test]
+    async fn no_grace_period_ends_before_all_that_has_come_is_read() {
+        let (publisher, reader) = pair();
+        let index = Index::new(publisher, Settings::default());
+        let shared = Arc::new(Shared::new(index, &[Kind::Service, Kind::EndpointSlice]));
+        let service = r#"{"metadata": {"name": "k", "namespace": "default"}, "spec": {"clusterIP": "None"}}"#;
+        shared.page(Kind::Service, vec![fact(Kind::Service, service)]);
+        shared.page(Kind::EndpointSlice, vec![slice("s", &[0, 1, 2, 3, 4]), slice("t", &[5])]);
+        let timekeeper = shared.clone();
+        let keeping = tokio::spawn(async move { timekeeper.keep_time().await });
+        shared.caught_up(Kind::EndpointSlice);
+        // Something has come, and is not read before the time of `k-4` is over.
+        shared.reading(Kind::EndpointSlice);
+        shared.page(Kind::EndpointSlice, vec![slice("s", &[0, 1, 2, 3])]);
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        assert_eq!(count(&reader), 6);
+        shared.page(Kind::EndpointSlice, vec![slice("t", &[4, 5])]);
+        shared.caught_up(Kind::EndpointSlice);
+        // Of one that is gone, nothing more is heard.
+        shared.page(Kind::EndpointSlice, vec![slice("s", &[0, 1, 2])]);
+        let all = Duration::from_secs(60);
+        let gone = async {
+            while count(&reader) == 6 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(tokio::time::timeout(all, gone).await.is_ok());
+        assert_eq!(count(&reader), 5);
+        keeping.abort();
+    }
+}
