@@ -42,7 +42,7 @@ use super::chain::{Next, Outcome, Passing, Plugin, Query};
 use super::setup::{Context, Task, once};
 use super::{names, words};
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::Name;
+use crate::wire::{Name, TypeName};
 
 /// How loud a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Plugin for Errors {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let (name, qtype, now) = (query.name(), query.qtype(), query.received);
+            let (name, qtype, now) = (query.name(), TypeName(query.qtype().into()), query.received);
             let outcome = next.run(query).await;
             if let Outcome::Failed(_, failure) = &outcome {
                 let error = failure.to_string();

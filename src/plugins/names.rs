@@ -17,7 +17,41 @@ pub(crate) fn to_message(name: &Name) -> MessageName {
 
 /// A name in lower case as people write it, with its final dot.
 pub(crate) fn text(name: &MessageName) -> String {
-    to_wire(name).to_string()
+    shown(&to_wire(name))
+}
+
+/// A name as CoreDNS writes it, in presentation form (RFC 1035 section 5.1) with its choice of escapes: logs, labels and
+/// patterns that were written for it see the same.
+pub(crate) fn shown(name: &Name) -> String {
+    let mut text = String::with_capacity(name.as_wire().len());
+    for label in name.labels() {
+        push_label(label, &mut text);
+        text.push('.');
+    }
+    if text.is_empty() {
+        text.push('.');
+    }
+    text
+}
+
+/// A label in the same form.
+pub(crate) fn shown_label(label: &[u8]) -> String {
+    let mut text = String::with_capacity(label.len());
+    push_label(label, &mut text);
+    text
+}
+
+fn push_label(label: &[u8], text: &mut String) {
+    for &octet in label {
+        match octet {
+            b'.' | b' ' | b'\'' | b'@' | b';' | b'(' | b')' | b'"' | b'\\' => {
+                text.push('\\');
+                text.push(octet as char);
+            }
+            b'!'..=b'~' => text.push(octet as char),
+            _ => text.push_str(&format!("\\{octet:03}")),
+        }
+    }
 }
 
 /// Reads a name as people write it, keeping its spelling; the final dot may be left out.
@@ -177,6 +211,15 @@ mod tests {
         assert_eq!(text(&parse("Web.Example.").unwrap()), "web.example.");
         assert!(parse("a..b").is_err());
         assert!(parse(".").unwrap().is_root());
+    }
+
+    #[test]
+    fn names_are_shown_with_corednss_escapes_and_read_back() {
+        let labels: [&[u8]; 4] = [b"a.b", b"\0\n\x7f\xff", b" '@;()\"\\$", b"x"];
+        let name = Name::from_labels(labels).unwrap();
+        assert_eq!(shown(&name), r#"a\.b.\000\010\127\255.\ \'\@\;\(\)\"\\$.x."#);
+        assert_eq!(shown(&name).parse(), Ok(name));
+        assert_eq!((shown(&Name::root()), shown_label(b"a.")), (".".to_owned(), r"a\.".to_owned()));
     }
 
     #[test]

@@ -38,7 +38,15 @@ impl fmt::Display for Rcode {
             8 => "NXRRSET",
             9 => "NOTAUTH",
             10 => "NOTZONE",
+            11 => "DSOTYPENI",
             16 => "BADVERS",
+            17 => "BADKEY",
+            18 => "BADTIME",
+            19 => "BADMODE",
+            20 => "BADNAME",
+            21 => "BADALG",
+            22 => "BADTRUNC",
+            23 => "BADCOOKIE",
             other => return write!(f, "RCODE{other}"),
         })
     }

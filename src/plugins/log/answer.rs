@@ -1,0 +1,273 @@
+//! What a log line tells of an answer, read from its octets without changing them.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Class, Facts};
+use crate::plugins::chain::{Outcome, Reply};
+use crate::wire::message::{self, Size};
+use crate::wire::{Malformed, Rcode, Records, unpacked_len};
+
+const NS: u16 = 2;
+const SOA: u16 = 6;
+const OPT: u16 = 41;
+const RRSIG: u16 = 46;
+
+/// What the answer shows; nothing of it when the client gets none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) rcode: Option<Rcode>,
+    flags: [u8; 2],
+    /// Its octets with every name written out: as the plugin made it, without the OPT record that the server adds.
+    pub(super) size: usize,
+    pub(super) sort: Sort,
+}
+
+impl Answer {
+    pub(super) fn of(outcome: &mut Outcome, facts: &Facts) -> Self {
+        match outcome {
+            Outcome::Reply(reply) => Self::reply(reply, facts),
+            Outcome::Failed(_, failure) => Self::made_here(failure.rcode, facts),
+            Outcome::Next => Self::made_here(Rcode::REFUSED, facts),
+            Outcome::Drop => Self { rcode: None, flags: [0; 2], size: 0, sort: Sort::OtherError },
+        }
+    }
+
+    fn reply(reply: &mut Reply, facts: &Facts) -> Self {
+        let (rcode, plugin) = (reply.rcode(), reply.plugin);
+        let mut written = Vec::new();
+        let octets: &[u8] = match reply.as_octets() {
+            Some(octets) => octets,
+            None => {
+                if let Ok(message) = reply.message() {
+                    message::encode(message, Size::tcp(), 0, &mut written);
+                }
+                &written
+            }
+        };
+        let flags = [octets.get(2).copied().unwrap_or(0), octets.get(3).copied().unwrap_or(0)];
+        let read = Read::of(octets).unwrap_or_default();
+        // The OPT record of another server is part of its answer; all others come from here.
+        let (len, opt) = unpacked_len(octets).unwrap_or((octets.len(), 0));
+        let size = if plugin == "forward" { len + opt } else { len };
+        let rcode = Rcode(rcode.0 & 0xf | read.extended << 4);
+        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype.0, &read) }
+    }
+
+    /// The answer that the server will make of a failure: the question and no more.
+    fn made_here(rcode: Rcode, facts: &Facts) -> Self {
+        // QR, and of the query its opcode, RD and CD.
+        let flags = [0x80 | facts.flags[0] & 0x79, facts.flags[1] & 0x10 | (rcode.0 & 0xf) as u8];
+        let size = 12 + facts.name.as_wire().len() + 4;
+        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype.0, &Read::default()) }
+    }
+
+    /// Its flags, as `qr,rd,ra`.
+    pub(super) fn flags(&self) -> Flags<'_> {
+        Flags(self)
+    }
+}
+
+/// The flags of an answer in the order of the header.
+pub(super) struct Flags<'a>(&'a Answer);
+
+impl fmt::Display for Flags<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.rcode.is_none() {
+            return f.write_str("-");
+        }
+        let [high, low] = self.0.flags;
+        let bits = [
+            (high & 0x80, "qr"),
+            (high & 0x04, "aa"),
+            (high & 0x02, "tc"),
+            (high & 0x01, "rd"),
+            (low & 0x80, "ra"),
+            (low & 0x40, "z"),
+            (low & 0x20, "ad"),
+            (low & 0x10, "cd"),
+        ];
+        let mut between = "";
+        for (_, name) in bits.iter().filter(|(bit, _)| *bit != 0) {
+            write!(f, "{between}{name}")?;
+            between = ",";
+        }
+        Ok(())
+    }
+}
+
+/// A response code as `log` writes it.
+pub(super) struct Code(pub(super) Option<Rcode>);
+
+impl fmt::Display for Code {
+    /// The name, or the number; nothing without an answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(rcode) = self.0 else { return Ok(()) };
+        let name = rcode.to_string();
+        f.write_str(name.strip_prefix("RCODE").unwrap_or(&name))
+    }
+}
+
+//----------- Sort -----------------------------------------------------------
+
+/// What sort of answer it is: `{/log/type}`, and the ground of its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    NoError,
+    NameError,
+    ServerError,
+    /// NOERROR without an answer, and with the SOA that says so (RFC 2308 section 2.2).
+    NoData,
+    Delegation,
+    /// NOTIFY or a transfer.
+    Meta,
+    Update,
+    OtherError,
+}
+
+impl Sort {
+    fn of(high: u8, rcode: Rcode, qtype: u16, read: &Read) -> Self {
+        match (high >> 3 & 0xf, rcode) {
+            (5, _) => Self::Update,
+            (4, _) => Self::Meta,
+            _ if matches!(qtype, 251 | 252) => Self::Meta,
+            _ if read.dnssec_ok && read.expired => Self::OtherError,
+            (_, Rcode::NOERROR) if read.answers => Self::NoError,
+            (_, Rcode::NXDOMAIN) if read.answers => Self::OtherError,
+            (_, Rcode::NOERROR) if read.soa => Self::NoData,
+            (_, Rcode::NXDOMAIN) => Self::NameError,
+            (_, Rcode::SERVFAIL | Rcode::NOTIMP) => Self::ServerError,
+            (_, Rcode::NOERROR) if read.ns => Self::Delegation,
+            (_, Rcode::NOERROR) => Self::NoError,
+            _ => Self::OtherError,
+        }
+    }
+
+    /// Its class, as `class` names it.
+    pub(super) fn class(self) -> Class {
+        match self {
+            Self::NoError | Self::Delegation => Class::Success,
+            Self::NameError | Self::NoData => Class::Denial,
+            Self::ServerError | Self::Meta | Self::Update | Self::OtherError => Class::Error,
+        }
+    }
+}
+
+impl fmt::Display for Sort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoError => "NOERROR",
+            Self::NameError => "NXDOMAIN",
+            Self::ServerError => "SERVERERROR",
+            Self::NoData => "NODATA",
+            Self::Delegation => "DELEGATION",
+            Self::Meta => "META",
+            Self::Update => "UPDATE",
+            Self::OtherError => "OTHERERROR",
+        })
+    }
+}
+
+/// What the records of an answer say to its sort.
+#[derive(Debug, Default)]
+struct Read {
+    answers: bool,
+    soa: bool,
+    ns: bool,
+    dnssec_ok: bool,
+    /// Some signature is not valid now.
+    expired: bool,
+    /// The upper bits of the response code (RFC 6891 section 6.1.3).
+    extended: u16,
+}
+
+impl Read {
+    fn of(octets: &[u8]) -> Result<Self, Malformed> {
+        let mut read = Self::default();
+        let mut now = None;
+        for record in Records::new(octets)? {
+            let record = record?;
+            read.answers |= record.section == 0;
+            read.soa |= record.section == 1 && record.rtype == SOA;
+            read.ns |= record.section == 1 && record.rtype == NS;
+            match record.rtype {
+                OPT => {
+                    read.dnssec_ok |= record.ttl & 0x8000 != 0;
+                    read.extended = (record.ttl >> 24) as u16;
+                }
+                RRSIG => {
+                    let now = *now.get_or_insert_with(seconds);
+                    read.expired |= octets.get(record.rdata..record.end).is_none_or(|data| !is_valid(data, now));
+                }
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// The time as signatures have it: seconds, of which the upper bits are lost in 2106.
+fn seconds() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32
+}
+
+/// Whether the times of an RRSIG hold now (RFC 4034 section 3.1.5: in serial number arithmetic).
+fn is_valid(rdata: &[u8], now: u32) -> bool {
+    let time = |at: usize| rdata.get(at..at + 4).and_then(|octets| Some(u32::from_be_bytes(octets.try_into().ok()?)));
+    let (Some(expiration), Some(inception)) = (time(8), time(12)) else { return false };
+    now.wrapping_sub(inception) as i32 >= 0 && expiration.wrapping_sub(now) as i32 >= 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sort(rcode: u16, read: &Read) -> (String, Class) {
+        let sort = Sort::of(0x80, Rcode(rcode), 1, read);
+        (sort.to_string(), sort.class())
+    }
+
+    /// The table is CoreDNS's: `plugin/pkg/response`.
+    #[test]
+    fn answers_are_sorted_as_coredns_does() {
+        let none = Read::default;
+        for (rcode, read, wanted, class) in [
+            (0, Read { answers: true, ..none() }, "NOERROR", Class::Success),
+            (0, Read { soa: true, ..none() }, "NODATA", Class::Denial),
+            (0, Read { soa: true, ns: true, ..none() }, "NODATA", Class::Denial),
+            (0, Read { ns: true, ..none() }, "DELEGATION", Class::Success),
+            (0, none(), "NOERROR", Class::Success),
+            (3, none(), "NXDOMAIN", Class::Denial),
+            (3, Read { answers: true, ..none() }, "OTHERERROR", Class::Error),
+            (2, none(), "SERVERERROR", Class::Error),
+            (4, none(), "SERVERERROR", Class::Error),
+            (1, none(), "OTHERERROR", Class::Error),
+            (5, none(), "OTHERERROR", Class::Error),
+            (23, none(), "OTHERERROR", Class::Error),
+            (0, Read { answers: true, expired: true, ..none() }, "NOERROR", Class::Success),
+            (0, Read { answers: true, expired: true, dnssec_ok: true, ..none() }, "OTHERERROR", Class::Error),
+        ] {
+            assert_eq!(sort(rcode, &read), (wanted.to_owned(), class), "{rcode} {read:?}");
+        }
+        assert_eq!(Sort::of(0x80, Rcode::NOERROR, 252, &none()), Sort::Meta);
+        assert_eq!(Sort::of(0x80 | 4 << 3, Rcode::NOERROR, 6, &none()), Sort::Meta);
+        assert_eq!(Sort::of(0x80 | 5 << 3, Rcode::NOERROR, 6, &none()), Sort::Update);
+    }
+
+    #[test]
+    fn signatures_are_valid_between_their_times() {
+        let rdata = |inception: u32, expiration: u32| {
+            [&[0; 8], &expiration.to_be_bytes()[..], &inception.to_be_bytes()].concat()
+        };
+        assert!(is_valid(&rdata(100, 200), 150) && !is_valid(&rdata(100, 200), 201) && !is_valid(&rdata(100, 200), 99));
+        assert!(is_valid(&rdata(u32::MAX - 10, 10), 3), "across 2106");
+        assert!(!is_valid(&[0; 8], 0));
+    }
+
+    #[test]
+    fn codes_have_a_name_or_a_number() {
+        let shown = |code: u16| Code(Some(Rcode(code))).to_string();
+        assert_eq!([0, 2, 5, 23, 3841].map(shown), ["NOERROR", "SERVFAIL", "REFUSED", "BADCOOKIE", "3841"]);
+        assert_eq!(Code(None).to_string(), "");
+    }
+}
