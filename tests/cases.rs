@@ -93,7 +93,8 @@ impl Case {
     }
 
     fn world(&self, fixture: &str) -> World {
-        let settings = Settings { endpoint_pod_names: self.cfg.endpoint_pod_names, zonal: self.cfg.zonal };
+        let settings =
+            Settings { endpoint_pod_names: self.cfg.endpoint_pod_names, zonal: self.cfg.zonal, ..Settings::default() };
         let mut world = World::new(settings);
         let is_of = |document: &&str| {
             let set = document.split_once("fixture/set: ").map(|(_, rest)| rest);

@@ -107,7 +107,11 @@ fn read(source: &Source) -> (Options, cluster::Settings) {
         burst: (burst > 0).then_some(burst),
         ..Options::default()
     };
-    let settings = cluster::Settings { endpoint_pod_names: source.endpoint_pod_names, zonal: source.zonal };
+    let settings = cluster::Settings {
+        endpoint_pod_names: source.endpoint_pod_names,
+        zonal: source.zonal,
+        client_names: source.client_names,
+    };
     (options, settings)
 }
 

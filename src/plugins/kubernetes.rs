@@ -49,14 +49,20 @@
 //!
 //! Ready: when the first complete list of every watched kind is in.
 //!
-//! Metadata: `kubernetes/kind`, `kubernetes/namespace`, `kubernetes/service`, `kubernetes/endpoint`,
-//! `kubernetes/port-name`, `kubernetes/protocol`.
+//! Metadata, of a name in its zones: `kubernetes/kind`, `kubernetes/namespace`, `kubernetes/service`,
+//! `kubernetes/endpoint`, `kubernetes/port-name`, `kubernetes/protocol`, below `multicluster` zones `kubernetes/cluster`, with
+//! `zonal` `kubernetes/zone`; empty where the name has no such label, and in presentation form. A name that can name no
+//! object, as all reverse names, has `kubernetes/parse-error` alone. With `pods verified` also of the client, whatever it asks
+//! for: `kubernetes/client-namespace`, `kubernetes/client-pod-name`.
 //!
 //! Differences: ports are bound at once. Until the first lists are in, and within `startup_timeout` (5s), a query for a name that
 //! is not known, or not known whole, waits for them, up to half a second; then it gets SERVFAIL. Endpoints, and what is made
 //! of them, are known whole when the first list of EndpointSlices is in, ClusterIPs one by one. The serial of the SOA never goes
 //! back while the server runs, whatever the clock does. An ExternalName answer carries the response code of its target's look-up.
+//! The labels of the client's pod are not kept, so there is no `kubernetes/client-label/…`; `kubernetes/cluster` is told, which
+//! CoreDNS means to and does not.
 
+mod metadata;
 mod options;
 mod selector;
 mod source;
@@ -233,29 +239,8 @@ impl Plugin for Kubernetes {
     }
 
     fn metadata(&self, query: &Query, into: &mut Metadata) {
-        let name = names::to_wire(&query.name());
-        let zones = Zones(self.view.zones.clone());
-        let Some(zone) = zones.matching(&name) else { return };
-        let labels: Vec<String> = name.labels().map(|label| String::from_utf8_lossy(label).into_owned()).collect();
-        let own = labels.len().saturating_sub(zone.labels().count());
-        let mut left = labels.get(..own).unwrap_or_default().iter().rev();
-        let mut put = |label: &str, value: Option<&String>| {
-            if let Some(value) = value {
-                into.insert(format!("kubernetes/{label}"), value.clone());
-            }
-        };
-        put("kind", left.next());
-        put("namespace", left.next());
-        put("service", left.next());
-        let rest: Vec<&String> = left.collect();
-        match rest.as_slice() {
-            [endpoint] => put("endpoint", Some(endpoint)),
-            [protocol, port] => {
-                put("port-name", Some(&port.trim_start_matches('_').to_owned()));
-                put("protocol", Some(&protocol.trim_start_matches('_').to_owned()));
-            }
-            _ => {}
-        }
+        metadata::tell_client(&self.view, query.client.peer.ip().to_canonical(), into);
+        metadata::tell(&self.view, &names::to_wire(&query.name()), into);
     }
 }
 
@@ -281,7 +266,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         context.settings.notes.push(line.name.error("tls is for endpoint, which is missing, and so has no effect"));
     }
     options.check_multicluster(&zones.0)?;
-    let (source, at) = options.source(directive)?;
+    let (source, at) = options.source(directive, context.settings.enabled.contains(&"metadata"))?;
     let reader = context.host.mirrors.mirror(&source, at)?;
     let view = Arc::new(View {
         reader: reader.clone(),

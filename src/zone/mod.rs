@@ -28,7 +28,7 @@ pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind};
 pub use layout::{LaidOut, Layout, Part};
 pub use ports::PortList;
-pub use publish::{Changes, Publisher, Reader, pair};
+pub use publish::{Changes, PodName, Publisher, Reader, pair};
 pub use service::{Elsewhere, Pointer, Port, Protocol, Service, ServiceKind, ServiceName, Shared};
 pub use swap::Swap;
 pub use view::{Fallthrough, Pods, View};

@@ -20,6 +20,7 @@ pub fn pair() -> (Publisher, Reader) {
         pointers_v6: Shards::new(),
         namespaces: Shards::new(),
         pods: Shards::new(),
+        clients: Shards::new(),
         external: Shards::new(),
         serial: AtomicU32::new(0),
         synced: AtomicBool::new(false),
@@ -52,16 +53,27 @@ pub struct Changes {
     pub namespaces: Vec<(Label, bool)>,
     /// Addresses of pods, by namespace, with `pods verified`: there from now on (`true`), or no longer.
     pub pods: Vec<(Label, IpAddr, bool)>,
+    /// Whose pods addresses are from now on, or no longer; where somebody asks for it.
+    pub clients: Vec<(IpAddr, Option<Arc<PodName>>)>,
     /// Services that are reached from outside from now on, or no longer.
     pub external: Vec<(ServiceName, Option<Arc<External>>)>,
+}
+
+/// A pod by its names, as the API spells them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodName {
+    /// The namespace.
+    pub namespace: Box<str>,
+    /// The name.
+    pub name: Box<str>,
 }
 
 impl Changes {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        let Self { services, imports, pointers, namespaces, pods, external } = self;
+        let Self { services, imports, pointers, namespaces, pods, clients, external } = self;
         let no_services = services.is_empty() && imports.is_empty() && external.is_empty();
-        no_services && pointers.is_empty() && namespaces.is_empty() && pods.is_empty()
+        no_services && pointers.is_empty() && namespaces.is_empty() && pods.is_empty() && clients.is_empty()
     }
 }
 
@@ -73,6 +85,7 @@ struct Maps {
     pointers_v6: Shards<Pointed<Ipv6Addr>>,
     namespaces: Shards<Label>,
     pods: Shards<(Label, IpAddr)>,
+    clients: Shards<(IpAddr, Arc<PodName>)>,
     external: Shards<Arc<External>>,
     serial: AtomicU32,
     synced: AtomicBool,
@@ -114,6 +127,7 @@ impl Publisher {
             |(namespace, address, _)| (namespace.as_bytes(), *address),
             |(namespace, address, there)| there.then_some((namespace, address)),
         );
+        maps.clients.update(changes.clients, |(address, _)| *address, |(address, pod)| Some((address, pod?)));
     }
 
     /// Sets the serial of the SOA: the Unix second of the last change that an answer can show.
@@ -190,6 +204,11 @@ impl Reader {
     /// Whether a pod of a namespace has an address; known with `pods verified` only.
     pub fn has_pod(&self, namespace: &[u8], address: IpAddr) -> bool {
         self.0.pods.with((namespace, address), |found| found.is_some())
+    }
+
+    /// The pod that has an address, where that is kept; one of them when several share it.
+    pub fn client(&self, address: IpAddr) -> Option<Arc<PodName>> {
+        self.0.clients.with(address, |found| found.map(|(_, pod)| pod.clone()))
     }
 
     /// How a Service is reached from outside, if it is.
@@ -282,6 +301,18 @@ impl Entry for (Label, IpAddr) {
 
     fn has(&self, key: (&[u8], IpAddr)) -> bool {
         self.key() == key
+    }
+}
+
+impl Entry for (IpAddr, Arc<PodName>) {
+    type Key<'k> = IpAddr;
+
+    fn key(&self) -> IpAddr {
+        self.0
+    }
+
+    fn has(&self, key: IpAddr) -> bool {
+        self.0 == key
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Settings {
     pub endpoint_pod_names: bool,
     /// `zonal`: topology zones are kept.
     pub zonal: bool,
+    /// The pod of each address is kept, for those who ask who the client is.
+    pub client_names: bool,
 }
 
 /// Where an answer comes from.
@@ -125,7 +127,7 @@ impl Index {
             settings,
             services: HashMap::default(),
             slices: SliceNames::default(),
-            pods: Pods::default(),
+            pods: Pods::new(settings.client_names),
             namespaces: Namespaces::default(),
             imports: Imports::default(),
             pointers: Pointers::default(),

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::cluster::facts::{ObjectKey, PodFact};
 use crate::wire::Label;
-use crate::zone::Changes;
+use crate::zone::{Changes, PodName};
 
 //----------- Pods -----------------------------------------------------------
 
@@ -15,13 +16,21 @@ pub(super) struct Pods {
     known: HashMap<ObjectKey, (Box<[IpAddr]>, u32)>,
     /// How many pods of a namespace have an address: those on the network of their node share one.
     counts: HashMap<(Label, IpAddr), u32>,
+    /// The pods of each address in the order in which they came, of which the first is told; `None` when nobody asks.
+    owners: Option<HashMap<IpAddr, Vec<ObjectKey>>>,
 }
 
 impl Pods {
+    /// No pods yet. `named` says that somebody asks whose address it is.
+    pub(super) fn new(named: bool) -> Self {
+        Self { owners: named.then(HashMap::new), ..Self::default() }
+    }
+
     /// A pod as it is now. One that was never seen alive is not added while it ends.
     pub(super) fn apply(&mut self, fact: PodFact, generation: u32, changes: &mut Changes) {
         let Ok(namespace) = Label::new(fact.key.namespace.as_bytes()) else { return };
         let addresses: Box<[IpAddr]> = fact.addresses.into();
+        let key = self.owners.is_some().then(|| fact.key.clone());
         let old = match self.known.get_mut(&fact.key) {
             Some(known) => std::mem::replace(known, (addresses.clone(), generation)).0,
             None if fact.terminating => return,
@@ -33,12 +42,16 @@ impl Pods {
         if old != addresses {
             self.count(&namespace, &addresses, true, changes);
             self.count(&namespace, &old, false, changes);
+            if let Some(key) = key {
+                self.own(&key, &old, &addresses, changes);
+            }
         }
     }
 
     pub(super) fn delete(&mut self, key: &ObjectKey, changes: &mut Changes) {
         if let (Some((addresses, _)), Ok(namespace)) = (self.known.remove(key), Label::new(key.namespace.as_bytes())) {
             self.count(&namespace, &addresses, false, changes);
+            self.own(key, &addresses, &[], changes);
         }
     }
 
@@ -56,6 +69,30 @@ impl Pods {
 
     pub(super) fn len(&self) -> usize {
         self.known.len()
+    }
+
+    /// Says whose addresses change when a pod has these after those.
+    fn own(&mut self, key: &ObjectKey, old: &[IpAddr], new: &[IpAddr], changes: &mut Changes) {
+        let Some(owners) = &mut self.owners else { return };
+        let name = |key: &ObjectKey| Arc::new(PodName { namespace: key.namespace.clone(), name: key.name.clone() });
+        for address in old.iter().filter(|address| !new.contains(address)) {
+            let Some(pods) = owners.get_mut(address) else { continue };
+            let was_told = pods.first() == Some(key);
+            pods.retain(|pod| pod != key);
+            if was_told {
+                changes.clients.push((*address, pods.first().map(name)));
+            }
+            if pods.is_empty() {
+                owners.remove(address);
+            }
+        }
+        for address in new.iter().filter(|address| !old.contains(address)) {
+            let pods = owners.entry(*address).or_default();
+            pods.push(key.clone());
+            if pods.len() == 1 {
+                changes.clients.push((*address, pods.first().map(name)));
+            }
+        }
     }
 
     fn count(&mut self, namespace: &Label, addresses: &[IpAddr], more: bool, changes: &mut Changes) {

@@ -237,7 +237,7 @@ fn labels_are_hostnames_then_pod_names_then_addresses() {
         bench.endpoints("kubia"),
         ["10-0-0-2=10.0.0.2", "10-0-0-3=10.0.0.3", "10-0-0-4=10.0.0.4", "web=10.0.0.1"]
     );
-    let mut bench = Bench::with(Settings { endpoint_pod_names: true, zonal: false });
+    let mut bench = Bench::with(Settings { endpoint_pod_names: true, ..Settings::default() });
     bench.apply(headless("kubia"));
     bench.apply(named);
     assert_eq!(bench.endpoints("kubia"), ["10-0-0-3=10.0.0.3", "10-0-0-4=10.0.0.4", "pod-7=10.0.0.2", "web=10.0.0.1"]);
@@ -275,7 +275,7 @@ fn ports_that_change_are_published_for_each_ready_endpoint() {
 #[test]
 fn zones_are_kept_only_when_they_are_asked_for() {
     for zonal in [false, true] {
-        let mut bench = Bench::with(Settings { zonal, endpoint_pod_names: false });
+        let mut bench = Bench::with(Settings { zonal, ..Settings::default() });
         bench.apply(headless("kubia"));
         let mut zoned = slice("s", "kubia", &["kubia-0=10.0.0.1"]);
         zoned.endpoints[0].zone = Some("a".into());
@@ -472,6 +472,34 @@ fn a_pod_is_known_by_its_address_until_the_last_that_has_it_goes() {
     assert!(bench.delete(Kind::Pod, "default/c"));
     assert!(!known(&bench, "fd00::3"));
     assert_eq!(bench.index.count(Kind::Pod), 0);
+}
+
+#[test]
+fn whose_an_address_is_is_kept_for_those_who_ask() {
+    let pod = |name: &str, address: &str| {
+        let addresses = address.split(',').filter_map(|text| text.parse().ok()).collect();
+        Fact::Pod(PodFact { key: ObjectKey::new("team", name), addresses, terminating: false })
+    };
+    let told = |bench: &Bench, address: &str| {
+        let pod = bench.reader.client(address.parse().unwrap())?;
+        Some(format!("{}/{}", pod.namespace, pod.name))
+    };
+    let mut bench = Bench::with(Settings { client_names: true, ..Settings::default() });
+    assert!(bench.apply(pod("a", "10.0.0.1,fd00::1")));
+    assert_eq!(told(&bench, "fd00::1").as_deref(), Some("team/a"));
+    // On the network of a node: the first stays until it goes.
+    assert!(!bench.apply(pod("b", "10.0.0.1")));
+    assert_eq!(told(&bench, "10.0.0.1").as_deref(), Some("team/a"));
+    assert!(bench.delete(Kind::Pod, "team/a"));
+    assert_eq!((told(&bench, "10.0.0.1").as_deref(), told(&bench, "fd00::1")), (Some("team/b"), None));
+    assert!(bench.apply(pod("b", "10.0.0.2")));
+    assert_eq!((told(&bench, "10.0.0.1"), told(&bench, "10.0.0.2").as_deref()), (None, Some("team/b")));
+    assert!(bench.list(Kind::Pod, []));
+    assert_eq!(told(&bench, "10.0.0.2"), None);
+
+    let mut silent = Bench::new();
+    assert!(silent.apply(pod("a", "10.0.0.1")));
+    assert_eq!(told(&silent, "10.0.0.1"), None, "nobody asks");
 }
 
 //----------- Lists ----------------------------------------------------------

@@ -159,7 +159,7 @@ impl<'d> Options<'d> {
         }
     }
 
-    pub(super) fn source(&self, directive: &'d Directive) -> Result<(Source, &'d Token), Error> {
+    pub(super) fn source(&self, directive: &'d Directive, labelled: bool) -> Result<(Source, &'d Token), Error> {
         if let (Some((_, at)), Some(_)) = (&self.namespace_labels, &self.namespaces) {
             return Err(at.error("namespace_labels and namespaces exclude each other"));
         }
@@ -186,6 +186,7 @@ impl<'d> Options<'d> {
             labels: self.labels.clone(),
             namespace_labels: self.namespace_labels.as_ref().map(|(selector, _)| selector.clone()),
             pods: self.pods == Pods::Verified,
+            client_names: self.pods == Pods::Verified && labelled,
             endpoints: self.noendpoints.is_none(),
             endpoint_pod_names: self.endpoint_pod_names,
             zonal: self.zonal,

@@ -13,6 +13,8 @@ pub struct Source {
     pub namespace_labels: Option<String>,
     /// `pods verified`: pods are watched.
     pub pods: bool,
+    /// The pod of each address is kept: `metadata` tells who the client is.
+    pub client_names: bool,
     /// Slices are watched; not with `noendpoints`.
     pub endpoints: bool,
     /// `endpoint_pod_names`: the pod's name is the label of an endpoint without hostname.

@@ -248,6 +248,29 @@ fn metadata_names_the_parts_of_a_cluster_name() {
     {
         assert_eq!(found.get(&format!("kubernetes/{label}")).map(String::as_str), Some(value));
     }
+    assert_eq!(found.get("kubernetes/endpoint").map(String::as_str), Some(""));
+}
+
+/// Labels are what any client sends: in presentation form they stay within their line.
+#[test]
+fn metadata_tells_what_names_no_service_and_escapes_the_rest() {
+    let block = block("kubernetes cluster.local in-addr.arpa").unwrap();
+    let plugin = block.chain.first().unwrap();
+    for name in ["a.b.c.d.e.svc.cluster.local.", "1.0.1.10.in-addr.arpa.", "web.prod.other.cluster.local."] {
+        let mut found = Metadata::new();
+        plugin.metadata(&query(name, RecordType::A), &mut found);
+        let wanted = Metadata::from([("kubernetes/parse-error".to_owned(), "invalid query name".to_owned())]);
+        assert_eq!(found, wanted, "{name}");
+    }
+    let mut asked = query("x.", RecordType::A);
+    let labels = [b"a\n[error] x".as_slice(), b"default", b"svc", b"cluster", b"local"];
+    asked.request.queries.first_mut().unwrap().name = MessageName::from_labels(labels).unwrap();
+    let mut found = Metadata::new();
+    plugin.metadata(&asked, &mut found);
+    assert_eq!(found.get("kubernetes/service").map(String::as_str), Some(r"a\010[error]\ x"));
+    found.clear();
+    plugin.metadata(&query("www.example.org.", RecordType::A), &mut found);
+    assert!(found.is_empty());
 }
 
 #[test]
