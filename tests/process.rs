@@ -255,15 +255,17 @@ fn quit_ends_at_once_and_hang_up_means_nothing() {
 fn a_log_that_nobody_reads_stops_no_answer() {
     let (port, metrics) = (free_port(), free_port());
     let folder = folder(&format!(".:{port} {{\n bind 127.0.0.1\n log\n whoami\n prometheus 127.0.0.1:{metrics}\n}}\n"));
-    // The pipe is never read: it holds 64 KiB, a few hundred lines.
+    // The pipe is never read: it holds 64 KiB, and what waits behind it is bounded in octets.
     let mut child = command().current_dir(folder.path()).stdout(Stdio::piped()).spawn().unwrap();
     answer(port, "a.example.", RecordType::A);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(("127.0.0.1", port)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
-    let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+    let label = [&[63][..], &[b'x'; 63]].concat();
+    let name = [label.repeat(3), b"\0\0\x01\0\x01".to_vec()].concat();
+    let query = [b"\0\x07\x01\0\0\x01\0\0\0\0\0\0".to_vec(), name].concat();
     for _ in 0..12_000 {
-        client.send(query).unwrap();
+        client.send(&query).unwrap();
         client.recv(&mut [0; 512]).expect("an answer");
     }
     let (_, text) = get(metrics, "/metrics").unwrap();
@@ -448,7 +450,8 @@ fn local_serves_manifests_and_follows_an_edit() {
         || "the third peer".to_owned(),
     );
     assert_eq!(answer(port, "kubia-2.kubia.default.svc.cluster.local.", RecordType::A).answers.len(), 1);
-    server.until("manifests changed\n  kubia.default.svc  headless\n+     kubia-2  127.1.0.3\n");
+    let changed = ["manifests changed", "  kubia.default.svc  headless", "+     kubia-2  127.1.0.3"];
+    server.until(&changed.map(|line| format!("[INFO] plugin/kubernetes: {line}\n")).concat());
 
     fs::write(&file, "kind: [").unwrap();
     server.until("what was read last is served on");

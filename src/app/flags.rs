@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::diff::connection;
 use super::error::Error;
+use super::logs::Format;
 use crate::cluster::Connection;
 use crate::upstream::{Endpoint, Host, Way};
 
@@ -29,6 +30,8 @@ flags:
   -plugins          list the directives
   -quiet            print no banner
   -version          print the version
+  -log-format FORMAT
+                    how log lines are written: text, or json, an object for each line (default text)
   -rollcall.max-in-flight N
                     queries of one address that may wait for plugins at a time, past which they are dropped
                     (default 10000, environment ROLLCALL_MAX_IN_FLIGHT)
@@ -88,6 +91,8 @@ pub(super) struct Serve {
     pub(super) pidfile: Option<PathBuf>,
     /// No banner.
     pub(super) quiet: bool,
+    /// How log lines are written.
+    pub(super) log_format: Format,
     /// Queries of one address that may wait for plugins.
     pub(super) max_in_flight: usize,
     /// Where answers are explained.
@@ -96,7 +101,15 @@ pub(super) struct Serve {
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { conf: None, port: 53, pidfile: None, quiet: false, max_in_flight: 10_000, explain: None }
+        Self {
+            conf: None,
+            port: 53,
+            pidfile: None,
+            quiet: false,
+            log_format: Format::default(),
+            max_in_flight: 10_000,
+            explain: None,
+        }
     }
 }
 
@@ -107,6 +120,8 @@ pub(super) struct Local {
     pub(super) listen: SocketAddr,
     /// The cluster domain.
     pub(super) zone: String,
+    /// How log lines are written.
+    pub(super) log_format: Format,
     /// Where answers are explained.
     pub(super) explain: Option<SocketAddr>,
     /// Manifest files and folders.
@@ -167,6 +182,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "dns.port" | "p" => options.port = port(name, rest.value(name, value)?)?,
             "pidfile" => options.pidfile = Some(rest.value(name, value)?.into()),
             "quiet" => options.quiet = switch(name, value)?,
+            "log-format" => options.log_format = log_format(rest.dashes, rest.value(name, value)?)?,
             "plugins" if switch(name, value)? => command = command.or(Some(Command::Plugins)),
             "version" if switch(name, value)? => command = command.or(Some(Command::Version)),
             "h" | "help" => return Ok(Command::Help),
@@ -193,6 +209,7 @@ fn local(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
     let mut options = Local {
         listen: SocketAddr::from(([127, 0, 0, 1], 1053)),
         zone: "cluster.local".to_owned(),
+        log_format: Format::default(),
         explain: explain(variable)?,
         paths: Vec::new(),
     };
@@ -207,6 +224,9 @@ fn local(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
                 })?;
             }
             Argument::Flag { name: "zone", value } => options.zone = rest.value("zone", value)?.to_owned(),
+            Argument::Flag { name: name @ "log-format", value } => {
+                options.log_format = log_format(rest.dashes, rest.value(name, value)?)?;
+            }
             Argument::Flag { name: name @ "rollcall.explain", value } => {
                 options.explain = Some(address(name, rest.value(name, value)?)?);
             }
@@ -228,6 +248,10 @@ fn check(arguments: &[String]) -> Result<Command, Error> {
     while let Some(argument) = rest.next() {
         match argument {
             Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
+            // Nothing is logged here; the arguments of a Deployment can be tried as they are.
+            Argument::Flag { name: name @ "log-format", value } => {
+                log_format(rest.dashes, rest.value(name, value)?)?;
+            }
             Argument::Flag { name, .. } => return Err(rest.unknown(name)),
             Argument::Word(more) if file.is_some() => {
                 return Err(Error::operator(format!("check takes one Corefile, got `{more}` as well")));
@@ -332,6 +356,10 @@ fn switch(name: &str, value: Option<&str>) -> Result<bool, Error> {
 
 fn port(name: &str, text: &str) -> Result<u16, Error> {
     text.parse().map_err(|_| Error::operator(format!("-{name} needs a port from 0 to 65535, got `{text}`")))
+}
+
+fn log_format(dashes: &str, text: &str) -> Result<Format, Error> {
+    text.parse().map_err(|()| Error::operator(format!("{dashes}log-format takes text or json, got `{text}`")))
 }
 
 fn number(name: &str, text: &str) -> Result<usize, Error> {

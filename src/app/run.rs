@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,7 +24,12 @@ use crate::wire::Name;
 /// Runs the program. `arguments` are those after its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     heap::share();
+    let mut format = logs::Format::default();
     let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| {
+        format = match &command {
+            Command::Serve(Serve { log_format, .. }) | Command::Local(Local { log_format, .. }) => *log_format,
+            _ => format,
+        };
         match command {
             Command::Serve(options) => serve(&options)?,
             Command::Local(options) => serve_local(&options)?,
@@ -40,14 +45,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(status) => status,
         Err(error) => {
-            let _ = writeln!(std::io::stderr().lock(), "rollcall: {error}");
+            let _ = std::io::stderr().lock().write_all(&logs::fatal(format, &error, SystemTime::now()));
             ExitCode::from(error.status())
         }
     }
 }
 
 fn serve(options: &Serve) -> Result<(), Error> {
-    logs::start(std::env::var("RUST_LOG").ok().as_deref().filter(|wishes| !wishes.is_empty()));
+    log_as(options.log_format);
     let runtime = runtime()?;
     let signals = listen(&runtime)?;
     let starting = Starting::watch(&runtime)?;
@@ -60,7 +65,7 @@ fn serve(options: &Serve) -> Result<(), Error> {
     drop(starting);
     let _pidfile = options.pidfile.as_deref().map(Pidfile::write).transpose()?;
     if !options.quiet {
-        print(&banner(instance.plan()))?;
+        announce(options.log_format, instance.plan())?;
     }
     tracing::info!(target: "plugin/reload", "Running configuration SHA512 = {}", reloader.hash());
     runtime.block_on(run(&mut instance, Some(&mut reloader), signals));
@@ -70,7 +75,7 @@ fn serve(options: &Serve) -> Result<(), Error> {
 }
 
 fn serve_local(options: &Local) -> Result<(), Error> {
-    logs::start(std::env::var("RUST_LOG").ok().as_deref().filter(|wishes| !wishes.is_empty()));
+    log_as(options.log_format);
     if let Err(error) = options.zone.parse::<Name>() {
         return Err(Error::operator(format!(
             "--zone needs a domain name, as in cluster.local, got `{}`: {error}",
@@ -94,6 +99,11 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     runtime.block_on(run(&mut instance, None, signals));
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// Begins to log, what `RUST_LOG` wishes for as well.
+fn log_as(format: logs::Format) {
+    logs::start(format, std::env::var("RUST_LOG").ok().as_deref().filter(|wishes| !wishes.is_empty()));
 }
 
 /// Exit status 1 says that two servers differ.
@@ -223,10 +233,17 @@ fn version() -> String {
     format!("rollcall-{VERSION}\n{system}/{machine}, {COMPATIBLE} compatible{revision}\n")
 }
 
-fn banner(plan: Option<&Plan>) -> String {
+/// Prints what is served and by whom; where log lines are objects, as such.
+fn announce(format: logs::Format, plan: Option<&Plan>) -> Result<(), Error> {
     let mut lines: String = plan.map(Plan::banner).unwrap_or_default().into_iter().map(|line| line + "\n").collect();
     lines.push_str(&version());
-    lines
+    match format {
+        logs::Format::Text => print(&lines),
+        logs::Format::Json => {
+            lines.lines().for_each(|line| tracing::info!("{line}"));
+            Ok(())
+        }
+    }
 }
 
 fn directives() -> String {

@@ -17,6 +17,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         port: 1053,
         pidfile: Some("/run/x.pid".into()),
         quiet: true,
+        log_format: Format::Text,
         max_in_flight: 10_000,
         explain: None,
     };
@@ -25,6 +26,24 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
     assert_eq!(command("--conf=/etc/coredns/Corefile --p=1053 -pidfile=/run/x.pid --quiet=true"), wanted);
     assert_eq!(command(""), Command::Serve(Serve::default()));
     assert_eq!(command("-quiet=false"), Command::Serve(Serve::default()));
+}
+
+#[test]
+fn log_lines_are_text_or_json() {
+    let format = |line: &str| match command(line) {
+        Command::Serve(Serve { log_format, .. }) | Command::Local(Local { log_format, .. }) => log_format,
+        other => panic!("{other:?}"),
+    };
+    for line in
+        ["-log-format=json", "-log-format json", "--log-format=json", "--log-format json", "local --log-format json x"]
+    {
+        assert_eq!(format(line), Format::Json, "{line}");
+    }
+    assert_eq!((format("-log-format text"), format("")), (Format::Text, Format::Text));
+    assert_eq!(command("check -log-format=json Corefile"), command("check Corefile"));
+    assert!(refusal("-log-format xml").contains("-log-format takes text or json, got `xml`"));
+    assert!(refusal("check --log-format=xml x").contains("--log-format takes text or json"));
+    assert!(refusal("-log-format").contains("-log-format needs a value"));
 }
 
 #[test]
@@ -68,6 +87,7 @@ fn local_takes_paths_among_its_flags() {
     let wanted = Local {
         listen: SocketAddr::from(([127, 0, 0, 1], 5300)),
         zone: "example.org".into(),
+        log_format: Format::Text,
         explain: None,
         paths: vec!["a.yaml".into(), "b".into()],
     };

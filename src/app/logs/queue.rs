@@ -1,15 +1,15 @@
 //! The lines that wait to be written, and the thread that writes them.
 
-use std::io::{self, Write};
-use std::sync::LazyLock;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::io::Write;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use tracing_subscriber::fmt::MakeWriter;
 
-/// How many lines may wait: a second of `log` at 8,000 queries a second, about a megabyte.
-pub(super) const LINES: usize = 8192;
+/// How many octets may wait: a second of `log` at 8,000 queries a second. As many again may be on their way out.
+pub(super) const OCTETS: usize = 1 << 20;
+/// What an empty buffer may keep.
+const KEPT: usize = 64 << 10;
 
 /// Lines for which there was no room.
 pub(in crate::app) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
@@ -17,92 +17,113 @@ pub(in crate::app) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
         .expect("the name is well-formed")
 });
 
-/// Takes lines and never waits.
-#[derive(Clone, Debug)]
-pub(super) struct Queue(SyncSender<Entry>);
+/// Takes lines and never waits for whoever reads them.
+#[derive(Debug)]
+pub(super) struct Queue(Arc<Shared>);
 
 #[derive(Debug)]
-enum Entry {
-    Line(Vec<u8>),
-    /// Everything before is to be written; then this channel is closed.
-    Flush(SyncSender<()>),
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or nothing will come any more.
+    ready: Condvar,
+    /// Something was written.
+    written: Condvar,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// Octets ever taken, and of these the written ones.
+    taken: u64,
+    written: u64,
+    ended: bool,
 }
 
 impl Queue {
-    /// Starts the thread that writes. It ends with the last clone of the queue.
-    pub(super) fn start(out: impl Write + Send + 'static, lines: usize) -> Self {
-        let (sender, entries) = sync_channel(lines);
-        let thread = std::thread::Builder::new().name("log".to_owned());
-        // Without a thread every line is dropped and counted, as the channel is closed.
-        let _ = thread.spawn(move || write(&entries, out));
-        Self(sender)
+    /// Starts the thread that writes, with room for this many octets. It ends with the queue.
+    pub(super) fn start(out: impl Write + Send + 'static, most: usize) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::default(), ready: Condvar::new(), written: Condvar::new(), most });
+        let own = shared.clone();
+        // Without a thread the lines stay where they are, and those past the room are dropped and counted.
+        let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || own.write(out));
+        Self(shared)
+    }
+
+    /// Takes a line, or drops it when there is no room.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        if state.waiting.len() + line.len() > self.0.most {
+            drop(state);
+            DROPPED.inc();
+            return;
+        }
+        let was_empty = state.waiting.is_empty();
+        state.waiting.extend_from_slice(line);
+        state.taken += line.len() as u64;
+        drop(state);
+        if was_empty {
+            self.0.ready.notify_one();
+        }
     }
 
     /// Waits until everything that has been said is written, or this much time has passed.
     pub(super) fn flush(&self, patience: Duration) -> bool {
-        let (done, waits) = sync_channel(0);
-        // A queue that is full is not read: it gets its time as well.
-        let begun = std::time::Instant::now();
-        let mut entry = Entry::Flush(done);
-        while let Err(error) = self.0.try_send(entry) {
-            let std::sync::mpsc::TrySendError::Full(again) = error else { return false };
-            if begun.elapsed() >= patience {
-                return false;
+        let state = self.0.lock();
+        let taken = state.taken;
+        let waited = self.0.written.wait_timeout_while(state, patience, |state| state.written < taken);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.ready.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes lines as they come; those that are there together leave together.
+    fn write(&self, mut out: impl Write) {
+        let mut leaving = Vec::new();
+        loop {
+            let state = self.ready.wait_while(self.lock(), |state| state.waiting.is_empty() && !state.ended);
+            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            if state.waiting.is_empty() {
+                return;
             }
-            entry = again;
-            std::thread::sleep(Duration::from_millis(10));
+            std::mem::swap(&mut state.waiting, &mut leaving);
+            drop(state);
+            // A reader that is gone is no reason to stop.
+            let _ = out.write_all(&leaving).and_then(|()| out.flush());
+            self.lock().written += leaving.len() as u64;
+            self.written.notify_all();
+            leaving.clear();
+            leaving.shrink_to(KEPT);
         }
-        waits.recv_timeout(patience.saturating_sub(begun.elapsed())) == Err(RecvTimeoutError::Disconnected)
-    }
-}
-
-impl Write for Queue {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        if self.0.try_send(Entry::Line(octets.to_vec())).is_err() {
-            DROPPED.inc();
-        }
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Queue {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
-
-/// Writes lines as they come; those that are there together leave together.
-fn write(entries: &Receiver<Entry>, out: impl Write) {
-    let mut out = io::BufWriter::with_capacity(32 * 1024, out);
-    while let Ok(first) = entries.recv() {
-        let mut flushed = Vec::new();
-        for entry in std::iter::once(first).chain(entries.try_iter().take(LINES)) {
-            match entry {
-                // A reader that is gone is no reason to stop.
-                Entry::Line(line) => drop(out.write_all(&line)),
-                Entry::Flush(done) => flushed.push(done),
-            }
-        }
-        let _ = out.flush();
-        drop(flushed);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
+pub(super) mod tests {
+    use std::io;
 
     use super::*;
 
     /// Takes nothing while its lock is held.
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::app::logs) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Sink {
+        pub(in crate::app::logs) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Sink {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
@@ -117,29 +138,33 @@ mod tests {
     #[test]
     fn lines_are_written_in_order_and_flushed() {
         let sink = Sink::default();
-        let mut queue = Queue::start(sink.clone(), 100);
+        let queue = Queue::start(sink.clone(), OCTETS);
         for number in 0..100 {
-            queue.write_all(format!("line {number}\n").as_bytes()).unwrap();
-            assert!(number % 50 != 49 || queue.flush(Duration::from_secs(10)));
+            queue.push(format!("line {number}\n").as_bytes());
+            assert!(number % 50 != 49 || queue.flush(Duration::from_secs(60)));
         }
-        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text, (0..100).map(|number| format!("line {number}\n")).collect::<String>());
+        assert_eq!(sink.text(), (0..100).map(|number| format!("line {number}\n")).collect::<String>());
     }
 
+    /// What waits is bounded in octets, whatever the lines are; what is dropped is counted.
     #[test]
-    fn a_reader_who_does_not_read_stops_nobody() {
-        let sink = Sink::default();
-        let held = sink.0.lock().unwrap();
-        let mut queue = Queue::start(sink.clone(), 10);
-        let (before, begun) = (DROPPED.get(), std::time::Instant::now());
-        let line = [b'x'; 1024];
-        for _ in 0..1000 {
-            queue.write_all(&line).unwrap();
+    fn a_reader_who_does_not_read_stops_nobody_and_costs_no_memory() {
+        for (length, lines) in [(8000, 1000), (20, 100_000)] {
+            let sink = Sink::default();
+            let held = sink.0.lock().unwrap();
+            let queue = Queue::start(sink.clone(), 100_000);
+            let before = DROPPED.get();
+            let line = vec![b'x'; length];
+            for _ in 0..lines {
+                queue.push(&line);
+            }
+            let fit = 2 * 100_000 / length as u64;
+            assert!(DROPPED.get() - before >= lines - fit, "lines of {length}");
+            assert!(queue.0.lock().waiting.capacity() <= 2 * 100_000);
+            assert!(!queue.flush(Duration::from_millis(50)), "nobody reads");
+            drop(held);
+            assert!(queue.flush(Duration::from_secs(60)));
+            assert!(sink.text().len() >= 100_000 - length);
         }
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        assert!(DROPPED.get() - before >= 900);
-        assert!(!queue.flush(Duration::from_millis(50)), "nobody reads");
-        drop(held);
-        assert!(queue.flush(Duration::from_secs(10)));
     }
 }

@@ -221,7 +221,10 @@ impl LocalCluster {
                     changes if changes.is_empty() => {
                         tracing::info!("manifests changed, their names and addresses did not")
                     }
-                    changes => tracing::info!("manifests changed\n{}", changes.trim_end()),
+                    changes => {
+                        tracing::info!("manifests changed");
+                        changes.lines().for_each(|line| tracing::info!("{line}"));
+                    }
                 }
             }
             Refreshed::Broken(error) => {
