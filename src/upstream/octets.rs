@@ -79,7 +79,8 @@ impl Sent {
 
     /// The same over a connection, which nobody can write into: the case may be lost, an error may lack the question.
     pub(super) fn compare_trusted(&self, reply: &[u8]) -> Matches {
-        let bare_error = reply.len() == HEADER && reply.get(3).is_some_and(|flags| flags & 0xf != 0);
+        let flags = reply.get(2..4).filter(|_| reply.len() == HEADER);
+        let bare_error = matches!(flags, Some([high, low]) if high & OPCODE == 0 && low & 0xf != 0);
         match self.compare(reply) {
             Matches::Doubtful if bare_error => Matches::Yes,
             Matches::CaseLost | Matches::Trailing(_) => Matches::Yes,
@@ -228,6 +229,14 @@ mod tests {
         let owner_of_itself = answer(&sent, |reply| reply[30] = 29);
         assert_eq!(sent.compare(&owner_of_itself), Matches::Doubtful);
         assert_eq!(sent.compare_trusted(&owner_of_itself), Matches::Doubtful);
+        let bare = |flags: [u8; 2]| {
+            let mut reply = answer(&sent, |reply| reply.truncate(12));
+            reply[2..4].copy_from_slice(&flags);
+            sent.compare_trusted(&reply)
+        };
+        assert_eq!(bare([0x81, 0x81]), Matches::Yes, "an old server's FORMERR");
+        assert_eq!(bare([0x81, 0x80]), Matches::Doubtful, "no error");
+        assert_eq!(bare([0xa9, 0x81]), Matches::Doubtful, "another opcode");
         assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(40))), Matches::Doubtful);
         assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(12))), Matches::Doubtful);
         assert_eq!(sent.compare(&answer(&sent, |reply| reply.truncate(11))), Matches::No);
