@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
-use hickory_proto::op::{Message, MessageType};
+use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
@@ -35,7 +35,7 @@ impl Size {
 ///
 /// Owners, and the names in NS, CNAME, PTR, MX and SOA (the types of RFC 1035; RFC 3597 section 4 allows no other),
 /// are compressed, the spelling is kept. What does not fit is left out in whole records: additional records before
-/// authority before answers. Of answers that do not all fit the chain of CNAMEs stays, and of the rest a uniformly
+/// authority before answers. A record that cannot be written makes the answer SERVFAIL. Of answers that do not all fit the chain of CNAMEs stays, and of the rest a uniformly
 /// random choice; equal seeds make equal choices. The OPT record stays always. A TSIG signature is not written.
 pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) -> bool {
     let opt = opt_record(message);
@@ -67,6 +67,16 @@ pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) ->
             counts[3] = additionals.count;
             truncated |= additionals.cut && size.over_udp;
         }
+    }
+    if encoder.unwritable {
+        // Over TCP it would fail as well: no TC, which would send the client there, and no part that looks like a whole.
+        let mut failed = Message::response(message.metadata.id, message.metadata.op_code);
+        failed.metadata = message.metadata;
+        failed.metadata.response_code = ResponseCode::ServFail;
+        failed.metadata.authoritative = false;
+        failed.queries.clone_from(&message.queries);
+        failed.edns.clone_from(&message.edns);
+        return encode(&failed, size, seed, buffer);
     }
     if !opt.is_empty() {
         encoder.put(&opt);
@@ -133,6 +143,8 @@ pub(super) struct Encoder<'b> {
     suffixes: HashTable<Suffix>,
     /// The entries in the order of their places, to be taken back when a record does not fit.
     fresh: Vec<Suffix>,
+    /// Some record cannot be written at all, however much room there is.
+    unwritable: bool,
 }
 
 /// One label that stands in the message, below another that stands (or the root, place 0).
@@ -152,7 +164,7 @@ struct Written {
 impl<'b> Encoder<'b> {
     /// Begins a message behind its header, in octets that are its beginning.
     pub(super) fn new(out: &'b mut Vec<u8>, limit: usize) -> Self {
-        Self { out, limit, suffixes: HashTable::new(), fresh: Vec::new() }
+        Self { out, limit, suffixes: HashTable::new(), fresh: Vec::new(), unwritable: false }
     }
 
     /// Writes the records of a section: all of them in their order, or what fits in a random order, CNAMEs first.
@@ -240,7 +252,10 @@ impl<'b> Encoder<'b> {
             }
             RData::Update0(_) => {}
             other => {
-                let Some(octets) = plain(other) else { return false };
+                let Some(octets) = plain(other) else {
+                    self.unwritable = true;
+                    return false;
+                };
                 self.put(&octets);
             }
         }

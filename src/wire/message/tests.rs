@@ -36,6 +36,21 @@ fn srv(port: u16, target: &str) -> RData {
 }
 
 #[test]
+fn a_record_that_cannot_be_written_is_a_failure_and_not_truncated() {
+    // A character-string has 255 octets at most.
+    let long = RData::TXT(TXT::from_bytes(vec![&[b'a'; 300]]));
+    for size in [Size::udp(512), Size::tcp()] {
+        let mut message = answer(vec![a("a.example", 1), Record::from_rdata(name("a.example"), 5, long.clone())]);
+        message.metadata.authoritative = true;
+        let (octets, truncated) = encoded(&message, size, 1);
+        let read = decode(&octets).unwrap();
+        assert!(!truncated && !read.metadata.truncation && !read.metadata.authoritative);
+        assert_eq!((read.metadata.response_code, read.answers.len(), read.metadata.id), (ResponseCode::ServFail, 0, 7));
+        assert_eq!(read.queries, message.queries);
+    }
+}
+
+#[test]
 fn owners_and_the_names_of_old_types_are_compressed_and_srv_targets_are_not() {
     let owner = "Kubia.default.svc.cluster.local";
     let record = |data| Record::from_rdata(name(owner), 30, data);
