@@ -36,8 +36,9 @@
 //! Ready: always.
 //!
 //! Differences: a zone file with a fault is refused with its line, and so is data that cannot be sent. A record outside of its
-//! zone is a warning with its line. A zone signed with NSEC3 is served, without denials. `$GENERATE` keeps to `$TTL`. Types of any
-//! (`ANY`) are answered.
+//! zone is left out, with a warning. A zone signed with NSEC3 is served, without denials. `$GENERATE` keeps to `$TTL`. Types of any
+//! (`ANY`) are answered. A wildcard is not for names that stand above others (RFC 4592 section 2.2.2), a SOA beside a denial lives no
+//! longer than its minimum (RFC 2308 section 3), and a circle of aliases is told once.
 
 mod zone;
 
@@ -181,7 +182,7 @@ impl Plugin for Files {
             if found.nothing && found.answers.is_empty() && falls_through(&self.fallthrough, &wire) {
                 return Outcome::Next;
             }
-            message.metadata.authoritative = !found.referral;
+            message.metadata.authoritative = !found.referral && found.rcode != ResponseCode::ServFail;
             message.metadata.response_code = found.rcode;
             message.answers = found.answers;
             message.authorities = found.authorities;

@@ -16,9 +16,10 @@ mod zone;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::wire::TypeName;
 use crate::wire::message::{DNSClass, MessageName, Record};
 
-pub(crate) use types::{parse_type, type_name};
+pub(crate) use types::parse_type;
 pub(crate) use zone::{Placed, parse_zone};
 
 use words::{Entries, Word};
@@ -80,7 +81,7 @@ fn record(
         } else {
             let qtype = parse_type(&text).ok_or_else(|| (word.line, format!("`{text}` is no record type")))?;
             let data = fields::data(qtype, after, origin)
-                .map_err(|(at, why)| (at.max(word.line), format!("{} record: {why}", type_name(qtype))))?;
+                .map_err(|(at, why)| (at.max(word.line), format!("{} record: {why}", TypeName(qtype.into()))))?;
             let mut record = Record::from_rdata(owner, own.unwrap_or(default), data);
             record.dns_class = class.unwrap_or(DNSClass::IN);
             return Ok((record, own.is_some()));
@@ -126,7 +127,7 @@ pub(crate) fn text(record: &Record) -> String {
         other => other.to_string(),
     };
     let owner = record.name.to_ascii();
-    format!("{owner} {} {} {} {data}", record.ttl, record.dns_class, type_name(record.record_type()))
+    format!("{owner} {} {} {} {data}", record.ttl, record.dns_class, TypeName(record.record_type().into()))
 }
 
 #[cfg(test)]

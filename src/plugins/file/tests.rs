@@ -3,6 +3,7 @@ use std::time::Instant;
 use super::super::setup::Block;
 use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
 use super::*;
+use crate::wire::TypeName;
 use crate::wire::message::{Message, RecordType};
 
 const ZONE: &str = "$TTL 60
@@ -117,7 +118,7 @@ fn ask_signed(block: &Block, name: &str, qtype: RecordType) -> Message {
 
 /// The owners and types of records.
 fn kinds(records: &[Record]) -> Vec<String> {
-    let kind = |record: &Record| format!("{} {}", record.name.to_ascii(), record::type_name(record.record_type()));
+    let kind = |record: &Record| format!("{} {}", record.name.to_ascii(), TypeName(record.record_type().into()));
     records.iter().map(kind).collect()
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::names;
-use super::super::record::{Placed, type_name};
+use super::super::record::Placed;
 use crate::corefile::{Error, Position};
-use crate::wire::Name;
 use crate::wire::message::{MessageName, RData, Record, RecordType, ResponseCode, rdata_from};
+use crate::wire::{Name, TypeName};
 
 /// Longer chains of aliases end in the middle; the client may go on from there.
 const LONGEST_CHAIN: usize = 16;
@@ -356,7 +356,7 @@ pub(super) fn outsiders(origin: &Name, outside: &[Placed]) -> Vec<Error> {
     let more = outside.len().saturating_sub(SHOWN);
     let say = |(index, Placed { record, file, line }): (usize, &Placed)| {
         let at = Position { file: file.to_string_lossy().as_ref().into(), line: *line, column: 1 };
-        let (owner, qtype) = (record.name.to_ascii(), type_name(record.record_type()));
+        let (owner, qtype) = (record.name.to_ascii(), TypeName(record.record_type().into()));
         let rest = if index + 1 == SHOWN && more > 0 { format!("; so do {more} more records") } else { String::new() };
         Error::new(&at, format!("{owner} {qtype} lies outside of the zone {origin} and is left out{rest}"))
     };

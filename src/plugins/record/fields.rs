@@ -275,9 +275,12 @@ pub(super) fn name(text: &[u8], origin: &MessageName) -> Result<MessageName, Str
     if labels.is_empty() || labels.iter().any(Vec::is_empty) {
         return Err(fault("a label is empty"));
     }
+    if labels.iter().any(|label| label.len() > 63) {
+        return Err(fault("a label is longer than 63 octets"));
+    }
     let above = origin.iter().filter(|_| !absolute);
     let all = labels.iter().map(Vec::as_slice).chain(above);
-    MessageName::from_labels(all).map_err(|error| fault(&error.to_string()))
+    MessageName::from_labels(all).map_err(|_| fault("it is longer than 255 octets"))
 }
 
 /// Seconds, or with units as in `1h30m`.

@@ -67,7 +67,7 @@ fn modified(text: &str, value: u32) -> Option<String> {
     if parts.next().is_some() {
         return None;
     }
-    let value = u32::try_from(i64::from(value) + offset).ok()?;
+    let value = u32::try_from(i64::from(value).checked_add(offset)?).ok()?;
     Some(match base {
         "d" => format!("{value:0width$}"),
         "o" => format!("{value:0width$o}"),
@@ -113,7 +113,7 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8(fill(word.as_bytes(), value).unwrap()).unwrap(), filled, "{word}");
         }
-        for bad in ["${1", "${}", "${1,2,z}", "${1,2,d,x}", "${1,300}", "${-9}"] {
+        for bad in ["${1", "${}", "${1,2,z}", "${1,2,d,x}", "${1,300}", "${-9}", "${9223372036854775807}"] {
             assert!(fill(bad.as_bytes(), 3).is_err(), "{bad}");
         }
     }

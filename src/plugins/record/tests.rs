@@ -303,3 +303,11 @@ fn one_line_stands_for_many() {
     let many = "$GENERATE 0-65535 a$ A 10.0.0.1\n".repeat(17);
     assert!(lines(&[("db", &many)]).unwrap_err().contains("more than 1048576 records"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_too_odd(text in "[ -~é\n\t]{0,60}", words in "([0-9a-zA-Z=,:./+@-]{1,9} |\"[ -~]{0,9}\" |[()] ){0,9}", number in 0_u16..300) {
+        let _ = parse_line(&text, None, 60);
+        let _ = parse_line(&format!("a. IN TYPE{number} {words}"), None, 60).map(|record| sent(&record));
+    }
+}
