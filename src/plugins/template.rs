@@ -45,7 +45,7 @@
 //! Ready: always.
 //!
 //! Differences: what a template does is bounded: 64 parts within one another, 100,000 steps, 1 MiB of text. The records of
-//! `.Message` have no fields.
+//! `.Message` have no fields. A CNAME whose target fails is SERVFAIL, not an answer without addresses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ use super::setup::Context;
 use super::{metrics, record, words};
 use crate::corefile::{Directive, Error, Token};
 use crate::wire::message::{Asked, DNSClass, Message, MessageEdns, RData, Record, RecordType, ResponseCode, rdata};
-use crate::wire::{Failure, Name};
+use crate::wire::{Failure, Name, TypeName};
 use crate::zone::Fallthrough;
 
 /// The plugin: all `template` lines of a server block, in their order.
@@ -169,7 +169,7 @@ impl Rule {
             zone: zone.to_string(),
             name: text,
             class: class.to_string(),
-            qtype: record::type_name(qtype),
+            qtype: TypeName(qtype.into()).to_string(),
             regex: written.clone(),
             groups: (Value::List("string", by_number.into()), Value::Map("string", Arc::new(by_name))),
             message: query.request.clone(),
@@ -227,18 +227,21 @@ impl Rule {
         };
         message.answers.push(made);
         let Some(target) = target else { return };
-        // What is not known of the target changes nothing: the alias is the answer.
-        if let Outcome::Reply(mut reply) = query.resolver.lookup(query, &target, query.qtype()).await {
-            let rcode = message.metadata.response_code;
-            match reply.message() {
+        // What is not known of the target changes nothing: the alias is the answer. Who fails may know it later.
+        let rcode = message.metadata.response_code;
+        let theirs = match query.resolver.lookup(query, &target, query.qtype()).await {
+            Outcome::Reply(mut reply) => match reply.message() {
                 Ok(found) => {
                     found.authorities.clear();
                     append(message, found);
+                    message.metadata.response_code
                 }
-                Err(_) => message.metadata.truncation = true,
-            }
-            message.metadata.response_code = rcode;
-        }
+                Err(failure) => failure.rcode.into(),
+            },
+            Outcome::Failed(_, failure) => failure.rcode.into(),
+            Outcome::Next | Outcome::Drop => rcode,
+        };
+        message.metadata.response_code = if theirs == ResponseCode::ServFail { theirs } else { rcode };
     }
 }
 
@@ -316,7 +319,7 @@ impl Filling {
 fn question(asked: &Asked) -> Value {
     let number = |number: u16| Value::Uint(number.into(), Size::Sixteen);
     let name = asked.name.to_ascii();
-    let shown = format!(";{name}\t{}\t {}", asked.query_class, record::type_name(asked.query_type));
+    let shown = format!(";{name}\t{}\t {}", asked.query_class, TypeName(asked.query_type.into()));
     let fields = vec![
         ("Name", Value::Text(name)),
         ("Qtype", number(asked.query_type.into())),

@@ -11,8 +11,8 @@ const MOST_STEPS: usize = 100_000;
 /// How long a text may become: no record is as long.
 const LONGEST: usize = 1 << 20;
 
-/// How deep templates may call one another.
-const DEEPEST: usize = 32;
+/// How many parts may lie within one another, those of templates that call one another too.
+const DEEPEST: usize = 128;
 
 /// Fills a template in.
 ///
@@ -52,6 +52,16 @@ impl<'r> Run<'r> {
     }
 
     fn nodes(&mut self, nodes: &'r [Node], dot: &Value) -> Result<Flow, String> {
+        if self.depth >= DEEPEST {
+            return Err(format!("more than {DEEPEST} parts lie within one another"));
+        }
+        self.depth += 1;
+        let done = self.each(nodes, dot);
+        self.depth -= 1;
+        done
+    }
+
+    fn each(&mut self, nodes: &'r [Node], dot: &Value) -> Result<Flow, String> {
         for node in nodes {
             self.step()?;
             let seen = self.variables.len();
@@ -104,15 +114,10 @@ impl<'r> Run<'r> {
     fn template(&mut self, name: &str, pipe: Option<&'r Pipe>, dot: &Value) -> Result<Flow, String> {
         let nodes = self.read.named.get(name).ok_or_else(|| format!("the template `{name}` does not exist"))?;
         let dot = pipe.map_or(Ok(Value::Nil), |pipe| self.pipe(pipe, dot))?;
-        if self.depth >= DEEPEST {
-            return Err(format!("more than {DEEPEST} templates lie within one another"));
-        }
-        self.depth += 1;
         // It sees no variables of the one that calls it.
         let variables = std::mem::replace(&mut self.variables, vec![(String::new(), dot.clone())]);
         let done = self.nodes(nodes, &dot);
         self.variables = variables;
-        self.depth -= 1;
         done.map(|_| Flow::On)
     }
 
@@ -334,6 +339,11 @@ impl<'r> Run<'r> {
                 return Err(format!("{function:?} does not take {} there", value.kind()).to_lowercase());
             }
         }
-        function.call(&values)
+        let value = function.call(&values)?;
+        if let Value::Text(text) = &value {
+            // A width may be chosen by a client as well.
+            self.steps += text.len() / 64;
+        }
+        Ok(value)
     }
 }

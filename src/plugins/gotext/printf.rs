@@ -361,7 +361,7 @@ impl Flags {
             (None, Some(width)) if self.zero && !self.minus => width.saturating_sub(sign.len()),
             _ => 0,
         };
-        let mut digits = format!("{digits:0>least$}");
+        let mut digits = "0".repeat(least.saturating_sub(digits.len())) + &digits;
         if verb == 'o' && self.sharp && !digits.starts_with('0') {
             digits.insert(0, '0');
         }
@@ -371,8 +371,8 @@ impl Flags {
     fn unicode(self, number: u64, negative: bool) -> String {
         // As Go has it, the sign is part of 64 bits.
         let number = if negative { number.wrapping_neg() } else { number };
-        let least = self.precision.unwrap_or(0).max(4);
-        let mut text = format!("U+{number:0least$X}");
+        let digits = format!("{number:04X}");
+        let mut text = format!("U+{}{digits}", "0".repeat(self.precision.unwrap_or(0).saturating_sub(digits.len())));
         let c = u32::try_from(number).ok().and_then(char::from_u32).filter(|&c| is_printable(c));
         if let Some(c) = c.filter(|_| self.sharp) {
             text.push_str(&format!(" '{c}'"));
@@ -384,7 +384,7 @@ impl Flags {
         let size = number.abs();
         let digits = match verb {
             'e' | 'E' => exponential(size, Some(self.precision.unwrap_or(6))),
-            'f' | 'F' => format!("{size:.0$}", self.precision.unwrap_or(6)),
+            'f' | 'F' => fixed(size, self.precision.unwrap_or(6)),
             'g' | 'G' | 'v' => general(size, self.precision),
             _ => return self.bad(value, verb),
         };
@@ -402,20 +402,28 @@ impl Flags {
     }
 }
 
+/// No number has more digits behind the point; all behind them are zeros.
+const DIGITS: usize = 1_100;
+
+/// `1.50`, with so many digits behind the point.
+fn fixed(number: f64, precision: usize) -> String {
+    let own = precision.min(DIGITS);
+    format!("{number:.own$}") + &"0".repeat(precision - own)
+}
+
 /// `1.5e+06`, with so many digits behind the point or as many as it takes.
 fn exponential(number: f64, precision: Option<usize>) -> String {
-    let text = match precision {
-        Some(precision) => format!("{number:.precision$e}"),
-        None => format!("{number:e}"),
-    };
+    let own = precision.map(|precision| precision.min(DIGITS));
+    let text = own.map_or_else(|| format!("{number:e}"), |own| format!("{number:.own$e}"));
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
+    let zeros = "0".repeat(precision.unwrap_or(0) - own.unwrap_or(0));
+    format!("{digits}{zeros}e{sign}{exponent:0>2}")
 }
 
 /// The shorter of both ways, as Go's `%g` chooses.
 fn general(number: f64, precision: Option<usize>) -> String {
-    let precision = precision.map(|digits| digits.max(1));
+    let precision = precision.map(|digits| digits.clamp(1, DIGITS));
     let text = exponential(number, precision.map(|digits| digits - 1));
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i64 = exponent.parse().unwrap_or(0);
@@ -431,7 +439,7 @@ fn general(number: f64, precision: Option<usize>) -> String {
         return format!("{digits}e{sign}{exponent:02}");
     }
     let behind = usize::try_from(count - exponent - 1).unwrap_or(0);
-    format!("{number:.behind$}")
+    fixed(number, behind)
 }
 
 /// The character of a number; U+FFFD where there is none.

@@ -88,6 +88,8 @@ fn work_is_bounded() {
     assert!(fill("{{ range 1000000000 }}{{ end }}").is_err());
     assert!(fill("{{ range 1000 }}{{ range 1000 }}a{{ end }}{{ end }}").is_err());
     assert!(fill("{{ range 1000 }}{{ printf \"%9999d\" 1 }}{{ end }}").is_err());
+    let wide = "{{ range 1000 }}{{ $x := printf \"%1000000d %.1000000f %1000000U %.1000000e\" 1 1.5 1 1.5 }}{{ end }}";
+    assert!(fill(wide).is_err());
     assert!(fill("{{ define \"x\" }}{{ template \"x\" }}{{ end }}{{ template \"x\" }}").is_err());
 }
 
@@ -122,4 +124,11 @@ fn what_lies_too_deep_is_refused_and_not_read_to_the_end_of_the_stack() {
     assert_eq!(fill(&arms).unwrap(), "");
     assert_eq!(fill(&"{{if true}}a{{end}}".repeat(1000)).unwrap(), "a".repeat(1000));
     assert_eq!(fill(&format!("{{{{ .Class{} }}}}", " | print".repeat(1000))).unwrap(), "IN");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_template_is_too_odd(text in "([{}]{2}|[ -~é\n]|\\{\\{ ?(if|with|range|end|else|printf|index|slice|define|template|block) |\"%[-+# 0-9.*v-x]{1,4}\"|[.$]Match|\\}\\}){0,24}") {
+        let _ = fill(&text);
+    }
 }

@@ -62,6 +62,17 @@ fn a_cname_is_followed_for_addresses() {
     let mut asked = query("short.alias.example.", RecordType::A);
     asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::with("www.example.com. 5 IN A 192.0.2.80"))]));
     assert_eq!(message(run(&block.chain, &mut asked)).answers.len(), 2);
+    // Only a failure counts beside the alias.
+    for (rcode, right) in [
+        (ResponseCode::NXDomain, ResponseCode::NoError),
+        (ResponseCode::Refused, ResponseCode::NoError),
+        (ResponseCode::ServFail, ResponseCode::ServFail),
+    ] {
+        let mut asked = query("short.alias.example.", RecordType::A);
+        asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::rcode(rcode))]));
+        let reply = message(run(&block.chain, &mut asked));
+        assert_eq!((reply.metadata.response_code, reply.answers.len()), (right, 1));
+    }
     let mut asked = query("short.alias.example.", RecordType::TXT);
     asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::with("www.example.com. 5 IN A 192.0.2.80"))]));
     assert_eq!(message(run(&block.chain, &mut asked)).answers.len(), 1);
@@ -162,4 +173,28 @@ fn without_a_block_the_answer_is_empty() {
     let reply = ask(&block("template IN MX corp.example\nwhoami").unwrap(), "a.corp.example.", RecordType::MX);
     assert_eq!(reply.metadata.response_code, ResponseCode::NoError);
     assert!(reply.answers.is_empty() && reply.additionals.is_empty());
+}
+
+#[test]
+fn the_question_is_told_by_its_numbers_and_any_by_what_the_template_gives() {
+    let text = r#"template IN TXT example {
+    match ^(a|b)\.
+    answer "{{ .Name }} 60 IN TXT \"{{ .Question.Name }} {{ .Question.Qtype }} {{ .Question.Qclass }} {{ .Type }} {{ .Regex }} {{ .Message.Id }} {{ (index .Message.Question 0).Qtype }}\""
+}"#;
+    let block = block(text).unwrap();
+    let said = |qtype| lines(&ask(&block, "A.example.", qtype).answers);
+    assert_eq!(said(RecordType::TXT), ["a.example. 60 IN TXT \"A.example. 16 1 TXT ^(a|b). 4711 16\""]);
+    assert_eq!(said(RecordType::ANY), ["a.example. 60 IN TXT \"A.example. 255 1 TXT ^(a|b). 4711 255\""]);
+}
+
+#[test]
+fn the_first_record_of_a_text_counts_and_a_failure_has_none() {
+    let block = block(
+        "template IN A example {\nanswer \"\n{{ .Name }} 60 IN A 10.0.0.1\n{{ .Name }} 60 IN A 10.0.0.2\n\"\n}\n\
+         template IN MX example {\nrcode SERVFAIL\nanswer \"{{ .Name }} 60 IN MX 1 a\"\n}",
+    )
+    .unwrap();
+    assert_eq!(lines(&ask(&block, "a.example.", RecordType::A).answers), ["a.example. 60 IN A 10.0.0.1"]);
+    let failed = ask(&block, "a.example.", RecordType::MX);
+    assert_eq!((failed.metadata.response_code, failed.answers.len()), (ResponseCode::ServFail, 0));
 }
