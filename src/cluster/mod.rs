@@ -2,6 +2,7 @@
 //!
 //! Raw objects stop at [`facts`], which keeps only the fields that an answer depends on. [`Index`] is plain and sync.
 
+mod bad_log;
 mod clock;
 mod explain;
 pub mod facts;

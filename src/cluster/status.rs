@@ -1,10 +1,11 @@
 //! What an operator can see of the mirror: objects, bad ones, held endpoints, and how long a change took to arrive.
 
-use std::sync::LazyLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+use super::bad_log::BadLog;
 use super::facts::{BadObject, Kind};
 
 /// `rollcall_bad_objects_total{kind}`
@@ -50,16 +51,25 @@ pub(super) enum ProgrammedKind {
 /// # Errors
 /// When one of the names is taken.
 pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
+    // With 0 from the start, so that an alert sees the first.
+    Kind::ALL.iter().for_each(|kind| drop(BAD_OBJECTS.with_label_values(&[kind.as_str()])));
     registry.register(Box::new(BAD_OBJECTS.clone()))?;
     registry.register(Box::new(ENDPOINTS_HELD.clone()))?;
     registry.register(Box::new(OBJECTS.clone()))?;
     registry.register(Box::new(PROGRAMMING.clone()))
 }
 
-/// Counts a bad object and logs it, once, where it was read.
+/// Counts a bad object, and logs it once a minute.
 pub fn report_bad(bad: &BadObject) {
+    static LOG: LazyLock<Mutex<BadLog>> = LazyLock::new(Mutex::default);
     BAD_OBJECTS.with_label_values(&[bad.kind.as_str()]).inc();
-    tracing::warn!(kind = %bad.kind, namespace = %bad.namespace, name = %bad.name, why = %bad.why, "bad object");
+    let due = LOG.lock().unwrap_or_else(PoisonError::into_inner).note(bad, Instant::now());
+    let BadObject { kind, namespace, name, why } = bad;
+    match due {
+        None => {}
+        Some(0) => tracing::warn!(%kind, %namespace, %name, %why, "bad object"),
+        Some(more) => tracing::warn!(%kind, %namespace, %name, %why, not_logged = more, "bad object"),
+    }
 }
 
 /// Says how many objects of a kind are mirrored.
