@@ -12,16 +12,21 @@ use super::{endpoint_slice, namespace, pod, service, service_import};
 /// Decodes the body of a list.
 ///
 /// # Errors
-/// When the body is no list in JSON.
+/// When the body is no list of this kind in JSON: one without a version or without items is none.
 pub fn page(kind: Kind, body: &[u8]) -> Result<Page, DecodeError> {
-    let list: List<'_> = serde_json::from_slice(body)
-        .map_err(|error| DecodeError::new(format!("list of kind {kind} in JSON: {error}")))?;
+    let wrong = |error: String| DecodeError::new(format!("list of kind {kind} in JSON: {error}"));
+    let list: List<'_> = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+    kind.check_list(&list.api_version, &list.kind).map_err(wrong)?;
+    if list.metadata.resource_version.is_empty() {
+        return Err(wrong("it has no resourceVersion".to_owned()));
+    }
+    let Some(items) = list.items else { return Err(wrong("it has no items".to_owned())) };
     let mut page = Page {
         resource_version: list.metadata.resource_version.to_string(),
         continue_token: Some(list.metadata.token.to_string()).filter(|token| !token.is_empty()),
         ..Page::default()
     };
-    for item in list.items.into_iter().flatten() {
+    for item in items {
         page.push(object(kind, item.get()));
     }
     Ok(page)
@@ -35,17 +40,15 @@ pub fn frame(kind: Kind, line: &[u8]) -> Result<Frame, DecodeError> {
     let event: WatchEvent<'_> = serde_json::from_slice(line)
         .map_err(|error| DecodeError::new(format!("watch event of kind {kind} in JSON: {error}")))?;
     let text = event.object.map_or("null", RawValue::get);
-    let meta = || serde_json::from_str::<Bare<'_>>(text).map(|bare| bare.metadata).unwrap_or_default();
+    let bare: Bare<'_> = serde_json::from_str(text).unwrap_or_default();
+    if matches!(&*event.kind, "ADDED" | "MODIFIED" | "DELETED") && !kind.may_be(&bare.kind) {
+        return Err(DecodeError::new(format!("watch event of kind {kind} in JSON: a \"{}\"", excerpt(&bare.kind))));
+    }
+    let meta = bare.metadata;
     Ok(match &*event.kind {
-        "ADDED" | "MODIFIED" => {
-            let resource_version = meta().resource_version.to_string();
-            Frame::applied(kind, object(kind, text), resource_version)
-        }
-        "DELETED" => {
-            let meta = meta();
-            Frame::plain(Event::Deleted(kind, meta.key()), meta.resource_version.to_string())
-        }
-        "BOOKMARK" => Frame::plain(Event::Bookmark, meta().resource_version.to_string()),
+        "ADDED" | "MODIFIED" => Frame::applied(kind, object(kind, text), meta.resource_version.to_string()),
+        "DELETED" => Frame::plain(Event::Deleted(kind, meta.key()), meta.resource_version.to_string()),
+        "BOOKMARK" => Frame::plain(Event::Bookmark, meta.resource_version.to_string()),
         "ERROR" => Frame::plain(Event::Error(status(text.as_bytes()).unwrap_or_default()), String::new()),
         other => return Err(DecodeError::new(format!("unknown type of watch event \"{}\"", excerpt(other)))),
     })
@@ -90,8 +93,13 @@ fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, deserializer: D) -> Result
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct List<'a> {
     #[serde(borrow, default)]
+    api_version: Text<'a>,
+    #[serde(default)]
+    kind: Text<'a>,
+    #[serde(default)]
     metadata: ListMeta<'a>,
     items: Option<Vec<&'a RawValue>>,
 }
@@ -116,6 +124,7 @@ struct WatchEvent<'a> {
 #[serde(default)]
 struct Bare<'a> {
     #[serde(borrow)]
+    kind: Text<'a>,
     metadata: Meta<'a>,
 }
 

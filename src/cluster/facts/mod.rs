@@ -137,6 +137,36 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The group with its version, and the kind, that an object of this kind names.
+    fn type_names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Service => ("v1", "Service"),
+            Self::EndpointSlice | Self::ImportedSlice => ("discovery.k8s.io/v1", "EndpointSlice"),
+            Self::Namespace => ("v1", "Namespace"),
+            Self::Pod => ("v1", "Pod"),
+            Self::ServiceImport => ("multicluster.x-k8s.io/v1alpha1", "ServiceImport"),
+        }
+    }
+
+    /// Whether a body that names this group and kind is a list of this kind, in words where it is not.
+    fn check_list(self, api_version: &str, kind: &str) -> Result<(), String> {
+        let (group, name) = self.type_names();
+        if api_version == group && kind.strip_suffix("List") == Some(name) {
+            return Ok(());
+        }
+        if kind.is_empty() && api_version.is_empty() {
+            return Err("it does not say what it is".to_owned());
+        }
+        Err(format!("it is \"{}\" of \"{}\"", raw::excerpt(kind), raw::excerpt(api_version)))
+    }
+
+    /// Whether the object of an event may be of this kind; one that says nothing may.
+    fn may_be(self, kind: &str) -> bool {
+        kind.is_empty() || kind == self.type_names().1
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -55,7 +55,12 @@ impl Message {
     }
 
     fn envelope(&self, kind: &str) -> Vec<u8> {
-        let type_meta = Self::default().text(1, "v1").text(2, kind);
+        let group = match kind.strip_suffix("List").unwrap_or(kind) {
+            "EndpointSlice" => "discovery.k8s.io/v1",
+            "ServiceImport" => "multicluster.x-k8s.io/v1alpha1",
+            _ => "v1",
+        };
+        let type_meta = Self::default().text(1, group).text(2, kind);
         let unknown = Self::default().message(1, &type_meta).message(2, self).text(3, "").text(4, "");
         [b"k8s\0".as_slice(), &unknown.0].concat()
     }
@@ -80,10 +85,11 @@ fn list(version: &str, token: &str, items: &[Message]) -> Message {
 }
 
 fn both(kind: Kind, json: &serde_json::Value, protobuf: &Message) -> Page {
-    let text =
-        json!({"kind": "List", "metadata": {"resourceVersion": "9", "continue": "t"}, "items": [json]}).to_string();
-    let from_json = json::page(kind, text.as_bytes()).unwrap();
-    let from_protobuf = protobuf::page(kind, &list("9", "t", std::slice::from_ref(protobuf)).envelope("List")).unwrap();
+    let (group, name) = kind.type_names();
+    let name = format!("{name}List");
+    let text = json!({"kind": name, "apiVersion": group, "metadata": {"resourceVersion": "9", "continue": "t"}, "items": [json]});
+    let from_json = json::page(kind, text.to_string().as_bytes()).unwrap();
+    let from_protobuf = protobuf::page(kind, &list("9", "t", std::slice::from_ref(protobuf)).envelope(&name)).unwrap();
     assert_eq!(from_json, from_protobuf);
     let value = json::value(kind, json);
     assert_eq!(value, json::object(kind, &json.to_string()));
@@ -356,7 +362,62 @@ fn a_body_that_is_no_list_is_an_error() {
     assert!(protobuf::page(Kind::Pod, b"").is_err());
     assert!(protobuf::page(Kind::Pod, b"k8s\0\xff").is_err());
     assert!(protobuf::frame(Kind::Pod, b"").is_err());
-    assert_eq!(json::page(Kind::Pod, br#"{"items": null}"#), Ok(Page::default()));
+}
+
+#[test]
+fn a_list_says_what_it_is_and_has_a_version_and_items() {
+    let whole = json!({"kind": "ServiceList", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": []});
+    let with = |field: &str, value: serde_json::Value| {
+        let mut list = whole.clone();
+        list[field] = value;
+        list
+    };
+    let read = |list: &serde_json::Value| json::page(Kind::Service, list.to_string().as_bytes());
+    assert_eq!(read(&whole), Ok(Page { resource_version: "9".into(), ..Page::default() }));
+    for wrong in [
+        json!({}),
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 500}),
+        with("kind", json!("SecretList")),
+        with("kind", json!("List")),
+        with("kind", json!("Service")),
+        with("kind", json!(null)),
+        with("apiVersion", json!("apps/v1")),
+        with("metadata", json!({})),
+        with("metadata", json!({"resourceVersion": ""})),
+        with("items", json!(null)),
+        with("items", json!({})),
+    ] {
+        assert!(read(&wrong).is_err(), "{wrong}");
+    }
+    let mut without = whole;
+    without.as_object_mut().unwrap().remove("items");
+    assert!(read(&without).unwrap_err().to_string().contains("no items"));
+
+    let empty = list("9", "", &[]);
+    assert!(protobuf::page(Kind::Service, &empty.envelope("ServiceList")).is_ok());
+    for kind in ["", "Status", "SecretList", "Service", "EndpointSliceList"] {
+        assert!(protobuf::page(Kind::Service, &empty.envelope(kind)).is_err(), "{kind}");
+    }
+    assert!(protobuf::page(Kind::Service, b"k8s\0").is_err());
+    assert!(protobuf::page(Kind::Service, &message().envelope("ServiceList")).is_err(), "no version");
+    let nameless = [b"k8s\0".as_slice(), &message().message(2, &empty).0].concat();
+    assert!(protobuf::page(Kind::Service, &nameless).unwrap_err().to_string().contains("does not say what it is"));
+}
+
+#[test]
+fn nothing_of_another_kinds_list_is_taken_while_it_arrives() {
+    let body = list("9", "", &namespaces(100)).envelope("SecretList");
+    let mut list = protobuf::List::new(Kind::Namespace);
+    assert!(list.push(&body[..body.len() / 2]).is_err());
+    assert_eq!(list.take(), Page::default());
+}
+
+#[test]
+fn an_event_of_another_kind_is_an_error() {
+    let json = json!({"type": "ADDED", "object": {"kind": "Secret", "metadata": {"name": "n"}}}).to_string();
+    assert!(json::frame(Kind::Namespace, json.as_bytes()).is_err());
+    let protobuf = message().message(1, &meta("", "n", "7")).event("DELETED", "Secret");
+    assert!(protobuf::frame(Kind::Namespace, &protobuf).is_err());
 }
 
 //----------- Lists in parts -------------------------------------------------
@@ -400,14 +461,14 @@ fn objects_of_a_list_are_there_as_soon_as_they_are_whole() {
 fn a_list_that_is_cut_off_is_an_error_wherever_it_is_cut() {
     // The last fields of the envelope say nothing: without them the list is whole.
     let list = list("9", "", &namespaces(3));
-    let body = [b"k8s\0".as_slice(), &message().message(2, &list).0].concat();
+    let type_meta = message().text(1, "v1").text(2, "NamespaceList");
+    let body = [b"k8s\0".as_slice(), &message().message(1, &type_meta).message(2, &list).0].concat();
     assert!(protobuf::page(Kind::Namespace, &body).is_ok());
     for end in 0..body.len() {
-        let cut = protobuf::page(Kind::Namespace, &body[..end]);
-        assert!(cut.is_err() || end == 4, "{end}");
+        assert!(protobuf::page(Kind::Namespace, &body[..end]).is_err(), "{end}");
     }
     // An object that claims more than its list has.
-    let overlong = message().bytes(2, &[0x12, 0x7f, 1, 2, 3]);
+    let overlong = message().message(1, &type_meta).bytes(2, &[0x12, 0x7f, 1, 2, 3]);
     let body = [b"k8s\0".as_slice(), &overlong.text(3, "").text(4, "and more after it").0].concat();
     assert!(protobuf::page(Kind::Namespace, &body).unwrap_err().to_string().contains("cut off"));
 }
@@ -416,7 +477,9 @@ fn a_list_that_is_cut_off_is_an_error_wherever_it_is_cut() {
 fn an_object_without_end_is_not_waited_for() {
     let mut list = protobuf::List::new(Kind::Namespace);
     // A list and an object of 1 TiB.
-    list.push(b"k8s\0\x12\x80\x80\x80\x80\x80\x40\x12\x80\x80\x80\x80\x80\x20").unwrap();
+    list.push(b"k8s\0").unwrap();
+    list.push(&message().message(1, &message().text(1, "v1").text(2, "NamespaceList")).0).unwrap();
+    list.push(b"\x12\x80\x80\x80\x80\x80\x40\x12\x80\x80\x80\x80\x80\x20").unwrap();
     let chunk = vec![0; 1 << 20];
     let failed = (0..=LONGEST >> 20).find(|_| list.push(&chunk).is_err());
     assert_eq!(failed, Some((LONGEST >> 20) - 1), "at the cap, not before");
@@ -432,7 +495,7 @@ fn a_compressed_list_is_refused() {
 
 #[test]
 fn one_bad_item_is_named_and_the_rest_is_kept() {
-    let text = r#"{"metadata": {"resourceVersion": "5"}, "items": [
+    let text = r#"{"kind": "ServiceList", "apiVersion": "v1", "metadata": {"resourceVersion": "5"}, "items": [
         {"metadata": {"name": "good", "namespace": "d"}, "spec": {}},
         {"metadata": {"name": "wrong", "namespace": "d"}, "spec": {"ports": "none"}},
         {"metadata": {"name": "has.dots", "namespace": "d"}, "spec": {}},
@@ -525,9 +588,10 @@ proptest! {
     #[test]
     fn damage_to_a_page_is_an_error_or_a_bad_object(kind in 0..4usize, at in any::<proptest::sample::Index>(), octet: u8) {
         let item = message().message(1, &meta("d", "x", "1")).message(2, &message().text(1, "10.0.0.1")).text(4, "IPv4");
-        let mut body = list("5", "", &[item.clone(), item]).envelope("List");
+        let kind = Kind::ALL[kind];
+        let mut body = list("5", "", &[item.clone(), item]).envelope(&format!("{}List", kind.type_names().1));
         let at = at.index(body.len());
         body[at] = octet;
-        let _ = protobuf::page(Kind::ALL[kind], &body);
+        let _ = protobuf::page(kind, &body);
     }
 }

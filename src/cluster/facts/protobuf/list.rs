@@ -1,7 +1,7 @@
 //! The body of a list, decoded while it arrives.
 
 use super::fields::{Fields, Malformed, Value};
-use super::{MAGIC, no_magic, objects};
+use super::{MAGIC, no_magic, objects, type_meta};
 use crate::cluster::facts::{DecodeError, Kind, LONGEST, Page};
 
 /// A list that is arriving. What is held of its body is the one object that is not yet whole.
@@ -12,6 +12,8 @@ pub struct List {
     /// Up to where the octets are decoded.
     read: usize,
     place: Place,
+    /// The envelope has said that it holds a list of this kind.
+    named: bool,
     page: Page,
 }
 
@@ -29,7 +31,7 @@ enum Place {
 impl List {
     /// Expects the body of a list.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, octets: Vec::new(), read: 0, place: Place::Begin, page: Page::default() }
+        Self { kind, octets: Vec::new(), read: 0, place: Place::Begin, named: false, page: Page::default() }
     }
 
     /// Takes what the transport brought, and decodes the objects that are whole.
@@ -61,10 +63,13 @@ impl List {
     /// The body is at its end: the rest of the list.
     ///
     /// # Errors
-    /// When it is cut off.
+    /// When it is cut off, or was no list: without a version it is none.
     pub fn end(mut self) -> Result<Page, DecodeError> {
         if !matches!(self.place, Place::Envelope) || self.read < self.octets.len() {
             return Err(self.error(&Malformed::Cut));
+        }
+        if self.page.resource_version.is_empty() {
+            return Err(self.error(&Malformed::new("it has no resourceVersion")));
         }
         self.page.continue_token.take_if(|token| token.is_empty());
         Ok(self.page)
@@ -79,7 +84,7 @@ impl List {
             Place::Begin => return Err(no_magic()),
             Place::Envelope => {
                 let mut fields = Fields::new(rest);
-                match envelope_field(&mut fields) {
+                match envelope_field(self.kind, &mut self.named, &mut fields) {
                     Err(Malformed::Cut) => return Ok(false),
                     place => (rest.len() - fields.left(), place?),
                 }
@@ -107,15 +112,22 @@ impl List {
     }
 }
 
-/// Reads one field of the envelope, or goes to the begin of the list in it; gives the place after it.
-fn envelope_field(fields: &mut Fields<'_>) -> Result<Place, Malformed> {
+/// Reads one field of the envelope, or goes to the begin of the list in it; gives the place after it. What the list is has
+/// to be known before: nothing of another one is taken.
+fn envelope_field(kind: Kind, named: &mut bool, fields: &mut Fields<'_>) -> Result<Place, Malformed> {
     if let Some(len) = fields.enter(2)? {
-        return Ok(Place::List(len));
+        return if *named { Ok(Place::List(len)) } else { Err(Malformed::new("it does not say what it is")) };
     }
     match fields.next().unwrap_or(Err(Malformed::Cut))? {
-        (3, value) if !value.bytes()?.is_empty() => Err(Malformed::new("it is compressed")),
-        _ => Ok(Place::Envelope),
+        (1, value) => {
+            let (api_version, name) = type_meta(value.bytes()?)?;
+            kind.check_list(api_version, name).map_err(Malformed::new)?;
+            *named = true;
+        }
+        (3, value) if !value.bytes()?.is_empty() => return Err(Malformed::new("it is compressed")),
+        _ => {}
     }
+    Ok(Place::Envelope)
 }
 
 /// Takes one field of the list into the page.

@@ -52,6 +52,9 @@ fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, Malformed> {
         }
     }
     let envelope = unwrap(envelope)?;
+    if matches!(event, "ADDED" | "MODIFIED" | "DELETED") && !kind.may_be(envelope.kind) {
+        return Err(Malformed::new(format!("a \"{}\"", excerpt(envelope.kind))));
+    }
     let meta = || objects::bare(envelope.raw);
     Ok(match event {
         "ADDED" | "MODIFIED" => {
@@ -99,18 +102,25 @@ fn no_magic() -> Malformed {
     Malformed::new("it does not start with \"k8s\\0\"")
 }
 
+/// The group with its version, and the kind, of what an envelope holds.
+fn type_meta(message: &[u8]) -> Result<(&str, &str), Malformed> {
+    let (mut api_version, mut kind) = ("", "");
+    for field in Fields::new(message) {
+        match field? {
+            (1, value) => api_version = value.text()?,
+            (2, value) => kind = value.text()?,
+            _ => {}
+        }
+    }
+    Ok((api_version, kind))
+}
+
 fn unwrap(body: &[u8]) -> Result<Envelope<'_>, Malformed> {
     let unknown = body.strip_prefix(MAGIC).ok_or_else(no_magic)?;
     let mut envelope = Envelope { kind: "", raw: &[] };
     for field in Fields::new(unknown) {
         match field? {
-            (1, value) => {
-                for field in Fields::new(value.bytes()?) {
-                    if let (2, value) = field? {
-                        envelope.kind = value.text()?;
-                    }
-                }
-            }
+            (1, value) => (_, envelope.kind) = type_meta(value.bytes()?)?,
             (2, value) => envelope.raw = value.bytes()?,
             (3, value) if !value.bytes()?.is_empty() => return Err(Malformed::new("its object is compressed")),
             _ => {}
