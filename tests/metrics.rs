@@ -411,11 +411,6 @@ fn asked_for() -> BTreeSet<String> {
         "process_resident_memory_bytes",
     ];
     names.extend(common.map(str::to_owned));
-    // What appears only in trouble; that it is registered is tested where the registry is.
-    names.retain(|name| {
-        !["rollcall_bad_objects_total", "rollcall_relists_total", "rollcall_watch_restarts_total"]
-            .contains(&name.as_str())
-    });
     names
 }
 

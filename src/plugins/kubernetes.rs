@@ -61,6 +61,9 @@
 //! back while the server runs, whatever the clock does. An ExternalName answer carries the response code of its target's look-up.
 //! The labels of the client's pod are not kept, so there is no `kubernetes/client-label/…`; `kubernetes/cluster` is told, which
 //! CoreDNS means to and does not.
+//! While the API server is away it is asked once or twice a second, with the token and the CA as they are then, so that the
+//! truth is there a second after it is back. A list that would take nearly everything away is believed once lists have
+//! agreed for 12 seconds. Events that are older than what is known change nothing.
 
 mod metadata;
 mod options;

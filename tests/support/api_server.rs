@@ -1,5 +1,5 @@
-//! An API server in the test's own process: real HTTP/1.1, lists in pages, watches, bookmarks, WatchList, JSON and
-//! protobuf, and faults by script.
+//! An API server in the test's own process: real HTTP/1.1 and, over TLS, HTTP/2; lists in pages, watches, bookmarks,
+//! WatchList, JSON and protobuf, tokens, and faults by script.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -12,10 +12,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use super::protobuf;
 
@@ -72,6 +74,10 @@ struct Shared {
     state: Mutex<State>,
     /// The version, for those who wait for the next.
     news: watch::Sender<u64>,
+    /// Connections that are older than the count stand still, as if what carried them were gone.
+    frozen: watch::Sender<u64>,
+    /// Counts the times at which all connections were reset.
+    cut: watch::Sender<u64>,
 }
 
 struct State {
@@ -84,7 +90,15 @@ struct State {
     seen: Vec<Seen>,
     protobuf: bool,
     max_page: usize,
+    /// Every page but the last is followed by the second.
+    repeats: bool,
     bookmarks: Duration,
+    /// What connections are encrypted with.
+    tls: Option<TlsAcceptor>,
+    /// The only token that is taken.
+    token: Option<String>,
+    /// Requests by the version of HTTP.
+    http2: usize,
 }
 
 /// An object, and what a list has of it in protobuf.
@@ -105,6 +119,11 @@ impl ApiServer {
     /// Starts on a free port of 127.0.0.1.
     pub(crate) async fn start() -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), Self::empty()).await
+    }
+
+    /// Starts at an address that nobody has any more.
+    pub(crate) async fn start_at_address(addr: SocketAddr) -> Self {
+        Self::start_at(addr, Self::empty()).await
     }
 
     /// Stops, forgetting nothing; [`again`](Stopped::again) starts it at the same address.
@@ -145,6 +164,42 @@ impl ApiServer {
         self.shared.news.send_replace(version);
     }
 
+    /// Tells those who watch of an event as it is given, whatever its object's version; what is stored stays as it is.
+    pub(crate) fn tell(&self, plural: &str, kind: &'static str, mut object: Value, resource_version: u64) {
+        let mut state = self.lock();
+        state.version += 1;
+        let version = state.version;
+        object["metadata"]["resourceVersion"] = json!(resource_version.to_string());
+        state.log.push(Change { version, plural: plural.to_owned(), kind, object });
+        drop(state);
+        self.shared.news.send_replace(version);
+    }
+
+    /// Resets all connections.
+    pub(crate) fn cut(&self) {
+        self.shared.cut.send_modify(|count| *count += 1);
+    }
+
+    /// Lets all connections that are there fall silent for good, without a word; new ones work.
+    pub(crate) fn freeze(&self) {
+        self.shared.frozen.send_modify(|count| *count += 1);
+    }
+
+    /// Takes requests with this token only.
+    pub(crate) fn require(&self, token: &str) {
+        self.lock().token = Some(token.to_owned());
+    }
+
+    /// Shows another certificate from now on.
+    pub(crate) fn certify(&self, made: &rcgen::CertifiedKey<rcgen::KeyPair>) {
+        self.lock().tls = Some(acceptor(made));
+    }
+
+    /// How many requests came over HTTP/2.
+    pub(crate) fn http2(&self) -> usize {
+        self.lock().http2
+    }
+
     /// Forgets all changes so far: watches and continue tokens from before now are expired.
     pub(crate) fn compact(&self) {
         let mut state = self.lock();
@@ -177,6 +232,11 @@ impl ApiServer {
         self.lock().max_page = objects;
     }
 
+    /// Gives the same continue token again and again.
+    pub(crate) fn repeat_tokens(&self, repeat: bool) {
+        self.lock().repeats = repeat;
+    }
+
     pub(crate) fn set_bookmarks(&self, every: Duration) {
         self.lock().bookmarks = every;
     }
@@ -205,9 +265,15 @@ impl ApiServer {
                 seen: Vec::new(),
                 protobuf: true,
                 max_page: usize::MAX,
+                repeats: false,
                 bookmarks: Duration::from_secs(60),
+                tls: None,
+                token: None,
+                http2: 0,
             }),
             news: watch::Sender::new(100),
+            frozen: watch::Sender::new(0),
+            cut: watch::Sender::new(0),
         })
     }
 
@@ -229,13 +295,7 @@ impl ApiServer {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 stream.set_nodelay(true).unwrap();
-                let shared = serving.clone();
-                connections.spawn(async move {
-                    let service = service_fn(move |request| respond(shared.clone(), request));
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
+                connections.spawn(connection(serving.clone(), stream));
             }
         });
         Self { shared, addr, task: Some(task.abort_handle()) }
@@ -293,6 +353,54 @@ fn key(plural: &str, object: &Value) -> (String, String, String) {
 
 //----------- Responses -------------------------------------------------------
 
+/// Serves one connection until it ends, is cut or falls silent.
+async fn connection(shared: Arc<Shared>, stream: TcpStream) {
+    let tls = shared.lock().tls.clone();
+    let mut cut = shared.cut.subscribe();
+    let mut frozen = shared.frozen.subscribe();
+    let serving = shared.clone();
+    let service = service_fn(move |request| respond(serving.clone(), request));
+    let serve = async move {
+        match tls {
+            None => {
+                let http = hyper::server::conn::http1::Builder::new();
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            }
+            Some(tls) => {
+                let Ok(stream) = tls.accept(stream).await else { return };
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                } else {
+                    let http = hyper::server::conn::http1::Builder::new();
+                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                }
+            }
+        }
+    };
+    tokio::pin!(serve);
+    tokio::select! {
+        () = &mut serve => {}
+        _ = cut.changed() => {}
+        // Held open, and never looked at again.
+        _ = frozen.changed() => std::future::pending().await,
+    }
+}
+
+/// The server's side of TLS, with HTTP/2 offered.
+fn acceptor(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = made.signing_key.serialize_der().try_into().unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
 type Body = BoxBody<Bytes, io::Error>;
 type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, io::Error>>;
 
@@ -305,8 +413,10 @@ async fn respond(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resu
         _ => Verb::List,
     };
     let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let shown = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (fault, protobuf) = {
         let mut state = shared.lock();
+        state.http2 += usize::from(request.version() == http::Version::HTTP_2);
         state.seen.push(Seen {
             verb,
             plural: plural.clone(),
@@ -315,6 +425,9 @@ async fn respond(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resu
             at: Instant::now(),
         });
         let protobuf = state.protobuf && accept.contains("application/vnd.kubernetes.protobuf");
+        if state.token.as_ref().is_some_and(|token| shown != format!("Bearer {token}")) {
+            return Ok(refuse(protobuf, 401, "Unauthorized", "Unauthorized", None));
+        }
         (state.take_fault(verb, &plural), protobuf)
     };
     Ok(match fault {
@@ -381,7 +494,10 @@ fn list(shared: &Shared, plural: &str, query: &Query, protobuf: bool, fault: Opt
         }
         if items.len() == limit {
             let (namespace, name): (String, String) = last.clone().unwrap();
-            next = format!("{version}|{namespace}|{name}");
+            next = match query.get("continue").filter(|_| state.repeats) {
+                Some(token) => token.to_owned(),
+                None => format!("{version}|{namespace}|{name}"),
+            };
             break;
         }
         items.push(object.clone());

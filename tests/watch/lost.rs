@@ -1,11 +1,10 @@
 //! A place in the stream of changes that is lost.
 
-use std::time::Duration;
-
 use super::api_server::{Fault, Verb};
 use super::guard::Guard;
 use super::{
-    SERVICES, SLICES, eventually, has, has_address, options, paged, relists, server, service, slice, start, synced,
+    SERVICES, SLICES, eventually, has, has_address, is_synced, options, paged, relists, server, service, slice, start,
+    synced,
 };
 
 /// Breaks the watches once with this fault, while a Service goes and another comes unseen.
@@ -134,7 +133,7 @@ async fn an_expired_continue_token_starts_the_list_again() {
     // The first page passes, the second is refused: a fault for each request in turn.
     server.fault(Verb::List, SERVICES, Fault::Gzip, 1);
     server.fault(Verb::List, SERVICES, expired, 1);
-    tokio::time::timeout(Duration::from_secs(10), mirror.synced()).await.unwrap();
+    is_synced(&mirror).await;
     let reader = mirror.reader();
     assert!((0..6).all(|index| has(&reader, &format!("many-{index}"))));
     let seen = server.seen(Verb::List, SERVICES);

@@ -342,6 +342,21 @@ impl Index {
         }
     }
 
+    /// The version of an object that is known; `None` for kinds whose versions are not kept.
+    pub fn version(&self, kind: Kind, key: &ObjectKey) -> Option<u64> {
+        match kind {
+            Kind::Service => {
+                let mirrored = self.services.get(&service_name(&key.name, &key.namespace)?)?;
+                mirrored.object.as_ref().map(|object| object.version)
+            }
+            Kind::EndpointSlice => {
+                let mirrored = self.services.get(&self.slices.find(&self.services, key)?)?;
+                mirrored.slices.iter().find(|slice| slice.name == key.name).map(|slice| slice.version)
+            }
+            Kind::Namespace | Kind::Pod | Kind::ServiceImport | Kind::ImportedSlice => None,
+        }
+    }
+
     /// Whether every pointer says all that is known of its address.
     #[cfg(test)]
     fn pointers_are_plain(&self) -> bool {

@@ -1,17 +1,18 @@
 //! One request to the API server: rate limit, metrics, deadline, and the meaning of what comes back.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 
-use super::connection::{ConnectError, Connection, chain};
+use super::connection::{ConnectError, Connected, Connection, chain};
 use super::decode::{self, Encoding};
 use super::failure::{ApiStatus, Failure};
 use super::metrics::{LIMITER_DURATION, REQUEST_DURATION, REQUESTS};
+use super::options::Timing;
 use crate::cluster::facts::{Kind, Page};
 
 /// Protobuf where the server speaks it: a fifth of the octets and of the time of JSON (100,000 endpoints: 9.4 and 47 MB).
@@ -24,9 +25,17 @@ pub(super) struct Api {
     connection: Connection,
     client: ShownClient,
     host: String,
-    connect_timeout: Duration,
+    timing: Timing,
     limiter: Option<Arc<Limiter>>,
+    /// When the credentials were read, and whether they come from a command.
+    read: Instant,
+    runs_a_command: bool,
+    /// The next request goes over a new connection, with credentials that are read for it.
+    worn: bool,
 }
+
+/// How long the credentials that a command gave are used before it is run again, whatever happens.
+const COMMAND_LASTS: Duration = Duration::from_secs(10);
 
 /// A response with status 200.
 pub(super) struct Response {
@@ -37,34 +46,46 @@ pub(super) struct Response {
 impl Api {
     pub(super) fn new(
         connection: Connection,
-        connect_timeout: Duration,
+        timing: Timing,
         limiter: Option<Arc<Limiter>>,
     ) -> Result<Self, ConnectError> {
-        let (client, host) = connection.connect(connect_timeout)?;
-        Ok(Self { connection, client: ShownClient(client), host, connect_timeout, limiter })
+        let Connected { client, host, runs_a_command } = connection.connect(timing.connect, timing.silence)?;
+        let client = ShownClient(client);
+        Ok(Self { connection, client, host, timing, limiter, read: Instant::now(), runs_a_command, worn: false })
+    }
+
+    /// Lets the next request go over a new connection, with credentials as they are then.
+    pub(super) fn wear_out(&mut self) {
+        self.worn = true;
     }
 
     /// Drops all connections and reads the credentials again; keeps what there is when they cannot be read just now.
-    pub(super) fn reconnect(&mut self) {
-        match self.connection.connect(self.connect_timeout) {
-            Ok((client, host)) => (self.client, self.host) = (ShownClient(client), host),
+    fn renew(&mut self) {
+        if self.runs_a_command && self.read.elapsed() < COMMAND_LASTS {
+            return;
+        }
+        match self.connection.connect(self.timing.connect, self.timing.silence) {
+            Ok(Connected { client, host, runs_a_command }) => {
+                (self.client, self.host, self.runs_a_command) = (ShownClient(client), host, runs_a_command);
+                (self.read, self.worn) = (Instant::now(), false);
+            }
             Err(error) => tracing::debug!(%error, "credentials cannot be read again, the old ones stay"),
         }
     }
 
     /// A list or a page of one. Not compressed: inside a cluster, what that costs is more than what it saves.
-    pub(super) async fn list(&self, uri: &str, limit: Duration) -> Result<Response, Failure> {
+    pub(super) async fn list(&mut self, uri: &str, limit: Duration) -> Result<Response, Failure> {
         let request = http::Request::get(uri).header(ACCEPT, LIST).header(ACCEPT_ENCODING, "identity");
         self.send(request, limit).await
     }
 
     /// A watch. Not compressed: a compressed stream would hold events back.
-    pub(super) async fn watch(&self, uri: &str, limit: Duration) -> Result<Response, Failure> {
+    pub(super) async fn watch(&mut self, uri: &str, limit: Duration) -> Result<Response, Failure> {
         let request = http::Request::get(uri).header(ACCEPT, WATCH).header(ACCEPT_ENCODING, "identity");
         self.send(request, limit).await
     }
 
-    async fn send(&self, request: http::request::Builder, limit: Duration) -> Result<Response, Failure> {
+    async fn send(&mut self, request: http::request::Builder, limit: Duration) -> Result<Response, Failure> {
         let request = request.body(Body::empty()).map_err(|error| Failure::Malformed(format!("request: {error}")))?;
         let waited = match &self.limiter {
             Some(limiter) => limiter.wait().await,
@@ -72,6 +93,10 @@ impl Api {
         };
         let labels = ["GET", self.host.as_str()];
         LIMITER_DURATION.with_label_values(&labels).observe(waited.as_secs_f64());
+        if self.worn {
+            self.renew();
+        }
+        let labels = ["GET", self.host.as_str()];
         let started = Instant::now();
         let answer = tokio::time::timeout(limit, self.client.0.send(request)).await;
         REQUEST_DURATION.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
@@ -163,12 +188,8 @@ fn encoding(response: &http::Response<Body>) -> Result<Encoding, String> {
 async fn refusal(response: http::Response<Body>, encoding: Result<Encoding, String>, limit: Duration) -> ApiStatus {
     const ENOUGH: usize = 64 << 10;
     let code = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.trim().parse().ok())
-        .map(Duration::from_secs);
+    let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = header.and_then(|text| retry_after(text.trim(), SystemTime::now()));
     let mut text = Vec::new();
     let mut body = response.into_body();
     let read = async {
@@ -185,6 +206,14 @@ async fn refusal(response: http::Response<Body>, encoding: Result<Encoding, Stri
         ..ApiStatus::default()
     });
     ApiStatus { code, retry_after, ..status }
+}
+
+/// Seconds, or a date (RFC 9110 section 10.2.3).
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(text).ok().map(|date| date.duration_since(now).unwrap_or_default()),
+    }
 }
 
 /// A client that can stand in a struct that is shown.
@@ -239,6 +268,18 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 90);
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(90)));
+        let later = now + Duration::from_secs(1000);
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", later), Some(Duration::ZERO), "it is over");
+        for text in ["", "-1", "soon", "1.5", "99999999999999999999"] {
+            assert_eq!(retry_after(text, now), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_burst_passes_and_the_rest_waits_its_turn() {

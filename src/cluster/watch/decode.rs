@@ -12,6 +12,9 @@ pub(super) enum Encoding {
     Json,
 }
 
+/// What is held of a page in JSON, in octets: far more than five hundred objects have, and less than a pod.
+const MOST: usize = 64 << 20;
+
 /// A page of a list, or a whole one, that is arriving.
 #[derive(Debug)]
 pub(super) enum List {
@@ -37,6 +40,9 @@ impl List {
                 Ok((list.waiting() >= batch).then(|| list.take()))
             }
             Self::Json(_, body) => {
+                if body.len() + chunk.len() > MOST {
+                    return Err(Failure::Malformed(format!("a page of a list of more than {MOST} octets")));
+                }
                 body.extend_from_slice(chunk);
                 Ok(None)
             }
@@ -78,5 +84,18 @@ fn malformed(error: DecodeError) -> Failure {
 impl From<Status> for ApiStatus {
     fn from(status: Status) -> Self {
         Self { code: status.code, reason: status.reason, message: status.message, retry_after: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_in_json_without_end_is_given_up() {
+        let mut list = List::new(Kind::Service, Encoding::Json);
+        let chunk = vec![b' '; 1 << 20];
+        let taken = (0..=MOST >> 20).take_while(|_| list.push(&chunk, usize::MAX).is_ok()).count();
+        assert_eq!(taken, MOST >> 20);
     }
 }

@@ -4,6 +4,24 @@ use std::fmt;
 use std::time::Duration;
 
 use super::frames::TooLong;
+use super::pace::Sort;
+
+/// The words for why a watch is started again, as [`Failure::word`] has them.
+pub(super) const WORDS: [&str; 13] = [
+    "closed",
+    "doubtful",
+    "expired",
+    "forbidden",
+    "malformed",
+    "panic",
+    "refused",
+    "server_error",
+    "throttled",
+    "timeout",
+    "transport",
+    "unauthorized",
+    "went_back",
+];
 
 /// Why a list or a watch did not go on.
 #[derive(Debug)]
@@ -16,6 +34,8 @@ pub(super) enum Failure {
     Status(ApiStatus),
     /// What came is not what was asked for.
     Malformed(String),
+    /// A list that would take nearly everything away, and is not confirmed yet.
+    Doubtful(String),
 }
 
 /// A refusal of the API server.
@@ -48,7 +68,7 @@ impl Failure {
         match self {
             // The pool may hold more connections over the same dead path.
             Self::Transport(_) | Self::Timeout(_) => Remedy::Reconnect,
-            Self::Malformed(_) => Remedy::Relist,
+            Self::Malformed(_) | Self::Doubtful(_) => Remedy::Relist,
             Self::Status(status) if status.is_expired() => Remedy::Relist,
             Self::Status(status) => match status.code {
                 401 => Remedy::Reconnect,
@@ -65,6 +85,7 @@ impl Failure {
             Self::Transport(_) => "transport",
             Self::Timeout(_) => "timeout",
             Self::Malformed(_) => "malformed",
+            Self::Doubtful(_) => "doubtful",
             Self::Status(status) if status.is_expired() => "expired",
             Self::Status(status) => match status.code {
                 401 => "unauthorized",
@@ -72,6 +93,21 @@ impl Failure {
                 429 => "throttled",
                 500.. => "server_error",
                 _ => "refused",
+            },
+        }
+    }
+
+    /// What sort of trouble it is, for the wait that follows.
+    pub(super) fn sort(&self) -> Sort {
+        match self {
+            Self::Transport(_) | Self::Timeout(_) => Sort::Away,
+            Self::Malformed(_) => Sort::Unusable,
+            Self::Doubtful(_) => Sort::Doubtful,
+            Self::Status(status) if status.is_expired() => Sort::Lost,
+            Self::Status(status) => match status.code {
+                401 | 403 => Sort::Denied,
+                408 | 409 | 429 | 500.. => Sort::Failing,
+                _ => Sort::Unusable,
             },
         }
     }
@@ -97,10 +133,10 @@ impl Failure {
         matches!(self, Self::Status(status) if status.code == 504 && !status.is_expired())
     }
 
-    /// What the server asks us to wait, at most a minute of it.
+    /// What the server asks us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status(status) => status.retry_after.map(|wait| wait.min(Duration::from_secs(60))),
+            Self::Status(status) => status.retry_after,
             _ => None,
         }
     }
@@ -128,6 +164,7 @@ impl fmt::Display for Failure {
             Self::Transport(text) => f.write_str(text),
             Self::Timeout(limit) => write!(f, "the API server sent nothing for {limit:?}"),
             Self::Malformed(text) => write!(f, "unusable response: {text}"),
+            Self::Doubtful(text) => f.write_str(text),
             Self::Status(status) => {
                 write!(f, "{} {}", status.code, status.reason)?;
                 if status.message.is_empty() { Ok(()) } else { write!(f, ": {}", status.message) }
@@ -177,12 +214,20 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_capped() {
-        let failure = Failure::Status(ApiStatus {
-            code: 429,
-            retry_after: Some(Duration::from_secs(100_000)),
-            ..ApiStatus::default()
-        });
-        assert_eq!(failure.retry_after(), Some(Duration::from_secs(60)));
+    fn every_word_is_listed() {
+        for failure in [
+            Failure::Transport(String::new()),
+            Failure::Timeout(Duration::ZERO),
+            Failure::Malformed(String::new()),
+            Failure::Doubtful(String::new()),
+            status(410, "", ""),
+            status(401, "", ""),
+            status(403, "", ""),
+            status(404, "", ""),
+            status(429, "", ""),
+            status(503, "", ""),
+        ] {
+            assert!(WORDS.contains(&failure.word()), "{failure:?}");
+        }
     }
 }

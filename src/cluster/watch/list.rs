@@ -8,7 +8,8 @@ use super::connection::ConnectError;
 use super::failure::Failure;
 use super::metrics::plural;
 use super::options::Options;
-use super::request::Request;
+use super::pages::Pages;
+use super::request::{PAGE, Request};
 use crate::cluster::facts::{BadObject, Fact, Kind};
 
 /// Everything that a cluster says about its names at one time.
@@ -30,11 +31,11 @@ const ATTEMPTS: u32 = 3;
 pub async fn list(options: &Options) -> Result<Listed, ListError> {
     let mut listed = Listed::default();
     for kind in options.kinds() {
-        let mut api = Api::new(options.connection.clone(), options.timing.connect, None)?;
+        let mut api = Api::new(options.connection.clone(), options.timing, None)?;
         let request = Request::new(kind, options.selector(kind).as_deref());
         let mut attempt = 1;
         loop {
-            match whole(&api, &request, kind, options.timing.list_idle).await {
+            match whole(&mut api, &request, kind, options.timing.list_idle).await {
                 Ok(more) => {
                     listed.facts.extend(more.facts);
                     listed.bad.extend(more.bad);
@@ -46,8 +47,8 @@ pub async fn list(options: &Options) -> Result<Listed, ListError> {
                 }
                 Err(_) => {
                     attempt += 1;
-                    tokio::time::sleep(options.timing.backoff_min).await;
-                    api.reconnect();
+                    tokio::time::sleep(options.timing.backoff_max).await;
+                    api.wear_out();
                 }
             }
         }
@@ -55,15 +56,15 @@ pub async fn list(options: &Options) -> Result<Listed, ListError> {
     Ok(listed)
 }
 
-async fn whole(api: &Api, request: &Request, kind: Kind, idle: Duration) -> Result<Listed, Failure> {
+async fn whole(api: &mut Api, request: &Request, kind: Kind, idle: Duration) -> Result<Listed, Failure> {
     let mut listed = Listed::default();
-    let mut token: Option<String> = None;
+    let (mut pages, mut token) = (Pages::default(), None::<String>);
     loop {
-        let response = api.list(&request.page(token.as_deref()), idle).await?;
+        let response = api.list(&request.page(PAGE, token.as_deref()), idle).await?;
         let page = response.page(kind, idle).await?;
         listed.facts.extend(page.facts);
         listed.bad.extend(page.bad);
-        match page.continue_token {
+        match pages.next(page.continue_token)? {
             Some(next) => token = Some(next),
             None => return Ok(listed),
         }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
 
+use super::failure::WORDS;
 use crate::cluster::facts::Kind;
 use crate::cluster::status;
 
@@ -51,6 +52,24 @@ pub(super) static RESTARTS: LazyLock<CounterVec> = LazyLock::new(|| {
 pub(super) static RELISTS: LazyLock<CounterVec> =
     LazyLock::new(|| counter("rollcall_relists_total", "Complete lists after the first one, by kind.", &["kind"]));
 
+/// Lists that were not believed.
+pub(super) static DOUBTFUL: LazyLock<CounterVec> = LazyLock::new(|| {
+    let help =
+        "Lists that were not believed, because they were none or would have taken nearly everything away, by kind.";
+    counter("rollcall_doubtful_lists_total", help, &["kind"])
+});
+
+/// Lets the counters of a kind be there with 0, so that an alert sees the first.
+pub(super) fn expect(kind: Kind) {
+    let kind = plural(kind);
+    for counter in [&RELISTS, &DOUBTFUL] {
+        counter.with_label_values(&[kind]);
+    }
+    for reason in WORDS {
+        RESTARTS.with_label_values(&[kind, reason]);
+    }
+}
+
 /// Hands the metrics of the watch and of what it mirrors to a registry.
 ///
 /// # Errors
@@ -62,6 +81,7 @@ pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
     registry.register(Box::new(LAST_EVENT.clone()))?;
     registry.register(Box::new(RESTARTS.clone()))?;
     registry.register(Box::new(RELISTS.clone()))?;
+    registry.register(Box::new(DOUBTFUL.clone()))?;
     status::register(registry)
 }
 

@@ -6,15 +6,18 @@
 //! speaks JSON only, and would need the same supervision on top.
 //! Nothing here ever empties the index. A list is applied as a difference, and an outage changes nothing at all.
 
-mod backoff;
 mod client;
 mod connection;
 mod decode;
+mod doubts;
 mod failure;
 mod frames;
 mod list;
 mod metrics;
 mod options;
+mod pace;
+mod pages;
+mod recent;
 mod request;
 mod shared;
 mod supervisor;
@@ -59,7 +62,7 @@ impl Mirror {
         let apis = kinds
             .iter()
             .map(|kind| {
-                let api = Api::new(options.connection.clone(), options.timing.connect, limiter.clone())?;
+                let api = Api::new(options.connection.clone(), options.timing, limiter.clone())?;
                 Ok((*kind, api))
             })
             .collect::<Result<Vec<_>, ConnectError>>()?;
@@ -68,6 +71,7 @@ impl Mirror {
         let shared = Arc::new(Shared::new(Index::new(publisher, settings), &kinds));
         let mut tasks = Vec::new();
         for (kind, api) in apis {
+            metrics::expect(kind);
             let selector = options.selector(kind);
             let request = Request::new(kind, selector.as_deref());
             let supervisor = Supervisor::new(kind, request, api, shared.clone(), options.timing);

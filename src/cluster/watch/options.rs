@@ -62,13 +62,15 @@ impl Options {
 /// How long a mirror waits for what.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
-    /// For a connection, and for a write to it.
+    /// For a connection with its TLS handshake, and for a write to it.
     pub connect: Duration,
+    /// A connection that was silent for this long is asked for a sign of life, and given up after as long again.
+    pub silence: Duration,
     /// For the next sign of a list: its head, or more of its body.
     pub list_idle: Duration,
     /// A watch is asked to last between this and `watch_max`, so that many do not end together.
     pub watch_min: Duration,
-    /// See `watch_min`. With `watch_grace`, the time in which a half-open connection is noticed: 60 seconds.
+    /// See `watch_min`. With `watch_grace`, the time in which a watch is noticed that nobody serves: 60 seconds.
     pub watch_max: Duration,
     /// How much longer than it was asked to a watch may last.
     pub watch_grace: Duration,
@@ -76,10 +78,16 @@ pub struct Timing {
     pub watch_interval: Duration,
     /// The longest first wait after a failure.
     pub backoff_min: Duration,
-    /// The longest wait after many failures.
+    /// The longest wait after many failures of a server that is away or not well: what its coming back is seen after.
     pub backoff_max: Duration,
+    /// The longest wait for what somebody has to mend: rights, or a list that cannot be read.
+    pub backoff_longest: Duration,
+    /// How long a server that asks us to wait is waited for, at first.
+    pub patience: Duration,
     /// After this time without a failure the waits start small again.
     pub healthy: Duration,
+    /// A list that would take nearly everything away is believed once lists have said so for this long.
+    pub believed: Duration,
     /// Lists are asked for whole first, not in pages.
     pub whole_lists: bool,
 }
@@ -87,15 +95,19 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(10),
+            connect: Duration::from_secs(2),
+            silence: Duration::from_millis(1500),
             list_idle: Duration::from_secs(20),
             watch_min: Duration::from_secs(30),
             watch_max: Duration::from_secs(50),
             watch_grace: Duration::from_secs(10),
-            watch_interval: Duration::from_secs(1),
-            backoff_min: Duration::from_millis(800),
-            backoff_max: Duration::from_secs(30),
+            watch_interval: Duration::from_millis(200),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_millis(800),
+            backoff_longest: Duration::from_secs(30),
+            patience: Duration::from_secs(1),
             healthy: Duration::from_secs(30),
+            believed: Duration::from_secs(12),
             whole_lists: true,
         }
     }

@@ -8,10 +8,11 @@ use crate::cluster::facts::Kind;
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     base: String,
+    selected: bool,
 }
 
 /// Objects in one page of a list: of a list that is decoded once it is there, not more is held at a time.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 impl Request {
     pub(super) fn new(kind: Kind, selector: Option<&str>) -> Self {
@@ -23,12 +24,18 @@ impl Request {
             Kind::ServiceImport => "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
         };
         let mut base = format!("{path}?");
-        if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
+        let selector = selector.filter(|selector| !selector.is_empty());
+        if let Some(selector) = selector {
             base.push_str("labelSelector=");
             encode(&mut base, selector);
             base.push('&');
         }
-        Self { base }
+        Self { base, selected: selector.is_some() }
+    }
+
+    /// Whether there is a label selector.
+    pub(super) fn is_selected(&self) -> bool {
+        self.selected
     }
 
     /// A list without pages, of what the API server has in its memory (resourceVersion 0).
@@ -41,9 +48,9 @@ impl Request {
         self.base.trim_end_matches(['?', '&']).to_owned()
     }
 
-    /// A page of a list, as new as the last write.
-    pub(super) fn page(&self, token: Option<&str>) -> String {
-        let mut uri = format!("{}limit={PAGE}", self.base);
+    /// A page of so many objects of a list, as new as the last write.
+    pub(super) fn page(&self, objects: u32, token: Option<&str>) -> String {
+        let mut uri = format!("{}limit={objects}", self.base);
         if let Some(token) = token {
             uri.push_str("&continue=");
             encode(&mut uri, token);
@@ -83,7 +90,7 @@ mod tests {
     #[test]
     fn selectors_and_tokens_are_encoded() {
         let request = Request::new(Kind::Pod, Some("app in (a, b),!c=d&e"));
-        let page = request.page(Some("a+/="));
+        let page = request.page(500, Some("a+/="));
         assert_eq!(
             page,
             "/api/v1/pods?labelSelector=app%20in%20%28a%2C%20b%29%2C%21c%3Dd%26e&limit=500&continue=a%2B%2F%3D"
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_empty_selector_is_none() {
-        assert_eq!(Request::new(Kind::Namespace, Some("")).page(None), "/api/v1/namespaces?limit=500");
+        assert_eq!(Request::new(Kind::Namespace, Some("")).page(500, None), "/api/v1/namespaces?limit=500");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 
 use super::metrics::{LAST_EVENT, RELISTS, RESTARTS, plural};
+use super::recent::Recent;
 use crate::cluster::clock;
 use crate::cluster::facts::{BadObject, Event, Fact, Kind, ObjectKey};
 use crate::cluster::index::{Explanation, Index};
@@ -18,6 +19,8 @@ use crate::zone::ServiceName;
 pub(super) struct Shared {
     state: Mutex<State>,
     synced: watch::Sender<bool>,
+    /// Changes when a loop that was in trouble is so no more: the others may be as lucky.
+    good_signs: watch::Sender<()>,
     /// A grace period ends sooner than was known.
     sooner: Notify,
     /// The kinds of slices of which something may be there that is not read: what is there, or the watch is not.
@@ -43,6 +46,7 @@ struct KindState {
     restarts: u64,
     relists: u64,
     trouble: Option<String>,
+    recent: Recent,
 }
 
 /// The state of one loop.
@@ -77,11 +81,13 @@ impl Shared {
                 restarts: 0,
                 relists: 0,
                 trouble: None,
+                recent: Recent::default(),
             })
             .collect();
         Self {
             state: Mutex::new(State { index, kinds, expires: None }),
             synced: watch::Sender::new(false),
+            good_signs: watch::Sender::new(()),
             sooner: Notify::new(),
             unread: watch::Sender::new(slices.collect()),
         }
@@ -90,6 +96,16 @@ impl Shared {
     /// Turns true when all kinds have their first complete list, and stays so.
     pub(super) fn synced(&self) -> watch::Receiver<bool> {
         self.synced.subscribe()
+    }
+
+    /// Hears of loops that are out of trouble.
+    pub(super) fn good_signs(&self) -> watch::Receiver<()> {
+        self.good_signs.subscribe()
+    }
+
+    /// A loop is out of trouble.
+    pub(super) fn good_sign(&self) {
+        self.good_signs.send_replace(());
     }
 
     pub(super) fn status(&self) -> Vec<KindStatus> {
@@ -113,8 +129,11 @@ impl Shared {
         self.lock().index.explain(service, label)
     }
 
-    pub(super) fn begin_list(&self, kind: Kind) {
-        self.lock().index.begin_list(kind);
+    /// A list begins; gives how many objects are known before it.
+    pub(super) fn begin_list(&self, kind: Kind) -> usize {
+        let mut state = self.lock();
+        state.index.begin_list(kind);
+        state.index.count(kind)
     }
 
     /// Objects of a list that is under way.
@@ -144,6 +163,7 @@ impl Shared {
                 RELISTS.with_label_values(&[plural(kind)]).inc();
             }
             entry.listed = true;
+            entry.recent.clear();
         }
         if state.kinds.iter().all(|kind| kind.listed) && !*self.synced.borrow() {
             state.index.set_synced();
@@ -152,20 +172,28 @@ impl Shared {
         self.reckon(&mut state);
     }
 
-    /// Events that arrived together, in their order.
-    pub(super) fn events(&self, kind: Kind, events: Vec<Event>, version: Option<&str>) {
+    /// Events that arrived together, in their order, each with the version of its object (0 where it has no number). What
+    /// is older than what is known of its object changes nothing.
+    pub(super) fn events(&self, kind: Kind, events: Vec<(Event, u64)>, version: Option<&str>) {
         let (now, unix) = clock::now();
         let mut state = self.lock();
         state.heard(kind, now, version);
         let mut batch = Vec::new();
-        for event in events {
+        for (event, version) in events {
             match event {
-                Event::Applied(fact) => batch.push(fact),
+                Event::Applied(fact) => {
+                    if state.is_news(kind, &fact.key(), version) {
+                        batch.push(fact);
+                    }
+                }
                 Event::Deleted(_, key) => {
                     if !batch.is_empty() {
                         state.index.apply_page(std::mem::take(&mut batch), now, unix);
                     }
-                    state.index.delete(kind, &key, now, unix);
+                    let known = state.index.version(kind, &key).unwrap_or_default();
+                    if state.is_news(kind, &key, version) && (version == 0 || version >= known) {
+                        state.index.delete(kind, &key, now, unix);
+                    }
                 }
                 // Handled by the loop, which knows what to do about them.
                 Event::Bookmark | Event::Error(_) | Event::Bad(_) => {}
@@ -265,6 +293,10 @@ impl Shared {
 impl State {
     fn entry(&mut self, kind: Kind) -> Option<&mut KindState> {
         self.kinds.iter_mut().find(|entry| entry.kind == kind)
+    }
+
+    fn is_news(&mut self, kind: Kind, key: &ObjectKey, version: u64) -> bool {
+        self.entry(kind).is_none_or(|entry| entry.recent.is_news(key, version))
     }
 
     fn heard(&mut self, kind: Kind, now: Instant, version: Option<&str>) {

@@ -1,5 +1,6 @@
 //! One loop for each kind: lists, watches, and gets up again whatever happens, while the index keeps what it knows.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,15 +8,18 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use rand::RngExt;
+use tokio::sync::watch;
 
-use super::backoff::Backoff;
 use super::client::{Api, Response};
 use super::decode::{self, Encoding};
+use super::doubts::{Doubts, Said};
 use super::failure::{Failure, Remedy};
 use super::frames::Frames;
-use super::metrics::plural;
+use super::metrics::{DOUBTFUL, plural};
 use super::options::Timing;
-use super::request::Request;
+use super::pace::{Pace, Sort, jittered};
+use super::pages::Pages;
+use super::request::{PAGE, Request};
 use super::shared::Shared;
 use crate::cluster::facts::{Event, Frame, Kind, Page};
 
@@ -25,6 +29,15 @@ const BATCH: usize = 500;
 /// Octets of a watch that are applied together, if so many have come: one event of a large Service costs as much as many.
 const TOGETHER: usize = 1 << 20;
 
+/// A page that does not come is asked for smaller, down to so many objects.
+const SMALL_PAGE: u32 = 20;
+
+/// How long a watch waits to hear whether its place is in the server's past.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// How long the same trouble is not logged again.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// The state of one loop between its requests.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -33,24 +46,32 @@ pub(super) struct Supervisor {
     api: Api,
     shared: Arc<Shared>,
     timing: Timing,
-    backoff: Backoff,
+    pace: Pace,
+    /// Other loops that are out of trouble: what they have met is worth a try here.
+    good_signs: watch::Receiver<()>,
     /// Up to where changes are known; `None` when a complete list is due.
     version: Option<String>,
     /// Lists are asked for whole and decoded as they arrive: half the API server's work for a stream of events (WatchList),
     /// none of the waiting between pages, and no more memory here than either.
     whole: bool,
+    /// Objects in a page, where lists are not whole.
+    page: u32,
     listed: bool,
+    /// What lists have said that is not believed yet.
+    doubts: Doubts,
     /// The last watch was interrupted: the server may not be what it was, and its past another one.
     doubt: bool,
     trouble: Option<Trouble>,
+    /// When each sort of trouble was last logged.
+    said: HashMap<&'static str, Instant>,
 }
 
-/// What keeps the loop from going on, since when, and when that was last said.
+/// What keeps the loop from going on, since when, and whether that was said aloud.
 #[derive(Debug)]
 struct Trouble {
     word: &'static str,
     since: Instant,
-    said: Instant,
+    aloud: bool,
     attempts: u32,
 }
 
@@ -66,6 +87,13 @@ struct Ended {
     failure: Option<Failure>,
 }
 
+/// How long to wait: `most`, or no longer than `least` where there are good signs.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    least: Duration,
+    most: Duration,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Listing.
@@ -76,19 +104,23 @@ enum Phase {
 
 impl Supervisor {
     pub(super) fn new(kind: Kind, request: Request, api: Api, shared: Arc<Shared>, timing: Timing) -> Self {
-        let backoff = Backoff::new(timing.backoff_min, timing.backoff_max, timing.healthy);
+        let good_signs = shared.good_signs();
         Self {
             kind,
             request,
             api,
             shared,
             timing,
-            backoff,
+            pace: Pace::new(&timing),
+            good_signs,
             version: None,
             whole: may_be_whole(kind, &timing),
+            page: PAGE,
             listed: false,
+            doubts: Doubts::default(),
             doubt: false,
             trouble: None,
+            said: HashMap::new(),
         }
     }
 
@@ -99,7 +131,8 @@ impl Supervisor {
                 tracing::error!(kind = plural(self.kind), "the watch panicked and is started again with a new list");
                 self.shared.restarted(self.kind, "panic");
                 self.version = None;
-                tokio::time::sleep(self.timing.backoff_max).await;
+                let wait = self.pace.after(Sort::Unusable, Instant::now());
+                tokio::time::sleep(wait).await;
             }
         }
     }
@@ -107,9 +140,25 @@ impl Supervisor {
     async fn rounds(&mut self) {
         loop {
             let started = Instant::now();
+            self.good_signs.mark_unchanged();
             let ended = self.round(started).await;
             let wait = self.judge(ended, started.elapsed());
-            tokio::time::sleep(wait).await;
+            self.rest(wait).await;
+        }
+    }
+
+    /// Waits until another loop is out of trouble: then the next try is due, though not for all at once.
+    async fn rest(&mut self, wait: Wait) {
+        tokio::time::sleep(wait.least).await;
+        let woken = async {
+            if self.trouble.is_none() || self.good_signs.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(jittered(self.timing.backoff_min)).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait.most.saturating_sub(wait.least)) => {}
+            () = woken => {}
         }
     }
 
@@ -136,7 +185,11 @@ impl Supervisor {
         if !self.doubt {
             return Ok(true);
         }
-        let response = self.api.list(&self.request.probe(), self.timing.list_idle).await?;
+        let response = match self.api.list(&self.request.probe(), self.timing.list_idle.min(PROBE)).await {
+            // It has to ask etcd, which may be away while watches go on: the question is left for the next time.
+            Err(Failure::Timeout(_)) => return Ok(true),
+            response => response?,
+        };
         let present = response.page(self.kind, self.timing.list_idle).await?.resource_version;
         self.doubt = false;
         // Versions are numbers in practice; where they are not, nothing can be said.
@@ -155,15 +208,15 @@ impl Supervisor {
     /// Lists, whole or page by page. An expired continue token starts it again, as any failure does.
     async fn list(&mut self) -> Result<String, Failure> {
         let started = Instant::now();
-        self.shared.begin_list(self.kind);
-        let (mut token, mut objects): (Option<String>, _) = (None, 0);
+        let known = self.shared.begin_list(self.kind);
+        let (mut pages, mut token, mut objects) = (Pages::default(), None::<String>, 0);
         loop {
             let uri = match &token {
                 // The API server asks etcd, and waits, before it says that it is up to date. A list that replaces nothing
                 // may be older than that, as the watch from it on brings the rest.
-                None if self.whole && !self.listed => self.request.first(),
+                None if self.whole && !self.listed && !self.doubts.are_there() => self.request.first(),
                 None if self.whole => self.request.whole(),
-                token => self.request.page(token.as_deref()),
+                token => self.request.page(self.page, token.as_deref()),
             };
             let response = match self.api.list(&uri, self.timing.list_idle).await {
                 Ok(response) => response,
@@ -188,14 +241,24 @@ impl Supervisor {
                 }
             };
             objects += self.apply(&mut last);
-            match last.continue_token {
-                Some(next) => token = Some(next),
-                None => {
-                    self.complete(&last.resource_version, objects, started);
-                    return Ok(last.resource_version);
-                }
+            token = pages.next(last.continue_token.take())?;
+            if token.is_none() {
+                self.believe(objects, known)?;
+                self.complete(&last.resource_version, objects, started);
+                return Ok(last.resource_version);
             }
         }
+    }
+
+    /// Holds what a list names against what was known: one that takes nearly everything away is asked for again.
+    fn believe(&mut self, named: usize, known: usize) -> Result<(), Failure> {
+        let said = Said { kind: self.kind, named, known, selected: self.request.is_selected() };
+        if self.doubts.about(said, Instant::now(), self.timing.believed) {
+            return Err(Failure::Doubtful(format!(
+                "a list of {named} objects where {known} are known is not believed before it is confirmed"
+            )));
+        }
+        Ok(())
     }
 
     /// Applies what a list has brought; gives how many objects that were.
@@ -207,8 +270,11 @@ impl Supervisor {
         objects
     }
 
-    /// The next list is asked for in the other way.
+    /// The next list is asked for in the other way, and in smaller pages where it came in pages.
     fn list_otherwise(&mut self) {
+        if !self.whole {
+            self.page = (self.page / 5).max(SMALL_PAGE);
+        }
         self.whole = !self.whole && may_be_whole(self.kind, &self.timing);
     }
 
@@ -240,8 +306,10 @@ impl Supervisor {
     async fn follow(&mut self, mut response: Response, deadline: Instant) -> Ended {
         let mut frames = Frames::new(response.encoding());
         let mut events = 0;
+        // A watch that lasts has proved itself, though it has nothing to say.
+        let proved = Instant::now() + self.timing.watch_interval;
         let failure = loop {
-            let mut read = self.read(&mut response, deadline).await;
+            let mut read = self.read(&mut response, proved, deadline).await;
             self.shared.reading(self.kind);
             // What is there already is applied together.
             let mut octets = 0;
@@ -274,13 +342,24 @@ impl Supervisor {
         Ended { phase: Phase::Watch, opened: true, events, failure }
     }
 
-    /// What the transport brings next.
-    async fn read(&self, response: &mut Response, deadline: Instant) -> Result<Option<bytes::Bytes>, Failure> {
+    /// What the transport brings next. A watch that lasts until it has `proved` itself ends what trouble there was.
+    async fn read(
+        &mut self,
+        response: &mut Response,
+        proved: Instant,
+        deadline: Instant,
+    ) -> Result<Option<bytes::Bytes>, Failure> {
         let mut chunk = pin!(response.chunk());
         if let Some(chunk) = chunk.as_mut().now_or_never() {
             return chunk;
         }
         self.shared.caught_up(self.kind);
+        if self.trouble.is_some() && proved < deadline {
+            match tokio::time::timeout_at(proved.into(), chunk.as_mut()).await {
+                Ok(chunk) => return chunk,
+                Err(_) => self.recovered(),
+            }
+        }
         let timeout = Failure::Timeout(self.timing.watch_min + self.timing.watch_grace);
         tokio::time::timeout_at(deadline.into(), chunk).await.unwrap_or(Err(timeout))
     }
@@ -303,17 +382,27 @@ impl Supervisor {
                 Event::Error(status) => break Some(Failure::Status(status.into())),
                 Event::Bad(bad) => self.shared.bad(&bad),
                 Event::Bookmark => {}
-                event => batch.push(event),
+                event => batch.push((event, resource_version.parse().unwrap_or_default())),
             }
             taken += 1;
-            if !resource_version.is_empty() {
-                self.version = Some(resource_version);
-            }
+            self.come_to(resource_version);
         };
         if taken > 0 {
             self.shared.events(self.kind, batch, self.version.as_deref());
         }
         (taken, failure)
+    }
+
+    /// The watch has come as far as this version; what comes late does not set it back.
+    fn come_to(&mut self, version: String) {
+        let number = |text: &str| text.parse::<u64>().ok();
+        let is_older = match (number(&version), self.version.as_deref().and_then(number)) {
+            (Some(new), Some(known)) => new < known,
+            _ => version.is_empty(),
+        };
+        if !is_older {
+            self.version = Some(version);
+        }
     }
 
     /// A complete list is in.
@@ -336,7 +425,7 @@ impl Supervisor {
             tracing::info!(kind, objects, ?took, how, resource_version = version, "listed");
         }
         self.listed = true;
-        if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response()) {
+        if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response() || trouble.is_of_a_list()) {
             self.recovered();
         }
     }
@@ -344,7 +433,7 @@ impl Supervisor {
     //------- Between two rounds ----------------------------------------------
 
     /// Decides what the next round does, and how long it waits.
-    fn judge(&mut self, ended: Ended, lived: Duration) -> Duration {
+    fn judge(&mut self, ended: Ended, lived: Duration) -> Wait {
         let interval = self.timing.watch_interval.saturating_sub(lived);
         let useful =
             ended.phase == Phase::Watch && ended.opened && (ended.events > 0 || lived >= self.timing.watch_interval);
@@ -353,43 +442,57 @@ impl Supervisor {
         let Some(failure) = ended.failure else {
             self.shared.restarted(self.kind, "closed");
             if useful {
-                if self.trouble.is_some() {
-                    self.recovered();
-                }
-                return interval;
+                self.pace.worked();
+                self.recovered();
+                return interval.into();
             }
-            let wait = self.backoff.after_failure(Instant::now()).max(interval);
+            let wait = self.pace.after(Sort::Unusable, Instant::now()).max(interval);
             self.say("closed_early", &"the watch is closed as soon as it is opened", ended.phase, wait);
-            return wait;
+            return wait.into();
         };
         self.shared.restarted(self.kind, failure.word());
         match failure.remedy() {
             Remedy::Retry => {}
-            Remedy::Reconnect => self.api.reconnect(),
+            Remedy::Reconnect => self.api.wear_out(),
             Remedy::Relist => self.version = None,
         }
-        if useful && failure.remedy() == Remedy::Reconnect {
-            // A connection that broke after it had worked is replaced at once; the backoff is for the next failure.
-            tracing::debug!(kind = plural(self.kind), reason = %failure, "watch interrupted");
-            return interval;
+        if useful {
+            self.pace.worked();
+            if failure.remedy() == Remedy::Reconnect {
+                // A connection that broke after it had worked is replaced at once, though not by all servers together.
+                tracing::debug!(kind = plural(self.kind), reason = %failure, "watch interrupted");
+                return interval.max(jittered(self.timing.backoff_min)).into();
+            }
         }
-        let wait = self.backoff.after_failure(Instant::now()).max(interval);
-        let wait = failure.retry_after().map_or(wait, |asked| asked.max(wait));
-        self.say(failure.word(), &failure, ended.phase, wait);
-        wait
+        let (sort, now) = (failure.sort(), Instant::now());
+        let mut most = self.pace.after(sort, now);
+        let mut least = Duration::ZERO;
+        if let Some(asked) = failure.retry_after() {
+            least = self.pace.granted(asked, sort, now) + jittered(self.timing.backoff_min);
+        }
+        if ended.phase == Phase::List && matches!(failure, Failure::Malformed(_) | Failure::Doubtful(_)) {
+            DOUBTFUL.with_label_values(&[plural(self.kind)]).inc();
+            // All of it was sent and read for nothing: no more than half of the time goes into that.
+            least = lived.min(self.timing.backoff_longest);
+        }
+        most = most.max(least);
+        self.say(failure.word(), &failure, ended.phase, most);
+        Wait { least, most }
     }
 
-    /// Says what keeps the loop from going on: when it begins or changes, and once a minute while it lasts.
+    /// Says what keeps the loop from going on: each sort of it once a minute.
     fn say(&mut self, word: &'static str, reason: &dyn std::fmt::Display, phase: Phase, wait: Duration) {
         let now = Instant::now();
-        let trouble = self.trouble.get_or_insert(Trouble { word: "", since: now, said: now, attempts: 0 });
+        let due = self.said.get(word).is_none_or(|said| now.duration_since(*said) >= QUIET);
+        let trouble = self.trouble.get_or_insert(Trouble { word, since: now, aloud: false, attempts: 0 });
         trouble.attempts = trouble.attempts.saturating_add(1);
-        let due = trouble.word != word || now.duration_since(trouble.said) >= Duration::from_secs(60);
+        trouble.word = word;
+        trouble.aloud |= due;
         let (kind, verb) = (plural(self.kind), if phase == Phase::List { "list" } else { "watch" });
         let (attempts, lasting, wait) = (trouble.attempts, rounded(trouble.since.elapsed()), rounded(wait));
         let serving = if self.listed { "the last known names" } else { "nothing yet of this kind" };
         if due {
-            (trouble.word, trouble.said) = (word, now);
+            self.said.insert(word, now);
             let (resource, group) = match self.kind {
                 Kind::EndpointSlice | Kind::ImportedSlice => ("endpointslices", "discovery.k8s.io"),
                 Kind::ServiceImport => (kind, "multicluster.x-k8s.io"),
@@ -403,6 +506,10 @@ impl Supervisor {
                 "unauthorized" => tracing::warn!(
                     kind, verb, attempts, retry_in = ?wait, serving, reason = %reason,
                     "the API server does not accept our credentials: check the token or client certificate"
+                ),
+                "doubtful" => tracing::warn!(
+                    kind, retry_in = ?wait, serving, reason = %reason,
+                    "this list would take nearly everything away: it is asked for again"
                 ),
                 _ => tracing::warn!(
                     kind, verb, attempts, ?lasting, retry_in = ?wait, serving, reason = %reason,
@@ -418,14 +525,27 @@ impl Supervisor {
     fn recovered(&mut self) {
         let Some(trouble) = self.trouble.take() else { return };
         let (kind, attempts, after) = (plural(self.kind), trouble.attempts, rounded(trouble.since.elapsed()));
-        tracing::info!(kind, attempts, ?after, "the watch goes on");
+        if trouble.aloud {
+            tracing::info!(kind, attempts, ?after, "the watch goes on");
+        } else {
+            tracing::debug!(kind, attempts, ?after, "the watch goes on");
+        }
         self.shared.trouble(self.kind, None);
+        self.shared.good_sign();
+        // The sign is for the others.
+        self.good_signs.mark_unchanged();
     }
 }
 
 /// Custom resources come in JSON only, and that is listed in pages.
 fn may_be_whole(kind: Kind, timing: &Timing) -> bool {
     timing.whole_lists && kind != Kind::ServiceImport
+}
+
+impl From<Duration> for Wait {
+    fn from(most: Duration) -> Self {
+        Self { least: Duration::ZERO, most }
+    }
 }
 
 impl Ended {
@@ -438,10 +558,99 @@ impl Ended {
 impl Trouble {
     /// Whether the first good response ends it. Streams that break once they are open have to prove themselves.
     fn ends_with_a_response(&self) -> bool {
-        !matches!(self.word, "expired" | "malformed" | "closed_early" | "refused")
+        !matches!(self.word, "expired" | "malformed" | "doubtful" | "closed_early" | "refused")
+    }
+
+    /// Whether a complete list ends it.
+    fn is_of_a_list(&self) -> bool {
+        matches!(self.word, "malformed" | "doubtful")
     }
 }
+
 /// For people: no one reads microseconds of a wait.
 fn rounded(time: Duration) -> Duration {
     Duration::from_millis(time.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::index::{Index, Settings};
+    use crate::cluster::watch::connection::Connection;
+    use crate::zone;
+
+    fn supervisor(shared: &Arc<Shared>, kind: Kind) -> Supervisor {
+        let timing = Timing::default();
+        let connection = Connection::Endpoint { url: "http://127.0.0.1:1".to_owned(), tls: None };
+        let api = Api::new(connection, timing, None).unwrap();
+        Supervisor::new(kind, Request::new(kind, None), api, shared.clone(), timing)
+    }
+
+    fn shared() -> Arc<Shared> {
+        let index = Index::new(zone::pair().0, Settings::default());
+        Arc::new(Shared::new(index, &[Kind::Service, Kind::EndpointSlice]))
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// Fails when it lasts until the end of a long wait, however busy the machine is.
+    async fn soon(rest: impl Future<Output = ()>) {
+        tokio::time::timeout(Duration::from_secs(60), rest).await.expect("a good sign ends the wait");
+    }
+
+    #[tokio::test]
+    async fn the_first_good_sign_of_one_loop_wakes_the_others() {
+        let shared = shared();
+        let (mut one, mut other) = (supervisor(&shared, Kind::Service), supervisor(&shared, Kind::EndpointSlice));
+        for waiting in [&mut one, &mut other] {
+            waiting.say("transport", &"away", Phase::Watch, Duration::ZERO);
+        }
+        let sign = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            one.recovered();
+        };
+        tokio::join!(soon(other.rest(LONG.into())), sign);
+        // It is for others than the one who gave it.
+        one.say("transport", &"away again", Phase::Watch, Duration::ZERO);
+        let begun = Instant::now();
+        one.rest(Duration::from_millis(200).into()).await;
+        assert!(begun.elapsed() >= Duration::from_millis(200));
+    }
+
+    #[tokio::test]
+    async fn good_signs_do_not_cut_short_what_a_server_asked_for() {
+        let shared = shared();
+        let (mut one, mut other) = (supervisor(&shared, Kind::Service), supervisor(&shared, Kind::EndpointSlice));
+        one.say("transport", &"away", Phase::Watch, Duration::ZERO);
+        other.say("throttled", &"busy", Phase::List, Duration::ZERO);
+        one.recovered();
+        let begun = Instant::now();
+        soon(other.rest(Wait { least: Duration::from_millis(300), most: LONG })).await;
+        assert!(begun.elapsed() >= Duration::from_millis(300));
+    }
+
+    #[tokio::test]
+    async fn the_place_of_a_watch_never_goes_back() {
+        let mut supervisor = supervisor(&shared(), Kind::Service);
+        for (version, place) in [("7", "7"), ("12", "12"), ("11", "12"), ("", "12"), ("abc", "abc"), ("3", "3")] {
+            supervisor.come_to(version.to_owned());
+            assert_eq!(supervisor.version.as_deref(), Some(place));
+        }
+    }
+
+    #[tokio::test]
+    async fn each_sort_of_trouble_waits_for_itself() {
+        let mut supervisor = supervisor(&shared(), Kind::Service);
+        let mut judge = |failure: Failure| {
+            let ended = Ended::refused(Phase::Watch, failure);
+            supervisor.judge(ended, Duration::from_secs(9)).most
+        };
+        for _ in 0..20 {
+            judge(Failure::Transport("refused".to_owned()));
+        }
+        let status = |code| super::super::failure::ApiStatus { code, ..Default::default() };
+        assert_eq!(judge(Failure::Status(status(410))), Duration::ZERO, "a first 410 is listed at once");
+        assert_eq!(judge(Failure::Status(status(401))), Duration::ZERO, "the credentials may be others by now");
+        assert!(judge(Failure::Status(status(500))) <= Timing::default().backoff_min);
+    }
 }
