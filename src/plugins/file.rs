@@ -182,7 +182,8 @@ impl Plugin for Files {
             if found.nothing && found.answers.is_empty() && falls_through(&self.fallthrough, &wire) {
                 return Outcome::Next;
             }
-            message.metadata.authoritative = !found.referral && found.rcode != ResponseCode::ServFail;
+            let failed = found.rcode == ResponseCode::ServFail && found.answers.is_empty();
+            message.metadata.authoritative = !found.referral && !failed;
             message.metadata.response_code = found.rcode;
             message.answers = found.answers;
             message.authorities = found.authorities;

@@ -143,7 +143,7 @@ fn names_in_data_take_the_origin_whatever_the_type() {
 fn what_lies_below_a_dname_is_elsewhere() {
     let long = "a".repeat(63);
     let zone = format!(
-        "{ZONE}old DNAME new\na.new A 192.0.2.7\nfar DNAME www.example.org.\nlong DNAME {long}.{long}.{long}\n"
+        "{ZONE}old DNAME new\na.new A 192.0.2.7\ndeep DNAME x.deep\nfar DNAME www.example.org.\nlong DNAME {long}.{long}.{long}\n"
     );
     let (_folder, path) = folder(&zone);
     let block = block(&format!("file {path} example")).unwrap();
@@ -160,6 +160,12 @@ fn what_lies_below_a_dname_is_elsewhere() {
     assert_eq!(
         lines(&ask(&block, "x.far.example.", RecordType::A).answers)[1],
         "x.far.example. 60 IN CNAME x.www.example.org."
+    );
+    let unending = ask(&block, "a.deep.example.", RecordType::A);
+    assert_eq!((unending.metadata.response_code, unending.answers.len()), (ResponseCode::ServFail, 17));
+    assert_eq!(
+        kinds(&unending.answers)[..3],
+        ["deep.example. DNAME", "a.deep.example. CNAME", "a.x.deep.example. CNAME"]
     );
     let reply = ask(&block, &format!("{long}.long.example."), RecordType::A);
     assert_eq!((reply.metadata.response_code, reply.answers.len()), (ResponseCode::YXDomain, 1));

@@ -153,6 +153,10 @@ impl Zone {
             }
             name = target;
         }
+        if found.answers.iter().any(|record| record.record_type() == RecordType::DNAME) {
+            // It leads from one name to a longer one, and on.
+            found.rcode = ResponseCode::ServFail;
+        }
         self.servers(asked, found);
     }
 
@@ -236,8 +240,11 @@ impl Zone {
         found: &mut Found,
     ) -> Option<MessageName> {
         let target = names_of(&alias.data, 0)?;
-        found.answers.push(alias.clone());
-        found.answers.extend(self.signatures(owner, RecordType::DNAME, asked));
+        // A name may come by here twice.
+        if !found.answers.contains(alias) {
+            found.answers.push(alias.clone());
+            found.answers.extend(self.signatures(owner, RecordType::DNAME, asked));
+        }
         let kept = name.iter().len() - owner.labels().count();
         let labels = name.iter().take(kept).chain(target.labels());
         let Ok(target) = MessageName::from_labels(labels) else {
