@@ -1,4 +1,4 @@
-//! `rollcall check FILE`: what the server would do with a Corefile, without doing it.
+//! `rollcall check FILE|-`: what the server would do with a Corefile, without doing it.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +20,10 @@ const MOST: usize = 20;
 /// # Errors
 /// When the server would refuse it: every fault that can be told apart, each with its place.
 pub(super) fn describe(file: &Path) -> Result<String, Error> {
-    let source = Source::File(file.to_owned());
+    let source = match file.to_str() {
+        Some("-") => origin::find(Some("stdin"), false)?,
+        _ => Source::File(file.to_owned()),
+    };
     let corefile = origin::read(&source)?;
     if corefile.blocks.is_empty() {
         return Err(Error::operator(format!(
@@ -38,10 +41,12 @@ fn plan(corefile: &Corefile) -> Result<Plan, corefile::Error> {
     Plan::new(corefile, 53, &mut Unsynced, &Kept::default())
 }
 
-/// All faults: each is found by leaving out the lines of those before it.
+/// All faults in the order of their lines: each is found by leaving out the lines of those before it.
 fn faults(mut corefile: Corefile, first: corefile::Error) -> Vec<String> {
-    let explained =
-        |fault: &corefile::Error, corefile: &Corefile| origin::explained(fault.clone(), corefile).to_string();
+    let explained = |fault: &corefile::Error, corefile: &Corefile| {
+        let Position { file, line, column } = fault.position.clone();
+        (file, line, column, origin::explained(fault.clone(), corefile).to_string())
+    };
     let (mut found, mut fault) = (vec![explained(&first, &corefile)], first);
     let mut left_out: Vec<String> = Vec::new();
     while found.len() < MOST {
@@ -61,7 +66,8 @@ fn faults(mut corefile: Corefile, first: corefile::Error) -> Vec<String> {
             }
         }
     }
-    found
+    found.sort();
+    found.into_iter().map(|(.., told)| told).collect()
 }
 
 /// Takes out the innermost line that has a word at this place; says of which directive.

@@ -18,7 +18,7 @@ usage:
   rollcall [-conf FILE] [FLAGS]                 serve what a Corefile says
   rollcall local [--listen ADDRESS:PORT] [--zone ZONE] PATH...
                                                 serve the names of manifest files, without a cluster
-  rollcall check FILE                           say what a Corefile means, exit 0 or 2
+  rollcall check FILE|-                         say what a Corefile, or standard input, means, exit 0 or 2
   rollcall diff --from ADDRESS[:PORT] --to ADDRESS[:PORT] [--kubeconfig FILE] [--zone ZONE] [--ttl SECONDS]
                                                 ask two servers every name of a cluster, print where they differ
 

@@ -99,11 +99,88 @@ pub(crate) fn check_name(name: &Token) -> Result<(), Error> {
     if TABLE.iter().any(|(known, _)| *known == name.text) {
         return Ok(());
     }
+    let text = name.text.as_str();
     let known = directive_names();
-    let what = if OTHERS.contains(&name.text.as_str()) {
-        format!("the directive `{}` is not supported", name.text)
-    } else {
-        format!("unknown directive `{}`", name.text)
+    let is_other = OTHERS.contains(&text);
+    let near = known.iter().filter(|known| !is_other && text.len() <= 2 * known.len());
+    let near = near.map(|known| (distance(text, known), known)).min();
+    let advice = match (hint(text), near) {
+        (Some(hint), _) => hint.to_owned(),
+        (None, Some((away, known))) if away <= (text.len() / 3).max(1) => format!("did you mean `{known}`?"),
+        _ => format!("supported are {}", known.join(", ")),
     };
-    Err(name.error(format!("{what}; supported are {}", known.join(", "))))
+    Err(name.error(match is_other {
+        true => format!("the directive `{text}` is not supported; {advice}"),
+        false => format!("unknown directive `{text}`; {advice}"),
+    }))
+}
+
+/// What stands in the place of a directive that CoreDNS once had.
+fn hint(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "proxy" => "`forward` took its place in CoreDNS 1.5: write `forward . ADDRESS...`",
+        "federation" => "it went with the first federation of Kubernetes: delete the line",
+        "multicluster" => {
+            "it is an option now: write `multicluster ZONE` into the block of `kubernetes`, with the zone behind it"
+        }
+        "startup" | "shutdown" => "`on` took its place in CoreDNS, and this server runs no commands: delete the line",
+        _ => return None,
+    })
+}
+
+/// How many letters are wrong, missing, too many or changed places with the next.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    // Rows of the table: two above, one above, the present.
+    let mut above = vec![usize::MAX / 2; other.len() + 1];
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    let mut before = None;
+    for (at, &letter) in one.iter().enumerate() {
+        let mut next = vec![at + 1];
+        for (column, &wanted) in other.iter().enumerate() {
+            let (left, up) =
+                (next.last().copied().unwrap_or_default(), row.get(column + 1).copied().unwrap_or_default());
+            let diagonal = row.get(column).copied().unwrap_or_default() + usize::from(letter != wanted);
+            let swapped = column > 0 && before == Some(wanted) && other.get(column - 1) == Some(&letter);
+            let swapped = if swapped { above.get(column - 1).copied().unwrap_or_default() + 1 } else { usize::MAX };
+            next.push((left + 1).min(up + 1).min(diagonal).min(swapped));
+        }
+        (above, row, before) = (row, next, Some(letter));
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::fault;
+    use super::*;
+
+    #[test]
+    fn letters_that_differ_are_counted() {
+        for (one, other, away) in [
+            ("forward", "forward", 0),
+            ("foward", "forward", 1),
+            ("froward", "forward", 1),
+            ("", "tls", 3),
+            ("lgo", "log", 1),
+            ("abc", "xyz", 3),
+        ] {
+            assert_eq!((distance(one, other), distance(other, one)), (away, away), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_directive_brings_one_answer_and_an_old_one_its_successor() {
+        for (wrong, right) in
+            [("foward", "forward"), ("kubernets", "kubernetes"), ("errrors", "errors"), ("promethues", "prometheus")]
+        {
+            let said = fault(wrong);
+            assert!(said.ends_with(&format!("unknown directive `{wrong}`; did you mean `{right}`?")), "{said}");
+        }
+        assert!(fault("proxy . 192.0.2.1").contains("`forward` took its place"));
+        assert!(fault("federation cluster.local").contains("delete the line"));
+        assert!(fault("multicluster clusterset.local").contains("option now"));
+        assert!(fault("nosuchthing").contains("supported are acl, any,"));
+        assert!(fault("cancel").contains("supported are acl, any,"), "it is not misspelt");
+    }
 }
