@@ -16,9 +16,14 @@ mod resolver;
 mod server;
 
 mod differences;
+mod odd;
+mod pair;
 mod questions;
 mod reply;
+mod templates;
+mod upstreams;
 mod world;
+mod zones;
 
 use std::path::{Path, PathBuf};
 

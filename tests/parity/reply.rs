@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use rollcall::wire::message::{RData, Record, decode, present};
@@ -59,11 +59,15 @@ impl fmt::Debug for Reply {
 }
 
 impl Reply {
-    pub(crate) fn read(octets: &[u8], question: &Question) -> Result<Self, String> {
-        let message = decode(octets).map_err(|error| format!("{error:?}"))?;
+    pub(crate) fn read(octets: &[u8]) -> Result<Self, String> {
+        let message = decode(octets).map_err(|error| format!("{error:?} in {octets:02x?}"))?;
         let flags = u16::from_be_bytes([octets[2], octets[3]]) & 0xfff0;
-        let end = octets.len().min(12 + question.name().len() + 4);
         let asked = u16::from_be_bytes([octets[4], octets[5]]) == 1;
+        let mut end = 12;
+        while asked && octets.get(end).is_some_and(|len| *len != 0) {
+            end += 1 + usize::from(octets[end]);
+        }
+        let end = octets.len().min(end + 5);
         Ok(Self {
             flags,
             rcode: u16::from(message.metadata.response_code),
@@ -117,26 +121,44 @@ fn line(record: &Record) -> Line {
 
 /// Asks one server.
 pub(crate) struct Client {
+    client: IpAddr,
     server: SocketAddr,
+    patience: Duration,
     socket: UdpSocket,
     id: u16,
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than an answer takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Client {
     pub(crate) fn new(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::between(IpAddr::from([127, 0, 0, 1]), server)
+    }
+
+    /// Asks from one address of this machine.
+    pub(crate) fn between(client: IpAddr, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((client, 0)).unwrap();
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { server, socket, id: 0 }
+        Self { client, server, patience: PATIENCE, socket, id: 0 }
     }
 
     pub(crate) fn ask(&mut self, question: &Question) -> Result<Reply, String> {
         self.id = self.id.wrapping_add(1);
-        let query = question.octets(self.id);
-        let octets = if question.tcp { self.by_tcp(&query) } else { self.by_udp(&query) };
-        Reply::read(&octets.map_err(|error| format!("no answer: {error}"))?, question)
+        Reply::read(&self.send(&question.octets(self.id), question.tcp)?)
+    }
+
+    /// Sends octets as they are; the error is that nothing came back in time.
+    pub(crate) fn send(&self, query: &[u8], tcp: bool) -> Result<Vec<u8>, String> {
+        let octets = if tcp { self.by_tcp(query) } else { self.by_udp(query) };
+        octets.map_err(|error| format!("no answer: {error}"))
+    }
+
+    /// How long an answer is waited for.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.socket.set_read_timeout(Some(patience)).unwrap();
+        self.patience = patience;
     }
 
     fn by_udp(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -152,8 +174,11 @@ impl Client {
     }
 
     fn by_tcp(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(self.server)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(self.client, 0).into())?;
+        socket.connect(&self.server.into())?;
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(self.patience))?;
         let mut framed = (query.len() as u16).to_be_bytes().to_vec();
         framed.extend_from_slice(query);
         stream.write_all(&framed)?;

@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     child: Child,
     addr: SocketAddr,
+    ready: SocketAddr,
     explain: SocketAddr,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -41,9 +42,8 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let page = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         let (port, ready, explain) = (free_port(), page(), page());
-        let text = corefile.replace("PORT", &port.to_string()).replace("READY", &ready.to_string());
         let (file, log) = (dir.path().join("Corefile"), dir.path().join("log"));
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, fill(corefile, port, ready)).unwrap();
         let output = std::fs::File::create(&log).unwrap();
         let child = Command::new(program)
             .arg("-conf")
@@ -55,7 +55,7 @@ impl Server {
             .stderr(output)
             .spawn()
             .unwrap();
-        let mut server = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], port)), explain, _dir: dir };
+        let mut server = Self { child, addr: SocketAddr::from(([127, 0, 0, 1], port)), ready, explain, dir };
         let begun = Instant::now();
         while !(is_ready(ready) && answers(server.addr)) {
             let said = || std::fs::read_to_string(&log).unwrap_or_default();
@@ -72,11 +72,31 @@ impl Server {
         self.addr
     }
 
+    /// Another Corefile, by SIGUSR1; waits until it is in force.
+    #[allow(dead_code, reason = "each test uses its part")]
+    pub(crate) fn reload(&self, corefile: &str) {
+        let path = |name: &str| self.dir.path().join(name);
+        let log = || std::fs::read_to_string(path("log")).unwrap_or_default();
+        let before = log().len();
+        std::fs::write(path("Corefile"), fill(corefile, self.addr.port(), self.ready)).unwrap();
+        let status = Command::new("kill").args(["-USR1", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let begun = Instant::now();
+        while !log()[before..].contains("Reloading complete") {
+            assert!(begun.elapsed() < PATIENCE, "no reload: {}", &log()[before..]);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What the page that explains answers says of a name.
     #[allow(dead_code, reason = "each test uses its part")]
     pub(crate) fn explain(&self, name: &str) -> String {
         get(self.explain, &format!("/explain?name={name}")).unwrap()
     }
+}
+
+fn fill(corefile: &str, port: u16, ready: SocketAddr) -> String {
+    corefile.replace("PORT", &port.to_string()).replace("READY", &ready.to_string())
 }
 
 impl Drop for Server {
