@@ -323,6 +323,34 @@ fn exercised() -> String {
     server.exposition()
 }
 
+/// An alert sees a counter rise only when it was there before.
+#[test]
+fn counters_of_our_own_are_there_before_they_count() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let api = runtime.block_on(ApiServer::start());
+    api.set_protobuf(false);
+    fill(&api);
+    let folder = tempfile::tempdir().unwrap();
+    let dead = free_port();
+    let server = start(folder.path(), &api.url(), SocketAddr::from(([127, 0, 0, 1], dead)), dead);
+    server.until("rollcall_objects{kind=\"Pod\"} 1");
+    let said = server.exposition();
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let counters: Vec<&str> = readme.split('`').filter(|word| is_own_counter(word)).collect();
+    assert!(counters.len() > 8, "{counters:?}");
+    for name in counters {
+        let samples: Vec<&str> = said.lines().filter(|line| line.starts_with(name)).collect();
+        assert!(!samples.is_empty(), "{name} is not there");
+        assert!(samples.iter().all(|sample| sample.ends_with(" 0")), "{samples:?}");
+    }
+}
+
+fn is_own_counter(word: &str) -> bool {
+    word.strip_prefix("rollcall_").is_some_and(|rest| {
+        rest.ends_with("_total") && rest.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_')
+    })
+}
+
 #[test]
 fn a_running_server_exposes_the_list_with_its_labels_and_buckets() {
     let text = exercised();
