@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use rollcall::cache::{Ask, Cache, Settings};
+use rollcall::cache::{Ask, Cache, Room, Settings};
 use rollcall::wire::{Edns, Name, OwnEdns};
 
 fn reply(qname: &[u8]) -> Vec<u8> {
@@ -40,7 +40,7 @@ fn cache(criterion: &mut Criterion) {
     let mut buffer = vec![0; 4096];
     let mut next = asks.iter().cycle();
     criterion.bench_function("cache/miss", |bencher| {
-        bencher.iter(|| cache.lookup(black_box(next.next().unwrap()), now, &mut buffer));
+        bencher.iter(|| cache.lookup(black_box(next.next().unwrap()), now, Room::WHOLE, &mut buffer));
     });
     let replies: Vec<Vec<u8>> = names.iter().map(|name| reply(name)).collect();
     let mut pairs = asks.iter().zip(&replies).cycle();
@@ -53,7 +53,7 @@ fn cache(criterion: &mut Criterion) {
     asks.iter().zip(&replies).for_each(|(ask, reply)| assert!(cache.store(ask, reply, now).kept));
     let later = now + Duration::from_secs(10);
     criterion.bench_function("cache/hit", |bencher| {
-        bencher.iter(|| cache.lookup(black_box(next.next().unwrap()), later, &mut buffer));
+        bencher.iter(|| cache.lookup(black_box(next.next().unwrap()), later, Room::WHOLE, &mut buffer));
     });
 }
 

@@ -1,10 +1,12 @@
 //! One remembered answer.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::ask::{AD, CD, RD};
 use super::shape::{Shape, Sort};
 use super::{Ask, Settings};
+use crate::wire::{Shears, Source, cut};
 
 /// The half of the memory that an answer lies in; what the label `type` says in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +24,28 @@ impl Kind {
             Self::Success => "success",
             Self::Denial => "denial",
         }
+    }
+}
+
+/// How much of an answer the client can take.
+#[derive(Clone, Copy)]
+pub struct Room<'r> {
+    /// In octets, the OPT record included.
+    pub limit: usize,
+    /// Whether the loss of additional records sets TC.
+    pub over_udp: bool,
+    /// Draws the seed by which records stay of an answer that is too long; it is asked for one of those alone.
+    pub choice: &'r dyn Fn() -> u64,
+}
+
+impl Room<'static> {
+    /// All of it, or nothing.
+    pub const WHOLE: Self = Self { limit: usize::MAX, over_udp: false, choice: &|| 0 };
+}
+
+impl fmt::Debug for Room<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("limit", &self.limit).field("over_udp", &self.over_udp).finish_non_exhaustive()
     }
 }
 
@@ -157,17 +181,35 @@ impl Entry {
         u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX)
     }
 
-    /// Writes the answer to the question. `None` when the buffer is too small.
-    pub(super) fn write(&self, ask: &Ask<'_>, settings: &Settings, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+    /// Writes the answer to the question, or what fits of it. `None` when the buffer is too small for what the client can
+    /// take.
+    pub(super) fn write(
+        &self,
+        ask: &Ask<'_>,
+        settings: &Settings,
+        now: Instant,
+        room: Room<'_>,
+        buffer: &mut [u8],
+    ) -> Option<usize> {
+        let opt_len = ask.own.len(ask.edns);
+        let ttl = self.shown_ttl(settings, now);
         let plain = self.octets.len();
-        let len = plain + ask.own.len(ask.edns);
-        let out = buffer.get_mut(..len)?;
-        let (message, opt) = out.split_at_mut_checked(plain)?;
-        message.copy_from_slice(&self.octets);
-        let ttl = self.shown_ttl(settings, now).to_be_bytes();
-        for &at in &self.places {
-            message.get_mut(usize::from(at)..)?.first_chunk_mut::<4>()?.copy_from_slice(&ttl);
-        }
+        let plain = if plain + opt_len <= room.limit.min(buffer.len()) {
+            let message = buffer.get_mut(..plain)?;
+            message.copy_from_slice(&self.octets);
+            for &at in &self.places {
+                message.get_mut(usize::from(at)..)?.first_chunk_mut::<4>()?.copy_from_slice(&ttl.to_be_bytes());
+            }
+            plain
+        } else if room.limit <= buffer.len() {
+            let limit = room.limit.checked_sub(opt_len)?;
+            let shears = Shears { limit, over_udp: room.over_udp, ttl: Some(ttl), seed: (room.choice)() };
+            self.cut(ask, shears, buffer)?
+        } else {
+            return None;
+        };
+        let len = plain + opt_len;
+        let (message, opt) = buffer.get_mut(..len)?.split_at_mut_checked(plain)?;
         message.get_mut(12..12 + ask.spelling.len())?.copy_from_slice(ask.spelling);
         let header = message.first_chunk_mut::<12>()?;
         let mut flags = u16::from_be_bytes([header[2], header[3]]) & !(RD | CD) | ask.flags & (RD | CD);
@@ -190,5 +232,21 @@ impl Entry {
             }
         }
         Some(len)
+    }
+
+    /// Writes as many records as fit.
+    #[cold]
+    fn cut(&self, ask: &Ask<'_>, shears: Shears, buffer: &mut [u8]) -> Option<usize> {
+        let message = &*self.octets;
+        let number = |at: usize| Some(usize::from(u16::from_be_bytes(*message.get(at..)?.first_chunk()?)));
+        let question_end = 12 + ask.qname.len() + 4;
+        // A record ends behind its data, whose length stands behind its TTL; the next begins there.
+        let end = |at: usize| {
+            let ttl_at = usize::from(*self.places.get(at)?);
+            Some(ttl_at + 6 + number(ttl_at + 4)?)
+        };
+        let span = |at: usize| Some(at.checked_sub(1).map_or(Some(question_end), end)?..end(at)?);
+        let source = Source { message, question_end, counts: [number(6)?, number(8)?, number(10)?], span };
+        cut(&source, shears, buffer).ok().map(|(len, _)| len)
     }
 }

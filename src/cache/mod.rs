@@ -1,7 +1,7 @@
 //! Remembers an answer until its TTL ends; the time is an argument.
 //!
-//! Plain and synchronous: no task, no clock, no socket. [`Cache::lookup`] copies a remembered answer into the caller's
-//! buffer without allocating; [`Cache::store`] decides what may be remembered and for how long (RFC 2308, RFC 8767).
+//! Plain and synchronous: no task, no clock, no socket. [`Cache::lookup`] copies a remembered answer, or what fits of it, into
+//! the caller's buffer without allocating; [`Cache::store`] decides what may be remembered and for how long (RFC 2308, RFC 8767).
 //! Not for deciding whose answers come here: the `cache` plugin keeps the cluster's own names out.
 //!
 //! An answer is kept as octets, with the places of its TTLs. It is found by name, type, class and the DO and CD bits, so that
@@ -18,7 +18,7 @@ mod shard;
 mod store;
 
 pub use ask::Ask;
-pub use entry::{Hit, Kind};
+pub use entry::{Hit, Kind, Room};
 pub use settings::{Capacity, Prefetch, Settings, Stale};
 pub use shape::{cap_ttls, clear_authentic};
 pub use store::{Cache, Verdict};

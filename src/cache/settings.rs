@@ -76,6 +76,11 @@ impl Default for Settings {
 }
 
 impl Capacity {
+    /// A TTL within the bounds.
+    pub fn bound(&self, ttl: u32) -> u32 {
+        ttl.max(self.min_ttl).min(self.max_ttl)
+    }
+
     /// The most octets: one KiB for each entry and not under 16 MiB, far above what common answers need; 64 KiB
     /// answers cannot fill the memory of the pod.
     pub(super) fn bytes(&self) -> usize {

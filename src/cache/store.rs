@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use super::entry::{Age, Entry};
 use super::shape::{Shape, Sort, Unfit};
 use super::shard::Shard;
-use super::{Ask, Capacity, Hit, Kind, Settings};
+use super::{Ask, Capacity, Hit, Kind, Room, Settings};
 
 /// A bounded memory of answers. Shared between threads; a lock is held for one look-up or one insertion.
 #[derive(Debug)]
@@ -59,16 +59,17 @@ impl Cache {
         &self.settings
     }
 
-    /// Writes the remembered answer to a question into the buffer: id, flags, spelling and OPT as the client's query wants
-    /// them, TTLs counted down. `None` when there is none, or the buffer is too small for it.
-    pub fn lookup(&self, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {
-        self.find(ask, now, buffer, |_| true)
+    /// Writes the remembered answer to a question into the buffer, as much of it as there is room for: id, flags, spelling
+    /// and OPT as the client's query wants them, TTLs counted down. `None` when there is none, or when the client can take
+    /// more than the buffer holds.
+    pub fn lookup(&self, ask: &Ask<'_>, now: Instant, room: Room<'_>, buffer: &mut [u8]) -> Option<Hit> {
+        self.find(ask, now, room, buffer, |_| true)
     }
 
     /// Like [`lookup`](Self::lookup), for callers that cannot refresh: `None` also for an answer past its end, and
     /// for one so near to it that `prefetch` may want it refreshed. Returns its half and its length.
-    pub fn recall(&self, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<(Kind, usize)> {
-        let hit = self.find(ask, now, buffer, |entry| !entry.may_be_refreshed(&self.settings, now))?;
+    pub fn recall(&self, ask: &Ask<'_>, now: Instant, room: Room<'_>, buffer: &mut [u8]) -> Option<(Kind, usize)> {
+        let hit = self.find(ask, now, room, buffer, |entry| !entry.may_be_refreshed(&self.settings, now))?;
         Some((hit.kind, hit.len))
     }
 
@@ -76,6 +77,7 @@ impl Cache {
         &self,
         ask: &Ask<'_>,
         now: Instant,
+        room: Room<'_>,
         buffer: &mut [u8],
         wanted: impl Fn(&Entry) -> bool + Copy,
     ) -> Option<Hit> {
@@ -87,14 +89,32 @@ impl Cache {
             if let Some(entry) = denial {
                 // A SERVFAIL passes: it does not hide an answer that can still be given.
                 if (entry.failure || prefer_positive)
-                    && let Some(hit) = self.take(hash, ask, now, buffer, wanted)
+                    && let Some(hit) = self.take(hash, ask, now, room, buffer, wanted)
                 {
                     return Some(hit);
                 }
-                return if wanted(entry) { self.give(Kind::Denial, entry, ask, now, buffer) } else { None };
+                return if wanted(entry) { self.give(Kind::Denial, entry, ask, now, room, buffer) } else { None };
             }
         }
-        self.take(hash, ask, now, buffer, wanted)
+        self.take(hash, ask, now, room, buffer, wanted)
+    }
+
+    /// The TTL that the records of an answer are to carry, were it remembered or not; `None` leaves them as they are.
+    pub fn bound(&self, ask: &Ask<'_>, reply: &[u8]) -> Option<u32> {
+        let shape = Shape::read(ask, reply).ok()?;
+        Some(seconds(self.lifetime(&shape)?))
+    }
+
+    /// How long an answer lives; `None` where its TTL is 0 or there is no record with one.
+    fn lifetime(&self, shape: &Shape) -> Option<Duration> {
+        let capacity = match shape.sort {
+            Sort::Failure => return Some(self.settings.servfail),
+            Sort::Answer | Sort::Alias => &self.settings.success,
+            Sort::Denial => &self.settings.denial,
+        };
+        // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
+        let ttl = shape.ttl.filter(|&ttl| ttl > 0)?;
+        Some(Duration::from_secs(u64::from(capacity.bound(ttl))))
     }
 
     /// Remembers an answer, if it may be; says what the client is to be told.
@@ -104,25 +124,13 @@ impl Cache {
             Ok(shape) => shape,
             Err(unfit) => return Verdict { mismatch: unfit == Unfit::Mismatch, ..unkept },
         };
-        let (kind, half, capacity, excepted) = match shape.sort {
-            Sort::Answer | Sort::Alias => {
-                (Kind::Success, &self.success, &self.settings.success, &self.settings.no_success)
-            }
-            Sort::Denial | Sort::Failure => {
-                (Kind::Denial, &self.denial, &self.settings.denial, &self.settings.no_denial)
-            }
+        let (kind, half, excepted) = match shape.sort {
+            Sort::Answer | Sort::Alias => (Kind::Success, &self.success, &self.settings.no_success),
+            Sort::Denial | Sort::Failure => (Kind::Denial, &self.denial, &self.settings.no_denial),
         };
         let unkept = Verdict { kind: Some(kind), ..unkept };
-        let lifetime = match shape.sort {
-            Sort::Failure => self.settings.servfail,
-            Sort::Answer | Sort::Alias | Sort::Denial => {
-                // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
-                let Some(ttl) = shape.ttl.filter(|&ttl| ttl > 0) else { return unkept };
-                Duration::from_secs(u64::from(ttl.max(capacity.min_ttl).min(capacity.max_ttl)))
-            }
-        };
-        let shown = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-        let unkept = Verdict { ttl: Some(shown), ..unkept };
+        let Some(lifetime) = self.lifetime(&shape) else { return unkept };
+        let unkept = Verdict { ttl: Some(seconds(lifetime)), ..unkept };
         if lifetime.is_zero() || shape.sort == Sort::Alias || excepted.iter().any(|zone| ask.is_within(zone.as_wire()))
         {
             return unkept;
@@ -175,21 +183,30 @@ impl Cache {
         hash: u64,
         ask: &Ask<'_>,
         now: Instant,
+        room: Room<'_>,
         buffer: &mut [u8],
         wanted: impl Fn(&Entry) -> bool,
     ) -> Option<Hit> {
         let mut shard = self.success.shard(hash);
         let entry = shard.get(hash, ask).filter(|entry| wanted(entry))?;
-        self.give(Kind::Success, entry, ask, now, buffer)
+        self.give(Kind::Success, entry, ask, now, room, buffer)
     }
 
-    fn give(&self, kind: Kind, entry: &mut Entry, ask: &Ask<'_>, now: Instant, buffer: &mut [u8]) -> Option<Hit> {
+    fn give(
+        &self,
+        kind: Kind,
+        entry: &mut Entry,
+        ask: &Ask<'_>,
+        now: Instant,
+        room: Room<'_>,
+        buffer: &mut [u8],
+    ) -> Option<Hit> {
         let stale = match entry.age(&self.settings, now) {
             Age::Fresh => false,
             Age::Stale => true,
             Age::Over => return None,
         };
-        let len = entry.write(ask, &self.settings, now, buffer)?;
+        let len = entry.write(ask, &self.settings, now, room, buffer)?;
         let refresh = entry.touch(&self.settings, now);
         Some(Hit { len, kind, stale, refresh })
     }
@@ -227,6 +244,10 @@ impl Half {
         // The index is below the length, which is never 0.
         lock(self.shards.get(at).unwrap_or_else(|| unreachable!("the remainder of a division is below the divisor")))
     }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// A thread that panicked in here left at worst one entry missing.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 mod row;
 
+use super::cut::ADDITIONAL;
 use super::{Edns, Failure, OwnEdns, Question, Rcode};
 pub use row::SrvRow;
 
@@ -135,7 +136,7 @@ impl<'b> Answer<'b> {
         self.counts.iter().skip(1).all(|&count| count == 0)
     }
 
-    /// The octets that are left for records.
+    /// The octets that are left for records of the answer and authority sections.
     pub fn remaining(&self) -> usize {
         self.limit.saturating_sub(self.len)
     }
@@ -299,7 +300,8 @@ impl<'b> Answer<'b> {
     ) -> Result<(), Full> {
         debug_assert!(self.counts.iter().skip(section as usize + 1).all(|&count| count == 0), "sections in order");
         let mut shared = self.anchors.shared;
-        let mut out = self.cursor();
+        let limit = self.limit_of(section);
+        let mut out = self.cursor_up_to(limit);
         out.name(owner)?;
         let ([t0, t1], [a, b, c, d]) = (rtype.to_be_bytes(), ttl.to_be_bytes());
         out.put(&[t0, t1, 0, 1, a, b, c, d, 0, 0])?;
@@ -319,9 +321,10 @@ impl<'b> Answer<'b> {
     #[inline]
     fn copy<const N: usize>(&mut self, section: Section, record: &[u8; N]) -> Result<(), Full> {
         debug_assert!(self.counts.iter().skip(section as usize + 1).all(|&count| count == 0), "sections in order");
+        let limit = self.limit_of(section);
         let count = self.counts.get_mut(section as usize).ok_or(Full)?;
         let (more, end) = (count.checked_add(1).ok_or(Full)?, self.len + N);
-        let place = self.buffer.get_mut(self.len..end).filter(|_| end <= self.limit).ok_or(Full)?;
+        let place = self.buffer.get_mut(self.len..end).filter(|_| end <= limit).ok_or(Full)?;
         place.copy_from_slice(record);
         (*count, self.len) = (more, end);
         Ok(())
@@ -329,7 +332,17 @@ impl<'b> Answer<'b> {
 
     /// A cursor behind what is written, up to the limit.
     fn cursor(&mut self) -> Cursor<'_> {
-        Cursor { out: self.buffer.get_mut(..self.limit).unwrap_or_default(), at: self.len, anchors: self.anchors }
+        self.cursor_up_to(self.limit)
+    }
+
+    fn cursor_up_to(&mut self, limit: usize) -> Cursor<'_> {
+        Cursor { out: self.buffer.get_mut(..limit).unwrap_or_default(), at: self.len, anchors: self.anchors }
+    }
+
+    /// Where the records of a section must end: nobody asked for additional ones.
+    #[inline]
+    fn limit_of(&self, section: Section) -> usize {
+        if section == Section::Additional { self.limit.min(ADDITIONAL) } else { self.limit }
     }
 }
 

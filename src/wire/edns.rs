@@ -16,7 +16,7 @@ pub struct Edns {
 /// What the server says of itself in the OPT record of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnEdns {
-    /// The UDP payload size that the server takes and sends at most (`bufsize`).
+    /// The UDP payload size that the server takes; with `bufsize` also what it sends at most.
     pub payload: u16,
     /// The server's identifier (`nsid`), sent to those who ask for it (RFC 5001); over 200 octets it is left out.
     pub nsid: Option<Box<[u8]>>,
@@ -49,11 +49,15 @@ impl Default for OwnEdns {
     }
 }
 
-/// How large an answer over UDP may be: what the client advertised, at least 512 and at most `bufsize`;
-/// 512 without EDNS (RFC 6891 sections 6.2.3 and 6.2.5).
-pub fn udp_limit(query: Option<Edns>, bufsize: u16) -> usize {
-    query.map_or(512, |query| usize::from(query.payload.clamp(512, bufsize.max(512))))
+/// How large an answer over UDP may be: what the client advertised, at least 512 and at most `bufsize`, where there is one,
+/// or what a datagram holds; 512 without EDNS (RFC 6891 sections 6.2.3 and 6.2.5).
+pub fn udp_limit(query: Option<Edns>, bufsize: Option<u16>) -> usize {
+    let most = bufsize.unwrap_or(MOST_UDP).clamp(512, MOST_UDP);
+    query.map_or(512, |query| usize::from(query.payload.clamp(512, most)))
 }
+
+/// What a datagram of IPv4 holds: 65,535 octets less its two headers.
+pub const MOST_UDP: u16 = 65_507;
 
 #[cfg(test)]
 mod tests {
@@ -65,13 +69,21 @@ mod tests {
 
     #[test]
     fn an_answer_over_udp_is_as_large_as_both_sides_allow() {
-        assert_eq!(udp_limit(None, 1232), 512);
-        assert_eq!(udp_limit(advertised(0), 1232), 512);
-        assert_eq!(udp_limit(advertised(511), 1232), 512);
-        assert_eq!(udp_limit(advertised(900), 1232), 900);
-        assert_eq!(udp_limit(advertised(4096), 1232), 1232);
-        assert_eq!(udp_limit(advertised(65_535), 4096), 4096);
-        assert_eq!(udp_limit(advertised(4096), 0), 512);
+        for (payload, bufsize, limit) in [
+            (None, Some(1232), 512),
+            (None, None, 512),
+            (Some(0), Some(1232), 512),
+            (Some(511), Some(1232), 512),
+            (Some(900), Some(1232), 900),
+            (Some(4096), Some(1232), 1232),
+            (Some(65_535), Some(4096), 4096),
+            (Some(4096), Some(0), 512),
+            (Some(4096), None, 4096),
+            (Some(8192), None, 8192),
+            (Some(65_535), None, 65_507),
+        ] {
+            assert_eq!(udp_limit(payload.and_then(advertised), bufsize), limit, "{payload:?} {bufsize:?}");
+        }
     }
 
     #[test]

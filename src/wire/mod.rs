@@ -22,14 +22,15 @@ mod shuffle;
 mod unpacked;
 
 pub use answer::{Answer, Full, Owner, Place, Section, SrvRow, Target, error_reply, failure_reply};
+use cut::ADDITIONAL;
 pub use cut::{Shears, Source, cut};
-pub use edns::{Edns, OwnEdns, udp_limit};
+pub use edns::{Edns, MOST_UDP, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
 pub use foreign::{check, respell};
 pub use mnemonic::{ClassName, TypeName};
 pub use name::{Label, Labels, Name, NameError};
 pub use question::{Parsed, QName, Question, parse};
-pub use random::Random;
+pub use random::{Random, choice};
 pub use records::{Found, Malformed, Records, name_at};
 pub use shuffle::{Unlike, shuffle_addresses};
 pub use unpacked::unpacked_len;

@@ -6,9 +6,6 @@ use super::{Random, Records};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unlike;
 
-/// So many addresses are moved in place; answers with more are rare.
-const MOST: usize = 64;
-
 /// Puts the addresses of an answer into a random order, as `loadbalance` does: aliases first, then addresses.
 ///
 /// Records of one owner and type differ in their data alone when they have one TTL, so that exchanging the data is
@@ -22,8 +19,9 @@ pub fn shuffle_addresses(message: &mut [u8], seed: u64) -> Result<(), Unlike> {
     const CNAME: u16 = 5;
     const MX: u16 = 15;
     const AAAA: u16 = 28;
-    let mut places = [0_usize; MOST];
-    let (mut count, mut len, mut first, mut over, mut beside) = (0, 0, None, false, 0);
+    // The addresses stand one behind the other, each as long as the first: where that one's data are, and how far apart.
+    let (mut at, mut apart, mut len, mut count) = (0, 0, 0, 0);
+    let (mut first, mut over, mut beside) = (None, false, 0);
     for record in Records::new(message).map_err(|_| Unlike)? {
         let record = record.map_err(|_| Unlike)?;
         match (record.section, record.rtype) {
@@ -33,8 +31,10 @@ pub fn shuffle_addresses(message: &mut [u8], seed: u64) -> Result<(), Unlike> {
                 if over || head != *first.get_or_insert(head) {
                     return Err(Unlike);
                 }
-                *places.get_mut(count).ok_or(Unlike)? = record.rdata;
-                (count, len) = (count + 1, record.end - record.rdata);
+                if count == 0 {
+                    (at, apart, len) = (record.rdata, record.end - record.owner, record.end - record.rdata);
+                }
+                count += 1;
             }
             (0, CNAME) if count == 0 && !over => {}
             (0, CNAME | MX) => return Err(Unlike),
@@ -47,12 +47,12 @@ pub fn shuffle_addresses(message: &mut [u8], seed: u64) -> Result<(), Unlike> {
         return Err(Unlike);
     }
     let mut random = Random::new(seed);
-    for at in 1..count {
-        let other = random.below(at + 1);
-        let (Some(&from), Some(&to)) = (places.get(other), places.get(at)) else { return Err(Unlike) };
+    for index in 1..count {
+        let other = random.below(index + 1);
+        let (from, to) = (at + other * apart, at + index * apart);
         // Records do not overlap, and `other` comes first.
-        if let Some((before, behind)) = message.split_at_mut_checked(to)
-            && other < at
+        if other < index
+            && let Some((before, behind)) = message.split_at_mut_checked(to)
             && let (Some(one), Some(two)) = (before.get_mut(from..from + len), behind.get_mut(..len))
         {
             one.swap_with_slice(two);
@@ -113,7 +113,6 @@ mod tests {
             (vec![(1, four), (16, b"\x01x".as_slice()), (1, four)], vec![]),
             (vec![(15, mail), (15, mail)], vec![]),
             (vec![(33, mail)], vec![(1, four), (1, four)]),
-            (vec![(1, four); 65], vec![]),
         ] {
             let octets = answer(&answers, &additionals);
             let mut shuffled = octets.clone();
@@ -123,6 +122,19 @@ mod tests {
         let last = other_ttl.len() - 7;
         other_ttl[last] = 31;
         assert_eq!(shuffle_addresses(&mut other_ttl, 5), Err(Unlike));
+    }
+
+    #[test]
+    fn many_addresses_are_moved_as_few_are() {
+        let all: Vec<[u8; 4]> = (0..250).map(|n| [10, 0, 0, n]).collect();
+        let records: Vec<(u16, &[u8])> = all.iter().map(|address| (1, &address[..])).collect();
+        let octets = answer(&records, &[]);
+        let mut shuffled = octets.clone();
+        shuffle_addresses(&mut shuffled, 5).unwrap();
+        let (before, mut after) = (lines(&octets), lines(&shuffled));
+        assert_ne!(before, after);
+        after.sort_by_key(|line| line.rsplit('.').next().unwrap().parse::<u8>().unwrap());
+        assert_eq!(before, after);
     }
 
     #[test]

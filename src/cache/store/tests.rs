@@ -63,7 +63,7 @@ fn cache(change: impl FnOnce(&mut Settings)) -> Cache {
 
 fn look(cache: &Cache, ask: &Ask<'_>, now: Instant) -> Option<(Hit, Vec<u8>)> {
     let mut buffer = vec![0; 65_535];
-    let hit = cache.lookup(ask, now, &mut buffer)?;
+    let hit = cache.lookup(ask, now, Room::WHOLE, &mut buffer)?;
     buffer.truncate(hit.len);
     Some((hit, buffer))
 }
@@ -356,7 +356,7 @@ fn what_may_need_a_refresh_is_not_recalled() {
         cache.store(&ask, &address(&ask, 100, 80), now);
         let recall = |seconds| {
             let mut buffer = [0; 512];
-            let (kind, len) = cache.recall(&ask, now + secs(seconds), &mut buffer)?;
+            let (kind, len) = cache.recall(&ask, now + secs(seconds), Room::WHOLE, &mut buffer)?;
             Some((kind, buffer[..len].to_vec()))
         };
         assert_eq!(recall(ends - 1).unwrap(), (Kind::Success, look(&cache, &ask, now + secs(ends - 1)).unwrap().1));
@@ -408,8 +408,44 @@ fn a_buffer_that_is_too_small_finds_nothing() {
     let ask = ask(&name);
     let stored = address(&ask, 300, 80);
     cache.store(&ask, &stored, now);
-    assert!(cache.lookup(&ask, now, &mut vec![0; stored.len() - 1]).is_none());
-    assert!(cache.lookup(&ask, now, &mut vec![0; stored.len()]).is_some());
+    assert!(cache.lookup(&ask, now, Room::WHOLE, &mut vec![0; stored.len() - 1]).is_none());
+    assert!(cache.lookup(&ask, now, Room::WHOLE, &mut vec![0; stored.len()]).is_some());
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_cut_at_whole_records() {
+    let (qname, now) = (wire("many.example"), Instant::now());
+    let edns = Some(Edns { payload: 1232, version: 0, dnssec_ok: false, nsid: false });
+    let ask = Ask { edns, ..ask(&qname) };
+    let records: Vec<Vec<u8>> = (0..4000u16).map(|n| record(1, 300, &[10, 9, (n >> 8) as u8, n as u8])).collect();
+    let cache = cache(|_| {});
+    assert!(cache.store(&ask, &reply(&ask, 0x0180, [&records, &[soa(300, 300)], &[]]), now).kept);
+    let asked = std::cell::Cell::new(0);
+    let look = |limit, buffer: usize, seed| {
+        let choice = || {
+            asked.set(asked.get() + 1);
+            seed
+        };
+        let mut buffer = vec![0xee; buffer];
+        let room = Room { limit, over_udp: true, choice: &choice };
+        let hit = cache.lookup(&ask, now + secs(100), room, &mut buffer)?;
+        assert!(hit.len <= limit && buffer[hit.len..].iter().all(|&octet| octet == 0xee));
+        buffer.truncate(hit.len);
+        Some(buffer)
+    };
+    for limit in [512, 1232, 4096] {
+        let octets = look(limit, 4096, 5).unwrap();
+        let found: Vec<_> = Records::new(&octets).unwrap().map(Result::unwrap).collect();
+        assert_eq!(found.len(), (limit - 11 - 12 - qname.len() - 4) / 16 + 1, "with the OPT record");
+        assert!(octets[2] & 2 != 0 && found[..found.len() - 1].iter().all(|one| (one.rtype, one.ttl) == (1, 200)));
+        assert_eq!(found.last().map(|one| (one.rtype, one.class, one.end)), Some((41, 1232, octets.len())));
+        assert_eq!(octets, look(limit, 4096, 5).unwrap(), "the same for the same");
+        assert_ne!(octets, look(limit, 4096, 6).unwrap());
+    }
+    let cuts = asked.get();
+    assert!(look(65_535, 4096, 5).is_none(), "the client can take more than the buffer holds");
+    let whole = look(65_535, 65_535, 5).unwrap();
+    assert_eq!((Records::new(&whole).unwrap().count(), whole[2] & 2, asked.get()), (4002, 0, cuts));
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
-use crate::wire::Random;
+use crate::wire::{ADDITIONAL, Random};
 
 /// How large a message may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) ->
         counts[2] = authorities.count;
         truncated |= authorities.cut && (size.over_udp || answers.count == 0);
         if !authorities.cut {
+            encoder.limit = limit.min(ADDITIONAL);
             let additionals = encoder.section(&message.additionals, &mut random);
             counts[3] = additionals.count;
             truncated |= additionals.cut && size.over_udp;
