@@ -134,6 +134,7 @@ impl Case {
                 .map(|own| labels(&own.iter().map(String::as_str).collect::<Vec<_>>())),
             ignore_empty: config.ignore.iter().any(|word| word == "empty_service"),
             zonal: config.zonal,
+            bounds: None,
             fallthrough: config.fallthrough.as_deref().map_or(Fallthrough::None, |own| Fallthrough::Zones(list(own))),
             local: config.local.clone().unwrap_or_else(|| vec![[127, 0, 0, 1].into()]),
             ..world.view()

@@ -115,6 +115,7 @@ fn zone() -> (Publisher, View) {
         namespaces: Some([label("a-namespace-with-a-long-name"), label("another")].into()),
         ignore_empty: false,
         zonal: false,
+        bounds: None,
         fallthrough: Fallthrough::None,
         local: vec![address(3)],
     };

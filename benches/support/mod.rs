@@ -48,6 +48,7 @@ pub(crate) fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
         namespaces: None,
         ignore_empty: false,
         zonal: false,
+        bounds: None,
         fallthrough: Fallthrough::None,
         local: Vec::new(),
         multicluster: Vec::new(),

@@ -33,11 +33,12 @@
 //!
 //! Ready: always; before the first complete list of the cluster, names that are not known, or not known whole, get SERVFAIL.
 //!
-//! Differences: the serial is that of the cluster's zone. The CNAME of a load balancer that has a name carries the response code
+//! Differences: the endpoints of a headless Service come in a random order. The serial is that of the cluster's zone. The CNAME of a load balancer that has a name carries the response code
 //! of its look-up. The zone is not given to `transfer`.
 
 mod lookup;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -50,10 +51,10 @@ use super::settings::Divert;
 use super::setup::{Context, last};
 use super::words;
 use crate::corefile::{Directive, Error};
-use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
-use crate::wire::{Failure, Label, Name};
-use crate::zone::{ExternalHost, Fallthrough, View};
-use lookup::{Found, look_up, look_up_address, servers};
+use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
+use crate::wire::{Failure, Label, Name, Parsed, parse};
+use crate::zone::{Answered, ExternalHost, Fallthrough, Outside, View, answer_outside};
+use lookup::{Found, Named, look_up, look_up_address, servers};
 
 /// The plugin.
 pub(crate) struct K8sExternal {
@@ -86,7 +87,10 @@ impl Plugin for K8sExternal {
             }
             let found = match self.own(&view, zone, &name, query, &mut message) {
                 Some(found) => found,
-                None => self.cluster(&view, zone, &name, query, &mut message).await,
+                None => match self.cluster(&view, zone, &name, query, &mut message).await {
+                    Told::Answer(octets) => return Outcome::Reply(Reply::from_octets("k8s_external", octets)),
+                    Told::Exists(found) => found,
+                },
             };
             if !found {
                 if !view.reader.is_synced() {
@@ -114,6 +118,14 @@ impl Plugin for K8sExternal {
         let above = self.zones.0.iter().any(|zone| cluster_zones.iter().any(|own| own.is_within(zone)));
         above.then(|| "its zones cover cluster names".to_owned())
     }
+}
+
+/// What came of a name of the cluster.
+enum Told {
+    /// The whole answer.
+    Answer(Vec<u8>),
+    /// Whether the name exists; its records, if it has some of the type, stand in the message.
+    Exists(bool),
 }
 
 impl K8sExternal {
@@ -163,8 +175,8 @@ impl K8sExternal {
         }
     }
 
-    /// The names of Services and endpoints. Says whether the name exists.
-    async fn cluster(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> bool {
+    /// The names of Services and endpoints.
+    async fn cluster(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> Told {
         if query.qtype() == RecordType::PTR
             && let Some(address) = names::reverse_address(name)
         {
@@ -176,25 +188,49 @@ impl K8sExternal {
             let pointers = look_up_address(view, first, address);
             let pointers = pointers.iter().map(|target| RData::PTR(rdata::PTR(names::to_message(target))));
             message.answers.extend(pointers.map(|data| self.record(query.name(), data)));
-            return !message.answers.is_empty();
+            return Told::Exists(!message.answers.is_empty());
         }
-        let Some(found) = look_up(view, zone, name, self.headless) else { return false };
+        let found = match look_up(view, zone, name) {
+            Some(Named::Hosts(found)) => found,
+            Some(Named::Endpoints) if self.headless => return self.endpoints(view, zone, query),
+            named => return Told::Exists(matches!(named, Some(Named::Empty))),
+        };
         match query.qtype() {
             RecordType::A | RecordType::AAAA => self.addresses(view, query, &found, message).await,
             RecordType::SRV => self.services(view, query, &found, message).await,
             _ => {}
         }
-        true
+        Told::Exists(true)
+    }
+
+    /// Answers with the endpoints of a Service: as within the cluster, and as much as the client can take.
+    fn endpoints(&self, view: &View, zone: &Name, query: &Query) -> Told {
+        let octets = query.request.to_vec().unwrap_or_default();
+        let Parsed::Query(question) = parse(&octets) else { return Told::Exists(false) };
+        let Size { limit, over_udp } = query.limit;
+        let zone = question.qname.label_count().saturating_sub(zone.labels().count());
+        let mut buffer = vec![0; limit];
+        let mut answer = |seed| {
+            let how = Outside { zone, ttl: self.ttl, limit, over_udp, seed };
+            answer_outside(&question, view, how, &mut buffer)
+        };
+        let mut answered = answer(rand::random());
+        if matches!(answered, Some(Answered::Reply { truncated: true, .. })) {
+            answered = answer(query.client.choice(question.qname.as_wire(), query.received));
+        }
+        match answered {
+            Some(Answered::Reply { len, .. }) => {
+                buffer.truncate(len);
+                Told::Answer(buffer)
+            }
+            other => Told::Exists(other.is_some()),
+        }
     }
 
     async fn addresses(&self, view: &View, query: &Query, found: &[Found], message: &mut Message) {
-        let mut hosts: Vec<&ExternalHost> = Vec::new();
-        for found in found {
-            if !hosts.contains(&&found.host) {
-                hosts.push(&found.host);
-            }
-        }
-        for host in hosts {
+        let mut seen = HashSet::new();
+        let mut names = 0;
+        for host in found.iter().map(|found| &found.host).filter(|host| seen.insert(*host)) {
             match host {
                 ExternalHost::Address(address) => {
                     let data = RData::from(*address);
@@ -202,7 +238,9 @@ impl K8sExternal {
                         message.answers.push(self.record(query.name(), data));
                     }
                 }
+                ExternalHost::Name(_) if names >= MOST_NAMES => {}
                 ExternalHost::Name(target) => {
+                    names += 1;
                     let target = names::to_message(target);
                     let alias = RData::CNAME(rdata::CNAME(target.clone()));
                     message.answers.push(Record::from_rdata(query.name(), view.ttl, alias));
@@ -222,41 +260,44 @@ impl K8sExternal {
 
     async fn services(&self, view: &View, query: &Query, found: &[Found], message: &mut Message) {
         let weight = u16::try_from(100 / found.len().max(1)).unwrap_or(1).max(1);
-        let mut seen = Vec::new();
+        let (mut records, mut hosts) = (HashSet::new(), HashSet::new());
+        let mut names = 0;
         for found in found {
-            let target = match &found.host {
-                ExternalHost::Address(_) => names::to_message(&found.owner),
-                ExternalHost::Name(target) => names::to_message(target),
+            let name = match &found.host {
+                ExternalHost::Address(_) => &found.owner,
+                ExternalHost::Name(target) => target,
             };
             let Some(port) = found.port else { continue };
-            if !seen.contains(&(target.clone(), port)) {
-                seen.push((target.clone(), port));
-                let srv = RData::SRV(rdata::SRV::new(0, weight, port, target.clone()));
+            if records.insert((name, port)) {
+                let srv = RData::SRV(rdata::SRV::new(0, weight, port, names::to_message(name)));
                 message.answers.push(Record::from_rdata(query.name(), view.ttl, srv));
             }
-            let beside: Vec<Record> = match &found.host {
-                ExternalHost::Address(address) => vec![self.record(target, RData::from(*address))],
-                ExternalHost::Name(_) if message.additionals.iter().any(|record| record.name == target) => Vec::new(),
-                ExternalHost::Name(_) => {
-                    let mut beside = Vec::new();
+            if !hosts.insert(&found.host) {
+                continue;
+            }
+            match &found.host {
+                ExternalHost::Address(address) => {
+                    message.additionals.push(self.record(names::to_message(name), RData::from(*address)));
+                }
+                ExternalHost::Name(_) if names >= MOST_NAMES => {}
+                ExternalHost::Name(target) => {
+                    names += 1;
+                    let target = names::to_message(target);
                     for qtype in [RecordType::A, RecordType::AAAA] {
                         if let Outcome::Reply(mut reply) = query.resolver.lookup(query, &target, qtype).await
                             && let Ok(beyond) = reply.message()
                         {
-                            beside.append(&mut beyond.answers);
+                            message.additionals.append(&mut beyond.answers);
                         }
                     }
-                    beside
-                }
-            };
-            for record in beside {
-                if !message.additionals.contains(&record) {
-                    message.additionals.push(record);
                 }
             }
         }
     }
 }
+
+/// So many host names of a Service are looked up for one answer: a load balancer has one or two.
+const MOST_NAMES: usize = 8;
 
 //----------- Setup ----------------------------------------------------------
 

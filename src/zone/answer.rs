@@ -4,7 +4,8 @@
 //! zone, what becomes of a name that does not exist, and where an ExternalName leads.
 
 use super::View;
-use super::records::{Context, Written};
+use super::records::{Context, SVC, Written};
+use super::view::bounded;
 use crate::wire::{Answer, Name, Owner, QName, Question, Rcode, Section, Target};
 
 /// What came of a question.
@@ -59,7 +60,12 @@ pub fn answer(
     }
     let (owner, apex) = (out.question_place(), Owner::At(out.suffix_place(qname.start(zone))));
     let spelling = question.spelling().get(qname.start(zone)..).unwrap_or_default();
-    let mut context = Context { view, qtype: question.qtype, owner, apex, spelling, over_udp, seed, out };
+    let bounds = view.bounds.as_ref().filter(|bounds| bounds.hold_for(qname));
+    let ttl = bounded(view.ttl, bounds.map(|bounds| bounds.success));
+    let qtype = question.qtype;
+    let (middle, glue_ttl) = (SVC, ttl);
+    let mut context =
+        Context { view, qtype, owner, apex, spelling, middle, over_udp, seed, bounds, ttl, glue_ttl, out };
     match view.look_up(qname, zone, |found| context.write(found)) {
         Written::NxDomain if is_synced && view.falls_through(qname) => Answered::Fallthrough,
         Written::Alias(target) => follow(context, qname, target, is_synced),
@@ -78,13 +84,13 @@ pub(super) const AXFR: u16 = 252;
 /// the answer has (RFC 6604 section 3).
 #[cold]
 fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool) -> Answered {
-    let Context { view, qtype, over_udp, seed, mut out, .. } = context;
+    let Context { view, qtype, middle, over_udp, seed, bounds, ttl, glue_ttl, mut out, .. } = context;
     let mut chain: [Option<Name>; LONGEST_CHAIN] = [const { None }; LONGEST_CHAIN];
     let mut owner = out.question_place();
     let mut target = first;
     let mut truncated = false;
     for at in 0..LONGEST_CHAIN {
-        let Ok(place) = out.cname(Owner::At(owner), view.ttl, Target::wire(target.as_wire())) else {
+        let Ok(place) = out.cname(Owner::At(owner), ttl, Target::wire(target.as_wire())) else {
             truncated = true;
             break;
         };
@@ -98,7 +104,8 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
         let Some(zone) = view.zone_of(&name) else { return chase() };
         owner = place;
         let (spelling, apex) = (name.suffix(zone), Owner::Wire(name.suffix(zone)));
-        let mut here = Context { view, qtype, owner, apex, spelling, over_udp, seed, out };
+        let mut here =
+            Context { view, qtype, owner, apex, spelling, middle, over_udp, seed, bounds, ttl, glue_ttl, out };
         match view.look_up(&name, zone, |found| here.write(found)) {
             Written::NxDomain if is_synced && view.falls_through(&name) => return chase(),
             Written::Alias(next) => (target, out) = (next, here.out),
@@ -124,7 +131,7 @@ impl Context<'_, '_> {
     }
 }
 
-fn end(out: Answer<'_>, rcode: Rcode, truncated: bool, over_udp: bool) -> Answered {
+pub(super) fn end(out: Answer<'_>, rcode: Rcode, truncated: bool, over_udp: bool) -> Answered {
     let len = out.finish(rcode, rcode != Rcode::REFUSED, truncated);
     Answered::Reply { len, rcode, truncated, oversized: truncated && !over_udp }
 }

@@ -11,6 +11,7 @@ use super::layout::{Chosen, LaidOut, LaidOutSrv};
 use super::lookup::{ClusterIp, Lookup};
 use super::peers::{Peers, Srv};
 use super::ports::Ports;
+use super::view::{TtlBounds, bounded};
 use super::{Pointer, ServiceKind, ServiceName, View};
 use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target, sample};
 
@@ -24,8 +25,15 @@ pub(super) struct Context<'q, 'b> {
     pub(super) apex: Owner<'q>,
     /// The zone as the client spelled it: SRV targets end so.
     pub(super) spelling: &'q [u8],
+    /// What stands between a namespace and the zone, in wire format: `svc`, or nothing in zones of `k8s_external`.
+    pub(super) middle: &'static [u8],
     pub(super) over_udp: bool,
     pub(super) seed: u64,
+    /// What the `cache` before makes of TTLs.
+    pub(super) bounds: Option<&'q TtlBounds>,
+    /// The TTL of records, and of the addresses beside them.
+    pub(super) ttl: u32,
+    pub(super) glue_ttl: u32,
     pub(super) out: Answer<'b>,
 }
 
@@ -67,7 +75,10 @@ impl Context<'_, '_> {
             (Lookup::Apex, SOA) => self.soa(Section::Answer).into(),
             (Lookup::Apex, NS) => self.name_servers(),
             // Kubernetes DNS 2.2: the version of the schema.
-            (Lookup::Version, TXT) => self.out.txt(Owner::At(self.owner), 28_800, &[b"1.1.0"]).into(),
+            (Lookup::Version, TXT) => {
+                let ttl = bounded(28_800, self.bounds.map(|bounds| bounds.success));
+                self.out.txt(Owner::At(self.owner), ttl, &[b"1.1.0"]).into()
+            }
             (Lookup::NameServer, A | AAAA) => self.own_addresses(),
             (Lookup::Pod(address), A | AAAA) => self.addresses([address]),
             (Lookup::ClusterIp(service), A | AAAA) => self.addresses(service.addresses.iter().copied()),
@@ -88,7 +99,8 @@ impl Context<'_, '_> {
     /// The SOA: its TTL is bounded, so that absence is not believed for long.
     pub(super) fn soa(&mut self, section: Section) -> Result<(), Full> {
         let ttl = self.view.ttl;
-        self.out.soa(section, self.apex, ttl.min(300), self.view.reader.serial(), ttl)
+        let bounds = self.bounds.map(|bounds| if section == Section::Answer { bounds.success } else { bounds.denial });
+        self.out.soa(section, self.apex, bounded(ttl.min(300), bounds), self.view.reader.serial(), ttl)
     }
 
     //------- Addresses --------------------------------------------------------
@@ -99,7 +111,7 @@ impl Context<'_, '_> {
         for address in addresses {
             if address.is_ipv4() == (self.qtype == A) {
                 some = true;
-                if self.out.address(Section::Answer, Owner::At(self.owner), self.view.ttl, address).is_err() {
+                if self.out.address(Section::Answer, Owner::At(self.owner), self.ttl, address).is_err() {
                     return Written::Records { truncated: true };
                 }
             }
@@ -108,10 +120,10 @@ impl Context<'_, '_> {
     }
 
     fn addresses_of_peers(&mut self, peers: Peers<'_>) -> Written {
-        let Self { owner, seed, qtype, view, ref mut out, .. } = *self;
+        let Self { owner, seed, qtype, ttl, ref mut out, .. } = *self;
         // A record takes 12 octets and its address.
         let (most_v4, most_v6) = (out.remaining() / 16, out.remaining() / 28);
-        let take = |address| going(out.address(Section::Answer, Owner::At(owner), view.ttl, address));
+        let take = |address| going(out.address(Section::Answer, Owner::At(owner), ttl, address));
         let all = if qtype == A { peers.draw_v4(most_v4, seed, take) } else { peers.draw_v6(most_v6, seed, take) };
         all.map_or(Written::NoData, |all| Written::Records { truncated: !all })
     }
@@ -128,11 +140,11 @@ impl Context<'_, '_> {
             return Written::NoData;
         }
         let weight = weight(numbers.pairs * addresses.len());
-        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let Self { owner, seed, ttl, ref mut out, .. } = *self;
         let mut first = None;
         let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
-            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, number, Target::wire(target));
+            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, Target::wire(target));
             if first.is_none() {
                 first = place.ok();
             }
@@ -154,11 +166,11 @@ impl Context<'_, '_> {
             return Written::NoData;
         }
         let weight = weight(numbers.pairs * endpoint.addresses().count());
-        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let Self { owner, seed, ttl, ref mut out, .. } = *self;
         let mut first = None;
         let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
-            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target);
+            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, target);
             if first.is_none() {
                 first = place.ok();
             }
@@ -196,8 +208,8 @@ impl Context<'_, '_> {
         if count == 0 {
             return Written::NoData;
         }
-        let Self { owner, seed, view, over_udp, ref mut out, .. } = *self;
-        let mut row = out.srv_row(owner, view.ttl, weight, rest);
+        let Self { owner, seed, ttl, glue_ttl, over_udp, ref mut out, .. } = *self;
+        let mut row = out.srv_row(owner, ttl, weight, rest);
         let first = row.next_target();
         let list = &mut list[..count];
         let mut random = Random::new(seed);
@@ -217,7 +229,7 @@ impl Context<'_, '_> {
             let label = srv.endpoint.label.as_bytes();
             let owner = if place.is_reachable() { Owner::At(place) } else { Owner::Below(label, above) };
             for address in srv.endpoint.addresses().filter(|_| srv.is_first) {
-                if out.address(Section::Additional, owner, view.ttl, address).is_err() {
+                if out.address(Section::Additional, owner, glue_ttl, address).is_err() {
                     return Written::Records { truncated: over_udp };
                 }
             }
@@ -230,8 +242,8 @@ impl Context<'_, '_> {
     #[inline(never)]
     fn srv_of_some(&mut self, peers: Peers<'_>, rest: &[u8], count: usize, fit: usize) -> Written {
         let weight = weight(peers.srv_pairs());
-        let Self { owner, seed, view, ref mut out, .. } = *self;
-        let mut row = out.srv_row(owner, view.ttl, weight, rest);
+        let Self { owner, seed, ttl, ref mut out, .. } = *self;
+        let mut row = out.srv_row(owner, ttl, weight, rest);
         sample::draw(count, fit, seed, |at| {
             let Some(srv) = peers.srv(at) else { return Continue(()) };
             match joined(Some(&srv.endpoint.label), rest) {
@@ -246,7 +258,7 @@ impl Context<'_, '_> {
 
     #[cold]
     fn addresses_laid_out(&mut self, chosen: Chosen<'_>) -> Written {
-        let Self { owner, seed, qtype, view, ref mut out, .. } = *self;
+        let Self { owner, seed, qtype, ttl, ref mut out, .. } = *self;
         let (v4, v6) = (chosen.v4(), chosen.v6());
         let count = if qtype == A { v4.len() } else { v6.len() };
         if count == 0 {
@@ -255,9 +267,7 @@ impl Context<'_, '_> {
         let all = sample::draw(count, usize::MAX, seed, |at| {
             let (v4, v6) = (v4.get(at).copied(), v6.get(at).copied());
             let address = if qtype == A { v4.map(IpAddr::V4) } else { v6.map(IpAddr::V6) };
-            address.map_or(Continue(()), |address| {
-                going(out.address(Section::Answer, Owner::At(owner), view.ttl, address))
-            })
+            address.map_or(Continue(()), |address| going(out.address(Section::Answer, Owner::At(owner), ttl, address)))
         });
         Written::Records { truncated: !all }
     }
@@ -265,7 +275,7 @@ impl Context<'_, '_> {
     /// Multicluster Services API, "DNS": the name of an imported endpoint has its cluster in it.
     #[cold]
     fn srv_laid_out(&mut self, service: &ServiceName, chosen: Chosen<'_>) -> Written {
-        let Self { owner, seed, view, spelling, ref mut out, .. } = *self;
+        let Self { owner, seed, ttl, glue_ttl, spelling, ref mut out, .. } = *self;
         let weight = weight(chosen.choice.pairs);
         let mut places = [0u16; sample::MOST_RECORDS];
         let mut drawn = 0;
@@ -274,7 +284,7 @@ impl Context<'_, '_> {
             let Some(LaidOutSrv { endpoint, number, .. }) = chosen.srv(at) else { return Continue(()) };
             let rest = below_cluster(service, endpoint, spelling, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Continue(()) };
-            let Ok(place) = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target) else { return Break(()) };
+            let Ok(place) = out.srv(Owner::At(owner), ttl, 0, weight, number, target) else { return Break(()) };
             places[drawn] = place.0 as u16;
             drawn += 1;
             Continue(())
@@ -298,7 +308,7 @@ impl Context<'_, '_> {
             let owner = Owner::At(Place(usize::from(places[at])));
             at += 1;
             for address in chosen.glue(endpoint).filter(|_| is_first) {
-                if out.address(Section::Additional, owner, view.ttl, address).is_err() {
+                if out.address(Section::Additional, owner, glue_ttl, address).is_err() {
                     lost = true;
                     return Break(());
                 }
@@ -314,11 +324,11 @@ impl Context<'_, '_> {
         let rest = below_cluster(service, endpoint, self.spelling, &mut buffer);
         let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
         let weight = weight(endpoint.pairs);
-        let Self { owner, seed, view, ref mut out, .. } = *self;
+        let Self { owner, seed, ttl, ref mut out, .. } = *self;
         let mut first = None;
         let all = sample::draw(endpoint.numbers.len(), usize::MAX, seed, |at| {
             let Some(&number) = endpoint.numbers.get(at) else { return Continue(()) };
-            let place = out.srv(Owner::At(owner), view.ttl, 0, weight, number, target);
+            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, target);
             if first.is_none() {
                 first = place.ok();
             }
@@ -335,7 +345,7 @@ impl Context<'_, '_> {
     /// had: some clients read addresses from there alone.
     fn glue(&mut self, target: Place, addresses: impl Iterator<Item = IpAddr>) -> Written {
         for address in addresses {
-            if self.out.address(Section::Additional, Owner::At(target), self.view.ttl, address).is_err() {
+            if self.out.address(Section::Additional, Owner::At(target), self.glue_ttl, address).is_err() {
                 return Written::Records { truncated: self.over_udp };
             }
         }
@@ -362,7 +372,7 @@ impl Context<'_, '_> {
             let rest = below(service, zone.as_wire(), &mut buffer).filter(|_| self.view.exposes(service.namespace()));
             let Some(target) = rest.and_then(|rest| joined(label, rest)) else { continue };
             some = true;
-            if self.out.ptr(Owner::At(self.owner), self.view.ttl, target).is_err() {
+            if self.out.ptr(Owner::At(self.owner), self.ttl, target).is_err() {
                 return Written::Records { truncated: true };
             }
         }
@@ -381,7 +391,7 @@ impl Context<'_, '_> {
             let mut buffer = [0; 255];
             let rest = below(server.service, spelling, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(server.label, rest)) else { return };
-            let written = self.out.ns(Section::Answer, Owner::At(owner), view.ttl, target);
+            let written = self.out.ns(Section::Answer, Owner::At(owner), self.ttl, target);
             (some, lost) = (true, lost || written.is_err());
             places[at] = written.ok();
         });
@@ -391,7 +401,7 @@ impl Context<'_, '_> {
         if !some {
             let mut buffer = [0; 255];
             let Some(target) = concat(&[b"\x02ns\x03dns", spelling], &mut buffer) else { return Written::NoData };
-            return match self.out.ns(Section::Answer, Owner::At(owner), view.ttl, Target::wire(target)) {
+            return match self.out.ns(Section::Answer, Owner::At(owner), self.ttl, Target::wire(target)) {
                 Ok(place) => self.glue(place, view.local.iter().copied()),
                 Err(Full) => Written::Records { truncated: true },
             };
@@ -400,7 +410,7 @@ impl Context<'_, '_> {
             // The Service may have come between the two walks: then it has no place yet.
             let Some(place) = places[at] else { return };
             for &address in server.addresses {
-                lost |= self.out.address(Section::Additional, Owner::At(place), view.ttl, address).is_err();
+                lost |= self.out.address(Section::Additional, Owner::At(place), self.glue_ttl, address).is_err();
             }
         });
         Written::Records { truncated: lost && self.over_udp }
@@ -414,7 +424,7 @@ impl Context<'_, '_> {
         view.for_each_server(|_, server| {
             servers = true;
             for &address in server.addresses.iter().filter(|address| address.is_ipv4() == (qtype == A)) {
-                let lost = self.out.address(Section::Answer, Owner::At(owner), view.ttl, address).is_err();
+                let lost = self.out.address(Section::Answer, Owner::At(owner), self.ttl, address).is_err();
                 written =
                     Written::Records { truncated: lost || matches!(written, Written::Records { truncated: true }) };
             }
@@ -424,7 +434,7 @@ impl Context<'_, '_> {
 
     /// The name of a Service in the zone as the client spelled it.
     fn below_zone<'n>(&self, service: &ServiceName, buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
-        below(service, self.spelling, buffer)
+        concat(&[service.as_wire(), self.middle, self.spelling], buffer)
     }
 }
 
@@ -490,9 +500,12 @@ impl View {
     }
 }
 
+/// What stands between a namespace and the zone of the cluster.
+pub(super) const SVC: &[u8] = b"\x03svc";
+
 /// The name of a Service in a zone, in wire format; `None` when it would be too long.
 fn below<'n>(service: &ServiceName, zone: &[u8], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
-    concat(&[service.as_wire(), b"\x03svc", zone], buffer)
+    concat(&[service.as_wire(), SVC, zone], buffer)
 }
 
 /// What stands right of an endpoint's own label; `None` when it would be too long.
@@ -505,7 +518,7 @@ fn below_cluster<'n>(
     let cluster = endpoint.cluster.as_ref().map_or(&[][..], Label::as_bytes);
     let len = [cluster.len() as u8];
     let len = if cluster.is_empty() { &[][..] } else { &len };
-    concat(&[len, cluster, service.as_wire(), b"\x03svc", zone], buffer)
+    concat(&[len, cluster, service.as_wire(), SVC, zone], buffer)
 }
 
 fn concat<'n>(parts: &[&[u8]], buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {

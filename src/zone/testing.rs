@@ -124,6 +124,7 @@ pub(super) fn view(reader: Reader) -> View {
         namespaces: None,
         ignore_empty: false,
         zonal: false,
+        bounds: None,
         fallthrough: Fallthrough::None,
         local: Vec::new(),
     }

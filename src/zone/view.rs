@@ -27,6 +27,8 @@ pub struct View {
     pub zonal: bool,
     /// Where a name that does not exist is handed on to the next plugin.
     pub fallthrough: Fallthrough,
+    /// What the `cache` before it makes of TTLs.
+    pub bounds: Option<TtlBounds>,
     /// Addresses of this server, for `ns.dns.ZONE` and the NS records.
     pub local: Vec<IpAddr>,
 }
@@ -41,6 +43,32 @@ impl View {
                 (0..=qname.label_count()).any(|at| zones.iter().any(|zone| zone.as_wire() == qname.suffix(at)))
             }
         }
+    }
+}
+
+/// Bounds of TTLs, shortest and longest: those of a `cache` that remembers none of these names, and yet shows their TTLs as
+/// it would those of others. A TTL of 0 stays 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TtlBounds {
+    /// The zones of the names that they are for.
+    pub zones: Vec<Name>,
+    /// Of answers.
+    pub success: (u32, u32),
+    /// Of denials.
+    pub denial: (u32, u32),
+}
+
+impl TtlBounds {
+    pub(super) fn hold_for(&self, qname: &QName) -> bool {
+        (0..=qname.label_count()).rev().any(|at| self.zones.iter().any(|zone| zone.as_wire() == qname.suffix(at)))
+    }
+}
+
+/// A TTL within bounds, where there are some.
+pub(super) fn bounded(ttl: u32, bounds: Option<(u32, u32)>) -> u32 {
+    match bounds {
+        Some((shortest, longest)) if ttl > 0 => ttl.max(shortest).min(longest),
+        _ => ttl,
     }
 }
 

@@ -111,6 +111,7 @@ impl World {
             namespaces: None,
             ignore_empty: false,
             zonal: false,
+            bounds: None,
             fallthrough: Fallthrough::None,
             local: vec![IpAddr::from([127, 0, 0, 1])],
         }

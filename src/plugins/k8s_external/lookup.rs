@@ -15,33 +15,35 @@ pub(super) struct Found {
     pub(super) owner: Name,
 }
 
-/// The hosts and ports of a name; empty where it exists and has none, `None` where it does not exist.
-pub(super) fn look_up(view: &View, zone: &Name, name: &Name, headless: bool) -> Option<Vec<Found>> {
+/// What a name is.
+pub(super) enum Named {
+    /// One that exists and has no records.
+    Empty,
+    /// A Service that is reached from outside.
+    Hosts(Vec<Found>),
+    /// One of a Service that is not: its endpoints may be told, where they are.
+    Endpoints,
+}
+
+/// What a name is; `None` where it does not exist.
+pub(super) fn look_up(view: &View, zone: &Name, name: &Name) -> Option<Named> {
     let labels: Vec<&[u8]> = name.labels().collect();
     let own = labels.get(..labels.len().checked_sub(zone.labels().count())?)?;
     let (namespace, own) = own.split_last()?;
     if !is_exposed(view, namespace) {
         return None;
     }
-    let Some((service, own)) = own.split_last() else { return Some(Vec::new()) };
-    let (endpoint, port) = match own {
-        [] => (None, None),
-        [endpoint] => (Some(plain(endpoint)), None),
-        [port, protocol] => (None, Some((plain(port), plain(protocol)))),
+    let Some((service, own)) = own.split_last() else { return Some(Named::Empty) };
+    let port = match own {
+        [] | [_] => None,
+        [port, protocol] => Some((plain(port), plain(protocol))),
         _ => return None,
     };
     let key = ServiceName::new(&Label::new(service).ok()?, &Label::new(namespace).ok()?);
-    let found = match (view.reader.external(&key), view.reader.service(&key)) {
-        // As in CoreDNS, a label before a Service with outside addresses changes nothing.
-        (Some(external), _) => of_external(&external, zone, port),
-        // A part of the endpoints is not the whole.
-        (None, Some(_)) if !view.reader.has_endpoints() => Vec::new(),
-        (None, Some(service)) if headless && (is_headless(&service) || endpoint.is_some()) => {
-            of_endpoints(&service, zone, endpoint, port)
-        }
-        _ => Vec::new(),
-    };
-    (!found.is_empty()).then_some(found)
+    // As in CoreDNS, a label before a Service with outside addresses changes nothing.
+    let Some(external) = view.reader.external(&key) else { return Some(Named::Endpoints) };
+    let found = of_external(&external, zone, port);
+    (!found.is_empty()).then_some(Named::Hosts(found))
 }
 
 /// The names of the Services that have an address from outside.
@@ -112,27 +114,6 @@ fn of_external(external: &External, zone: &Name, port: Option<(&[u8], &[u8])>) -
             .collect::<Vec<_>>()
     };
     external.hosts.iter().flat_map(each).collect()
-}
-
-fn of_endpoints(service: &Service, zone: &Name, endpoint: Option<&[u8]>, port: Option<(&[u8], &[u8])>) -> Vec<Found> {
-    let mut all = Vec::new();
-    for (label, state) in service.endpoints.iter() {
-        if endpoint.is_some_and(|endpoint| label.as_bytes() != endpoint) {
-            continue;
-        }
-        let Some(owner) = owner(&service.name, zone, Some(label)) else { continue };
-        let mut ports: Vec<Option<u16>> =
-            state.ports.iter().filter(|own| is_wanted(own, port)).map(|own| Some(own.number)).collect();
-        if state.ports.is_empty() && port.is_none() {
-            ports.push(None);
-        }
-        for address in &state.addresses {
-            let found =
-                |port: &Option<u16>| Found { host: ExternalHost::Address(*address), port: *port, owner: owner.clone() };
-            all.extend(ports.iter().map(found));
-        }
-    }
-    all
 }
 
 fn is_wanted(own: &Port, wanted: Option<(&[u8], &[u8])>) -> bool {

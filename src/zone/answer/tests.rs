@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use crate::wire::Label;
 use crate::zone::testing::*;
-use crate::zone::{Answered, Fallthrough, Pods, Publisher, View};
+use crate::zone::{Answered, Fallthrough, Pods, Publisher, TtlBounds, View};
 
 /// The lines of one zone of `zones.txt`, with those that all have in common.
 fn lines_of(name: &str) -> String {
@@ -432,4 +432,37 @@ fn each_of_thousands_of_ports_is_found_by_its_name_and_listed_once() {
     let distinct: std::collections::HashSet<String> = all.answers().into_iter().collect();
     assert_eq!((all.answers().len(), distinct.len()), (1000, 1000));
     assert!(matches!(all.answered, Answered::Reply { truncated: false, .. }));
+}
+
+#[test]
+fn the_cache_before_bounds_ttls_that_it_does_not_remember() {
+    let (_publisher, plain) = zone_of("common");
+    let ttls = |ttl, zones: &str, name: &str, qtype: &str| {
+        let bounds = TtlBounds { zones: list(zones), success: (5, 30), denial: (5, 10) };
+        let view = View { ttl, bounds: Some(bounds), ..plain.clone() };
+        let got = ask(&view, name, qtype);
+        let all = [got.answers(), got.authorities(), got.additionals()].concat();
+        assert!(!all.is_empty(), "{name} {qtype}");
+        let mut ttls: Vec<u32> = all.iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+        ttls.sort_unstable();
+        ttls.dedup();
+        ttls
+    };
+    let kubernetes = "kubernetes.default.svc.cluster.local";
+    for (ttl, zones, shown) in [
+        (300, ".", 30),
+        (20, ".", 20),
+        (2, ".", 5),
+        (0, ".", 0),
+        (300, "example.org,cluster.local", 30),
+        (300, "org", 300),
+    ] {
+        assert_eq!(ttls(ttl, zones, kubernetes, "A"), [shown], "{ttl} in {zones}");
+        assert_eq!(ttls(ttl, zones, kubernetes, "SRV"), [shown], "{ttl} in {zones}");
+    }
+    assert_eq!(ttls(300, ".", "cluster.local", "SOA"), [30]);
+    assert_eq!(ttls(300, ".", "none.default.svc.cluster.local", "A"), [10]);
+    assert_eq!(ttls(300, ".", kubernetes, "TXT"), [10]);
+    assert_eq!(ttls(300, ".", "dns-version.cluster.local", "TXT"), [30]);
+    assert_eq!(ttls(300, "default.svc.cluster.local", "dns-version.cluster.local", "TXT"), [28_800]);
 }
