@@ -226,6 +226,7 @@ fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
         },
         chain: block.chain.iter().cloned().collect(),
         own,
+        bufsize: settings.bufsize,
         classes: settings.classes.clone(),
         measured: settings.prometheus.is_some(),
         admits: settings.view.as_ref().map(|_| {

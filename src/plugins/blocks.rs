@@ -2,7 +2,7 @@
 
 use super::directives;
 use super::settings::Settings;
-use super::setup::{Block, Context, Host, port};
+use super::setup::{Block, Context, Host, port, write_line};
 use crate::corefile::{Corefile, Directive, Error, ServerBlock};
 
 /// Sets all server blocks of a Corefile up.
@@ -11,8 +11,8 @@ use crate::corefile::{Corefile, Directive, Error, ServerBlock};
 /// At the first fault, with its place.
 pub fn set_up(corefile: &Corefile, host: &mut Host<'_>) -> Result<Vec<Block>, Error> {
     let mut blocks: Vec<Block> = Vec::new();
-    for source in &corefile.blocks {
-        let made = block(source, host)?;
+    for at in 0..corefile.blocks.len() {
+        let made = block(at, &corefile.blocks, host)?;
         for (index, key) in made.keys.iter().enumerate() {
             let others = blocks.iter().flat_map(|other| other.keys.iter().map(move |key| (key, &other.settings)));
             let own = made.keys.iter().take(index).map(|key| (key, &made.settings));
@@ -39,11 +39,13 @@ pub fn set_up(corefile: &Corefile, host: &mut Host<'_>) -> Result<Vec<Block>, Er
     Ok(blocks)
 }
 
-/// Sets one server block up.
+/// Sets the server block at a position up.
 ///
 /// # Errors
 /// At the first fault, with its place.
-pub(super) fn block(source: &ServerBlock, host: &mut Host<'_>) -> Result<Block, Error> {
+pub(super) fn block(at: usize, blocks: &[ServerBlock], host: &mut Host<'_>) -> Result<Block, Error> {
+    let (before, source) =
+        blocks.get(..at).zip(blocks.get(at)).unwrap_or_else(|| unreachable!("the caller counts them"));
     for directive in &source.directives {
         directives::check_name(&directive.name)?;
     }
@@ -53,7 +55,19 @@ pub(super) fn block(source: &ServerBlock, host: &mut Host<'_>) -> Result<Block, 
     }
     let named = source.directives.iter().find(|line| line.name.text == "view").and_then(|line| line.arguments.first());
     let view = named.map_or("", |name| &name.text);
-    let mut context = Context { zones: &zones, keys: &source.keys, host, view, settings: Settings::default() };
+    let identity = whom(source);
+    // Those that serve the same are told apart by their order.
+    let identity = format!("{identity} {}", before.iter().filter(|other| whom(other) == identity).count());
+    let mut context = Context {
+        zones: &zones,
+        keys: &source.keys,
+        identity: &identity,
+        block: source,
+        blocks,
+        host,
+        view,
+        settings: Settings::default(),
+    };
     let mut chain = Vec::new();
     for (name, setup) in directives::TABLE {
         let lines: Vec<&Directive> = source.directives.iter().filter(|line| line.name.text == *name).collect();
@@ -68,6 +82,16 @@ pub(super) fn block(source: &ServerBlock, host: &mut Host<'_>) -> Result<Block, 
         return Err(external.name.error("k8s_external needs kubernetes in the same server block"));
     }
     Ok(Block { keys: source.keys.clone(), chain, settings })
+}
+
+/// Whom a server block serves, as text: its keys, and what `bind` and `view` say.
+fn whom(block: &ServerBlock) -> String {
+    let keys = block.keys.iter().map(|key| format!("{:?} ", key.token.text)).collect::<String>();
+    let narrower = block.directives.iter().filter(|line| matches!(line.name.text.as_str(), "bind" | "view"));
+    narrower.fold(keys, |mut text, line| {
+        write_line(line, &mut text);
+        text
+    })
 }
 
 #[cfg(test)]

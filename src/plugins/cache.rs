@@ -51,7 +51,9 @@
 //! Differences: the cluster's names are never remembered. A TTL of 0 stays 0. A denial lives no longer than the MINIMUM of its
 //! SOA says (RFC 2308), and one without SOA is not remembered, nor is a SERVFAIL to a query without RD, which would hide from
 //! others what the upstream finds when it is asked to look. Memory is bounded in octets as well as in entries. At most 64
-//! refreshes go on at a time. The memory outlives a reload that leaves the directive as it was.
+//! refreshes go on at a time. The memory outlives a reload that leaves the directive, its server block and the directives behind
+//! it as they were; where one of these leads to other blocks (an alias of `file`, say), all of them. The TTLs of the cluster's
+//! names, though not remembered, are bounded as others are.
 
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -61,14 +63,15 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::sync::Semaphore;
 
-use super::chain::{Next, Outcome, Plugin, Query, Recall, Reply, Transport};
+use super::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use super::names::Zones;
 use super::setup::{Context, once};
 use super::words;
-use crate::cache::{self, Ask, Hit, Kind, Prefetch, Settings, Stale};
+use crate::cache::{self, Ask, Hit, Kind, Prefetch, Room, Settings, Stale};
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::message::OpCode;
-use crate::wire::{Edns, Name, OwnEdns, Question, Rcode, shuffle_addresses};
+use crate::wire::message::{self, OpCode};
+use crate::wire::{Edns, Name, OwnEdns, Rcode, shuffle_addresses};
+use crate::zone::TtlBounds;
 
 //----------- Cache ----------------------------------------------------------
 
@@ -112,7 +115,7 @@ impl Plugin for Cache {
             };
             let counters = self.inner.counters(&query.server);
             counters.requests.inc();
-            let Some((hit, octets)) = self.inner.find(&held) else {
+            let Some((hit, octets)) = self.inner.find(&held, query) else {
                 counters.misses.inc();
                 return self.inner.ask(&held, query, next, &counters).await;
             };
@@ -127,6 +130,12 @@ impl Plugin for Cache {
         Some(Box::new(Memory { inner, counters, cluster, shuffled }))
     }
 
+    fn ttl_bounds(&self) -> Option<TtlBounds> {
+        let Settings { success, denial, .. } = self.inner.memory.settings();
+        let bounds = |capacity: &cache::Capacity| (capacity.min_ttl, capacity.max_ttl);
+        Some(TtlBounds { zones: self.inner.zones.0.clone(), success: bounds(success), denial: bounds(denial) })
+    }
+
     /// The cluster's names never come here: the zone may answer without it.
     fn needs_message(&self, _: &[Name]) -> Option<String> {
         None
@@ -138,13 +147,16 @@ impl Inner {
         self.zones.0.iter().any(|zone| held.ask().is_within(zone.as_wire()))
     }
 
-    /// Looks into the memory.
-    fn find(&self, held: &Held) -> Option<(Hit, Vec<u8>)> {
+    /// Looks into the memory; of a long answer it gives what the client can take.
+    fn find(&self, held: &Held, query: &Query) -> Option<(Hit, Vec<u8>)> {
         thread_local! {
             static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 65_535].into());
         }
         BUFFER.with_borrow_mut(|buffer| {
-            let hit = self.memory.lookup(&held.ask(), Instant::now(), buffer)?;
+            let now = Instant::now();
+            let choice = || query.client.choice(&held.lower, now);
+            let room = Room { limit: query.limit.limit, over_udp: query.limit.over_udp, choice: &choice };
+            let hit = self.memory.lookup(&held.ask(), now, room, buffer)?;
             Some((hit, buffer.get(..hit.len)?.to_vec()))
         })
     }
@@ -184,7 +196,10 @@ impl Inner {
             Some(last) => {
                 let mut chain = plugins.get(..=last).unwrap_or_default().to_vec();
                 chain.push(Arc::new(Remembered(Mutex::new(Some(reply)))));
-                Next::new(&chain).run(query).await
+                match Next::new(&chain).run(query).await {
+                    Outcome::Reply(reply) if reply.is_of_cluster() => Outcome::Reply(self.bounded(held, reply)),
+                    other => other,
+                }
             }
         }
     }
@@ -192,11 +207,19 @@ impl Inner {
     /// Asks the plugins behind, and remembers what they say.
     async fn ask(&self, held: &Held, query: &mut Query, next: Next<'_>, counters: &Counters) -> Outcome {
         match run(&mut *query, next).await {
-            Outcome::Reply(reply) if reply.is_of_cluster() => Outcome::Reply(reply),
+            Outcome::Reply(reply) if reply.is_of_cluster() => Outcome::Reply(self.bounded(held, reply)),
             Outcome::Reply(reply) => {
                 let plugin = reply.plugin;
                 let octets = self.keep(held, reply.into_octets(rand::random()), counters);
-                Outcome::Reply(Reply::from_octets(plugin, octets))
+                if octets.len() <= query.limit.limit {
+                    return Outcome::Reply(Reply::from_octets(plugin, octets));
+                }
+                // Plugins before this one look at no more than leaves.
+                let choice = query.client.choice(&held.lower, query.received);
+                match message::finish_octets(octets, held.edns, OwnEdns::DEFAULT, query.limit, choice) {
+                    Ok(octets) => Outcome::Reply(Reply::from_octets(plugin, octets)),
+                    Err(failure) => Outcome::Failed(plugin, failure),
+                }
             }
             Outcome::Failed(plugin, failure) => {
                 if failure.rcode == Rcode::SERVFAIL && !query.is_of_cluster() {
@@ -206,6 +229,15 @@ impl Inner {
             }
             other => other,
         }
+    }
+
+    /// Gives the cluster's records the TTLs that they would have in the memory, where they never are.
+    fn bounded(&self, held: &Held, mut reply: Reply) -> Reply {
+        let octets = reply.octets_mut();
+        if let Some(ttl) = self.memory.bound(&held.ask(), octets) {
+            cache::cap_ttls(octets, ttl);
+        }
+        reply
     }
 
     /// Stores an answer and makes it what the client is to see.
@@ -270,7 +302,7 @@ impl Inner {
         own.request = query.request.clone();
         if !stale || self.verify.is_none() {
             // Nobody waits on UDP: over a connection nothing is truncated.
-            own.client.transport = Transport::Tcp;
+            own.go_over_tcp();
         }
         let (inner, held, counters) = (self.clone(), held.clone(), counters.clone());
         let chain = next.plugins().to_vec();
@@ -294,7 +326,7 @@ impl Inner {
         let Outcome::Reply(reply) = run(query, next).await else { return None };
         let usable = matches!(reply.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN);
         if reply.is_of_cluster() {
-            return usable.then_some(reply);
+            return usable.then(|| self.bounded(held, reply));
         }
         let plugin = reply.plugin;
         let octets = reply.into_octets(rand::random());
@@ -362,13 +394,16 @@ struct Memory {
 }
 
 impl Recall for Memory {
-    fn recall(&self, question: &Question<'_>, now: Instant, seed: u64, buffer: &mut [u8]) -> Option<usize> {
+    fn recall(&self, asking: &Asking<'_>, buffer: &mut [u8]) -> Option<usize> {
+        let Asking { question, client, received: now, size, seed } = *asking;
         let ask = Ask::from(question);
         let within = |zones: &[Name]| zones.iter().any(|zone| ask.is_within(zone.as_wire()));
         if !within(&self.inner.zones.0) || within(&self.cluster) {
             return None;
         }
-        let (kind, len) = self.inner.memory.recall(&ask, now, buffer)?;
+        let choice = || client.choice(ask.qname, now);
+        let room = Room { limit: size.limit, over_udp: size.over_udp, choice: &choice };
+        let (kind, len) = self.inner.memory.recall(&ask, now, room, buffer)?;
         if self.shuffled {
             shuffle_addresses(buffer.get_mut(..len)?, seed).ok()?;
         }
@@ -509,11 +544,10 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         stale.prefer_positive = true;
     }
     let zones_label = zones.0.iter().map(Name::to_string).collect::<Vec<_>>().join(",");
-    let keys = context.keys.iter().map(|key| key.token.text.as_str()).collect::<Vec<_>>().join(" ");
-    let memory = context
-        .host
-        .kept
-        .get(&format!("cache {keys} {zones_label} {settings:?}"), || cache::Cache::new(settings.clone()));
+    // What it remembers is this block's, and what the plugins behind it said: others are another memory.
+    let (block, behind) = (context.identity, context.behind("cache"));
+    let key = format!("cache {zones_label} {settings:?} {block} {behind}");
+    let memory = context.host.kept.get(&key, || cache::Cache::new(settings.clone()));
     let inner = Inner {
         memory,
         zones,

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, LazyLock};
+use std::time::{Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, RData, Record, RecordType, Size};
-use crate::wire::{Failure, Name, Question, Rcode};
-use crate::zone::View;
+use crate::wire::{self, Failure, Name, Question, Rcode, sample};
+use crate::zone::{TtlBounds, View};
 
 /// One directive at work in one server block.
 pub trait Plugin: Send + Sync {
@@ -35,6 +36,11 @@ pub trait Plugin: Send + Sync {
     /// it, `shuffled` says that some plugin before it puts addresses in a random order.
     fn recall(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn Recall>> {
         let _ = (server, behind, shuffled);
+        None
+    }
+
+    /// What it makes of the TTLs of the cluster's records that pass through it.
+    fn ttl_bounds(&self) -> Option<TtlBounds> {
         None
     }
 
@@ -86,9 +92,25 @@ pub enum Passing {
 
 /// Gives remembered answers of one server block without running its chain.
 pub trait Recall: Send + Sync {
-    /// Writes the remembered answer to a question into the buffer and returns its length. `None` when there is none that
-    /// fits, or when it takes more than writing it: then the chain sees to it.
-    fn recall(&self, question: &Question<'_>, now: Instant, seed: u64, buffer: &mut [u8]) -> Option<usize>;
+    /// Writes the remembered answer to a question into the buffer, or as much of it as the client can take, and returns its
+    /// length. `None` when there is none, when it takes more than writing it, or when the client can take more than the
+    /// buffer holds: then the chain sees to it.
+    fn recall(&self, asking: &Asking<'_>, buffer: &mut [u8]) -> Option<usize>;
+}
+
+/// A question, and all that decides how its answer looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'q> {
+    /// The question.
+    pub question: &'q Question<'q>,
+    /// Who asks.
+    pub client: &'q Client,
+    /// When it arrived.
+    pub received: Instant,
+    /// How large the answer may be.
+    pub size: Size,
+    /// The seed of random orders.
+    pub seed: u64,
 }
 
 /// What plugins know of a query, by label: `kubernetes/service`, `forward/upstream`.
@@ -182,6 +204,8 @@ pub struct Query {
     pub received: Instant,
     /// Its length in octets, as received.
     pub size: usize,
+    /// How large the answer may be: what would be longer need not be made.
+    pub limit: Size,
     /// The server's label in metrics: `dns://:53`.
     pub server: Arc<str>,
     /// The zone of the server block, with a final dot, as in metrics.
@@ -238,6 +262,7 @@ impl Query {
             client: self.client,
             received: self.received,
             size: self.size,
+            limit: self.limit,
             server: self.server.clone(),
             zone: self.zone.clone(),
             metadata: Metadata::new(),
@@ -248,10 +273,39 @@ impl Query {
         }
     }
 
+    /// Of the records of the name asked for, those that may fit into the answer: all, or a choice that is the client's own.
+    pub(crate) fn some_of<T: Copy>(&self, all: &[T]) -> Choice<T> {
+        // Owner, type, class, TTL and length: no record is shorter.
+        const SHORTEST: usize = 12;
+        let most = self.limit.limit / SHORTEST;
+        if all.len() <= most {
+            return Choice { records: all.to_vec(), all: true };
+        }
+        let name = Name::from(&self.name());
+        let mut records = Vec::with_capacity(most);
+        sample::draw(all.len(), most, self.client.choice(name.as_wire(), self.received), |at| {
+            records.extend(all.get(at).copied());
+            ControlFlow::Continue(())
+        });
+        Choice { records, all: false }
+    }
+
+    /// From now on as over TCP: nothing is truncated.
+    pub fn go_over_tcp(&mut self) {
+        (self.client.transport, self.limit) = (Transport::Tcp, Size::tcp());
+    }
+
     /// Whether what is known so far came from the cluster's records, in part at least.
     pub fn is_of_cluster(&self) -> bool {
         self.of_cluster.load(Ordering::Relaxed)
     }
+}
+
+/// Records for an answer.
+pub(crate) struct Choice<T> {
+    pub(crate) records: Vec<T>,
+    /// There are no more of them.
+    pub(crate) all: bool,
 }
 
 /// Who asks, and by which way.
@@ -263,6 +317,19 @@ pub struct Client {
     pub local: SocketAddr,
     /// The transport.
     pub transport: Transport,
+}
+
+impl Client {
+    /// The seed by which records stay of an answer that is too long for this client; the name in lower-case wire format.
+    pub fn choice(&self, name: &[u8], now: Instant) -> u64 {
+        // The time of day, read once.
+        static BEGUN: LazyLock<(Instant, u64)> = LazyLock::new(|| {
+            let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            (Instant::now(), unix.as_secs())
+        });
+        let (begun, unix) = *BEGUN;
+        wire::choice(self.peer.ip().to_canonical(), name, unix + now.saturating_duration_since(begun).as_secs())
+    }
 }
 
 /// A transport.
@@ -418,6 +485,19 @@ impl Reply {
         match &mut self.body {
             Body::Octets(octets) => Some(octets),
             Body::Message(_) => None,
+        }
+    }
+
+    /// The octets, to be changed in place; a message is written first.
+    pub(crate) fn octets_mut(&mut self) -> &mut Vec<u8> {
+        if let Body::Message(message) = &self.body {
+            let mut buffer = Vec::new();
+            message::encode(message, Size::tcp(), 0, &mut buffer);
+            self.body = Body::Octets(buffer);
+        }
+        match &mut self.body {
+            Body::Octets(octets) => octets,
+            Body::Message(_) => unreachable!("it was written above"),
         }
     }
 

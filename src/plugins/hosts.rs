@@ -38,7 +38,7 @@
 //!
 //! Differences: a line in the Corefile that is no address is refused instead of left aside.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -46,7 +46,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::chain::{Choice, Next, Outcome, Plugin, Query, Reply};
 use super::filter::NameFilter;
 use super::names::{self, Zones};
 use super::names::{falls_through, read_fallthrough};
@@ -123,32 +123,28 @@ fn parse_address(word: &str) -> Option<IpAddr> {
 }
 
 impl Hosts {
-    /// The addresses of a name from both sources; `None` when neither knows it.
-    fn addresses(&self, name: &Name) -> Option<Vec<IpAddr>> {
+    /// The addresses of a name from both sources, those that are wanted; `None` when neither knows the name.
+    fn addresses(&self, query: &Query, name: &Name, wanted: impl Fn(&IpAddr) -> bool) -> Option<Choice<IpAddr>> {
         let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Option<Vec<IpAddr>> = None;
-        for addresses in [self.inline.addresses(name), file.addresses(name)].into_iter().flatten() {
-            let all = found.get_or_insert_default();
-            for address in addresses {
-                if !all.contains(address) {
-                    all.push(*address);
-                }
-            }
+        let found = [self.inline.addresses(name), file.addresses(name)];
+        if found == [None, None] {
+            return None;
         }
-        found
+        let [own, others] = found.map(Option::unwrap_or_default);
+        let seen: HashSet<&IpAddr> = if others.is_empty() { HashSet::new() } else { own.iter().collect() };
+        let others = others.iter().filter(|address| !seen.contains(address));
+        let all: Vec<IpAddr> = own.iter().chain(others).filter(|address| wanted(address)).copied().collect();
+        Some(query.some_of(&all))
     }
 
-    fn names(&self, address: IpAddr) -> Vec<Name> {
+    fn names(&self, query: &Query, address: IpAddr) -> Choice<Name> {
         let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
-        let mut names = Vec::new();
-        for table in [&self.inline, &*file] {
-            for name in table.reverse.get(&address).into_iter().flatten() {
-                if !names.contains(name) && name.labels().next() != Some(b"*") {
-                    names.push(name.clone());
-                }
-            }
-        }
-        names
+        let mut seen = HashSet::new();
+        let all = [&self.inline, &*file].into_iter().flat_map(|table| table.reverse.get(&address)).flatten();
+        let all = all.filter(|name| name.labels().next() != Some(b"*"));
+        let all: Vec<&Name> = all.filter(|name| seen.insert(*name)).collect();
+        let some = query.some_of(&all);
+        Choice { records: some.records.into_iter().cloned().collect(), all: some.all }
     }
 
     /// Reads the file again when it has changed.
@@ -180,11 +176,12 @@ impl Hosts {
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
-    fn answer(&self, query: &Query, records: Vec<RData>) -> Outcome {
+    fn answer(&self, query: &Query, all: bool, records: impl Iterator<Item = RData>) -> Outcome {
         let mut message = query.reply_message();
         message.metadata.authoritative = true;
+        message.metadata.truncation = !all;
         let name = query.name();
-        message.answers = records.into_iter().map(|data| Record::from_rdata(name.clone(), self.ttl, data)).collect();
+        message.answers = records.map(|data| Record::from_rdata(name.clone(), self.ttl, data)).collect();
         Outcome::Reply(Reply::from_message("hosts", message))
     }
 }
@@ -200,10 +197,12 @@ impl Plugin for Hosts {
             // Reverse names need not lie in the zones, and those that are not known are never a failure.
             if qtype == RecordType::PTR {
                 let address = names::reverse_address(&name).filter(|_| self.reverse);
-                let found = address.map(|address| self.names(address)).unwrap_or_default();
-                if !found.is_empty() {
-                    let pointers = found.iter().map(|name| RData::PTR(rdata::PTR(names::to_message(name))));
-                    return self.answer(query, pointers.collect());
+                if let Some(address) = address {
+                    let Choice { records, all } = self.names(query, address);
+                    if !records.is_empty() {
+                        let pointers = records.iter().map(|name| RData::PTR(rdata::PTR(names::to_message(name))));
+                        return self.answer(query, all, pointers);
+                    }
                 }
                 return Outcome::Next;
             }
@@ -216,15 +215,13 @@ impl Plugin for Hosts {
             {
                 return Outcome::Next;
             }
-            match self.addresses(&name) {
-                Some(addresses) => {
-                    let wanted = addresses.into_iter().filter(|address| match qtype {
-                        RecordType::A => address.is_ipv4(),
-                        RecordType::AAAA => address.is_ipv6(),
-                        _ => false,
-                    });
-                    self.answer(query, wanted.map(RData::from).collect())
-                }
+            let wanted = |address: &IpAddr| match qtype {
+                RecordType::A => address.is_ipv4(),
+                RecordType::AAAA => address.is_ipv6(),
+                _ => false,
+            };
+            match self.addresses(query, &name, wanted) {
+                Some(some) => self.answer(query, some.all, some.records.into_iter().map(RData::from)),
                 None if falls_through(&self.fallthrough, &name) => Outcome::Next,
                 None => {
                     let why = format!("plugin/hosts: {name} has no line, and there is no fallthrough");

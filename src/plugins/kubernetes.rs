@@ -85,7 +85,7 @@ use super::names::{self, Zones};
 use super::settings::ReadyCheck;
 use super::setup::{Context, once};
 use crate::corefile::{Directive, Error};
-use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
+use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
 use crate::wire::{self, Failure, Name, Parsed, Rcode};
 use crate::zone::{self, Answered, Pods, View};
 
@@ -108,7 +108,15 @@ impl Kubernetes {
     fn look(&self, query: &Query, buffer: &mut [u8]) -> Result<Answered, String> {
         let octets = query.request.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
         let Parsed::Query(question) = wire::parse(&octets) else { return Err("the question cannot be read".into()) };
-        Ok(zone::answer(&question, &self.view, 65_535, false, rand::random(), buffer))
+        let Size { limit, over_udp } = query.limit;
+        let mut answer = |seed| zone::answer(&question, &self.view, limit, over_udp, seed, buffer);
+        Ok(match answer(rand::random()) {
+            // What stays of it is the client's own choice.
+            Answered::Reply { truncated: true, .. } => {
+                answer(query.client.choice(question.qname.as_wire(), query.received))
+            }
+            answered => answered,
+        })
     }
 
     /// Whether a query may wait for the first lists; sleeps if it may.
@@ -138,7 +146,8 @@ impl Kubernetes {
         if query.client.transport == Transport::Udp && is_truncated(&mut found) {
             // Some clients use a truncated answer as it is, so it had better have addresses.
             let mut over_tcp = query.follow(&query.name(), query.qtype());
-            (over_tcp.client.transport, over_tcp.depth) = (Transport::Tcp, query.depth);
+            over_tcp.go_over_tcp();
+            over_tcp.depth = query.depth;
             let whole = query.resolver.lookup(&over_tcp, &owner, query.qtype()).await;
             found = if matches!(whole, Outcome::Reply(_)) { whole } else { found };
         }
@@ -189,7 +198,7 @@ impl Plugin for Kubernetes {
                 message.metadata.response_code = ResponseCode::Refused;
                 return Outcome::Reply(Reply::from_message("kubernetes", message));
             }
-            let mut buffer = vec![0; 65_535];
+            let mut buffer = vec![0; query.limit.limit];
             loop {
                 return match self.look(query, &mut buffer) {
                     // Nothing that is known waits, and nothing at all once the lists are in.
@@ -280,6 +289,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         namespaces: options.namespaces.map(|(namespaces, _)| namespaces),
         ignore_empty: options.ignore_empty,
         zonal: options.zonal,
+        bounds: None,
         fallthrough: options.fallthrough,
         local: local_addresses(context),
     });

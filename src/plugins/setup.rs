@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 
 use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
-use super::kubernetes;
 use super::settings::Settings;
-use crate::corefile::{Directive, Error, Key, Scheme, Token};
-use crate::wire::message::{self, MessageName, RecordType};
+use super::{digest_of_files, directives, kubernetes, words};
+use crate::corefile::{Directive, Error, Key, Scheme, ServerBlock, Token};
+use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{Failure, Name, Question};
 use crate::zone::{Reader, View};
 
@@ -50,6 +50,7 @@ impl Block {
             client: *client,
             received: Instant::now(),
             size: question.message.len(),
+            limit: Size::tcp(),
             server: "".into(),
             zone: "".into(),
             metadata: Metadata::new(),
@@ -82,7 +83,14 @@ impl Block {
                 reasons.push(format!("{}: {reason}", plugin.name()));
             }
         }
-        if reasons.is_empty() { Ok(view) } else { Err(reasons) }
+        if !reasons.is_empty() {
+            return Err(reasons);
+        }
+        let mut before = self.chain.iter().take_while(|plugin| plugin.view().is_none());
+        match before.find_map(|plugin| plugin.ttl_bounds()) {
+            Some(bounds) => Ok(Arc::new(View { bounds: Some(bounds), ..View::clone(&view) })),
+            None => Ok(view),
+        }
     }
 }
 
@@ -152,6 +160,14 @@ impl Kept {
     }
 }
 
+#[cfg(test)]
+impl Kept {
+    /// How many things are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Kept")
@@ -166,12 +182,55 @@ pub struct Context<'c, 'h> {
     pub zones: &'c [Name],
     /// The block's keys.
     pub keys: &'c [Key],
+    /// What tells the block from all others of the Corefile, and from itself after a reload that changes whom it serves.
+    pub identity: &'c str,
+    /// The block, as written.
+    pub block: &'c ServerBlock,
+    /// All blocks, as written.
+    pub blocks: &'c [ServerBlock],
     /// The surroundings.
     pub host: &'c mut Host<'h>,
     /// The name of the block's `view` in metrics, mostly empty.
     pub view: &'c str,
     /// The block's settings, being filled.
     pub settings: Settings,
+}
+
+impl Context<'_, '_> {
+    /// What stands behind a directive in the block's chain, and all that its answers depend on, as text: equal texts give
+    /// equal answers. An alias of `file` or `template` leads through other blocks, which count then as well.
+    pub(crate) fn behind(&self, directive: &str) -> String {
+        let behind = directives::TABLE.iter().skip_while(|(name, _)| *name != directive).skip(1);
+        let behind =
+            behind.flat_map(|(name, _)| self.block.directives.iter().filter(move |line| line.name.text == *name));
+        let mut text = String::new();
+        let mut leads_on = false;
+        for line in behind {
+            write_line(line, &mut text);
+            leads_on |= matches!(line.name.text.as_str(), "file" | "template");
+        }
+        for block in self.blocks.iter().filter(|_| leads_on) {
+            block.keys.iter().for_each(|key| text += &format!("{:?} ", key.token.text));
+            block.directives.iter().for_each(|line| write_line(line, &mut text));
+        }
+        text
+    }
+}
+
+/// Writes a directive as one line. A file with upstreams stands for what it holds.
+pub(super) fn write_line(line: &Directive, into: &mut String) {
+    let words = [&line.name].into_iter().chain(&line.arguments);
+    words.for_each(|word| *into += &format!("{:?} ", word.text));
+    if line.name.text == "forward" {
+        let files = line.arguments.iter().skip(1).map(words::file).filter(|path| path.is_file());
+        *into += &format!("{:x} ", digest_of_files(&files.collect::<Vec<_>>()));
+    }
+    if let Some(body) = &line.body {
+        *into += "{ ";
+        body.iter().for_each(|line| write_line(line, into));
+        *into += "} ";
+    }
+    *into += "; ";
 }
 
 /// Sets a directive up: gets all its lines in the block, gives its plugins in order.

@@ -11,7 +11,7 @@ use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Reply, Resolv
 use super::setup::{Block, Host, Kept, Mirrors};
 use super::{blocks, kubernetes, names, record};
 use crate::corefile::{Error, Position, Token};
-use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode};
+use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode, Size};
 use crate::wire::{Failure, Name};
 use crate::zone::{Publisher, Reader};
 
@@ -36,6 +36,7 @@ pub(crate) fn query(name: &str, qtype: RecordType) -> Query {
         },
         received: Instant::now(),
         size,
+        limit: Size::tcp(),
         server: "dns://:53".into(),
         zone: ".".into(),
         metadata: Metadata::new(),
@@ -193,23 +194,22 @@ pub(crate) fn block(text: &str) -> Result<Block, Error> {
 
 /// A server block from text, with mirrors of the test's own.
 pub(crate) fn block_with(text: &str, mirrors: &mut dyn Mirrors) -> Result<Block, Error> {
-    let source = crate::corefile::Source::Text { name: "Corefile".into(), text: format!(". {{\n{text}\n}}\n") };
+    let all = blocks_with(&format!(". {{\n{text}\n}}\n"), mirrors, &Kept::default())?;
+    Ok(all.into_iter().next().unwrap())
+}
+
+/// The server blocks of a whole Corefile, with what outlives a reload.
+pub(crate) fn blocks_with(text: &str, mirrors: &mut dyn Mirrors, kept: &Kept) -> Result<Vec<Block>, Error> {
+    let source = crate::corefile::Source::Text { name: "Corefile".into(), text: text.into() };
     let file = crate::corefile::parse(&source, &|_| None)?;
     let interfaces = [
         ("lo".to_owned(), "127.0.0.1".parse().unwrap()),
         ("lo".to_owned(), "::1".parse().unwrap()),
         ("eth0".to_owned(), "10.244.0.5".parse().unwrap()),
     ];
-    let kept = Kept::default();
-    let mut host = Host {
-        interfaces: &interfaces,
-        hostname: "server-1",
-        default_port: 53,
-        mirrors,
-        kept: &kept,
-        now: Instant::now(),
-    };
-    blocks::block(file.blocks.first().unwrap(), &mut host)
+    let mut host =
+        Host { interfaces: &interfaces, hostname: "server-1", default_port: 53, mirrors, kept, now: Instant::now() };
+    blocks::set_up(&file, &mut host)
 }
 
 /// The error that a block must give.

@@ -12,9 +12,11 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::metrics::{self, Group, Observed, ShardId};
 use super::plan::{Block, Plan, Route};
-use crate::plugins::chain::{Client, More, Next, Outcome, Query, Reply, Resolve, Transport};
+use crate::plugins::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Resolve, Transport};
 use crate::wire::message::{self, Message, MessageName, RecordType, Size};
-use crate::wire::{Edns, Failure, Name, Parsed, Question, Rcode, error_reply, failure_reply, parse, udp_limit};
+use crate::wire::{
+    Edns, Failure, Name, Parsed, Question, Rcode, error_reply, failure_reply, parse, shuffle_addresses, udp_limit,
+};
 use crate::zone::{Answered, Swap, answer};
 
 /// Answers the queries of one server address, from the present plan.
@@ -35,6 +37,9 @@ pub(super) enum Step {
         /// The route whose group still wants the duration.
         route: Option<usize>,
     },
+    /// The client can take a longer answer than the buffer can hold, and there is one: to be begun again with a buffer of
+    /// [`MOST_UDP`](crate::wire::MOST_UDP) octets.
+    Larger,
     /// A plugin waits for something.
     Later(Pending),
 }
@@ -104,7 +109,8 @@ impl Handler {
     ) -> Result<Option<T>, Pending> {
         thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_535]));
         SCRATCH.with_borrow_mut(|buffer| match self.begin(plan, arrived, buffer) {
-            Step::Silence => Ok(None),
+            // The scratch buffer holds what any client can take.
+            Step::Silence | Step::Larger => Ok(None),
             Step::Answer { len, route } => {
                 let group = route.and_then(|route| plan.route(route)).and_then(|route| route.group.as_ref());
                 if let Some(group) = group {
@@ -150,10 +156,13 @@ impl Handler {
         }
         question.own = &block.own;
         if question.qclass == CLASS_IN && !block.diverts.as_ref().is_some_and(|diverts| diverts(&question)) {
-            let done = at_once(route, &question, arrived, buffer);
-            if let Some((len, rcode, plugin)) = done {
-                observe(route.group.as_ref(), arrived, question.qtype, question.edns, Some((len, rcode, plugin)));
-                return Step::Answer { len, route: route.group.as_ref().map(|_| index) };
+            match at_once(route, &question, arrived, buffer) {
+                AtOnce::Done(len, rcode, plugin) => {
+                    observe(route.group.as_ref(), arrived, question.qtype, question.edns, Some((len, rcode, plugin)));
+                    return Step::Answer { len, route: route.group.as_ref().map(|_| index) };
+                }
+                AtOnce::Larger => return Step::Larger,
+                AtOnce::Chain => {}
             }
         }
         self.start_chain(plan, arrived, route, &question, buffer)
@@ -177,6 +186,7 @@ impl Handler {
             client: arrived.client,
             received: arrived.received,
             size: arrived.octets.len(),
+            limit: size(arrived.client.transport, question.edns, &route.block),
             server: plan.server.clone(),
             zone: route.label.clone(),
             metadata: Default::default(),
@@ -191,7 +201,7 @@ impl Handler {
             qtype: question.qtype,
             client: arrived.client,
             received: arrived.received,
-            seed: arrived.seed,
+            choice: choice(question, arrived),
         };
         let mut pending = run(route.clone(), query, asked).boxed();
         match pending.poll_unpin(&mut Context::from_waker(Waker::noop())) {
@@ -201,7 +211,7 @@ impl Handler {
                     place.copy_from_slice(&octets);
                     Step::Answer { len: octets.len(), route: None }
                 }
-                None => Step::Silence,
+                None => Step::Later(ready(Some(Answer { octets, more: None })).boxed()),
             },
             Poll::Ready(None) => Step::Silence,
             Poll::Pending => Step::Later(pending),
@@ -235,7 +245,8 @@ struct Asked {
     qtype: u16,
     client: Client,
     received: Instant,
-    seed: u64,
+    /// The seed of what stays of an answer that is too long.
+    choice: u64,
 }
 
 /// Runs the chain of a block to its end and makes octets of what comes back.
@@ -286,10 +297,10 @@ async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Answer> {
 fn finish(mut reply: Reply, asked: &Asked, block: &Block) -> Result<Vec<u8>, Failure> {
     let size = size(asked.client.transport, asked.edns, block);
     if reply.as_octets().is_some() {
-        return message::finish_octets(reply.into_octets(asked.seed), asked.edns, &block.own, size, asked.seed);
+        return message::finish_octets(reply.into_octets(asked.choice), asked.edns, &block.own, size, asked.choice);
     }
     let mut octets = Vec::with_capacity(512);
-    message::finish_message(reply.message()?, asked.edns, &block.own, size, asked.seed, &mut octets);
+    message::finish_message(reply.message()?, asked.edns, &block.own, size, asked.choice, &mut octets);
     Ok(octets)
 }
 
@@ -302,35 +313,64 @@ fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Option<Vec<u8>> {
     buffer.get(..len).map(<[u8]>::to_vec)
 }
 
-/// Answers without the chain where that can be: from the zone, else from memory. Gives the length of the answer, its
-/// response code and whose it is.
-fn at_once(
-    route: &Route,
-    question: &Question<'_>,
-    arrived: &Arrived<'_>,
-    buffer: &mut [u8],
-) -> Option<(usize, Rcode, &'static str)> {
+/// What came of a question that the zone or the memory may answer.
+enum AtOnce {
+    /// An answer: its length, its response code and whose it is.
+    Done(usize, Rcode, &'static str),
+    /// There is a longer one than the buffer holds, and the client can take it.
+    Larger,
+    /// It is for the chain.
+    Chain,
+}
+
+/// Answers without the chain where that can be: from the zone, else from memory.
+fn at_once(route: &Route, question: &Question<'_>, arrived: &Arrived<'_>, buffer: &mut [u8]) -> AtOnce {
     let size = size(arrived.client.transport, question.edns, &route.block);
     for view in &route.block.views {
-        match answer(question, view, size.limit, size.over_udp, arrived.seed, buffer) {
+        let answer = |seed, buffer: &mut [u8]| answer(question, view, size.limit, size.over_udp, seed, buffer);
+        let mut answered = answer(arrived.seed, buffer);
+        if matches!(answered, Answered::Reply { truncated: true, .. }) {
+            if size.limit > buffer.len() {
+                return AtOnce::Larger;
+            }
+            // Not all records fit: those that stay are the client's own choice, in an order that is new each time.
+            answered = answer(choice(question, arrived), buffer);
+            if let Answered::Reply { len, .. } = answered
+                && let Some(reply) = buffer.get_mut(..len)
+            {
+                // SRV records stay in the order that they were drawn in.
+                let _unlike = shuffle_addresses(reply, arrived.seed);
+            }
+        }
+        match answered {
             // What is not known before the first lists are in may be worth waiting for, as the chain can.
-            Answered::Reply { rcode: Rcode::SERVFAIL, .. } if !view.reader.is_synced() => return None,
+            Answered::Reply { rcode: Rcode::SERVFAIL, .. } if !view.reader.is_synced() => return AtOnce::Chain,
             Answered::Reply { len, rcode, oversized, .. } => {
                 if oversized {
                     warn_of_size(question);
                 }
-                return Some((len, rcode, "kubernetes"));
+                return AtOnce::Done(len, rcode, "kubernetes");
             }
             Answered::NotInZone => {}
             // The chain comes to the same point with its message, and goes on from there.
-            Answered::Fallthrough | Answered::Chase { .. } => return None,
+            Answered::Fallthrough | Answered::Chase { .. } => return AtOnce::Chain,
         }
     }
-    let memory = route.memory.as_ref()?;
-    let end = size.limit.min(buffer.len());
-    let len = memory.recall(question, arrived.received, arrived.seed, buffer.get_mut(..end)?)?;
-    let rcode = buffer.get(3).map_or(Rcode::SERVFAIL, |flags| Rcode(u16::from(flags & 0xf)));
-    Some((len, rcode, "cache"))
+    let Some(memory) = &route.memory else { return AtOnce::Chain };
+    let Arrived { client, received, seed, .. } = arrived;
+    let asking = Asking { question, client, received: *received, size, seed: *seed };
+    match memory.recall(&asking, buffer) {
+        Some(len) => {
+            let rcode = buffer.get(3).map_or(Rcode::SERVFAIL, |flags| Rcode(u16::from(flags & 0xf)));
+            AtOnce::Done(len, rcode, "cache")
+        }
+        None => AtOnce::Chain,
+    }
+}
+
+/// The seed of what stays of an answer that is too long.
+fn choice(question: &Question<'_>, arrived: &Arrived<'_>) -> u64 {
+    arrived.client.choice(question.qname.as_wire(), arrived.received)
 }
 
 /// Counts an answer that no DNS message holds, and says so once a minute at most.
@@ -385,7 +425,7 @@ fn observe(
 /// How large the answer may be.
 fn size(transport: Transport, edns: Option<Edns>, block: &Block) -> Size {
     match transport {
-        Transport::Udp => Size::udp(udp_limit(edns, block.own.payload)),
+        Transport::Udp => Size::udp(udp_limit(edns, block.bufsize)),
         _ => Size::tcp(),
     }
 }

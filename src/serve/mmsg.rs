@@ -34,7 +34,8 @@ const FEW: usize = 8;
 /// The longest query taken whole; no client sends more than a name and an OPT record over UDP.
 pub(super) const REQUEST: usize = 4096;
 
-/// The longest answer over UDP: the upper end of `bufsize`.
+/// The longest answer in a batch: the upper end of `bufsize`, and what nearly every client can take at most. Longer ones are
+/// sent by themselves.
 const REPLY: usize = 4096;
 
 /// Room for the control messages of one datagram: both families' packet information.

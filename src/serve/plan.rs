@@ -29,6 +29,8 @@ pub struct Block {
     pub chain: Arc<[Arc<dyn Plugin>]>,
     /// What its answers say in the OPT record, `bufsize` among it.
     pub own: OwnEdns,
+    /// No answer over UDP is larger (`bufsize`); without it the client's own size counts.
+    pub bufsize: Option<u16>,
     /// The classes other than IN that are for the chain (`chaos`, `rewrite class`).
     pub classes: Vec<u16>,
     /// Its queries are counted (`prometheus`).

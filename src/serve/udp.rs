@@ -18,7 +18,7 @@ use super::metrics::{self, ShardId};
 use super::mmsg::{self, BATCH, Batch, Envelope};
 use super::plan::Plan;
 use crate::plugins::chain::{Client, Transport};
-use crate::wire::Random;
+use crate::wire::{MOST_UDP, Random};
 
 /// From this many datagrams on, a batch is a sign of load: a client's A and AAAA come as two.
 const LOAD: usize = 8;
@@ -51,6 +51,7 @@ pub(super) fn start(
         shard: ShardId::take(),
         random: Random::new(rand::random()),
         runtime,
+        large: Vec::new(),
     };
     std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || thread.run(&stopped))
 }
@@ -62,6 +63,8 @@ struct Thread {
     shard: ShardId,
     random: Random,
     runtime: Handle,
+    /// For the rare answer that is longer than the place in a batch; empty until there is one.
+    large: Vec<u8>,
 }
 
 impl Thread {
@@ -95,6 +98,7 @@ impl Thread {
         let received = Instant::now();
         let plan = self.handler.plan();
         let mut measured = [None; BATCH];
+        let mut large = std::mem::take(&mut self.large);
         for (slot, measured) in batch.slots().iter_mut().zip(&mut measured) {
             let Some(envelope) = slot.envelope() else { continue };
             let local = envelope.local().map_or(self.local, |address| SocketAddr::new(address, self.local.port()));
@@ -108,9 +112,23 @@ impl Thread {
                     slot.answer(len);
                     *measured = route;
                 }
+                Step::Larger => {
+                    large.resize(MOST_UDP.into(), 0);
+                    match self.handler.begin(&plan, &arrived, &mut large) {
+                        Step::Answer { len, route } => {
+                            *measured = route;
+                            if mmsg::send_one(&self.socket, large.get(..len).unwrap_or_default(), &envelope).is_err() {
+                                metrics::SEND_FAILED.inc();
+                            }
+                        }
+                        Step::Later(pending) => self.wait_for(pending, envelope),
+                        Step::Silence | Step::Larger => {}
+                    }
+                }
                 Step::Later(pending) => self.wait_for(pending, envelope),
             }
         }
+        self.large = large;
         let failed = batch.send(&self.socket);
         if failed > 0 {
             metrics::SEND_FAILED.inc_by(failed as u64);

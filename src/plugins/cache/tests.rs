@@ -1,6 +1,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::super::testing::{Answers, Asks, block, fault, message, query, query_edns, run as run_chain};
+use super::super::setup::{Block, Kept};
+use super::super::testing::{
+    Answers, Asks, OneZone, block, blocks_with, fault, message, query, query_edns, run as run_chain,
+};
 use super::*;
 use crate::plugins::record::parse_line;
 use crate::wire::Failure;
@@ -198,6 +201,118 @@ fn a_failure_on_the_way_through_the_cluster_is_not_remembered() {
     };
     assert_eq!(ask(of_cluster), ResponseCode::ServFail);
     assert_eq!(ask(Arc::new(Answers::with("web.cluster.local. 5 IN A 10.96.0.5"))), ResponseCode::NoError);
+}
+
+#[test]
+fn the_clusters_records_have_the_ttls_that_others_would_have() {
+    for (directive, ttl, shown) in [
+        ("cache 30", 300, 30),
+        ("cache 30", 20, 20),
+        ("cache 30", 2, 5),
+        ("cache 30", 0, 0),
+        ("cache 30 example.", 300, 30),
+        ("cache 30 example.org", 300, 300),
+        ("cache {\nsuccess 9984 60 10\n}", 4, 10),
+        ("cache 30 {\ndisable success\n}", 300, 30),
+    ] {
+        for plugin in ["kubernetes", "k8s_external"] {
+            let answers = Answers::with(&format!("www.example. {ttl} IN A 10.96.0.5"));
+            let (chain, _) = chain(directive, As(plugin, answers));
+            let shows = ttls(run_chain(&chain, &mut query("www.example.", RecordType::A)));
+            assert_eq!(shows, [shown], "{directive}, {ttl}, {plugin}");
+        }
+    }
+}
+
+/// The server blocks of a Corefile, one after the other asked for `a.example.org`: who answered, and what.
+fn answers_of(corefile: &str, kept: &Kept) -> Vec<(&'static str, String)> {
+    let blocks = blocks_with(corefile, &mut OneZone::default(), kept).unwrap();
+    let ask = |block: &Block| match run_chain(&block.chain, &mut query("a.example.org.", RecordType::A)) {
+        Outcome::Reply(mut reply) => {
+            let answers = &reply.message().unwrap().answers;
+            let data = answers.first().map(|record| record.data.to_string());
+            (reply.plugin, data.unwrap_or_default())
+        }
+        other => panic!("no reply but {other:?}"),
+    };
+    blocks.iter().map(ask).collect()
+}
+
+fn from(plugin: &'static str, address: &str) -> (&'static str, String) {
+    (plugin, address.to_owned())
+}
+
+/// A server block that answers with an address.
+fn block_of(key: &str, lines: &str, address: &str) -> String {
+    format!(
+        "{key} {{\n{lines}\ncache 30\ntemplate IN A example.org {{\nanswer \"{{{{ .Name }}}} 60 IN A {address}\"\n}}\n}}\n"
+    )
+}
+
+#[test]
+fn server_blocks_that_serve_different_clients_have_a_memory_each() {
+    for (one, other) in [
+        ("view inside {\nexpr incidr(client_ip(), '127.0.0.2/32')\n}", ""),
+        ("view a {\nexpr true\n}", "view b {\nexpr true\n}"),
+        ("view a {\nexpr true\n}", "view a {\nexpr true\n}"),
+        ("bind 127.0.0.11", "bind 127.0.0.12"),
+    ] {
+        // What stands behind the caches is alike, so that nothing but the blocks tells them apart.
+        let corefile = block_of(".", one, "10.0.0.1") + &block_of(".", other, "10.0.0.1");
+        let kept = Kept::default();
+        let first = [from("template", "10.0.0.1"), from("template", "10.0.0.1")];
+        assert_eq!(answers_of(&corefile, &kept), first, "{one} {other}");
+        assert_eq!(answers_of(&corefile, &kept), [from("cache", "10.0.0.1"), from("cache", "10.0.0.1")], "{one}");
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_memory_as_long_as_what_stands_behind_it_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    std::fs::write(&path, "@ 60 IN SOA ns host 1 2 3 4 5\n").unwrap();
+    let kept = Kept::default();
+    let plain = block_of(".", "", "10.0.0.1");
+    assert_eq!(answers_of(&plain, &kept), [from("template", "10.0.0.1")]);
+    assert_eq!(answers_of(&plain, &kept), [from("cache", "10.0.0.1")]);
+    // Nothing of this changes an answer from behind the cache.
+    assert_eq!(answers_of(&block_of(".", "errors\nlog\nloadbalance", "10.0.0.1"), &kept), [from("cache", "10.0.0.1")]);
+    assert_eq!(answers_of(&block_of(".", "", "10.0.0.2"), &kept), [from("template", "10.0.0.2")]);
+    assert_eq!(answers_of(&block_of(".:53 org", "", "10.0.0.1"), &kept), [from("template", "10.0.0.1")]);
+    let lines = format!("hosts {{\n192.0.2.1 other.example.org\nfallthrough\n}}\nfile {} corp.example", path.display());
+    assert_eq!(answers_of(&block_of(".", &lines, "10.0.0.1"), &kept), [from("template", "10.0.0.1")]);
+}
+
+#[test]
+fn a_reload_that_names_other_upstreams_begins_a_memory_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resolv.conf");
+    let write = |address: &str| std::fs::write(&path, format!("nameserver {address}\n")).unwrap();
+    let kept = Kept::default();
+    let setup = |to: &str, others: &str| {
+        let text = format!(". {{\ncache 30\nforward . {to}\n{others}\n}}\n");
+        blocks_with(&text, &mut OneZone::default(), &kept).unwrap()
+    };
+    // The memories in use, this one's among them.
+    let memories = |blocks: &[Block]| {
+        kept.sweep();
+        (blocks.len(), kept.len())
+    };
+    let first = setup("192.0.2.53", "");
+    assert_eq!(memories(&first), (1, 1));
+    let second = setup("192.0.2.53", "log");
+    assert_eq!(memories(&second), (1, 1), "the same");
+    let third = setup("192.0.2.54", "");
+    assert_eq!(memories(&third), (1, 2));
+    write("192.0.2.1");
+    let file = path.display().to_string();
+    let fourth = setup(&file, "");
+    assert_eq!(memories(&fourth), (1, 3));
+    write("192.0.2.2");
+    let fifth = setup(&file, "");
+    assert_eq!(memories(&fifth), (1, 4));
+    drop((first, second, third, fourth));
+    assert_eq!(memories(&fifth), (1, 1));
 }
 
 /// The cluster's plugin: has the name, or hands it on.

@@ -1,7 +1,12 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use super::super::testing::{CLIENT, plan, query, with_opt};
 use super::*;
 use crate::plugins::testing::{OneZone, block_with};
+use crate::wire::Label;
 use crate::wire::message::decode;
+use crate::zone::{Change, Changes, Endpoints, Port, Protocol, Publisher, Service, ServiceKind, ServiceName, State};
 
 fn handler() -> Arc<Handler> {
     Arc::new(Handler::new(plan().0, 4))
@@ -44,8 +49,13 @@ fn a_zone_without_plugins_is_refused() {
 fn answers_over_udp_are_cut_to_what_the_client_takes_and_over_tcp_are_not() {
     let plain = ask(&handler(), &query("n200.test", 1), CLIENT).unwrap();
     assert!(plain.truncation && plain.answers.len() < 32);
-    let edns = ask(&handler(), &with_opt(query("n200.test", 1), 4096), CLIENT).unwrap();
+    let edns = ask(&handler(), &with_opt(query("n200.test", 1), 1232), CLIENT).unwrap();
     assert!(edns.truncation && (60..80).contains(&edns.answers.len()) && edns.edns.unwrap().max_payload() == 1232);
+    // Without `bufsize` the client's size counts; a batch has no place for the longest of them.
+    for (name, size, count) in [("n200.test", 4096, 200), ("n500.test", 9000, 500), ("n4000.test", 65_535, 4000)] {
+        let whole = ask(&handler(), &with_opt(query(name, 1), size), CLIENT).unwrap();
+        assert!(!whole.truncation && whole.answers.len() == count && whole.edns.unwrap().max_payload() == 1232);
+    }
     let tcp = ask(&handler(), &query("n200.test", 1), Client { transport: Transport::Tcp, ..CLIENT }).unwrap();
     assert!(!tcp.truncation && tcp.answers.len() == 200);
 }
@@ -108,6 +118,10 @@ fn queries_end_with_the_plan_they_began_with_and_the_next_take_the_new_one() {
 fn plan_of(lines: &str) -> Plan {
     let (mut publisher, _) = crate::zone::pair();
     publisher.set_synced();
+    plan_with(lines, publisher)
+}
+
+fn plan_with(lines: &str, publisher: Publisher) -> Plan {
     let mut cluster = OneZone { publisher: Some(publisher), ..OneZone::default() };
     let set_up = block_with(lines, &mut cluster).unwrap();
     let views = set_up.fast().into_iter().collect();
@@ -125,7 +139,9 @@ fn recalled(handler: &Handler, octets: &[u8], transport: Transport, seed: u64) -
     let client = Client { transport, ..CLIENT };
     let arrived = Arrived { octets, client, received: Instant::now(), shard: ShardId::SHARED, seed };
     let mut buffer = [0; 4096];
-    let (len, rcode, plugin) = at_once(plan.route(0).unwrap(), &question, &arrived, &mut buffer)?;
+    let AtOnce::Done(len, rcode, plugin) = at_once(plan.route(0).unwrap(), &question, &arrived, &mut buffer) else {
+        return None;
+    };
     assert_eq!((rcode, plugin), (Rcode::NOERROR, "cache"));
     Some(buffer[..len].to_vec())
 }
@@ -158,7 +174,7 @@ fn a_remembered_answer_gets_a_random_order_where_loadbalance_says_so() {
         let corefile = format!("{loadbalance}\n cache 300\n {HOSTS}");
         let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
         ask(&handler, &query("www.example.org", 1), CLIENT).unwrap();
-        let seen: std::collections::BTreeSet<Vec<u8>> = (0..200)
+        let seen: BTreeSet<Vec<u8>> = (0..200)
             .map(|seed| recalled(&handler, &query("www.example.org", 1), Transport::Tcp, seed * 7777).unwrap())
             .collect();
         assert_eq!(seen.len(), orders);
@@ -180,14 +196,104 @@ fn the_chain_sees_to_remembered_answers_that_something_in_front_looks_at() {
     }
 }
 
+const MANY: usize = 400;
+
+/// A server that remembers 400 addresses of `many.example.org`.
+fn remembers_many() -> Arc<Handler> {
+    let hosts: String = (0..MANY).map(|n| format!(" 10.9.{}.{} many.example.org\n", n / 250, n % 250)).collect();
+    let handler = Arc::new(Handler::new(plan_of(&format!("cache 300\n hosts {{\n{hosts} ttl 600\n }}")), 4));
+    ask(&handler, &query("many.example.org", 1), Client { transport: Transport::Tcp, ..CLIENT }).unwrap();
+    handler
+}
+
 #[test]
-fn a_remembered_answer_too_long_for_the_client_is_left_to_the_chain() {
-    let hosts: String = (0..100).map(|last| format!(" 192.0.2.{last} many.example.org\n")).collect();
-    let corefile = format!("cache 300\n hosts {{\n{hosts} ttl 600\n }}");
-    let handler = Arc::new(Handler::new(plan_of(&corefile), 4));
+fn a_remembered_answer_too_long_for_the_client_is_cut_without_the_chain() {
+    let handler = remembers_many();
     let octets = query("many.example.org", 1);
-    ask(&handler, &octets, CLIENT).unwrap();
-    assert_eq!(recalled(&handler, &octets, Transport::Udp, 1), None);
-    assert_eq!(decode(&recalled(&handler, &octets, Transport::Tcp, 1).unwrap()).unwrap().answers.len(), 100);
-    assert!(ask(&handler, &octets, CLIENT).unwrap().truncation);
+    let cut = recalled(&handler, &octets, Transport::Udp, 1).unwrap();
+    let read = decode(&cut).unwrap();
+    assert!(cut.len() <= 512 && read.truncation && read.answers.len() == (512 - 34) / 16);
+    assert_eq!(read, ask(&handler, &octets, CLIENT).unwrap(), "and through the chain alike");
+    let longer = decode(&recalled(&handler, &with_opt(octets.clone(), 1232), Transport::Udp, 1).unwrap()).unwrap();
+    assert!(longer.truncation && longer.edns.is_some() && longer.answers.len() == (1232 - 11 - 34) / 16);
+    // Longer than a place in a batch, and the client can take it: that is for the chain.
+    assert_eq!(recalled(&handler, &with_opt(octets.clone(), 9000), Transport::Udp, 1), None);
+    assert_eq!(ask(&handler, &with_opt(octets, 9000), CLIENT).unwrap().answers.len(), MANY);
+}
+
+/// The addresses of an answer, sorted.
+fn addresses(octets: &[u8]) -> Vec<String> {
+    let mut all: Vec<String> = decode(octets).unwrap().answers.iter().map(|record| record.data.to_string()).collect();
+    all.sort();
+    all
+}
+
+/// What a client is given at once when it asks so many seconds from now.
+fn given(handler: &Handler, octets: &[u8], client: u32, seconds: u64, seed: u64) -> Vec<u8> {
+    let plan = handler.plan();
+    let Parsed::Query(question) = parse(octets) else { panic!("a query of ours is well-formed") };
+    let peer = SocketAddr::new(Ipv4Addr::from(0x0a14_0000 + client).into(), 4000 + seed as u16);
+    let received = Instant::now() + Duration::from_secs(seconds);
+    let arrived =
+        Arrived { octets, client: Client { peer, ..CLIENT }, received, shard: ShardId::SHARED, seed: seed * 7777 };
+    let mut buffer = [0; 4096];
+    let AtOnce::Done(len, ..) = at_once(plan.route(0).unwrap(), &question, &arrived, &mut buffer) else {
+        panic!("it is not known at once")
+    };
+    assert!(len <= 512 && buffer[2] & 2 != 0, "truncated");
+    buffer[..len].to_vec()
+}
+
+/// A server with a headless Service `big` of 200 peers.
+fn serves_big() -> Arc<Handler> {
+    let label = |text: &str| Label::new(text.as_bytes()).unwrap();
+    let name = ServiceName::new(&label("big"), &label("default"));
+    let ports: Arc<[Port]> = [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 }].into();
+    let peers: Vec<Change> = (0..200u8)
+        .map(|n| {
+            let state = State { addresses: [IpAddr::from([10, 1, 0, n])].into(), ports: ports.clone(), zone: None };
+            Change { label: label(&format!("peer-{n}")), state: Some(state) }
+        })
+        .collect();
+    let endpoints = Endpoints::default().apply(&peers);
+    let service = Service { name: name.clone(), kind: ServiceKind::Headless, endpoints };
+    let (mut publisher, _) = crate::zone::pair();
+    publisher.publish(Changes {
+        services: vec![(name, Some(Arc::new(service)))],
+        namespaces: vec![(label("default"), true)],
+        ..Changes::default()
+    });
+    publisher.set_synced();
+    Arc::new(Handler::new(plan_with("kubernetes cluster.local", publisher), 4))
+}
+
+#[test]
+fn what_stays_of_a_long_answer_is_one_choice_for_a_client_and_even_over_all() {
+    for (handler, name, qtype, all) in [
+        (remembers_many(), "many.example.org", 1, MANY),
+        (serves_big(), "big.default.svc.cluster.local", 1, 200),
+        (serves_big(), "big.default.svc.cluster.local", 33, 200),
+    ] {
+        let octets = query(name, qtype);
+        let first = given(&handler, &octets, 1, 0, 1);
+        let (mut sets, mut orders) = (BTreeSet::new(), BTreeSet::new());
+        for seconds in 0..120 {
+            let octets = given(&handler, &octets, 1, seconds, seconds);
+            sets.insert(addresses(&octets));
+            orders.insert(octets);
+        }
+        // Half a minute each, wherever the first begins.
+        assert!((4..=5).contains(&sets.len()), "{name} {qtype}: {} choices in two minutes", sets.len());
+        assert!(qtype == 33 || name.starts_with("many") || orders.len() > 100, "addresses have a new order each time");
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for client in 0..400 {
+            for address in addresses(&given(&handler, &octets, client, 0, 3)) {
+                *counts.entry(address).or_default() += 1;
+            }
+        }
+        let mean = f64::from(counts.values().sum::<u32>()) / all as f64;
+        let chi: f64 = counts.values().map(|&count| (f64::from(count) - mean).powi(2) / mean).sum();
+        assert!(chi < 1.6 * all as f64, "{name} {qtype}: chi square {chi} for {all} records");
+        assert!(counts.len() * 100 > all * 99 && !first.is_empty());
+    }
 }
