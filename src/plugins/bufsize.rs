@@ -8,7 +8,9 @@
 //! bufsize [OCTETS]
 //! ```
 //!
-//! 1232 octets unless given, from 512 to 4096. A client that takes less gets less.
+//! 1232 octets unless given, from 512 to 4096. A client that takes less gets less. Without the directive the client's own size
+//! counts, up to what a datagram holds (65,507 octets). Of an answer that does not fit a choice of whole records stays, the same
+//! for one client and name for 30 seconds and another for the next, and TC is set.
 //!
 //! Examples:
 //!

@@ -182,7 +182,7 @@ impl K8sExternal {
         {
             // Several Services may have the address, and all of them are known only when the lists are in.
             if !view.reader.is_synced() {
-                return false;
+                return Told::Exists(false);
             }
             let first = self.zones.0.first().unwrap_or(zone);
             let pointers = look_up_address(view, first, address);

@@ -5,9 +5,8 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::rdata::{Part, parts};
-use super::records::{Malformed, skip_name};
-use super::sample;
+use super::records::{Found, MOST_HOPS, Malformed, skip_name};
+use super::{layout, sample};
 
 /// An answer as octets, with the places of its records.
 pub struct Source<'m, S> {
@@ -162,44 +161,37 @@ impl Copy<'_, '_> {
     }
 
     fn try_record(&mut self, span: Range<usize>, ttl: Option<u32>) -> Result<(), Stop> {
-        let fixed = self.name(span.start)?;
-        let rtype = self.number(fixed)?;
-        let mut from = fixed + 10;
-        if from > span.end {
+        let fixed = self.name(span.start, true)?;
+        let (rtype, class, rdata) = (self.number(fixed)?, self.number(fixed + 2)?, fixed + 10);
+        let Range { start: owner, end } = span;
+        if rdata > end {
             return Err(Stop::Malformed);
         }
-        self.octets(fixed..from)?;
+        self.octets(fixed..rdata)?;
         let start = self.at;
         if let Some(ttl) = ttl {
             self.patch(start - 6, &ttl.to_be_bytes())?;
         }
-        for part in parts(rtype) {
-            match part {
-                Part::Octets(len) => {
-                    self.octets(from..from + len)?;
-                    from += len;
-                }
-                Part::Text => {
-                    let len = usize::from(*self.from.get(from).ok_or(Stop::Malformed)?) + 1;
-                    self.octets(from..from + len)?;
-                    from += len;
-                }
-                Part::Name => from = self.name(from)?,
-            }
-        }
-        // A name that leads over the end of its record, or stops short of nothing.
-        if from > span.end {
-            return Err(Stop::Malformed);
-        }
-        self.octets(from..span.end)?;
+        let record = Found { section: 0, owner, rtype, class, ttl: 0, ttl_at: fixed + 4, rdata, end };
+        let may_point = layout::may_be_compressed(rtype);
+        let (message, mut copied, mut stop) = (self.from, rdata, Stop::Malformed);
+        let mut name = |at| {
+            self.octets(copied..at)?;
+            copied = self.name(at, may_point)?;
+            Ok(copied)
+        };
+        layout::names(message, &record, |at| name(at).map_err(|why| stop_with(&mut stop, why)))
+            .map_err(|Malformed| stop)?;
+        self.octets(copied..end)?;
         let len = u16::try_from(self.at - start).map_err(|_| Stop::Full)?;
         self.patch(start - 2, &len.to_be_bytes())
     }
 
-    /// Copies a name that begins at an octet of the source; returns where it ends there.
-    fn name(&mut self, start: usize) -> Result<usize, Stop> {
+    /// Copies a name that begins at an octet of the source; returns where it ends there. Without leave to point, it is written
+    /// whole.
+    fn name(&mut self, start: usize, may_point: bool) -> Result<usize, Stop> {
         let (mut from, mut end, mut len) = (start, None, 0);
-        for _ in 0..=HOPS {
+        for _ in 0..=MOST_HOPS {
             let run = from;
             loop {
                 let octet = *self.from.get(from).ok_or(Stop::Malformed)?;
@@ -230,7 +222,7 @@ impl Copy<'_, '_> {
             }
             let standing =
                 if target < self.question_end { u16::try_from(target).ok() } else { self.standing.find(target) };
-            if let Some(place) = standing {
+            if let Some(place) = standing.filter(|_| may_point) {
                 self.put(&(place | 0xc000).to_be_bytes())?;
                 return Ok(end);
             }
@@ -269,6 +261,12 @@ impl From<Malformed> for Stop {
     }
 }
 
+/// Notes why a walk stops, as the walk itself knows one reason alone.
+fn stop_with(stop: &mut Stop, why: Stop) -> Malformed {
+    *stop = why;
+    Malformed
+}
+
 /// Not written for want of room is no fault.
 fn is_full(stop: Stop) -> Result<bool, Malformed> {
     match stop {
@@ -276,9 +274,6 @@ fn is_full(stop: Stop) -> Result<bool, Malformed> {
         Stop::Malformed => Err(Malformed),
     }
 }
-
-/// How many pointers a name may have: each label of the longest could be reached by one.
-const HOPS: usize = 127;
 
 /// Where names that were written lately stand: in the source, and in the copy.
 #[derive(Clone, Copy, Default)]

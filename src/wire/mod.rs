@@ -15,7 +15,6 @@ mod mnemonic;
 mod name;
 mod question;
 mod random;
-mod rdata;
 mod records;
 pub mod sample;
 mod shuffle;

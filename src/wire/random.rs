@@ -42,7 +42,7 @@ pub fn choice(client: IpAddr, name: &[u8], seconds: u64) -> u64 {
     };
     let client = Random::new(bits as u64).draw() ^ (bits >> 64) as u64;
     let client = Random::new(client).draw();
-    let mut seed = client ^ (seconds + client % WINDOW) / WINDOW;
+    let mut seed = client ^ ((seconds + client % WINDOW) / WINDOW);
     for part in name.chunks(8) {
         let mut octets = [0; 8];
         octets.iter_mut().zip(part).for_each(|(place, octet)| *place = *octet);
@@ -61,7 +61,7 @@ mod tests {
         for client in ["10.0.0.1", "10.0.0.2", "10.1.0.1", "fd00::1", "fd00::2", "192.0.2.7"] {
             let seed = |seconds| choice(client.parse().unwrap(), b"\x01a\0", seconds);
             let changes: Vec<u64> = (1..300).filter(|&second| seed(second) != seed(second - 1)).collect();
-            assert_eq!(changes.len(), 10, "{changes:?}");
+            assert!((9..=10).contains(&changes.len()), "{changes:?}");
             assert!(changes.windows(2).all(|two| two[1] - two[0] == 30), "{changes:?}");
             offsets.insert(changes[0]);
         }

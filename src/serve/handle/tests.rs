@@ -244,14 +244,16 @@ fn given(handler: &Handler, octets: &[u8], client: u32, seconds: u64, seed: u64)
     buffer[..len].to_vec()
 }
 
-/// A server with a headless Service `big` of 200 peers.
-fn serves_big() -> Arc<Handler> {
+/// A cluster with a headless Service `big` of so many peers.
+fn with_peers(count: u16) -> Publisher {
     let label = |text: &str| Label::new(text.as_bytes()).unwrap();
     let name = ServiceName::new(&label("big"), &label("default"));
     let ports: Arc<[Port]> = [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 }].into();
-    let peers: Vec<Change> = (0..200u8)
+    let peers: Vec<Change> = (0..count)
         .map(|n| {
-            let state = State { addresses: [IpAddr::from([10, 1, 0, n])].into(), ports: ports.clone(), zone: None };
+            let [high, low] = n.to_be_bytes();
+            let address = IpAddr::from([10, 1, high, low]);
+            let state = State { addresses: [address].into(), ports: ports.clone(), zone: None };
             Change { label: label(&format!("peer-{n}")), state: Some(state) }
         })
         .collect();
@@ -264,7 +266,69 @@ fn serves_big() -> Arc<Handler> {
         ..Changes::default()
     });
     publisher.set_synced();
-    Arc::new(Handler::new(plan_with("kubernetes cluster.local", publisher), 4))
+    publisher
+}
+
+fn serves_big() -> Arc<Handler> {
+    Arc::new(Handler::new(plan_with("kubernetes cluster.local", with_peers(200)), 4))
+}
+
+/// How long this thread has been at work, whatever else the machine does.
+fn worked() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
+// Invariant: work for one query is bounded by the octets that leave.
+#[test]
+fn an_answer_out_of_thousands_costs_no_more_than_one_out_of_hundreds() {
+    const SIZES: [u16; 3] = [10, 500, 5000];
+    let (inside, outside, many) = ("big.default.svc.cluster.local", "big.default.ext.example", "many.example.org");
+    let kubernetes = "kubernetes cluster.local";
+    let external = format!("{kubernetes}\nk8s_external ext.example {{\nheadless\n}}");
+    let searched = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(searched.path(), "search nowhere.cluster.local default.svc.cluster.local\n").unwrap();
+    let autopath = format!("autopath {}\n{kubernetes}", searched.path().display());
+    let cases: Vec<(String, &str, u16)> = vec![
+        (kubernetes.into(), inside, 1),
+        (kubernetes.into(), inside, 33),
+        (format!("log\n{kubernetes}"), inside, 1),
+        (format!("log\n{kubernetes}"), inside, 33),
+        (format!("log\ncache 30\nloadbalance\n{kubernetes}"), inside, 33),
+        (external.clone(), outside, 1),
+        (external.clone(), outside, 33),
+        (external.clone(), "_http._tcp.big.default.ext.example", 33),
+        (external, outside, 16),
+        (format!("rewrite name exact other.example. {inside}.\n{kubernetes}"), "other.example", 33),
+        (format!("dns64 {{\nallow_ipv4\n}}\n{kubernetes}"), inside, 28),
+        (autopath, "big.nowhere.cluster.local", 1),
+        ("HOSTS".into(), many, 1),
+        ("cache 300\nHOSTS".into(), many, 1),
+        ("log\ncache 300\nloadbalance\nHOSTS".into(), many, 1),
+    ];
+    for (lines, name, qtype) in cases {
+        let costs = SIZES.map(|size| {
+            // What no message holds is not remembered.
+            let hosts: String = (0..size.min(4000)).map(|n| format!("10.9.{}.{} {many}\n", n / 250, n % 250)).collect();
+            let lines = lines.replace("HOSTS", &format!("hosts {{\n{hosts}ttl 600\n}}"));
+            let peers = if lines.contains("kubernetes") { size } else { 0 };
+            let handler = Arc::new(Handler::new(plan_with(&lines, with_peers(peers)), 4));
+            let octets = query(name, qtype);
+            // Where there is a cache, it remembers from here on.
+            ask(&handler, &octets, Client { transport: Transport::Tcp, ..CLIENT }).unwrap();
+            let one = || {
+                let begun = worked();
+                for _ in 0..20 {
+                    let reply = handler.clone().answer(&octets, CLIENT).now_or_never().expect("nothing waits").unwrap();
+                    assert!(reply.octets.len() <= 512 && reply.octets[3] & 0xf == 0, "{lines}");
+                }
+                worked() - begun
+            };
+            (0..5).map(|_| one()).min().unwrap()
+        });
+        let [_, hundreds, thousands] = costs;
+        assert!(thousands < hundreds * 5 + Duration::from_millis(2), "{lines}\n{name} {qtype}: {costs:?}");
+    }
 }
 
 #[test]

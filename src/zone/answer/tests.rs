@@ -436,7 +436,7 @@ fn each_of_thousands_of_ports_is_found_by_its_name_and_listed_once() {
 
 #[test]
 fn the_cache_before_bounds_ttls_that_it_does_not_remember() {
-    let (_publisher, plain) = zone_of("common");
+    let (_publisher, plain) = zone_of("ci");
     let ttls = |ttl, zones: &str, name: &str, qtype: &str| {
         let bounds = TtlBounds { zones: list(zones), success: (5, 30), denial: (5, 10) };
         let view = View { ttl, bounds: Some(bounds), ..plain.clone() };
@@ -448,7 +448,7 @@ fn the_cache_before_bounds_ttls_that_it_does_not_remember() {
         ttls.dedup();
         ttls
     };
-    let kubernetes = "kubernetes.default.svc.cluster.local";
+    let service = "svc-1-a.test-1.svc.cluster.local";
     for (ttl, zones, shown) in [
         (300, ".", 30),
         (20, ".", 20),
@@ -457,12 +457,12 @@ fn the_cache_before_bounds_ttls_that_it_does_not_remember() {
         (300, "example.org,cluster.local", 30),
         (300, "org", 300),
     ] {
-        assert_eq!(ttls(ttl, zones, kubernetes, "A"), [shown], "{ttl} in {zones}");
-        assert_eq!(ttls(ttl, zones, kubernetes, "SRV"), [shown], "{ttl} in {zones}");
+        assert_eq!(ttls(ttl, zones, service, "A"), [shown], "{ttl} in {zones}");
+        assert_eq!(ttls(ttl, zones, service, "SRV"), [shown], "{ttl} in {zones}");
     }
     assert_eq!(ttls(300, ".", "cluster.local", "SOA"), [30]);
-    assert_eq!(ttls(300, ".", "none.default.svc.cluster.local", "A"), [10]);
-    assert_eq!(ttls(300, ".", kubernetes, "TXT"), [10]);
+    assert_eq!(ttls(300, ".", "none.test-1.svc.cluster.local", "A"), [10]);
+    assert_eq!(ttls(300, ".", service, "TXT"), [10]);
     assert_eq!(ttls(300, ".", "dns-version.cluster.local", "TXT"), [30]);
-    assert_eq!(ttls(300, "default.svc.cluster.local", "dns-version.cluster.local", "TXT"), [28_800]);
+    assert_eq!(ttls(300, "test-1.svc.cluster.local", "dns-version.cluster.local", "TXT"), [28_800]);
 }
