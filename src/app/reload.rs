@@ -13,6 +13,9 @@ use crate::plugins::settings::Reload;
 /// For a cluster that the new Corefile names for the first time: its names are complete before the old ones go.
 const SYNC: Duration = Duration::from_secs(60);
 
+/// How often the file is looked at while a reload waits for such a cluster: a correction is not to wait with it.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What is served now, and where it came from.
 pub(super) struct Reloader {
     source: Source,
@@ -57,7 +60,7 @@ impl Reloader {
 
     /// Reads the file again and changes over, if that can be done. A poll leaves alone what has not changed.
     ///
-    /// May be cancelled: until the change itself nothing has happened.
+    /// May be cancelled, as by another order to reload: until the change itself nothing has happened.
     pub(super) async fn reload(&mut self, instance: &mut Instance, asked: bool) {
         match self.try_reload(instance, asked).await {
             Ok(()) => self.refused = None,
@@ -73,11 +76,17 @@ impl Reloader {
     }
 
     async fn try_reload(&mut self, instance: &mut Instance, asked: bool) -> Result<(), Error> {
+        while !self.try_once(instance, asked).await? {}
+        Ok(())
+    }
+
+    /// Whether that is all: the file that was read may have changed before it could be taken up.
+    async fn try_once(&mut self, instance: &mut Instance, asked: bool) -> Result<bool, Error> {
         let corefile = origin::read(&self.source)?;
         let hash = origin::hash(&corefile);
         let certificates = instance.plan().map_or(self.certificates, Plan::certificates);
         if !asked && hash == self.hash && certificates == self.certificates {
-            return Ok(());
+            return Ok(true);
         }
         if corefile.blocks.is_empty() {
             return Err(Error::operator(format!("{}: no server block is left", name(&self.source))));
@@ -86,7 +95,11 @@ impl Reloader {
         let plan = tokio::task::block_in_place(|| Plan::new(&corefile, self.port, &mut session, &instance.kept))
             .map_err(|error| origin::explained(error, &corefile))?;
         let used = session.finish();
-        if !used.synced(SYNC).await {
+        let synced = tokio::select! {
+            synced = used.synced(SYNC) => synced,
+            () = changed(&self.source, &hash) => return Ok(false),
+        };
+        if !synced {
             // The names of the old plan, if it had any, are better than none.
             let had_names = instance.plan().is_some_and(|plan| plan.blocks.iter().any(|block| is_synced(block.view())));
             if had_names {
@@ -111,12 +124,22 @@ impl Reloader {
         self.tried = None;
         self.certificates = certificates;
         tracing::info!("Reloading complete");
-        Ok(())
+        Ok(true)
     }
 
     /// The number that stands for the Corefile in use.
     pub(super) fn hash(&self) -> &str {
         &self.hash
+    }
+}
+
+/// Waits until a Corefile is another than the one with this hash, or none any more.
+async fn changed(source: &Source, hash: &str) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if origin::read(source).map_or(true, |corefile| origin::hash(&corefile) != hash) {
+            return;
+        }
     }
 }
 

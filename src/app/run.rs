@@ -114,12 +114,24 @@ fn compare(options: &Diff) -> Result<ExitCode, Error> {
 
 /// Serves until it is told to stop, and stops in order.
 async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut signals: Signals) {
+    tokio::spawn(async {
+        let mut left = 0;
+        loop {
+            tokio::time::sleep(heap::LOOK).await;
+            left = tokio::task::spawn_blocking(move || {
+                heap::give_back(&mut left);
+                left
+            })
+            .await
+            .unwrap_or_default();
+        }
+    });
     let signal = loop {
         let pause = match (&reloader, instance.plan().and_then(Plan::reload)) {
             (Some(_), Some(reload)) => reload::pause(reload),
             _ => Duration::MAX,
         };
-        let asked = tokio::select! {
+        let mut asked = tokio::select! {
             signal = signals.next() => match signal {
                 Signal::Reload => true,
                 stop => break stop,
@@ -130,9 +142,18 @@ async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut s
             tracing::info!("SIGUSR1: nothing to reload, edits of the manifests are followed on their own");
             continue;
         };
-        tokio::select! {
-            () = reloader.reload(instance, asked) => {}
-            stop = signals.stop() => break stop,
+        let stop = loop {
+            tokio::select! {
+                () = reloader.reload(instance, asked) => break None,
+                // What it waits for may have been corrected: it begins anew.
+                signal = signals.next() => match signal {
+                    Signal::Reload => asked = true,
+                    stop => break Some(stop),
+                },
+            }
+        };
+        if let Some(stop) = stop {
+            break stop;
         }
     };
     stop(instance, signal, signals).await;
