@@ -136,11 +136,13 @@ fn go_on(loads: [&Load; 2], count: usize) {
 fn reloads_under_load_lose_no_query() {
     let (port, other) = (free_port(), free_port());
     let text = |round: usize| {
-        // Another address each time, another chain, and a listener that comes and goes.
+        // Another answer each time, another chain, and a listener that comes and goes; all addresses and one, by turns.
         let more = if round.is_multiple_of(2) { format!(" .:{other}") } else { String::new() };
+        let bind = ["bind 127.0.0.1", "", "bind 127.0.0.1 127.0.0.2", "bind 0.0.0.0"][round / 2 % 4];
         let errors = if round.is_multiple_of(3) { "errors" } else { "loadbalance" };
         format!(
-            ".:{port}{more} {{\n bind 127.0.0.1\n {errors}\n cache\n hosts {{\n  192.0.2.{} a.example\n }}\n}}\n",
+            ".:{port}{more} {{\n {bind}\n multisocket {}\n {errors}\n cache\n hosts {{\n  192.0.2.{} a.example\n }}\n}}\n",
+            round % 3 + 1,
             round % 250 + 1
         )
     };
@@ -288,6 +290,42 @@ async fn a_reload_keeps_watches_and_the_cache() {
             assert_eq!((web(), answer(port, "a.example.", RecordType::A).answers.len()), (1, 1));
         }
         assert_eq!((requests(Verb::List), requests(Verb::Watch), asked.load(Ordering::Relaxed)), before);
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_waits_for_a_silent_cluster_gives_way_to_a_correction() {
+    let api = ApiServer::start().await;
+    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
+    let spec = json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "ports": [{"port": 80}]});
+    api.apply("services", json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}));
+    // Connections are made, and nobody answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, good, bad) = (free_port(), api.url(), format!("http://{}", silent.local_addr().unwrap()));
+    let text = move |url: &str, line: &str| {
+        format!(".:{port} {{\n bind 127.0.0.1\n {line}\n kubernetes cluster.local {{\n  endpoint {url}\n }}\n}}\n")
+    };
+    let folder = folder(&text(&good, ""));
+    tokio::task::spawn_blocking(move || {
+        let server = Server::start(&[], folder.path());
+        let web = || answer(port, "web.default.svc.cluster.local.", RecordType::A).answers.len();
+        wait_for(|| web() == 1, || format!("the cluster's names: {}", server.said()));
+        for (round, signal) in [false, true].into_iter().enumerate() {
+            let begun = Instant::now();
+            fs::write(folder.path().join("Corefile"), text(&bad, "")).unwrap();
+            server.signal("USR1");
+            silent.accept().unwrap();
+            fs::write(folder.path().join("Corefile"), text(&good, ["errors", "loadbalance"][round])).unwrap();
+            if signal {
+                server.signal("USR1");
+            }
+            let reloaded = || server.said().matches("Reloading complete").count() > round;
+            wait_for(reloaded, || format!("a reload: {}", server.said()));
+            assert!(begun.elapsed() < Duration::from_secs(30), "long before the wait is over: {:?}", begun.elapsed());
+            assert_eq!(web(), 1);
+        }
     })
     .await
     .unwrap();

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue};
+use http::uri::Authority;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -45,10 +48,14 @@ impl Response {
     }
 }
 
-/// Serves one connection until it ends; `pages` gives what stands there at the time of each request.
-pub(super) async fn serve(stream: TcpStream, pages: impl Fn() -> Arc<Pages> + Send) {
+/// Serves one connection until it ends, or until `gone` and the answer to the present request is sent; `pages` gives what
+/// stands there at the time of each request.
+pub(super) async fn serve(stream: TcpStream, pages: impl Fn() -> Arc<Pages> + Send, gone: impl Future<Output = ()>) {
+    // A connection that says nothing is not worth a buffer.
+    let begun = tokio::time::timeout(HEAD, stream.readable()).await;
+    let (Ok(Ok(())), Ok(own)) = (begun, stream.local_addr()) else { return };
     let service = service_fn(|request| {
-        let response = respond(&request, &pages());
+        let response = respond(&request, &pages(), own.ip());
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -56,17 +63,45 @@ pub(super) async fn serve(stream: TcpStream, pages: impl Fn() -> Arc<Pages> + Se
         .header_read_timeout(HEAD)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
     // Faults of a connection are the client's affair: nobody could act on a log line about them.
-    let _ = tokio::time::timeout(CONNECTION, connection).await;
+    let _ = tokio::time::timeout(CONNECTION, async {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = gone => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    })
+    .await;
 }
 
-fn respond(request: &Request<Incoming>, pages: &Pages) -> http::Response<Full<Bytes>> {
+/// Whether a request names the server by an address of this machine. A name that is not ours may be somebody else's who
+/// lets it mean this address, to have a browser show its scripts what is here (DNS rebinding).
+fn is_local(request: &Request<Incoming>, own: IpAddr) -> bool {
+    let Some(host) = request.uri().authority().map(|authority| authority.host().to_owned()).or_else(|| {
+        let host = request.headers().get(HOST)?.to_str().unwrap_or(".").to_owned();
+        Some(host.parse::<Authority>().map_or(host, |authority| authority.host().to_owned()))
+    }) else {
+        // No browser leaves it out.
+        return true;
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback() || address.to_canonical() == own.to_canonical(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+fn respond(request: &Request<Incoming>, pages: &Pages, own: IpAddr) -> http::Response<Full<Bytes>> {
     let made = match pages.get(request.uri().path()) {
+        Some(page) if page.is_for_operators && !is_local(request, own) => {
+            Response::text(StatusCode::FORBIDDEN, "403 ask by the address, or localhost\n")
+        }
         None => Response::text(StatusCode::NOT_FOUND, "404 page not found\n"),
         Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             Response::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n")
         }
-        Some(page) => page(request.uri().query().unwrap_or_default()),
+        Some(page) => (page.show)(request.uri().query().unwrap_or_default()),
     };
     let mut response = http::Response::new(Full::new(made.body));
     *response.status_mut() = made.status;

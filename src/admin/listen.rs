@@ -4,22 +4,27 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::pin::pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use futures_util::FutureExt;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 
 use super::Page;
 use super::http::{self, Pages};
-use super::places::Places;
+use super::places::{Place, Places};
 
 /// Connections at one address; for the next, the one longest without a complete request is closed.
-const CONNECTIONS: usize = 128;
-/// The kernel's queue of connections not yet accepted.
-const BACKLOG: i32 = 128;
+const CONNECTIONS: usize = 512;
+/// Connections that the system makes before we take them, as many as `net.core.somaxconn` allows: a burst must not make a
+/// probe wait until it tries again.
+const BACKLOG: i32 = 4096;
+/// How long a listener that is no longer wanted takes connections that were begun before.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// What is to be served: pages by address (as a Corefile writes it, `:8080` or `127.0.0.1:8080`) and path.
 ///
@@ -48,16 +53,21 @@ pub struct Admin {
     sites: BTreeMap<String, Site>,
 }
 
+/// The listener of an address, and others whose addresses are part of it.
 struct Site {
     address: SocketAddr,
-    pages: Arc<RwLock<Arc<Pages>>>,
-    accepting: AbortHandle,
+    socket: Weak<TcpListener>,
+    /// What is shown; the listener and its connections end with it.
+    pages: watch::Sender<Arc<Pages>>,
+    narrower: Vec<Self>,
 }
 
 /// New listeners that are bound and not yet in use: the plan for [`Admin::commit`].
 pub struct Prepared {
     wanted: Sites,
-    bound: BTreeMap<String, std::net::TcpListener>,
+    bound: BTreeMap<String, TcpListener>,
+    /// Ports of listeners that are no longer wanted.
+    given_up: Vec<u16>,
 }
 
 /// An address that cannot be listened on.
@@ -75,36 +85,56 @@ impl Admin {
         Self { runtime, sites: BTreeMap::new() }
     }
 
-    /// Binds the addresses that are not bound yet; what is served stays as it is.
+    /// Binds the addresses that are not bound yet; what is served stays as it is. `free` are ports that others of this
+    /// process are about to leave.
     ///
     /// # Errors
     /// At the first address that cannot be bound; none is then.
-    pub fn prepare(&self, wanted: Sites) -> Result<Prepared, BindError> {
+    pub fn prepare(&self, wanted: Sites, free: &[u16]) -> Result<Prepared, BindError> {
+        let _guard = self.runtime.enter();
+        let gone = self.sites.iter().filter(|(address, _)| !wanted.0.contains_key(*address));
+        let given_up: Vec<u16> = gone.map(|(_, site)| site.address.port()).collect();
         let mut bound = BTreeMap::new();
-        for address in wanted.0.keys().filter(|address| !self.sites.contains_key(*address)) {
-            let listener = bind(address).map_err(|source| BindError { address: address.clone(), source })?;
+        let spare = |address: &str| self.sites.values().flat_map(|site| &site.narrower).any(|site| site.is_at(address));
+        for address in wanted.0.keys().filter(|address| !self.sites.contains_key(*address) && !spare(address)) {
+            let listener = bind(address, &|port| free.contains(&port) || given_up.contains(&port))
+                .and_then(TcpListener::from_std)
+                .map_err(|source| BindError { address: address.clone(), source })?;
             bound.insert(address.clone(), listener);
         }
-        Ok(Prepared { wanted, bound })
+        Ok(Prepared { wanted, bound, given_up })
     }
 
-    /// Changes over: new listeners begin, kept ones show the new pages, and those that are no longer wanted end.
-    ///
-    /// # Errors
-    /// When the runtime takes no listener, which it does as long as it runs.
-    pub fn commit(&mut self, prepared: Prepared) -> Result<(), BindError> {
-        let Prepared { wanted, mut bound } = prepared;
-        self.sites.retain(|address, _| wanted.0.contains_key(address));
+    /// Changes over: new listeners begin, kept ones show the new pages, and those that are no longer wanted end, unless
+    /// their addresses are part of another.
+    pub fn commit(&mut self, prepared: Prepared) {
+        let Prepared { wanted, mut bound, .. } = prepared;
+        let mut before = std::mem::take(&mut self.sites);
+        let mut spare: Vec<Site> = before.values_mut().flat_map(|site| std::mem::take(&mut site.narrower)).collect();
         for (address, pages) in wanted.0 {
-            if let Some(site) = self.sites.get(&address) {
-                *site.pages.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pages);
-            } else if let Some(listener) = bound.remove(&address) {
-                let site = Site::start(listener, pages, &self.runtime)
-                    .map_err(|source| BindError { address: address.clone(), source })?;
-                self.sites.insert(address, site);
+            let listener = bound.remove(&address);
+            let kept = before.remove(&address).or_else(|| {
+                let index = spare.iter().position(|site| site.is_at(&address))?;
+                Some(spare.swap_remove(index))
+            });
+            let Some(site) = kept.or_else(|| listener.map(|listener| Site::start(listener, &self.runtime))) else {
+                continue;
+            };
+            site.pages.send_replace(Arc::new(pages));
+            self.sites.insert(address, site);
+        }
+        for site in before.into_values().chain(spare) {
+            if let Some(wider) = self.sites.values_mut().find(|wider| wider.holds(&site)) {
+                let shown = wider.pages.borrow().clone();
+                site.pages.send_replace(shown);
+                wider.narrower.push(site);
             }
         }
-        Ok(())
+    }
+
+    /// Lets other sockets of this process be bound beside the listeners, or nobody again.
+    pub fn share(&self, shared: bool) {
+        self.sites.values().for_each(|site| site.share(shared));
     }
 
     /// Where an address as written is really listened on.
@@ -113,20 +143,40 @@ impl Admin {
     }
 }
 
-impl Site {
-    fn start(listener: std::net::TcpListener, pages: Pages, runtime: &Handle) -> io::Result<Self> {
-        let _guard = runtime.enter();
-        let listener = TcpListener::from_std(listener)?;
-        let address = listener.local_addr()?;
-        let pages = Arc::new(RwLock::new(Arc::new(pages)));
-        let accepting = runtime.spawn(accept(listener, pages.clone())).abort_handle();
-        Ok(Self { address, pages, accepting })
+impl Prepared {
+    /// Whether a listener on this port is about to end.
+    pub fn gives_up(&self, port: u16) -> bool {
+        self.given_up.contains(&port)
     }
 }
 
-impl Drop for Site {
-    fn drop(&mut self) {
-        self.accepting.abort();
+impl Site {
+    fn start(listener: TcpListener, runtime: &Handle) -> Self {
+        let address = listener.local_addr().unwrap_or_else(|_| (Ipv6Addr::UNSPECIFIED, 0).into());
+        let listener = Arc::new(listener);
+        let socket = Arc::downgrade(&listener);
+        let (pages, shown) = watch::channel(Arc::default());
+        runtime.spawn(accept(listener, shown));
+        Self { address, socket, pages, narrower: Vec::new() }
+    }
+
+    /// Whether this is its address.
+    fn is_at(&self, written: &str) -> bool {
+        written.parse() == Ok(self.address)
+    }
+
+    /// Whether the address of another is part of its own.
+    fn holds(&self, other: &Self) -> bool {
+        let (wide, narrow) = (self.address, other.address);
+        let family = wide.is_ipv4() == narrow.is_ipv4() || wide.is_ipv6();
+        wide.port() == narrow.port() && (wide == narrow || (wide.ip().is_unspecified() && family))
+    }
+
+    fn share(&self, shared: bool) {
+        if let Some(socket) = self.socket.upgrade() {
+            let _ = SockRef::from(&*socket).set_reuse_port(shared);
+        }
+        self.narrower.iter().for_each(|site| site.share(shared));
     }
 }
 
@@ -154,31 +204,53 @@ impl std::error::Error for BindError {
     }
 }
 
-async fn accept(listener: TcpListener, pages: Arc<RwLock<Arc<Pages>>>) {
+async fn accept(listener: Arc<TcpListener>, pages: watch::Receiver<Arc<Pages>>) {
     let places = Places::new(CONNECTIONS);
+    let mut shown = pages.clone();
+    // Until nothing is shown any more, and a moment longer: who has begun to connect by then comes in.
+    let gone = async {
+        while shown.changed().await.is_ok() {}
+        tokio::time::sleep(LINGER).await;
+    };
+    let mut gone = pin!(gone);
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (pages, place) = (pages.clone(), places.take());
-                tokio::spawn(async move {
-                    let current = || {
-                        place.renew();
-                        pages.read().unwrap_or_else(PoisonError::into_inner).clone()
-                    };
-                    tokio::select! {
-                        () = http::serve(stream, current) => {}
-                        () = place.lost() => {}
-                    }
-                });
-            }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut gone => break,
+        };
+        match accepted {
+            Ok((stream, _)) => begin(stream, pages.clone(), places.take()),
             // Out of file descriptors, or a client that is gone already: neither ends the listener, and the first must not spin.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
+    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+        begin(stream, pages.clone(), places.take());
+    }
+}
+
+fn begin(stream: TcpStream, pages: watch::Receiver<Arc<Pages>>, place: Place) {
+    tokio::spawn(async move {
+        let current = || {
+            place.renew();
+            pages.borrow().clone()
+        };
+        let mut shown = pages.clone();
+        let gone = async { while shown.changed().await.is_ok() {} };
+        tokio::select! {
+            () = http::serve(stream, current, gone) => {}
+            () = place.lost() => {}
+        }
+    });
 }
 
 /// Binds `HOST:PORT`; without a host, all addresses of both families, or of IPv4 where the machine has no IPv6.
-fn bind(written: &str) -> io::Result<std::net::TcpListener> {
+/// `is_ours` says whether a port may be ours.
+fn bind(written: &str, is_ours: &dyn Fn(u16) -> bool) -> io::Result<std::net::TcpListener> {
+    let listen = |address: SocketAddr| match listen(address, false) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_ours(address.port()) => listen(address, true),
+        done => done,
+    };
     let port = |text: &str| text.parse::<u16>().map_err(|_| io::Error::other(format!("`{text}` is no port")));
     match written.strip_prefix(':') {
         None => {
@@ -205,13 +277,15 @@ fn bind(written: &str) -> io::Result<std::net::TcpListener> {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// `beside` others of this process, or alone.
+fn listen(address: SocketAddr, beside: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     // A restart must not wait for the connections of the last run to time out.
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(beside)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

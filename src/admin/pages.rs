@@ -10,22 +10,40 @@ use prometheus::{Registry, TextEncoder};
 
 use super::Response;
 
-/// A page, made anew for each request, whose query (behind the `?`) it is shown.
-pub type Page = Arc<dyn Fn(&str) -> Response + Send + Sync>;
+/// A page, made anew for each request.
+#[derive(Clone)]
+pub struct Page {
+    /// Shows it to a request with this query (behind the `?`).
+    pub(super) show: Arc<dyn Fn(&str) -> Response + Send + Sync>,
+    /// Not for those who come by a name that is not this machine's.
+    pub(super) is_for_operators: bool,
+}
+
+impl Page {
+    fn new(show: impl Fn(&str) -> Response + Send + Sync + 'static) -> Self {
+        Self { show: Arc::new(show), is_for_operators: false }
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").field("is_for_operators", &self.is_for_operators).finish_non_exhaustive()
+    }
+}
 
 /// `/health`: "OK" for as long as the process can say so.
 pub fn health() -> Page {
-    Arc::new(|_| Response::text(StatusCode::OK, "OK"))
+    Page::new(|_| Response::text(StatusCode::OK, "OK"))
 }
 
 /// `/ready`: "OK", or 503 with the names of the plugins that are not ready.
 pub fn ready(readiness: Arc<Readiness>) -> Page {
-    Arc::new(move |_| readiness.respond())
+    Page::new(move |_| readiness.respond())
 }
 
 /// `/metrics`: everything in the registry, in version 0.0.4 of the text format.
 pub fn metrics(registry: Registry) -> Page {
-    Arc::new(move |_| {
+    Page::new(move |_| {
         let mut text = String::new();
         match TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
             Ok(()) => Response {
@@ -40,16 +58,18 @@ pub fn metrics(registry: Registry) -> Page {
     })
 }
 
-/// `/explain?name=NAME`: where the answer for a name comes from; 400 with the reason when that cannot be said.
+/// `/explain?name=NAME`: where the answer for a name comes from; 400 with the reason when that cannot be said. Only for who
+/// names the server by its address or as `localhost`, 403 for others: a web site must not read it through a browser.
 pub fn explain(explain: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> Page {
-    Arc::new(move |query| {
+    let page = Page::new(move |query| {
         let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
         let name = name.ok_or_else(|| "which name? ask for /explain?name=kubia.default.svc.cluster.local".to_owned());
         match name.and_then(&explain) {
             Ok(text) => Response::text(StatusCode::OK, text),
             Err(why) => Response::text(StatusCode::BAD_REQUEST, why + "\n"),
         }
-    })
+    });
+    Page { is_for_operators: true, ..page }
 }
 
 /// Whether the server is ready: asked for at each request, so that it cannot tell an old truth.

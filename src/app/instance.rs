@@ -11,12 +11,12 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::error::Error;
-use super::plan::{Listener, Plan};
+use super::plan::{Plan, Port, encryption};
 use super::state::{self, Known};
 use super::{logs, metrics};
-use crate::admin::{Admin, Probe};
+use crate::admin::{self, Admin, Probe};
 use crate::plugins::setup::{Kept, Task};
-use crate::serve::{Handler, Server};
+use crate::serve::{Prepared, Server, Site};
 
 /// For queries in flight and connections, once the sockets are to go.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ pub(super) struct Instance {
     pub(super) kept: Kept,
     admin: Admin,
     probes: Vec<Probe>,
-    servers: BTreeMap<Listener, Server>,
+    servers: BTreeMap<Port, Server>,
     tasks: Vec<AbortHandle>,
     stopping: Arc<AtomicBool>,
     plan: Option<Plan>,
@@ -79,37 +79,73 @@ impl Instance {
         })
     }
 
-    /// Changes over to a plan. Everything new is bound before anything changes; listeners whose address stays are kept.
+    /// Changes over to a plan. Everything new is bound before anything changes; sockets whose address stays are kept, and
+    /// so are connections to an address that is served by another socket from now on.
     ///
     /// # Errors
     /// When an address cannot be bound; the present plan goes on.
     pub(super) fn apply(&mut self, plan: Plan, hash: &str) -> Result<(), Error> {
-        let mut sites = state::sites(&plan, &self.registry, &self.stopping);
-        if let Some(address) = self.explain {
-            sites.put(&address.to_string(), "/explain", state::explain(&plan, &self.mirrors));
+        // What is bound anew may lie beside what is there already, and which is ours.
+        self.share(true);
+        let prepared = self.prepare(&plan);
+        let Ok((pages, prepared)) = prepared else {
+            self.share(false);
+            return prepared.map(drop);
+        };
+        self.admin.commit(pages);
+        let gone = self.servers.keys().filter(|port| !prepared.contains_key(port)).copied().collect::<Vec<_>>();
+        let gone: Vec<Server> = gone.iter().filter_map(|port| self.servers.remove(port)).collect();
+        for (port, prepared) in prepared {
+            self.server(port).commit(prepared);
         }
-        let prepared = self.admin.prepare(sites).map_err(|error| {
+        self.share(false);
+        self.runtime.spawn(drain(gone));
+        self.start_tasks(&plan);
+        let addresses = state::health_addresses(&plan);
+        let probed = addresses.iter().filter_map(|address| self.admin.address(address));
+        self.probes = probed.map(|address| Probe::start(address, &self.runtime)).collect();
+        logs::set_debug(plan.debug());
+        metrics::describe(hash, plan.enabled());
+        self.plan = Some(plan);
+        self.kept.sweep();
+        Ok(())
+    }
+
+    /// Binds everything that a plan needs and that is not bound yet.
+    fn prepare(&mut self, plan: &Plan) -> Result<(admin::Prepared, BTreeMap<Port, Prepared>), Error> {
+        let mut sites = state::sites(plan, &self.registry, &self.stopping);
+        if let Some(address) = self.explain {
+            sites.put(&address.to_string(), "/explain", state::explain(plan, &self.mirrors));
+        }
+        let mut ports = BTreeMap::<Port, Vec<Site>>::new();
+        for (listener, server) in &plan.servers {
+            let site = Site {
+                address: listener.address,
+                plan: server.plan(&listener.to_string()),
+                limits: server.limits,
+                tls: server.secure.clone(),
+            };
+            ports.entry(listener.port()).or_default().push(site);
+        }
+        let gone =
+            self.servers.keys().filter(|port| !ports.contains_key(port)).map(|&(_, port)| port).collect::<Vec<_>>();
+        let pages = self.admin.prepare(sites, &gone).map_err(|error| {
             let (at, own) = match plan.page_at(&error.address) {
                 Some(at) => (format!("{}: {}: ", at.position, at.text), format!("give {} another address", at.text)),
                 None => (String::new(), "choose another with -rollcall.explain".to_owned()),
             };
             cannot_listen(&error.source, &format!("{at}{error}"), &own, &own)
         })?;
-        let mut started = BTreeMap::new();
-        for (listener, server) in plan.servers.iter().filter(|(listener, _)| !self.servers.contains_key(listener)) {
-            let handler = Arc::new(Handler::new(server.plan(&listener.to_string()), self.max_in_flight));
-            let server = match &server.secure {
-                None => Server::start(listener.address, handler, &server.limits, &self.runtime),
-                Some((encryption, tls)) => Server::start_encrypted(
-                    *encryption,
-                    tls.clone(),
-                    listener.address,
-                    handler,
-                    &server.limits,
-                    &self.runtime,
-                ),
-            };
-            let server = server.map_err(|error| match self.told {
+        // Where we listen already, a new socket takes what the old one would get: that comes last, when nothing else can
+        // stand against it.
+        let (held, new): (Vec<_>, Vec<_>) = ports
+            .into_iter()
+            .partition(|((_, port), _)| self.servers.keys().any(|(_, held)| held == port) || pages.gives_up(*port));
+        let mut servers = BTreeMap::new();
+        for (port, sites) in new.into_iter().chain(held) {
+            let shared = gone.contains(&port.1) || pages.gives_up(port.1);
+            let told = self.told;
+            let prepared = self.server(port).prepare(sites, shared).map_err(|error| match told {
                 Told::Corefile => cannot_listen(
                     &error,
                     &error.to_string(),
@@ -121,32 +157,21 @@ impl Instance {
                     cannot_listen(&error, &error.to_string(), own, own)
                 }
             })?;
-            started.insert(*listener, server);
+            servers.insert(port, prepared);
         }
-        self.admin.commit(prepared).map_err(|error| Error::runtime(error.to_string()))?;
-        let (kept, gone) = std::mem::take(&mut self.servers)
-            .into_iter()
-            .partition(|(listener, _)| plan.servers.contains_key(listener));
-        self.servers = kept;
-        for (listener, running) in &self.servers {
-            if let Some(server) = plan.servers.get(listener) {
-                running.handler().replace(server.plan(&listener.to_string()));
-                if let Some((_, tls)) = &server.secure {
-                    running.replace_identity(tls.clone());
-                }
-            }
-        }
-        self.servers.append(&mut started);
-        self.runtime.spawn(drain(gone));
-        self.start_tasks(&plan);
-        let addresses = state::health_addresses(&plan);
-        let probed = addresses.iter().filter_map(|address| self.admin.address(address));
-        self.probes = probed.map(|address| Probe::start(address, &self.runtime)).collect();
-        logs::set_debug(plan.debug());
-        metrics::describe(hash, plan.enabled());
-        self.plan = Some(plan);
-        self.kept.sweep();
-        Ok(())
+        Ok((pages, servers))
+    }
+
+    /// The server of a port; a new one where there is none.
+    fn server(&mut self, port: Port) -> &mut Server {
+        let (max_in_flight, runtime) = (self.max_in_flight, &self.runtime);
+        self.servers.entry(port).or_insert_with(|| Server::new(encryption(port.0), max_in_flight, runtime))
+    }
+
+    /// Lets sockets be bound beside our own, or nobody's again.
+    fn share(&self, shared: bool) {
+        self.servers.values().for_each(|server| server.share(shared));
+        self.admin.share(shared);
     }
 
     fn start_tasks(&mut self, plan: &Plan) {
@@ -162,7 +187,7 @@ impl Instance {
 
     /// Where a listener really listens.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.servers.values().map(Server::address)
+        self.servers.values().flat_map(Server::addresses)
     }
 
     /// From now on `/ready` says that we are leaving; everything else goes on.
@@ -172,12 +197,12 @@ impl Instance {
 
     /// Closes the listeners: what has been asked is still answered.
     pub(super) async fn drain(&mut self) {
-        drain(std::mem::take(&mut self.servers)).await;
+        drain(std::mem::take(&mut self.servers).into_values().collect()).await;
     }
 }
 
-async fn drain(servers: BTreeMap<Listener, Server>) {
-    join_all(servers.into_values().map(|server| server.drain(PATIENCE))).await;
+async fn drain(servers: Vec<Server>) {
+    join_all(servers.into_iter().map(|server| server.drain(PATIENCE))).await;
 }
 
 /// Runs what a directive does from time to time; it may read files, so it runs where that holds nobody up.

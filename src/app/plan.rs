@@ -25,13 +25,23 @@ pub(super) struct Listener {
     pub(super) address: SocketAddr,
 }
 
+/// What has sockets and connections of its own, which pass from one address to the other.
+pub(super) type Port = (Scheme, u16);
+
+impl Listener {
+    /// Its port.
+    pub(super) fn port(&self) -> Port {
+        (self.scheme, self.address.port())
+    }
+}
+
 /// What one listener serves.
 #[derive(Debug)]
 pub(super) struct Server {
     /// Limits of its connections.
     pub(super) limits: Limits,
-    /// How it is encrypted, and who it is.
-    pub(super) secure: Option<(Encryption, Tls)>,
+    /// Who it is, where it is encrypted.
+    pub(super) secure: Option<Tls>,
     /// Its server blocks, each with those of its keys that are for this listener.
     blocks: Vec<(Arc<Block>, Vec<Key>)>,
 }
@@ -152,9 +162,9 @@ impl Plan {
 
 impl Server {
     /// The handshake comes before the question: one listener has one certificate.
-    fn check_same(&self, secure: Option<&(Encryption, Tls)>, key: &Key) -> Result<(), Error> {
+    fn check_same(&self, secure: Option<&Tls>, key: &Key) -> Result<(), Error> {
         match (&self.secure, secure) {
-            (Some((_, first)), Some((_, tls))) if first.digest != tls.digest => Err(key.token.error(format!(
+            (Some(first), Some(tls)) if first.digest != tls.digest => Err(key.token.error(format!(
                 "this listener has another certificate or `client_auth` at {}: use the same, or another port or `bind` address",
                 first.at
             ))),
@@ -179,20 +189,25 @@ impl Server {
     }
 }
 
-/// How the listener of a key is encrypted.
-fn secure(key: &Key, settings: &Settings) -> Result<Option<(Encryption, Tls)>, Error> {
-    let encryption = match key.scheme {
-        Scheme::Dns => return Ok(None),
-        Scheme::Tls => Encryption::Tls,
-        Scheme::Https => Encryption::Https,
-        Scheme::Quic => Encryption::Quic,
-    };
-    match &settings.tls {
-        Some(tls) => Ok(Some((encryption, tls.clone()))),
-        None => Err(key.token.error(format!(
+/// Who the listener of a key is, where it is encrypted.
+fn secure(key: &Key, settings: &Settings) -> Result<Option<Tls>, Error> {
+    match (encryption(key.scheme), &settings.tls) {
+        (None, _) => Ok(None),
+        (Some(_), Some(tls)) => Ok(Some(tls.clone())),
+        (Some(_), None) => Err(key.token.error(format!(
             "a listener for {}:// needs a certificate: add `tls CERT KEY` to the server block",
             scheme(key.scheme)
         ))),
+    }
+}
+
+/// How messages travel below TLS.
+pub(super) fn encryption(scheme: Scheme) -> Option<Encryption> {
+    match scheme {
+        Scheme::Dns => None,
+        Scheme::Tls => Some(Encryption::Tls),
+        Scheme::Https => Some(Encryption::Https),
+        Scheme::Quic => Some(Encryption::Quic),
     }
 }
 

@@ -10,7 +10,9 @@
 //! }
 //! ```
 //!
-//! An interface stands for the addresses that it has when the Corefile is read. The directive may be repeated.
+//! An interface stands for the addresses that it has when the Corefile is read. The directive may be repeated. Where a reload
+//! makes the addresses of a port wider or narrower, no query is lost, and connections to an address that is served before
+//! and after stay. (Those over QUIC end when addresses grow narrower; their clients connect anew.)
 //!
 //! Examples:
 //!

@@ -8,7 +8,7 @@
 //! multisocket [NUMBER]
 //! ```
 //!
-//! From 1 to 1024; as many as processors when no number is given.
+//! From 1 to 1024; as many as processors when no number is given. A reload opens and closes sockets until there are so many.
 //!
 //! Examples:
 //!
@@ -23,7 +23,9 @@
 //!
 //! Ready: always.
 //!
-//! Differences: without it there are several sockets too, one for each data thread.
+//! Differences: without it there are several sockets too, one for each data thread. Over TCP there is one, whatever the
+//! number: all threads of the runtime take connections from it. A `quic://` listener keeps its sockets on a reload, as a
+//! connection is known to its socket alone.
 
 use std::sync::Arc;
 

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! `read` and `write` bound one message, `idle` the time between two; durations are from 1s to 24h, and a number without a unit
-//! is seconds. `maxtcpqueries` bounds the queries of one TCP connection; -1 is no bound.
+//! is seconds. `maxtcpqueries` bounds the queries of one TCP connection; -1 is no bound. A reload changes all of them for
+//! connections that are open, too.
 //!
 //! Examples:
 //!

@@ -13,7 +13,8 @@
 //! The files are PEM. Listeners are encrypted by the scheme of the block's keys: `tls://`, `https://`, `quic://`.
 //! DNS over HTTPS takes GET and POST at `/dns-query`, in HTTP/2 alone; answers may be kept as long as their first record.
 //! With `reload` the files are looked at as often as the Corefile, and a certificate that was renewed is used from then
-//! on; SIGUSR1 reads them at once. TLS 1.2 and 1.3 are spoken, QUIC needs 1.3.
+//! on; SIGUSR1 reads them at once. Sessions and connections end with the certificate, the CA and the `client_auth` that they
+//! began with: nobody resumes what would be refused now. TLS 1.2 and 1.3 are spoken, QUIC needs 1.3.
 //!
 //! Examples:
 //!

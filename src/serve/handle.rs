@@ -21,7 +21,7 @@ use crate::zone::{Answered, Swap, answer};
 
 /// Answers the queries of one server address, from the present plan.
 #[derive(Debug)]
-pub struct Handler {
+pub(super) struct Handler {
     whole: Arc<Whole>,
     in_flight: AtomicUsize,
     max_in_flight: usize,
@@ -67,17 +67,17 @@ const CLASS_IN: u16 = 1;
 
 impl Handler {
     /// Answers from a plan; at most `max_in_flight` queries wait for plugins at one time.
-    pub fn new(plan: Plan, max_in_flight: usize) -> Self {
+    pub(super) fn new(plan: Plan, max_in_flight: usize) -> Self {
         Self { whole: Arc::new(Whole { plan: Swap::new(plan) }), in_flight: AtomicUsize::new(0), max_in_flight }
     }
 
     /// Replaces the plan. Queries in flight end with the one they began with.
-    pub fn replace(&self, plan: Plan) {
+    pub(super) fn replace(&self, plan: Plan) {
         self.whole.plan.store(plan);
     }
 
     /// How many queries wait for plugins.
-    pub fn in_flight(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 
@@ -227,6 +227,16 @@ impl Handler {
         metrics::QUEUE_DROPPED.inc();
         None
     }
+}
+
+/// What a query gets that finds no place.
+pub(super) fn overloaded(octets: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    let len = match parse(octets) {
+        Parsed::Query(question) => error_reply(octets, Some(&question), Rcode::SERVFAIL, &mut buffer),
+        _ => 0,
+    };
+    buffer.get(..len).unwrap_or_default().to_vec()
 }
 
 /// A place among the queries in flight, given back when dropped.

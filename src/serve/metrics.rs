@@ -37,6 +37,11 @@ pub(super) static OVERSIZED: LazyLock<IntCounter> = LazyLock::new(|| {
 pub(super) static CONNECTIONS_SHED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("rollcall_tcp_connections_shed_total", "TCP connections closed or refused at the limit"));
 
+/// Answers that found no room because those of others are not taken.
+pub(super) static UNREAD_SHED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter("rollcall_tcp_unread_shed_total", "Connections closed as answers that nobody takes filled their room")
+});
+
 /// Handshakes of TLS that failed or took too long.
 pub(super) static HANDSHAKES_FAILED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("rollcall_tls_handshakes_failed_total", "TLS handshakes that failed or took too long"));
@@ -73,8 +78,16 @@ fn counter(name: &str, help: &str) -> IntCounter {
 /// # Errors
 /// When one of them is registered already.
 pub fn register(registry: &Registry) -> prometheus::Result<()> {
-    let counters =
-        [&*QUEUE_DROPPED, &PANICS, &SEND_FAILED, &OVERSIZED, &CONNECTIONS_SHED, &ACCEPT_FAILED, &HANDSHAKES_FAILED];
+    let counters = [
+        &*QUEUE_DROPPED,
+        &PANICS,
+        &SEND_FAILED,
+        &OVERSIZED,
+        &CONNECTIONS_SHED,
+        &UNREAD_SHED,
+        &ACCEPT_FAILED,
+        &HANDSHAKES_FAILED,
+    ];
     for metric in counters {
         registry.register(Box::new(metric.clone()))?;
     }

@@ -71,22 +71,17 @@ struct Octets<const N: usize>([u8; N]);
 
 impl Batch {
     pub(super) fn new(socket: &UdpSocket) -> Self {
-        let slot = || Slot {
-            request: Box::new([0; REQUEST]),
-            request_len: 0,
-            peer: Octets([0; 28]),
-            control: Octets([0; CONTROL]),
-            control_len: 0,
-            reply: Box::new([0; REPLY]),
-            reply_len: 0,
-        };
-        Self { slots: (0..BATCH).map(|_| slot()).collect(), received: 0, width: FEW, segments: has_segments(socket) }
+        Self { slots: Vec::new(), received: 0, width: FEW, segments: has_segments(socket) }
     }
 
     /// Receives what is there; with `wait`, waits for the first datagram (as long as the socket's time-out says).
     /// Nothing is delayed to fill a batch.
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
         self.received = 0;
+        // A socket that never has much to do, one of many perhaps, needs no buffers for more.
+        if self.slots.len() < self.width {
+            self.slots.resize_with(self.width, Slot::new);
+        }
         let count = match self.width {
             FEW => self.receive_up_to::<FEW>(socket, wait)?,
             _ => self.receive_up_to::<BATCH>(socket, wait)?,
@@ -201,6 +196,18 @@ impl Batch {
 }
 
 impl Slot {
+    fn new() -> Self {
+        Self {
+            request: Box::new([0; REQUEST]),
+            request_len: 0,
+            peer: Octets([0; 28]),
+            control: Octets([0; CONTROL]),
+            control_len: 0,
+            reply: Box::new([0; REPLY]),
+            reply_len: 0,
+        }
+    }
+
     /// Who sent the datagram and where to; `None` for an address family that is no IP.
     pub(super) fn envelope(&self) -> Option<Envelope> {
         Envelope::read(&self.peer.0, self.control.0.get(..self.control_len).unwrap_or_default())

@@ -1,7 +1,7 @@
 //! Carries bytes between listeners, the zone and the chain; size and connection limits.
 //!
-//! [`Server`] owns the sockets of one address: data threads for UDP, a task for TCP, others for what is encrypted. All of them hand what they read to
-//! the [`Handler`], which answers cluster names on the spot, from a zone's views, and starts the plugin chain for all
+//! [`Server`] owns the sockets of one port: data threads for UDP, tasks for TCP and for what is encrypted. All of them hand
+//! what they read to the handler of the address, which answers cluster names on the spot, from a zone's views, and starts the plugin chain for all
 //! else. What a server serves is a [`Plan`], replaced as a whole on a reload while sockets and connections stay.
 //!
 //! The first steps of a chain run on the thread that received the query: an answer from the cache, a hosts file or a
@@ -10,14 +10,17 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 
+mod accept;
 mod connections;
 mod encrypted;
 mod handle;
 pub mod metrics;
 mod mmsg;
+mod orders;
 mod plan;
 mod runs;
 mod server;
+mod sockets;
 mod stream;
 mod tcp;
 mod udp;
@@ -26,6 +29,6 @@ mod udp;
 mod testing;
 
 pub use encrypted::Encryption;
-pub use handle::Handler;
+use handle::Handler;
 pub use plan::{Admits, Block, Diverts, Plan};
-pub use server::{Limits, Server};
+pub use server::{Limits, Prepared, Server, Site};

@@ -1,19 +1,29 @@
-//! The sockets of one server address, from bind to drain.
+//! The sockets of one port, from bind to drain.
+//!
+//! What is served there changes as a whole: [`Server::prepare`] binds what is new, [`Server::commit`] changes over. Sockets
+//! and connections stay as far as their addresses are still served, be it by a wider address or a narrower one; what
+//! comes in through a socket that goes is answered before.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::Endpoint;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
+use tokio::task::JoinHandle;
 
-use super::encrypted::{Encryption, Identity, quic};
-use super::tcp::Speech;
-use super::{Handler, mmsg, tcp, udp};
+use super::accept::Accept;
+use super::connections::Connections;
+use super::encrypted::{Encryption, quic};
+use super::orders::{Orders, Rules, Secure};
+use super::sockets::{self, Place};
+use super::udp::Data;
+use super::{Handler, Plan, mmsg};
 use crate::plugins::settings::Tls;
 
 /// Limits of one server address.
@@ -31,8 +41,10 @@ pub struct Limits {
     pub idle: Duration,
     /// How many queries one connection may bring.
     pub queries_per_connection: Option<u32>,
-    /// Open connections; past it the one that has been idle longest is closed.
+    /// Open connections; past it the client address with the most of them gives way.
     pub connections: usize,
+    /// Octets of answers that are held, of all connections together, as their clients do not take them.
+    pub unread: usize,
     /// Queries of one connection that are answered at the same time.
     pub in_flight_per_connection: usize,
 }
@@ -55,112 +67,292 @@ impl Default for Limits {
             idle: Duration::from_secs(10),
             queries_per_connection: None,
             connections: connections(),
+            unread: 16 << 20,
             in_flight_per_connection: 128,
         }
     }
 }
 
-/// A running server: its threads and tasks end with [`drain`](Self::drain), or when it is dropped.
+/// What is served at one address of a port.
+#[derive(Debug)]
+pub struct Site {
+    /// The address; `[::]` takes IPv4 as well, where the system has IPv6; where it has none, `0.0.0.0` is bound instead.
+    /// Port 0 takes a free one, the same for UDP and TCP.
+    pub address: SocketAddr,
+    /// What is answered.
+    pub plan: Plan,
+    /// Limits of its connections.
+    pub limits: Limits,
+    /// Who the listener is, where it is encrypted.
+    pub tls: Option<Tls>,
+}
+
+/// The server of a port: its threads and tasks end with [`drain`](Self::drain), or when it is dropped.
 #[derive(Debug)]
 pub struct Server {
-    handler: Arc<Handler>,
+    encryption: Option<Encryption>,
+    max_in_flight: usize,
+    runtime: Handle,
+    /// Where each address that was asked for is really bound.
+    addresses: BTreeMap<SocketAddr, SocketAddr>,
+    orders: watch::Sender<Orders>,
+    connections: Option<Arc<Connections>>,
+    udp: Vec<Data>,
+    listeners: Vec<Listening>,
+}
+
+/// A listener for connections, and the task that takes them.
+#[derive(Debug)]
+struct Listening {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
-    udp: Vec<std::thread::JoinHandle<()>>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-    identity: Option<Arc<Identity>>,
+    /// Gone when nothing is taken any more.
+    socket: Weak<TcpListener>,
+    task: JoinHandle<()>,
+}
+
+/// Sockets that are bound and not yet in use, and what is to be served.
+#[derive(Debug)]
+pub struct Prepared {
+    addresses: BTreeMap<SocketAddr, SocketAddr>,
+    rules: BTreeMap<IpAddr, Arc<Rules>>,
+    /// The plans of addresses that are served already.
+    plans: Vec<(Arc<Handler>, Plan)>,
+    udp: Vec<Data>,
+    tcp: Vec<(SocketAddr, Arc<TcpListener>)>,
+    quic: Vec<(SocketAddr, Endpoint)>,
 }
 
 impl Server {
-    /// Binds an address over UDP and TCP and starts to answer. `[::]` takes IPv4 as well, where the system has IPv6;
-    /// where it has none, `0.0.0.0` is bound instead. Port 0 takes a free one, the same for both.
-    ///
-    /// # Errors
-    /// When the address cannot be bound; the message names it.
-    pub fn start(address: SocketAddr, handler: Arc<Handler>, limits: &Limits, runtime: &Handle) -> io::Result<Self> {
-        let (stop, stopped) = watch::channel(false);
-        let (address, (listener, sockets)) = bind(address, &|address| bind_both(address, limits))?;
-        let mut server =
-            Self { handler: handler.clone(), address, stop, udp: Vec::new(), tasks: Vec::new(), identity: None };
-        for (index, socket) in sockets.into_iter().enumerate() {
-            server.udp.push(udp::start(index, socket, handler.clone(), stopped.clone(), runtime.clone())?);
+    /// Nothing is bound yet. At most `max_in_flight` queries of an address wait for plugins at one time.
+    pub fn new(encryption: Option<Encryption>, max_in_flight: usize, runtime: &Handle) -> Self {
+        Self {
+            encryption,
+            max_in_flight,
+            runtime: runtime.clone(),
+            addresses: BTreeMap::new(),
+            orders: watch::Sender::new(Orders::default()),
+            connections: None,
+            udp: Vec::new(),
+            listeners: Vec::new(),
         }
-        let _entered = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        server.tasks.push(runtime.spawn(tcp::serve(listener, handler, *limits, Speech::Plain, stopped)));
-        Ok(server)
     }
 
-    /// Binds an address and answers there below TLS, as [`start`](Self::start) does in the clear.
+    /// Binds what is not bound yet; what is served stays as it is. `shared` says that the port may be in use by another
+    /// server of this process, all of which [share](Self::share) theirs meanwhile.
     ///
     /// # Errors
-    /// When the address cannot be bound; the message names it.
-    pub fn start_encrypted(
-        encryption: Encryption,
-        tls: Tls,
-        address: SocketAddr,
-        handler: Arc<Handler>,
-        limits: &Limits,
-        runtime: &Handle,
-    ) -> io::Result<Self> {
-        let (stop, stopped) = watch::channel(false);
-        let identity = Arc::new(Identity::new(tls));
-        let config = encryption.config(&identity).map_err(io::Error::other)?;
-        let _entered = runtime.enter();
-        let limits = *limits;
-        let mut tasks = Vec::new();
-        let address = match encryption {
-            Encryption::Tls | Encryption::Https => {
-                let (address, listener) = bind(address, &bind_tcp)?;
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                let tls = TlsAcceptor::from(config);
-                let speech = if encryption == Encryption::Tls { Speech::Tls(tls) } else { Speech::Https(tls) };
-                tasks.push(runtime.spawn(tcp::serve(listener, handler.clone(), limits, speech, stopped)));
-                address
-            }
-            Encryption::Quic => {
-                let (address, sockets) = bind(address, &|address| bind_udp(address, &limits))?;
-                for socket in sockets {
-                    socket.set_nonblocking(true)?;
-                    let endpoint = quic::listen(socket, config.clone(), &limits)?;
-                    tasks.push(runtime.spawn(quic::serve(endpoint, address, handler.clone(), limits, stopped.clone())));
-                }
-                address
-            }
+    /// When an address cannot be bound; the message names it.
+    pub fn prepare(&self, sites: Vec<Site>, shared: bool) -> io::Result<Prepared> {
+        let _entered = self.runtime.enter();
+        let present = self.orders.borrow().rules.clone();
+        let mut prepared = Prepared {
+            addresses: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            plans: Vec::new(),
+            udp: Vec::new(),
+            tcp: Vec::new(),
+            quic: Vec::new(),
         };
-        Ok(Self { handler, address, stop, udp: Vec::new(), tasks, identity: Some(identity) })
+        let has_v4 = sites.iter().any(|site| site.address.ip() == Ipv4Addr::UNSPECIFIED);
+        let shared = shared || sites.len() > 1 || !self.addresses.is_empty();
+        for site in sites {
+            let limits = self.encryption.map_or(site.limits, |encryption| encryption.bound(site.limits));
+            let bound = self.addresses.iter().find(|(asked, bound)| [*asked, *bound].contains(&&site.address));
+            let bound = bound.map(|(_, bound)| *bound);
+            let before = bound.and_then(|bound| present.get(&bound.ip()));
+            let secure = self.secure(site.tls.as_ref(), before.and_then(|rules| rules.secure.as_ref()))?;
+            let handler = match before {
+                Some(rules) => {
+                    prepared.plans.push((rules.handler.clone(), site.plan));
+                    rules.handler.clone()
+                }
+                None => Arc::new(Handler::new(site.plan, self.max_in_flight)),
+            };
+            let address = bound.unwrap_or(site.address);
+            let rules = |address| Rules { address, handler: handler.clone(), limits, secure: secure.clone() };
+            let place = Place { address, shared, only_v6: has_v4 };
+            let bound = self.bind(place, &rules, &mut prepared)?;
+            prepared.addresses.insert(site.address, bound);
+            prepared.rules.insert(bound.ip(), Arc::new(rules(bound)));
+        }
+        Ok(prepared)
     }
 
-    /// Replaces the certificate of an encrypted server, and what it asks of clients; connections stay.
-    pub fn replace_identity(&self, tls: Tls) {
-        if let Some(identity) = &self.identity {
-            identity.replace(tls);
+    /// The settings of TLS: those of before, with their sessions, when they are the same.
+    fn secure(&self, tls: Option<&Tls>, before: Option<&Secure>) -> io::Result<Option<Secure>> {
+        let (Some(encryption), Some(tls)) = (self.encryption, tls) else { return Ok(None) };
+        if let Some(before) = before.filter(|before| before.digest == tls.digest) {
+            return Ok(Some(before.clone()));
+        }
+        let config = encryption.config(tls).map_err(io::Error::other)?;
+        Ok(Some(Secure { digest: tls.digest, config }))
+    }
+
+    /// Binds what an address lacks, or what stands for it where the system has no IPv6; errors name it.
+    fn bind(
+        &self,
+        place: Place,
+        rules: &dyn Fn(SocketAddr) -> Rules,
+        prepared: &mut Prepared,
+    ) -> io::Result<SocketAddr> {
+        let named = |error: io::Error, address: SocketAddr| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        };
+        match self.bind_free(place, rules, prepared) {
+            Err(error)
+                if place.address.ip() == Ipv6Addr::UNSPECIFIED
+                    && error.raw_os_error().is_some_and(|code| code == libc::EAFNOSUPPORT) =>
+            {
+                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, place.address.port()));
+                self.bind_free(Place { address, ..place }, rules, prepared).map_err(|error| named(error, address))
+            }
+            bound => bound.map_err(|error| named(error, place.address)),
         }
     }
 
-    /// The address in use.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    fn bind_free(
+        &self,
+        place: Place,
+        rules: &dyn Fn(SocketAddr) -> Rules,
+        prepared: &mut Prepared,
+    ) -> io::Result<SocketAddr> {
+        // A free port of TCP need not be free over UDP.
+        let mut tries = if place.address.port() == 0 { 16 } else { 1 };
+        loop {
+            tries -= 1;
+            let (tcp, udp) = (prepared.tcp.len(), prepared.udp.len());
+            match self.bind_once(place, rules, prepared) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {
+                    prepared.tcp.truncate(tcp);
+                    prepared.udp.truncate(udp);
+                }
+                bound => return bound,
+            }
+        }
     }
 
-    /// Answers the queries.
-    pub fn handler(&self) -> &Arc<Handler> {
-        &self.handler
+    fn bind_once(
+        &self,
+        mut place: Place,
+        rules: &dyn Fn(SocketAddr) -> Rules,
+        prepared: &mut Prepared,
+    ) -> io::Result<SocketAddr> {
+        // One that is about to end, as its address was not served until now, is none.
+        let stays = self.orders.borrow().serve(place.address);
+        let listens = stays && self.listeners.iter().any(|listening| listening.address == place.address);
+        if self.encryption == Some(Encryption::Quic) {
+            // A connection is known to its socket alone: there are as many of them as there were at first.
+            let wanted = if listens { 0 } else { wanted(&rules(place.address).limits) };
+            for socket in sockets::udp(place, 0, wanted)? {
+                socket.set_nonblocking(true)?;
+                sockets::share(&socket, true);
+                place.address.set_port(socket.local_addr()?.port());
+                prepared.quic.push((place.address, quic::listen(socket, &rules(place.address))?));
+            }
+            return Ok(place.address);
+        }
+        if !listens {
+            let listener = TcpListener::from_std(sockets::tcp(place)?)?;
+            place.address.set_port(listener.local_addr()?.port());
+            prepared.tcp.push((place.address, Arc::new(listener)));
+        }
+        if self.encryption.is_none() {
+            let present = self.in_use(place.address).count();
+            let rules = rules(place.address);
+            for (index, socket) in sockets::udp(place, present, wanted(&rules.limits))?.into_iter().enumerate() {
+                let data = Data::start(present + index, socket, rules.handler.clone(), self.runtime.clone())?;
+                prepared.udp.push(data);
+            }
+        }
+        Ok(place.address)
+    }
+
+    /// Changes over: everything goes by what was prepared, and sockets whose address is not served any more end.
+    pub fn commit(&mut self, prepared: Prepared) {
+        let Prepared { addresses, rules, plans, udp, tcp, quic } = prepared;
+        for (handler, plan) in plans {
+            handler.replace(plan);
+        }
+        let limits = rules.values().next().map_or_else(Limits::default, |rules| rules.limits);
+        self.addresses = addresses;
+        self.orders.send_modify(|orders| orders.rules = Arc::new(rules));
+        self.udp.extend(udp);
+        let connections = self.connections.get_or_insert_with(|| Connections::new(limits.connections, limits.unread));
+        for (address, listener) in tcp {
+            let accept = Accept {
+                listener: listener.clone(),
+                address,
+                encryption: self.encryption,
+                connections: connections.clone(),
+                orders: self.orders.subscribe(),
+            };
+            let task = self.runtime.spawn(accept.run());
+            self.listeners.push(Listening { address, socket: Arc::downgrade(&listener), task });
+        }
+        for (address, endpoint) in quic {
+            let served = quic::serve(endpoint, address, connections.clone(), self.orders.subscribe());
+            let task = self.runtime.spawn(served);
+            self.listeners.push(Listening { address, socket: Weak::new(), task });
+        }
+        // Those that are new take what comes from now on.
+        self.retire();
+        self.listeners.retain(|listening| !listening.task.is_finished());
+        self.udp.retain(|data| data.is_in_use() || !data.is_over());
+    }
+
+    /// Takes UDP sockets out of use: of addresses that are not served any more, and where there are too many.
+    fn retire(&self) {
+        let orders = self.orders.borrow();
+        let mut wanted: BTreeMap<SocketAddr, usize> =
+            orders.rules.values().map(|rules| (rules.address, wanted(&rules.limits))).collect();
+        for data in self.udp.iter().filter(|data| data.is_in_use()) {
+            match wanted.get_mut(&data.address()) {
+                Some(count) if *count > 0 => *count -= 1,
+                _ => data.leave(),
+            }
+        }
+    }
+
+    fn in_use(&self, address: SocketAddr) -> impl Iterator<Item = &Data> {
+        self.udp.iter().filter(move |data| data.address() == address && data.is_in_use())
+    }
+
+    /// Lets other sockets of this process be bound beside those of this server, or nobody again.
+    pub fn share(&self, shared: bool) {
+        for socket in self.listeners.iter().filter_map(|listening| listening.socket.upgrade()) {
+            sockets::share(&socket, shared);
+        }
+        for data in self.udp.iter().filter(|data| shared || self.in_use(data.address()).count() == 1) {
+            data.share(shared);
+        }
+    }
+
+    /// The addresses in use.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.addresses.values().copied()
+    }
+
+    /// How many queries wait for plugins.
+    pub(super) fn in_flight(&self) -> usize {
+        self.orders.borrow().rules.values().map(|rules| rules.handler.in_flight()).sum()
     }
 
     /// Stops: sockets are read empty, queries in flight are answered, connections closed, all within `patience`.
     pub async fn drain(mut self, patience: Duration) {
         let deadline = tokio::time::Instant::now() + patience;
-        self.stop.send_replace(true);
+        self.orders.send_modify(|orders| orders.stop = true);
         let threads = std::mem::take(&mut self.udp);
-        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.iter().for_each(Data::leave);
+            threads.into_iter().for_each(Data::join);
+        });
         let _ = tokio::time::timeout_at(deadline, joined).await;
-        for mut task in std::mem::take(&mut self.tasks) {
-            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
-                task.abort();
+        for mut listening in std::mem::take(&mut self.listeners) {
+            if tokio::time::timeout_at(deadline, &mut listening.task).await.is_err() {
+                listening.task.abort();
             }
         }
-        while self.handler.in_flight() > 0 && tokio::time::Instant::now() < deadline {
+        while self.in_flight() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -168,87 +360,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.orders.send_modify(|orders| orders.stop = true);
     }
 }
 
-/// What binds an address: gives the address with its port, and the sockets.
-type Bind<'b, T> = &'b dyn Fn(SocketAddr) -> io::Result<(SocketAddr, T)>;
-
-/// Binds an address, or what stands for it where the system has no IPv6; errors name it.
-fn bind<T>(address: SocketAddr, bind: Bind<'_, T>) -> io::Result<(SocketAddr, T)> {
-    let named =
-        |error: io::Error, address| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-    match bind_free(address, bind) {
-        Err(error)
-            if address.ip() == Ipv6Addr::UNSPECIFIED
-                && error.raw_os_error().is_some_and(|code| code == libc::EAFNOSUPPORT) =>
-        {
-            let address = SocketAddr::from(([0, 0, 0, 0], address.port()));
-            bind_free(address, bind).map_err(|error| named(error, address))
-        }
-        bound => bound.map_err(|error| named(error, address)),
-    }
-}
-
-fn bind_free<T>(address: SocketAddr, bind: Bind<'_, T>) -> io::Result<(SocketAddr, T)> {
-    // A free port of TCP need not be free over UDP.
-    let mut tries = if address.port() == 0 { 16 } else { 1 };
-    loop {
-        tries -= 1;
-        match bind(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
-            bound => return bound,
-        }
-    }
-}
-
-fn bind_both(
-    address: SocketAddr,
-    limits: &Limits,
-) -> io::Result<(SocketAddr, (std::net::TcpListener, Vec<UdpSocket>))> {
-    let (address, listener) = bind_tcp(address)?;
-    let (address, sockets) = bind_udp(address, limits)?;
-    Ok((address, (listener, sockets)))
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<(SocketAddr, std::net::TcpListener)> {
-    let listener = socket(address, Type::STREAM, Protocol::TCP)?;
-    listener.set_reuse_address(true)?;
-    listener.bind(&address.into())?;
-    listener.listen(1024)?;
-    listener.set_nonblocking(true)?;
-    let listener = std::net::TcpListener::from(listener);
-    let address = SocketAddr::new(address.ip(), listener.local_addr()?.port());
-    Ok((address, listener))
-}
-
-fn bind_udp(mut address: SocketAddr, limits: &Limits) -> io::Result<(SocketAddr, Vec<UdpSocket>)> {
-    let count = limits.sockets.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let mut sockets = Vec::new();
-    for _ in 0..count {
-        let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
-        // A single socket does without, so that a second server on its port is noticed.
-        if count > 1 {
-            socket.set_reuse_port(true)?;
-        }
-        // As much as the system allows: bursts wait here while a batch is answered.
-        let _ = socket.set_recv_buffer_size(4 << 20);
-        let _ = socket.set_send_buffer_size(4 << 20);
-        socket.bind(&address.into())?;
-        let socket = UdpSocket::from(socket);
-        address.set_port(socket.local_addr()?.port());
-        sockets.push(socket);
-    }
-    Ok((address, sockets))
-}
-
-fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    if address.ip() == Ipv6Addr::UNSPECIFIED {
-        socket.set_only_v6(false)?;
-    }
-    Ok(socket)
+/// How many UDP sockets an address is to have.
+fn wanted(limits: &Limits) -> usize {
+    limits.sockets.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 #[cfg(test)]

@@ -10,8 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::encrypted::CIPHERTEXT;
+
 /// A stream of octets in both directions.
 pub(super) trait Stream: AsyncWrite + Send + Unpin {
+    /// What it holds itself at most, in octets, of what its client does not take.
+    const BUFFER: usize;
+
     /// Waits until a read may bring something; it need not.
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
 
@@ -20,6 +25,8 @@ pub(super) trait Stream: AsyncWrite + Send + Unpin {
 }
 
 impl Stream for TcpStream {
+    const BUFFER: usize = 0;
+
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
         Self::readable(self)
     }
@@ -46,6 +53,8 @@ impl Secured {
 }
 
 impl Stream for Secured {
+    const BUFFER: usize = CIPHERTEXT;
+
     async fn readable(&self) -> io::Result<()> {
         match self.more {
             true => Ok(()),

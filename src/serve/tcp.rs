@@ -3,46 +3,37 @@
 //! A connection is one task. It takes queries off its buffer, answers cluster names into its output, lets the chain's
 //! answers come in when they are ready, and writes all that is there at once. Deadlines run from the first octet of a
 //! message, so that a client that sends an octet now and then gains nothing. Answers of many messages, zone transfers,
-//! are made message by message as the client takes them.
+//! are made message by message as the client takes them. What a client does not take at once counts against the room that
+//! all connections have for that.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use super::connections::{Connections, Guard};
-use super::encrypted::https;
-use super::handle::{Answer, Arrived};
-use super::metrics::{self, ShardId};
+use super::connections::Guard;
+use super::handle::{Answer, Arrived, overloaded};
+use super::metrics::ShardId;
 use super::mmsg::REQUEST;
-use super::stream::{Secured, Stream};
-use super::{Handler, Limits};
-use crate::plugins::chain::{Client, More, Transport};
+use super::orders::{News, Standing};
+use super::stream::Stream;
+use crate::plugins::chain::{Client, More};
 
-/// What is held of a client's octets: the longest query with its length.
+/// What is held of a client's octets at most: the longest query with its length.
 const INPUT: usize = 2 + REQUEST;
 
-/// When ready answers are written before any more are made or taken. One answer may be as long, so that a client that
-/// does not read holds twice as much.
-const FLUSH: usize = 64 * 1024;
+/// What is held of most clients' octets: a query that is no longer than they are.
+const FIRST_INPUT: usize = 512;
+
+/// When ready answers are written before any more are made or taken. One answer may be four times as long.
+const FLUSH: usize = 16 * 1024;
 
 /// The shortest message: a header.
 const HEADER: usize = 12;
-
-/// Between two warnings of connections that could not be accepted: clients can cause them.
-const QUIET: Duration = Duration::from_secs(60);
 
 /// How long a connection must be quiet after the order to stop before it is closed: queries may be on their way.
 pub(super) const LINGER: Duration = Duration::from_millis(200);
@@ -50,142 +41,21 @@ pub(super) const LINGER: Duration = Duration::from_millis(200);
 /// How long after the order to stop queries are read at all.
 pub(super) const LAST_CALL: Duration = Duration::from_secs(2);
 
-/// What connections speak.
-#[derive(Clone)]
-pub(super) enum Speech {
-    /// DNS.
-    Plain,
-    /// DNS below TLS.
-    Tls(TlsAcceptor),
-    /// DNS in HTTP/2 below TLS.
-    Https(TlsAcceptor),
-}
-
-/// Accepts connections until the order to stop, then waits for those that are open.
-pub(super) async fn serve(
-    listener: TcpListener,
-    handler: Arc<Handler>,
-    limits: Limits,
-    speech: Speech,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let mut begin = Begin {
-        handler,
-        limits,
-        speech,
-        stopped: stopped.clone(),
-        connections: Connections::new(limits.connections),
-        tasks: JoinSet::new(),
-    };
-    let mut pause = Duration::ZERO;
-    let mut warned: Option<Instant> = None;
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-            Some(_) = begin.tasks.join_next(), if !begin.tasks.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                pause = Duration::ZERO;
-                begin.connection(stream, peer);
-            }
-            Err(error) => {
-                metrics::ACCEPT_FAILED.inc();
-                // A client that is gone again is no trouble; a lack of file descriptors passes, and hurries for nobody.
-                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
-                    if warned.is_none_or(|warned| warned.elapsed() > QUIET) {
-                        warned = Some(Instant::now());
-                        tracing::warn!(%error, "a TCP connection could not be accepted; trying again");
-                    }
-                    pause = (pause * 2).clamp(Duration::from_millis(5), Duration::from_secs(1));
-                    tokio::time::sleep(pause).await;
-                }
-            }
-        }
-    }
-    // Connections that the system has made already are answered as well.
-    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-        begin.connection(stream, peer);
-    }
-    drop(listener);
-    while begin.tasks.join_next().await.is_some() {}
-}
-
-/// What it takes to begin a connection.
-struct Begin {
-    handler: Arc<Handler>,
-    limits: Limits,
-    speech: Speech,
-    stopped: watch::Receiver<bool>,
-    connections: Arc<Connections>,
-    tasks: JoinSet<()>,
-}
-
-impl Begin {
-    /// Starts the task of a connection.
-    fn connection(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let Some(guard) = self.connections.admit() else { return };
-        let Ok(local) = stream.local_addr() else { return };
-        let _ = stream.set_nodelay(true);
-        let client = Client { peer: canonical(peer), local: canonical(local), transport: Transport::Tcp };
-        let (handler, limits, stopped) = (self.handler.clone(), self.limits, self.stopped.clone());
-        let speech = self.speech.clone();
-        self.tasks.spawn(async move {
-            let ended = match speech {
-                Speech::Plain => Connection::new(stream, client, handler, limits, guard).run(stopped).await,
-                Speech::Tls(tls) => match shake(&tls, stream, &limits, &guard).await {
-                    Ok(stream) => {
-                        let stream = Secured::new(stream);
-                        Connection::new(stream, client, handler, limits, guard).run(stopped).await
-                    }
-                    Err(error) => Err(error),
-                },
-                Speech::Https(tls) => match shake(&tls, stream, &limits, &guard).await {
-                    Ok(stream) => https::serve(stream, client, handler, limits, guard, stopped).await,
-                    Err(error) => Err(error),
-                },
-            };
-            // Resets, time-outs and clients that leave are the client's affair.
-            if let Err(error) = ended {
-                tracing::trace!(%error, peer = %client.peer, "a TCP connection ended early");
-            }
-        });
-    }
-}
-
-/// The handshake of TLS, in its time; it gives way to others like an idle connection.
-async fn shake(
-    tls: &TlsAcceptor,
-    stream: TcpStream,
-    limits: &Limits,
-    guard: &Guard,
-) -> io::Result<TlsStream<TcpStream>> {
-    let shaken = tokio::select! {
-        shaken = timeout(limits.handshake, tls.accept(stream)) => {
-            shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        }
-        () = guard.closed() => Err(io::ErrorKind::ConnectionAborted.into()),
-    };
-    if shaken.is_err() {
-        metrics::HANDSHAKES_FAILED.inc();
-    }
-    shaken
-}
-
-/// An IPv4 client of a socket for both families, shown as one.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+/// Serves a connection until it is idle for too long, its client leaves, or its address is no longer served.
+pub(super) async fn serve<S: Stream>(stream: S, client: Client, standing: Standing, guard: Guard) -> io::Result<()> {
+    Connection::new(stream, client, standing, guard).run().await
 }
 
 struct Connection<S> {
     stream: S,
     client: Client,
-    handler: Arc<Handler>,
-    limits: Limits,
+    standing: Standing,
     guard: Guard,
+    /// What was last said of it.
+    idle: bool,
     input: BytesMut,
+    /// The last read filled its room: more of the same is there, or of a longer message.
+    more_input: bool,
     output: Vec<u8>,
     waiting: FuturesUnordered<BoxFuture<'static, Option<Answer>>>,
     /// The rest of an answer of many messages; no more queries are taken until it has left.
@@ -209,14 +79,15 @@ enum Paused {
 }
 
 impl<S: Stream> Connection<S> {
-    fn new(stream: S, client: Client, handler: Arc<Handler>, limits: Limits, guard: Guard) -> Self {
+    fn new(stream: S, client: Client, standing: Standing, guard: Guard) -> Self {
         Self {
             stream,
             client,
-            handler,
-            limits,
+            standing,
             guard,
+            idle: true,
             input: BytesMut::new(),
+            more_input: false,
             output: Vec::new(),
             waiting: FuturesUnordered::new(),
             more: None,
@@ -225,7 +96,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+    async fn run(mut self) -> io::Result<()> {
         // When the incomplete message at the front of the buffer began, and when anything was last complete.
         let mut began = None;
         let mut active = Instant::now();
@@ -258,11 +129,15 @@ impl<S: Stream> Connection<S> {
             } else if paused == Paused::Input {
                 began.get_or_insert_with(Instant::now);
             }
-            self.guard.note(idle && self.input.is_empty());
+            // A part of a message does not make a connection busy: its client waits for nothing but itself.
+            if began.is_none() || idle != self.idle {
+                self.note(idle);
+            }
+            let limits = &self.standing.rules.limits;
             let deadline = match (began, last_call) {
-                (Some(began), _) => Some(began + self.limits.read),
+                (Some(began), _) => Some(began + limits.read),
                 (None, Some(end)) => idle.then(|| end.min(active + LINGER)),
-                (None, None) => idle.then(|| active + self.limits.idle),
+                (None, None) => idle.then(|| active + limits.idle),
             };
             tokio::select! {
                 Some(answer) = self.waiting.next(), if !idle => {
@@ -279,11 +154,15 @@ impl<S: Stream> Connection<S> {
                     readable?;
                     ended |= self.read()?;
                 }
-                _ = stopped.wait_for(|stopped| *stopped), if !ended && last_call.is_none() => {
-                    // What the client has sent until now is answered, and what was on its way.
-                    active = Instant::now();
-                    last_call = Some(active + LAST_CALL);
-                }
+                news = self.standing.news(), if !ended && last_call.is_none() => match news {
+                    News::Stay => {}
+                    News::Leave => {
+                        // What the client has sent until now is answered, and what was on its way.
+                        active = Instant::now();
+                        last_call = Some(active + LAST_CALL);
+                    }
+                    News::Expired => ended = true,
+                },
                 () = self.guard.closed() => return Ok(()),
                 () = sleep_until(deadline.unwrap_or(active)), if deadline.is_some() => match last_call {
                     Some(_) if began.is_none() => ended = true,
@@ -294,21 +173,49 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// Says whether it waits for nothing but its client.
+    fn note(&mut self, idle: bool) {
+        self.idle = idle;
+        self.guard.note(idle);
+    }
+
     /// Writes all output, in the time for it.
     async fn write(&mut self) -> io::Result<()> {
-        let written = timeout(self.limits.write, async {
+        let mut written = 0;
+        while let Some(rest) = self.output.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest).now_or_never() {
+                Some(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Some(count) => written += count?,
+                None => break,
+            }
+        }
+        if written == self.output.len()
+            && let Some(flushed) = self.stream.flush().now_or_never()
+        {
+            self.output.clear();
+            return flushed;
+        }
+        self.output.drain(..written);
+        self.output.shrink_to_fit();
+        let _kept = self.guard.keep(self.output.len() + S::BUFFER).ok_or(io::ErrorKind::OutOfMemory)?;
+        // Like an idle connection, it gives way to others.
+        self.note(true);
+        let written = timeout(self.standing.rules.limits.write, async {
             self.stream.write_all(&self.output).await?;
             self.stream.flush().await
         });
-        written.await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let written = tokio::select! {
+            written = written => written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            () = self.guard.closed() => Err(io::ErrorKind::ConnectionAborted.into()),
+        };
         self.output.clear();
-        Ok(())
+        written
     }
 
     /// Ends our side. What a faulty client still sends is thrown away for a moment: left unread, it would have the
     /// system reset the connection before the client has its last answer.
     async fn close(&mut self) -> io::Result<()> {
-        let closed = timeout(self.limits.write, self.stream.shutdown()).await;
+        let closed = timeout(self.standing.rules.limits.write, self.stream.shutdown()).await;
         closed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         if self.faulty {
             let mut thrown = 0;
@@ -331,12 +238,15 @@ impl<S: Stream> Connection<S> {
     /// Reads what is there. Says whether the client has ended its side.
     fn read(&mut self) -> io::Result<bool> {
         // Never more than the longest query needs, whatever length the client names.
-        if self.input.capacity() < INPUT {
-            let mut room = BytesMut::with_capacity(INPUT);
+        let wanted = if self.more_input { INPUT } else { FIRST_INPUT };
+        if self.input.capacity() < wanted {
+            let mut room = BytesMut::with_capacity(wanted);
             room.extend_from_slice(&self.input);
             self.input = room;
         }
-        match self.stream.try_read(&mut self.input) {
+        let read = self.stream.try_read(&mut self.input);
+        self.more_input = self.input.len() == self.input.capacity();
+        match read {
             Ok(count) => Ok(count == 0),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
@@ -345,15 +255,17 @@ impl<S: Stream> Connection<S> {
 
     /// Answers complete messages, or starts to.
     fn take_queries(&mut self) -> Paused {
-        let plan = self.handler.plan();
+        let rules = self.standing.rules.clone();
+        let (handler, limits) = (&rules.handler, &rules.limits);
+        let plan = handler.plan();
         loop {
             if self.output.len() >= FLUSH {
                 return Paused::Output;
             }
-            if self.more.is_some() || self.waiting.len() >= self.limits.in_flight_per_connection {
+            if self.more.is_some() || self.waiting.len() >= limits.in_flight_per_connection {
                 return Paused::InFlight;
             }
-            if self.faulty || self.limits.queries_per_connection.is_some_and(|limit| self.queries >= limit) {
+            if self.faulty || limits.queries_per_connection.is_some_and(|limit| self.queries >= limit) {
                 return Paused::Spent;
             }
             let Some((&[high, low], rest)) = self.input.split_first_chunk::<2>() else { return Paused::Input };
@@ -374,16 +286,16 @@ impl<S: Stream> Connection<S> {
                 seed: rand::random(),
             };
             let output = &mut self.output;
-            match self.handler.begin_in_scratch(&plan, &arrived, |answer| frame(output, answer)) {
+            match handler.begin_in_scratch(&plan, &arrived, |answer| frame(output, answer)) {
                 Ok(_) => {}
-                Err(pending) => {
-                    if let Some(place) = self.handler.admit() {
-                        self.waiting.push(Box::pin(async move {
-                            let _place = place;
-                            pending.await
-                        }));
-                    }
-                }
+                Err(pending) => match handler.admit() {
+                    Some(place) => self.waiting.push(Box::pin(async move {
+                        let _place = place;
+                        pending.await
+                    })),
+                    // Over TCP nobody asks again before a long time is over: a client that hears of it can go elsewhere.
+                    None => frame(output, &overloaded(octets)),
+                },
             }
             self.input.advance(2 + needed);
             self.queries = self.queries.saturating_add(1);
@@ -393,7 +305,7 @@ impl<S: Stream> Connection<S> {
     fn put(&mut self, answer: Option<Answer>) {
         let Some(answer) = answer else { return };
         frame(&mut self.output, &answer.octets);
-        self.guard.note(false);
+        self.note(false);
         match (&mut self.more, answer.more) {
             (_, None) => {}
             (None, more) => self.more = more,

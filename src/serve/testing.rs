@@ -6,8 +6,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-use super::{Block, Plan};
+use super::{Block, Limits, Plan, Site};
 use crate::plugins::chain::{Client, Next, Outcome, Plugin, Query, Reply, Transport};
+use crate::plugins::settings::Tls;
 use crate::wire::Name;
 use crate::wire::message::{RData, Record, answer_to, rdata};
 
@@ -96,4 +97,10 @@ pub(super) fn plan() -> (Plan, Arc<Semaphore>) {
     let fake: Arc<dyn Plugin> = Arc::new(Fake { gate: gate.clone() });
     let block = Block { zones: vec!["test".parse().unwrap()], chain: Arc::new([fake]), ..Block::default() };
     (Plan::new("dns://:53", vec![block]), gate)
+}
+
+/// An address that is served by the [`plan`] of tests, and the gate of its waiting queries.
+pub(super) fn site(address: &str, limits: &Limits, tls: Option<Tls>) -> (Site, Arc<Semaphore>) {
+    let (plan, gate) = plan();
+    (Site { address: address.parse().unwrap(), plan, limits: *limits, tls }, gate)
 }

@@ -5,18 +5,19 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use super::Handler;
 use super::handle::{Answer, Arrived, Pending, Step};
 use super::metrics::{self, ShardId};
 use super::mmsg::{self, BATCH, Batch, Envelope};
 use super::plan::Plan;
+use super::sockets;
 use crate::plugins::chain::{Client, Transport};
 use crate::wire::{MOST_UDP, Random};
 
@@ -28,32 +29,86 @@ const LOAD: usize = 8;
 /// second of 189, as the clients are woken less often too. At 3,000 queries per second the 99th percentile stays.
 const GATHER: Duration = Duration::from_micros(200);
 
-/// How long a thread waits for a datagram before it looks whether it should stop.
-const WAIT: Duration = Duration::from_millis(100);
+/// What was on its way when a socket was taken out of use arrives within this time.
+const LATE: Duration = Duration::from_millis(2);
 
-/// Starts the data thread of a socket.
-pub(super) fn start(
-    index: usize,
-    socket: UdpSocket,
-    handler: Arc<Handler>,
-    stopped: watch::Receiver<bool>,
-    runtime: Handle,
-) -> io::Result<JoinHandle<()>> {
-    let local = socket.local_addr()?;
-    if local.ip().is_unspecified() {
-        mmsg::ask_for_local_address(&socket, local.is_ipv6())?;
+/// A data thread and its socket; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Data {
+    address: SocketAddr,
+    /// Gone when the thread has ended and its answers have left.
+    socket: Weak<UdpSocket>,
+    leaving: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Data {
+    /// Starts the data thread of a socket.
+    pub(super) fn start(index: usize, socket: UdpSocket, handler: Arc<Handler>, runtime: Handle) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        if address.ip().is_unspecified() {
+            mmsg::ask_for_local_address(&socket, address.is_ipv6())?;
+        }
+        let socket = Arc::new(socket);
+        let leaving = Arc::<AtomicBool>::default();
+        let thread = Thread {
+            socket: socket.clone(),
+            local: address,
+            handler,
+            shard: ShardId::take(),
+            random: Random::new(rand::random()),
+            runtime,
+            large: Vec::new(),
+            leaving: leaving.clone(),
+        };
+        let thread = std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || thread.run())?;
+        Ok(Self { address, socket: Arc::downgrade(&socket), leaving, thread: Some(thread) })
     }
-    socket.set_read_timeout(Some(WAIT))?;
-    let thread = Thread {
-        socket: Arc::new(socket),
-        local,
-        handler,
-        shard: ShardId::take(),
-        random: Random::new(rand::random()),
-        runtime,
-        large: Vec::new(),
-    };
-    std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || thread.run(&stopped))
+
+    /// The address in use.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the socket takes datagrams.
+    pub(super) fn is_in_use(&self) -> bool {
+        !self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing of it is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.socket.strong_count() == 0
+    }
+
+    /// Lets others of our own be bound beside the socket, or nobody.
+    pub(super) fn share(&self, shared: bool) {
+        if let Some(socket) = self.socket.upgrade() {
+            sockets::share(&socket, shared);
+        }
+    }
+
+    /// Takes the socket out of use. The thread answers what has arrived, and ends.
+    pub(super) fn leave(&self) {
+        if !self.leaving.swap(true, Ordering::AcqRel)
+            && let Some(socket) = self.socket.upgrade()
+        {
+            sockets::leave(&socket);
+        }
+    }
+
+    /// Waits for the end of the thread.
+    pub(super) fn join(mut self) {
+        self.leave();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 struct Thread {
@@ -65,26 +120,32 @@ struct Thread {
     runtime: Handle,
     /// For the rare answer that is longer than the place in a batch; empty until there is one.
     large: Vec<u8>,
+    leaving: Arc<AtomicBool>,
 }
 
 impl Thread {
-    fn run(mut self, stopped: &watch::Receiver<bool>) {
+    fn run(mut self) {
         // Plugins that start to wait on this thread register with the runtime's timers and sockets.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
         let mut batch = Batch::new(&self.socket);
+        let mut late = false;
         loop {
-            let stopping = *stopped.borrow();
-            match batch.receive(&self.socket, !stopping) {
+            let leaving = self.leaving.load(Ordering::Acquire);
+            match batch.receive(&self.socket, !leaving) {
                 Ok(count) => {
                     self.answer(&mut batch);
-                    if (LOAD..BATCH).contains(&count) && !stopping {
+                    if (LOAD..BATCH).contains(&count) && !leaving {
                         std::thread::sleep(GATHER);
                     }
                 }
                 Err(error) => match error.kind() {
-                    // Read empty: whatever came before the order to stop is answered.
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if stopping => return,
+                    // Read empty: whatever came before the order to leave is answered.
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if late => return,
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if leaving => {
+                        late = true;
+                        std::thread::sleep(LATE);
+                    }
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
                     // An answer that a client refused (ICMP) or a lack of memory: neither is a reason to stop.
                     _ => std::thread::sleep(Duration::from_millis(1)),

@@ -20,6 +20,62 @@ fn the_page_that_explains_is_shown_the_name() {
     assert!(fixture.ask("GET /explain").contains("which name?"));
 }
 
+#[test]
+fn the_page_that_explains_is_not_for_who_comes_by_the_name_of_a_stranger() {
+    let mut fixture = Fixture::new();
+    fixture.serve(&[(ANY, "/explain", explain(|_| Ok("known".into()))), (ANY, "/health", health())]);
+    let port = fixture.admin.address(ANY).unwrap().port();
+    for host in [&*format!("127.0.0.1:{port}"), "localhost", "LOCALHOST:1", "[::1]:8053", "127.0.0.9"] {
+        assert!(fixture.ask_by(host, "GET /explain?name=a").starts_with("HTTP/1.1 200"), "{host}");
+    }
+    for host in
+        ["evil.example", "evil.example:80", "localhost.evil.example", "192.0.2.1", "127.0.0.1.evil.example", "[", ""]
+    {
+        assert!(fixture.ask_by(host, "GET /explain?name=a").starts_with("HTTP/1.1 403"), "{host}");
+    }
+    ends(&fixture.ask_by("10.0.0.1:8080", "GET /health"), 200, "OK");
+}
+
+#[test]
+fn an_address_grows_wider_and_narrower_and_is_never_closed() {
+    let mut fixture = Fixture::new();
+    fixture.serve(&[(ANY, "/health", health())]);
+    let address = fixture.admin.address(ANY).unwrap();
+    let (narrow, wide) = (address.to_string(), format!(":{}", address.port()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking = std::thread::spawn({
+        let stop = stop.clone();
+        move || {
+            let mut failed = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let asked = TcpStream::connect(address).and_then(|mut stream| {
+                    stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+                    let mut answer = String::new();
+                    stream.read_to_string(&mut answer).map(|_| answer)
+                });
+                failed += usize::from(!asked.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")));
+            }
+            failed
+        }
+    });
+    for round in 0..3 {
+        for written in [&wide, &narrow] {
+            fixture.serve(&[(written.as_str(), "/health", health())]);
+            let elsewhere = SocketAddr::from(([127, 0, 0, 9], address.port()));
+            let open = || TcpStream::connect(elsewhere).is_ok() == (written == &wide);
+            let changed = (0..500).any(|_| {
+                std::thread::sleep(Duration::from_millis(5));
+                open()
+            });
+            assert!(changed, "round {round}: {written}");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(asking.join().unwrap(), 0);
+    let sites = fixture.admin.sites.values().map(|site| site.narrower.len()).collect::<Vec<_>>();
+    assert_eq!(sites, [0], "no listener is left over");
+}
+
 /// An address as a Corefile writes it, with a port that the kernel picks.
 const ANY: &str = "127.0.0.1:0";
 
@@ -40,14 +96,22 @@ impl Fixture {
         for (address, path, page) in pages {
             sites.put(address, path, page.clone());
         }
-        let prepared = self.admin.prepare(sites).unwrap();
-        self.admin.commit(prepared).unwrap();
+        self.admin.share(true);
+        let prepared = self.admin.prepare(sites, &[]).unwrap();
+        self.admin.commit(prepared);
+        self.admin.share(false);
     }
 
     fn ask(&self, request: &str) -> String {
+        self.ask_by("localhost", request)
+    }
+
+    fn ask_by(&self, host: &str, request: &str) -> String {
         let mut stream = TcpStream::connect(self.admin.address(ANY).unwrap()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        stream
+            .write_all(format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -134,18 +198,18 @@ fn an_address_in_use_is_refused_and_nothing_changes() {
     let taken = fixture.admin.address(ANY).unwrap().to_string();
     let mut sites = Sites::default();
     sites.put(&taken, "/health", health());
-    let error = fixture.admin.prepare(sites).unwrap_err();
+    let error = fixture.admin.prepare(sites, &[]).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot listen on TCP address {taken}: ")), "{error}");
     ends(&fixture.ask("GET /health"), 200, "OK");
 }
 
 #[test]
 fn an_address_without_a_host_means_all_and_a_bad_port_is_told() {
-    let listener = bind(":0").unwrap();
+    let listener = bind(":0", &|_| false).unwrap();
     assert!(listener.local_addr().unwrap().ip().is_unspecified());
     TcpStream::connect(("127.0.0.1", listener.local_addr().unwrap().port())).unwrap();
-    assert!(bind(":http").unwrap_err().to_string().contains("`http` is no port"));
-    assert!(bind("127.0.0.1").is_err());
+    assert!(bind(":http", &|_| false).unwrap_err().to_string().contains("`http` is no port"));
+    assert!(bind("127.0.0.1", &|_| false).is_err());
 }
 
 #[test]

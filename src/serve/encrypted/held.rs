@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::plugins::chain::Client;
 use crate::serve::Handler;
+use crate::serve::connections::{Guard, Kept};
 use crate::serve::handle::Answer;
 
 /// Two of the longest answers.
@@ -15,11 +16,21 @@ const OCTETS: usize = 128 * 1024;
 
 /// Room for the answers of one connection.
 #[derive(Clone, Debug)]
-pub(super) struct Held(Arc<Semaphore>);
+pub(super) struct Held {
+    room: Arc<Semaphore>,
+    /// The connection, whose answers take of the room for all connections as well.
+    guard: Arc<Guard>,
+}
+
+/// The room of one answer, given back when dropped.
+pub(super) struct Room<'h>(
+    #[expect(dead_code, reason = "held")] SemaphorePermit<'h>,
+    #[expect(dead_code, reason = "held")] Kept,
+);
 
 impl Held {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(OCTETS)))
+    pub(super) fn new(guard: &Arc<Guard>) -> Self {
+        Self { room: Arc::new(Semaphore::new(OCTETS)), guard: guard.clone() }
     }
 
     /// Answers a query. The answer is kept as long as what comes with it, which is to be dropped when all is sent.
@@ -32,15 +43,16 @@ impl Held {
         octets: &[u8],
         client: Client,
         patience: Duration,
-    ) -> Option<(Answer, SemaphorePermit<'_>)> {
+    ) -> Option<(Answer, Room<'_>)> {
         let answer = handler.clone().answer(octets, client).await?;
         let len = u32::try_from(answer.octets.len()).ok()?;
-        if let Ok(room) = self.0.try_acquire_many(len) {
-            return Some((answer, room));
+        if let Ok(room) = self.room.try_acquire_many(len) {
+            return Some((answer, Room(room, self.guard.keep(len as usize)?)));
         }
         drop(answer);
-        let room = timeout(patience, self.0.acquire_many(len)).await.ok()?.ok()?;
-        Some((handler.clone().answer(octets, client).await?, room))
+        let room = timeout(patience, self.room.acquire_many(len)).await.ok()?.ok()?;
+        let kept = self.guard.keep(len as usize)?;
+        Some((handler.clone().answer(octets, client).await?, Room(room, kept)))
     }
 }
 
@@ -55,7 +67,8 @@ mod tests {
     async fn an_answer_waits_for_those_before_it() {
         let handler = Arc::new(Handler::new(plan().0, 10));
         let client = Client { transport: crate::plugins::chain::Transport::Tcp, ..CLIENT };
-        let held = Held::new();
+        let connections = crate::serve::connections::Connections::new(1, 1 << 20);
+        let held = Held::new(&Arc::new(connections.admit(client.peer.ip()).unwrap()));
         let (long, patience) = (query("n3000.test", 1), Duration::from_millis(50));
         let first = held.answer(&handler, &long, client, patience).await.unwrap();
         let _second = held.answer(&handler, &long, client, patience).await.unwrap();

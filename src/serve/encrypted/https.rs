@@ -10,7 +10,6 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode, header};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
@@ -19,9 +18,10 @@ use super::base64;
 use super::held::Held;
 use crate::plugins::chain::{Client, Transport};
 use crate::serve::connections::Guard;
+use crate::serve::metrics;
 use crate::serve::mmsg::REQUEST;
+use crate::serve::orders::{News, Rules, Standing};
 use crate::serve::tcp::LAST_CALL;
-use crate::serve::{Handler, Limits, metrics};
 use crate::wire::message;
 
 /// Where queries go.
@@ -47,12 +47,12 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub(in crate::serve) async fn serve(
     stream: TlsStream<TcpStream>,
     client: Client,
-    handler: Arc<Handler>,
-    limits: Limits,
+    mut standing: Standing,
     guard: Guard,
-    mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let client = Client { transport: Transport::Https, ..client };
+    let guard = Arc::new(guard);
+    let limits = &standing.rules.limits;
     let streams = u32::try_from(limits.in_flight_per_connection).unwrap_or(u32::MAX);
     let mut builder = h2::server::Builder::new();
     builder
@@ -65,30 +65,34 @@ pub(in crate::serve) async fn serve(
         () = guard.closed() => return Ok(()),
     };
     let mut connection = shaken.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)?;
-    let held = Held::new();
+    let held = Held::new(&guard);
     let mut tasks = JoinSet::new();
     let mut active = Instant::now();
     let mut last_call: Option<Instant> = None;
+    let mut expired = false;
     loop {
         let idle = tasks.is_empty();
         guard.note(idle);
-        let quiet = last_call.unwrap_or(active + limits.idle);
+        let quiet = last_call.unwrap_or(active + standing.rules.limits.idle);
         tokio::select! {
             Some(_) = tasks.join_next(), if !idle => active = Instant::now(),
             accepted = connection.accept() => match accepted {
+                // To be asked again on another connection.
+                Some(Ok((_, mut respond))) if expired => respond.send_reset(Reason::REFUSED_STREAM),
                 Some(Ok((request, respond))) => {
                     active = Instant::now();
-                    tasks.spawn(answer(request, respond, client, handler.clone(), held.clone(), limits));
+                    tasks.spawn(answer(request, respond, client, standing.rules.clone(), held.clone()));
                 }
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 // The client has left, or all is said after the order to stop.
                 None => return Ok(()),
             },
-            _ = stopped.wait_for(|stopped| *stopped), if last_call.is_none() => {
+            news = standing.news(), if last_call.is_none() => if news != News::Stay {
                 // Requests that are under way are still taken; the client is told to send no more.
                 connection.graceful_shutdown();
-                last_call = Some(Instant::now() + LAST_CALL);
-            }
+                expired = news == News::Expired;
+                last_call = Some(Instant::now() + if expired { FAREWELL } else { LAST_CALL });
+            },
             () = guard.closed() => return Ok(()),
             () = sleep_until(quiet), if idle => match last_call {
                 Some(_) => return Ok(()),
@@ -106,12 +110,12 @@ async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     client: Client,
-    handler: Arc<Handler>,
+    rules: Arc<Rules>,
     held: Held,
-    limits: Limits,
 ) {
+    let (handler, limits) = (&rules.handler, &rules.limits);
     let answered = match query(request, limits.read).await {
-        Ok(octets) => match held.answer(&handler, &octets, client, limits.write).await {
+        Ok(octets) => match held.answer(handler, &octets, client, limits.write).await {
             Some((answer, room)) => Ok((answer.octets, room)),
             // RFC 8484 section 4.2.1: without an answer there is no success.
             None => Err(StatusCode::INTERNAL_SERVER_ERROR),

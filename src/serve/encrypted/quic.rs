@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, TokioRuntime, TransportConfig, VarInt};
-use rustls::ServerConfig;
+use quinn::{
+    Endpoint, EndpointConfig, Incoming, ReadExactError, ReadToEndError, RecvStream, SendStream, TokioRuntime,
+    TransportConfig, VarInt,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::held::Held;
 use crate::plugins::chain::{Client, Transport};
+use crate::serve::accept::canonical;
 use crate::serve::connections::{Connections, Guard};
+use crate::serve::metrics;
 use crate::serve::mmsg::REQUEST;
-use crate::serve::tcp::canonical;
-use crate::serve::{Handler, Limits, metrics};
+use crate::serve::orders::{News, Orders, Rules, Standing};
+use crate::wire::message;
 
 /// How long a connection must be quiet after the order to stop before it is closed: answers may still be on their way.
 const LINGER: Duration = Duration::from_millis(200);
@@ -29,46 +33,65 @@ const HEADER: usize = 12;
 const WINDOW: u32 = 128 * 1024;
 
 /// The codes of RFC 9250 section 4.3 that are sent.
+const NO_ERROR: VarInt = VarInt::from_u32(0);
 const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
 /// Listens on a socket; on a runtime.
 ///
 /// # Errors
 /// When the settings of TLS are not fit for QUIC, or the socket is not.
-pub(in crate::serve) fn listen(socket: UdpSocket, tls: Arc<ServerConfig>, limits: &Limits) -> io::Result<Endpoint> {
-    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+pub(in crate::serve) fn listen(socket: UdpSocket, rules: &Rules) -> io::Result<Endpoint> {
+    let config = settings(rules)?;
+    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+}
+
+/// The settings of connections that begin from now on.
+fn settings(rules: &Rules) -> io::Result<quinn::ServerConfig> {
+    let secure = rules.secure.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    let crypto = QuicServerConfig::try_from(secure.config.clone()).map_err(io::Error::other)?;
+    let streams = u32::try_from(rules.limits.in_flight_per_connection).unwrap_or(u32::MAX);
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .max_concurrent_bidi_streams(u32::try_from(limits.in_flight_per_connection).unwrap_or(u32::MAX).into())
+        .max_concurrent_bidi_streams(streams.into())
         .stream_receive_window(VarInt::from_u32(2 + REQUEST as u32))
         .receive_window(WINDOW.into())
         .send_window(WINDOW.into())
         .datagram_receive_buffer_size(None)
         .datagram_send_buffer_size(0)
-        // A client that has vanished; one that is idle is closed before by ourselves.
-        .max_idle_timeout((limits.idle + limits.handshake).try_into().ok());
+        // A connection that is idle is closed by ourselves, after a time that may change.
+        .max_idle_timeout(None);
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+    Ok(config)
 }
 
-/// Serves an endpoint until the order to stop, then waits for the connections that are open.
+/// Serves an endpoint for as long as its address is served, then waits for the connections that are open.
 pub(in crate::serve) async fn serve(
     endpoint: Endpoint,
     address: SocketAddr,
-    handler: Arc<Handler>,
-    limits: Limits,
-    mut stopped: watch::Receiver<bool>,
+    connections: Arc<Connections>,
+    orders: watch::Receiver<Orders>,
 ) {
-    let connections = Connections::new(limits.connections);
     let mut tasks = JoinSet::new();
-    let told = stopped.clone();
+    let mut told = orders.clone();
     loop {
         let incoming = tokio::select! {
             biased;
-            _ = stopped.wait_for(|stopped| *stopped) => break,
+            changed = told.changed() => {
+                let rules = told.borrow_and_update().clone();
+                match rules.rules(address).filter(|_| changed.is_ok() && rules.serve(address)) {
+                    Some(rules) => {
+                        if let Ok(config) = settings(rules) {
+                            endpoint.set_server_config(Some(config));
+                        }
+                        continue;
+                    }
+                    None => break,
+                }
+            }
             Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
             incoming = endpoint.accept() => incoming,
         };
@@ -80,17 +103,15 @@ pub(in crate::serve) async fn serve(
             let _ = incoming.retry();
             continue;
         }
-        let Some(guard) = connections.admit() else {
+        let local = SocketAddr::new(incoming.local_ip().unwrap_or_else(|| address.ip()), address.port());
+        let client =
+            Client { peer: canonical(incoming.remote_address()), local: canonical(local), transport: Transport::Quic };
+        let standing = Standing::new(client.local, &orders);
+        let Some((standing, guard)) = standing.zip(connections.admit(client.peer.ip())) else {
             incoming.refuse();
             continue;
         };
-        let client = Client {
-            peer: canonical(incoming.remote_address()),
-            local: canonical(address),
-            transport: Transport::Quic,
-        };
-        let connection = Connection { client, handler: handler.clone(), limits, guard };
-        tasks.spawn(connection.run(incoming, told.clone()));
+        tasks.spawn(Connection { client, standing, guard: Arc::new(guard) }.run(incoming));
     }
     endpoint.set_server_config(None);
     drop(endpoint);
@@ -99,47 +120,53 @@ pub(in crate::serve) async fn serve(
 
 struct Connection {
     client: Client,
-    handler: Arc<Handler>,
-    limits: Limits,
-    guard: Guard,
+    standing: Standing,
+    guard: Arc<Guard>,
 }
 
 impl Connection {
-    async fn run(self, incoming: Incoming, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, incoming: Incoming) {
         // Like an idle connection, a handshake gives way to others.
         let shaken = tokio::select! {
-            shaken = timeout(self.limits.handshake, incoming) => shaken,
+            shaken = timeout(self.standing.rules.limits.handshake, incoming) => shaken,
             () = self.guard.closed() => return metrics::HANDSHAKES_FAILED.inc(),
         };
         let Ok(Ok(connection)) = shaken else {
             tracing::trace!(?shaken, peer = %self.client.peer, "a QUIC handshake failed");
             return metrics::HANDSHAKES_FAILED.inc();
         };
-        let held = Held::new();
+        let held = Held::new(&self.guard);
         let mut tasks = JoinSet::new();
         let mut active = Instant::now();
-        let mut stopping = false;
-        loop {
+        let (mut stopping, mut expired) = (false, false);
+        let code = loop {
             let idle = tasks.is_empty();
             self.guard.note(idle);
-            let quiet = if stopping { LINGER } else { self.limits.idle };
+            let limits = &self.standing.rules.limits;
+            let quiet = if stopping { LINGER } else { limits.idle };
+            let taken = tasks.len() < limits.in_flight_per_connection && !expired;
             tokio::select! {
-                Some(_) = tasks.join_next(), if !idle => active = Instant::now(),
-                stream = connection.accept_bi(), if tasks.len() < self.limits.in_flight_per_connection => match stream {
+                Some(answered) = tasks.join_next(), if !idle => match answered {
+                    // RFC 9250 section 4.3.3: the whole connection ends.
+                    Ok(Err(Fault::Protocol)) => break PROTOCOL_ERROR,
+                    _ => active = Instant::now(),
+                },
+                stream = connection.accept_bi(), if taken => match stream {
                     Ok((sending, receiving)) => {
                         active = Instant::now();
-                        tasks.spawn(answer(sending, receiving, self.client, self.handler.clone(), held.clone(), self.limits));
+                        tasks.spawn(answer(sending, receiving, self.client, self.standing.rules.clone(), held.clone()));
                     }
                     // The client has closed the connection, or it is lost: nobody waits for answers.
                     Err(_) => return,
                 },
-                _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
-                    (stopping, active) = (true, Instant::now());
-                }
-                () = self.guard.closed() => return,
-                () = sleep_until(active + quiet), if idle => return,
+                news = self.standing.news(), if !stopping => if news != News::Stay {
+                    (stopping, expired, active) = (true, news == News::Expired, Instant::now());
+                },
+                () = self.guard.closed() => break EXCESSIVE_LOAD,
+                () = sleep_until(active + quiet), if idle => break NO_ERROR,
             }
-        }
+        };
+        connection.close(code, b"");
     }
 }
 
@@ -148,11 +175,11 @@ async fn answer(
     mut sending: SendStream,
     receiving: RecvStream,
     client: Client,
-    handler: Arc<Handler>,
+    rules: Arc<Rules>,
     held: Held,
-    limits: Limits,
-) {
-    let status = match exchange(&mut sending, receiving, client, &handler, &held, &limits).await {
+) -> Result<(), Fault> {
+    let answered = exchange(&mut sending, receiving, client, &rules, &held).await;
+    let status = match answered {
         Ok(()) => "0x0",
         Err(Fault::Protocol) => {
             let _ = sending.reset(PROTOCOL_ERROR);
@@ -163,9 +190,11 @@ async fn answer(
             "0x1"
         }
     };
-    metrics::QUIC_RESPONSES.with_label_values(&[&*handler.plan().server, status]).inc();
+    metrics::QUIC_RESPONSES.with_label_values(&[&*rules.handler.plan().server, status]).inc();
+    answered
 }
 
+#[derive(Clone, Copy, Debug)]
 enum Fault {
     /// The client does not keep to RFC 9250.
     Protocol,
@@ -175,18 +204,18 @@ enum Fault {
 
 async fn exchange(
     sending: &mut SendStream,
-    receiving: RecvStream,
+    mut receiving: RecvStream,
     client: Client,
-    handler: &Arc<Handler>,
+    rules: &Rules,
     held: &Held,
-    limits: &Limits,
 ) -> Result<(), Fault> {
-    let octets = timeout(limits.read, receive(receiving)).await.map_err(|_| Fault::Internal)??;
+    let limits = &rules.limits;
+    let (octets, whole) = timeout(limits.read, receive(&mut receiving)).await.map_err(|_| Fault::Internal)??;
     // RFC 9250 section 4.2.1: the id is zero.
-    if octets.first_chunk() != Some(&[0, 0]) {
+    if octets.first_chunk() != Some(&[0, 0]) || has_keepalive(&octets) {
         return Err(Fault::Protocol);
     }
-    let (answer, _room) = held.answer(handler, &octets, client, limits.write).await.ok_or(Fault::Internal)?;
+    let (answer, _room) = held.answer(&rules.handler, &octets, client, limits.write).await.ok_or(Fault::Internal)?;
     let messages = std::iter::once(answer.octets).chain(answer.more.into_iter().flatten());
     for message in messages {
         let len = u16::try_from(message.len()).map_err(|_| Fault::Internal)?;
@@ -194,19 +223,47 @@ async fn exchange(
         let sent = timeout(limits.write, sending.write_all_chunks(&mut framed)).await;
         sent.map_err(|_| Fault::Internal)?.map_err(|_| Fault::Internal)?;
     }
-    sending.finish().map_err(|_| Fault::Internal)
+    sending.finish().map_err(|_| Fault::Internal)?;
+    // Until the client has it, the answer is held here.
+    let (taken, rest) = tokio::join!(
+        timeout(limits.write, sending.stopped()),
+        timeout(limits.read, async { if whole { receiving.read_to_end(0).await.map(drop) } else { Ok(()) } })
+    );
+    match (rest, taken) {
+        // RFC 9250 section 4.3.3: a second query on one stream.
+        (Ok(Err(ReadToEndError::TooLong)), _) => Err(Fault::Protocol),
+        (_, Err(_)) => Err(Fault::Internal),
+        _ => Ok(()),
+    }
 }
 
-/// The query of a stream. Of one that is too long its header alone, which gets FORMERR; the rest is refused.
-async fn receive(mut stream: RecvStream) -> Result<Vec<u8>, Fault> {
+/// The query of a stream, and whether it is whole: of one that is too long only the header is read, which gets FORMERR.
+async fn receive(stream: &mut RecvStream) -> Result<(Vec<u8>, bool), Fault> {
+    // RFC 9250 section 4.3.3: a stream that ends before its message does. One that is reset is the client's affair.
+    let ended = |error| match error {
+        ReadExactError::FinishedEarly(_) => Fault::Protocol,
+        ReadExactError::ReadError(_) => Fault::Internal,
+    };
     let mut len = [0; 2];
-    stream.read_exact(&mut len).await.map_err(|_| Fault::Internal)?;
-    let len = match usize::from(u16::from_be_bytes(len)) {
+    stream.read_exact(&mut len).await.map_err(ended)?;
+    let (len, whole) = match usize::from(u16::from_be_bytes(len)) {
         ..HEADER => return Err(Fault::Protocol),
-        len @ HEADER..=REQUEST => len,
-        _ => HEADER,
+        len @ HEADER..=REQUEST => (len, true),
+        _ => (HEADER, false),
     };
     let mut octets = vec![0; len];
-    stream.read_exact(&mut octets).await.map_err(|_| Fault::Internal)?;
-    Ok(octets)
+    stream.read_exact(&mut octets).await.map_err(ended)?;
+    Ok((octets, whole))
+}
+
+/// Whether a query has the option of TCP that keeps connections open, which QUIC has in its own way.
+fn has_keepalive(octets: &[u8]) -> bool {
+    const TCP_KEEPALIVE: u16 = 11;
+    // No record behind the question, no options.
+    octets.get(10..12) != Some(&[0, 0])
+        && message::decode(octets).is_ok_and(|message| {
+            message
+                .edns
+                .is_some_and(|edns| edns.options().as_ref().iter().any(|(code, _)| u16::from(*code) == TCP_KEEPALIVE))
+        })
 }

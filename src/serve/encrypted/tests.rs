@@ -19,8 +19,8 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::super::testing::{plan, query_with_id};
-use super::super::{Handler, Limits, Server, metrics};
+use super::super::testing::{query_with_id, site};
+use super::super::{Limits, Server, metrics};
 use super::*;
 use crate::plugins::settings::Tls;
 
@@ -60,7 +60,7 @@ impl Certificate {
             clients: None,
             at: "Corefile:1:1".to_owned(),
             files: Vec::new(),
-            digest: 0,
+            digest: self.key.bytes().fold(0, |sum: u64, octet| sum.wrapping_mul(31) + u64::from(octet)),
         }
     }
 
@@ -87,17 +87,27 @@ struct Running {
 
 fn start(encryption: Encryption, limits: &Limits) -> Running {
     let certificate = Certificate::new();
-    let (plan, gate) = plan();
-    let handler = Arc::new(Handler::new(plan, 100));
-    let address = "127.0.0.1:0".parse().unwrap();
-    let tls = certificate.tls();
-    let server = Server::start_encrypted(encryption, tls, address, handler, limits, &Handle::current()).unwrap();
+    let (site, gate) = site("127.0.0.1:0", limits, Some(certificate.tls()));
+    let mut server = Server::new(Some(encryption), 100, &Handle::current());
+    server.commit(server.prepare(vec![site], false).unwrap());
     Running { server, gate, certificate }
 }
 
 impl Running {
     fn address(&self) -> SocketAddr {
-        self.server.address()
+        self.server.addresses().next().unwrap()
+    }
+
+    /// Reloads with other settings of TLS, and with another address if one is given.
+    fn change(&mut self, address: Option<&str>, tls: Tls) {
+        let port = self.address().port();
+        let address = address.unwrap_or("127.0.0.1").parse().unwrap();
+        let address = SocketAddr::new(address, port).to_string();
+        let (site, gate) = site(&address, &Limits::default(), Some(tls));
+        self.server.share(true);
+        self.server.commit(self.server.prepare(vec![site], false).unwrap());
+        self.server.share(false);
+        self.gate = gate;
     }
 
     async fn connect(&self) -> TlsStream<TcpStream> {
@@ -114,6 +124,15 @@ impl Running {
         let client = QuicClientStream::builder().crypto_config(self.certificate.client(b"doq", None));
         client.build(self.address(), HOST.into()).await.unwrap()
     }
+}
+
+/// A client that remembers its sessions.
+fn quic_client(running: &Running) -> quinn::Endpoint {
+    let mut client = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let tls = running.certificate.client(b"doq", None);
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    client.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+    client
 }
 
 async fn connect(to: SocketAddr, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
@@ -207,15 +226,15 @@ async fn a_handshake_has_its_time_and_so_has_an_idle_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_stay() {
+async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_end() {
     for encryption in [Encryption::Tls, Encryption::Https, Encryption::Quic] {
         let mut running = start(encryption, &Limits::default());
-        let mut old = match encryption {
+        let old = match encryption {
             Encryption::Tls => Some(running.connect().await),
             _ => None,
         };
         let renewed = Certificate::new();
-        running.server.replace_identity(renewed.tls());
+        running.change(None, renewed.tls());
         if encryption == Encryption::Tls {
             let refused = connect(running.address(), running.certificate.client(b"dot", None)).await;
             assert!(refused.is_err(), "the old certificate is gone");
@@ -224,10 +243,9 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_stay() {
         match encryption {
             Encryption::Tls => {
                 let mut new = running.connect().await;
-                for stream in [&mut new, old.as_mut().unwrap()] {
-                    stream.write_all(&framed(&query_with_id(5, "a.test"))).await.unwrap();
-                    assert_eq!(read(stream).await.metadata.id, 5);
-                }
+                new.write_all(&framed(&query_with_id(5, "a.test"))).await.unwrap();
+                assert_eq!(read(&mut new).await.metadata.id, 5);
+                closed(old.unwrap()).await;
             }
             Encryption::Https => drop(ask(&mut running.https().await, "a.test.").await),
             Encryption::Quic => drop(ask(&mut running.quic().await, "a.test.").await),
@@ -237,12 +255,12 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_show_what_is_asked_of_them() {
-    let running = start(Encryption::Tls, &Limits::default());
+    let mut running = start(Encryption::Tls, &Limits::default());
     let own = Certificate::new();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(own.roots()), provider);
-    let tls = Tls { clients: Some(verifier.build().unwrap()), ..running.certificate.tls() };
-    running.server.replace_identity(tls);
+    let tls = Tls { clients: Some(verifier.build().unwrap()), digest: 7, ..running.certificate.tls() };
+    running.change(None, tls);
     let with = |own: Option<&Certificate>| running.certificate.client(b"dot", own);
     let answered = async |config: ClientConfig| {
         let Ok(mut stream) = connect(running.address(), config).await else { return false };
@@ -255,6 +273,97 @@ async fn clients_show_what_is_asked_of_them() {
     assert!(answered(with(Some(&own))).await);
     assert!(!answered(with(None)).await);
     assert!(!answered(with(Some(&Certificate::new()))).await);
+}
+
+/// A verifier that asks for a certificate of one's own.
+fn strict(own: &Certificate) -> Arc<dyn rustls::server::danger::ClientCertVerifier> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(own.roots()), provider).build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_the_rules_that_it_began_with() {
+    for encryption in [Encryption::Tls, Encryption::Https] {
+        for versions in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13]] {
+            let mut running = start(encryption, &Limits::default());
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+            let mut config = builder.with_root_certificates(running.certificate.roots()).with_no_client_auth();
+            config.alpn_protocols = vec![encryption.protocol().to_vec()];
+            // The handshake of the client is done before the server has looked at its certificate, or its session.
+            let kind = async |config: &ClientConfig, address| {
+                let mut stream = connect(address, config.clone()).await.ok()?;
+                let kind = stream.get_ref().1.handshake_kind();
+                match tokio::time::timeout(Duration::from_millis(200), stream.read_u8()).await {
+                    Ok(Err(_)) => None,
+                    _ => kind,
+                }
+            };
+            let address = running.address();
+            assert_eq!(kind(&config, address).await, Some(rustls::HandshakeKind::Full));
+            assert_eq!(kind(&config, address).await, Some(rustls::HandshakeKind::Resumed), "{encryption:?}");
+            let same = running.certificate.tls();
+            running.change(None, same);
+            assert_eq!(kind(&config, address).await, Some(rustls::HandshakeKind::Resumed), "nothing has changed");
+            let tls = Tls { clients: Some(strict(&Certificate::new())), digest: 7, ..running.certificate.tls() };
+            running.change(None, tls);
+            assert_eq!(kind(&config, address).await, None, "{encryption:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_quic_end_with_the_rules_that_they_began_with() {
+    let mut running = start(Encryption::Quic, &Limits::default());
+    let client = quic_client(&running);
+    let connection = client.connect(running.address(), HOST).unwrap().await.unwrap();
+    let tls = Tls { clients: Some(strict(&Certificate::new())), digest: 7, ..running.certificate.tls() };
+    running.change(None, tls);
+    let closed = tokio::time::timeout(PATIENCE, connection.closed()).await.expect("in time");
+    assert!(
+        matches!(&closed, quinn::ConnectionError::ApplicationClosed(closed) if closed.error_code == 0u32.into()),
+        "{closed}"
+    );
+    // With the session of before.
+    if let Ok(connection) = client.connect(running.address(), HOST).unwrap().await {
+        let closed = tokio::time::timeout(PATIENCE, connection.closed()).await.expect("in time");
+        assert!(matches!(closed, quinn::ConnectionError::ConnectionClosed(_)), "{closed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wider_address_keeps_connections_over_tls_and_quic() {
+    for encryption in [Encryption::Tls, Encryption::Https, Encryption::Quic] {
+        let mut running = start(encryption, &Limits::default());
+        let address = running.address();
+        let same = running.certificate.tls();
+        match encryption {
+            Encryption::Tls => {
+                let mut old = running.connect().await;
+                running.change(Some("::"), same);
+                old.write_all(&framed(&query_with_id(5, "a.test"))).await.unwrap();
+                assert_eq!(read(&mut old).await.metadata.id, 5);
+            }
+            Encryption::Https => {
+                let mut old = running.https().await;
+                running.change(Some("::"), same);
+                ask(&mut old, "a.test.").await;
+            }
+            Encryption::Quic => {
+                let mut old = running.quic().await;
+                running.change(Some("::"), same);
+                ask(&mut old, "a.test.").await;
+            }
+        }
+        let same = running.certificate.tls();
+        running.change(None, same);
+        assert_eq!(running.address(), address);
+        match encryption {
+            Encryption::Tls => drop(running.connect().await),
+            Encryption::Https => drop(ask(&mut running.https().await, "a.test.").await),
+            Encryption::Quic => drop(ask(&mut running.quic().await, "a.test.").await),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -396,7 +505,7 @@ async fn queries_are_answered_over_quic_side_by_side() {
     waiting.add_query(Query::query(Name::from_ascii("wait.test.").unwrap(), RecordType::A));
     let first = client.send_message(DnsRequest::new(waiting, DnsRequestOptions::default())).first_answer();
     let first = tokio::spawn(first);
-    while running.server.handler().in_flight() == 0 {
+    while running.server.in_flight() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     for (name, count) in [("a.test.", 1), ("n3000.test.", 3000)] {
@@ -438,28 +547,47 @@ async fn a_handshake_over_quic_that_stalls_keeps_nobody_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_over_quic_that_is_too_long_is_a_format_error() {
+async fn faults_over_quic_get_an_error_or_end_the_connection() {
     let running = start(Encryption::Quic, &Limits::default());
-    let mut client = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let tls = running.certificate.client(b"doq", None);
-    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
-    client.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
-    let connection = client.connect(running.address(), HOST).unwrap().await.unwrap();
+    let client = quic_client(&running);
     let exchange = async |octets: &[u8]| {
+        let connection = client.connect(running.address(), HOST).unwrap().await.unwrap();
         let (mut sending, mut receiving) = connection.open_bi().await.unwrap();
         // The server may stop reading before all is sent.
         let _ = sending.write_all(octets).await;
         let _ = sending.finish();
-        tokio::time::timeout(PATIENCE, receiving.read_to_end(70_000)).await.expect("in time")
+        let answer = tokio::time::timeout(PATIENCE, receiving.read_to_end(70_000)).await.expect("in time");
+        (answer, connection)
+    };
+    // RFC 9250 section 4.3.3: whoever does not keep to the protocol loses the connection.
+    let code = async |octets: &[u8]| {
+        let (_, connection) = exchange(octets).await;
+        match tokio::time::timeout(PATIENCE, connection.closed()).await.expect("in time") {
+            quinn::ConnectionError::ApplicationClosed(closed) => closed.error_code.into_inner(),
+            other => panic!("{other}"),
+        }
     };
     let query = query_with_id(0, "a.test");
     let long: Vec<u8> = query.iter().copied().chain(std::iter::repeat_n(0, 4097 - query.len())).collect();
-    let answer = exchange(&framed(&long)).await.unwrap();
+    let answer = exchange(&framed(&long)).await.0.unwrap();
     assert_eq!(u16::from(Message::from_vec(&answer[2..]).unwrap().metadata.response_code), 1);
-    let answer = exchange(&framed(&long[..4096])).await.unwrap();
+    let answer = exchange(&framed(&long[..4096])).await.0.unwrap();
     assert_eq!(Message::from_vec(&answer[2..]).unwrap().answers.len(), 1);
-    for frame in [framed(&[]), framed(&query[..11]), framed(&query_with_id(1, "a.test"))] {
-        assert!(exchange(&frame).await.is_err(), "the stream is reset");
+    let keepalive = {
+        let mut octets = query.clone();
+        octets[11] = 1;
+        octets.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 11, 0, 0]);
+        octets
+    };
+    for (what, frame) in [
+        ("no message", framed(&[])),
+        ("less than a header", framed(&query[..11])),
+        ("an id", framed(&query_with_id(1, "a.test"))),
+        ("an end before that of the message", framed(&query)[..20].to_vec()),
+        ("two queries", [framed(&query), framed(&query)].concat()),
+        ("the keepalive of TCP", framed(&keepalive)),
+    ] {
+        assert_eq!(code(&frame).await, 2, "{what}");
     }
 }
 
@@ -484,7 +612,7 @@ async fn a_drain_answers_what_waits_over_every_transport() {
                 tokio::spawn(async move { ask(&mut client, "wait.test.").await.answers.len() })
             }
         };
-        while running.server.handler().in_flight() == 0 {
+        while running.server.in_flight() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let (gate, address) = (running.gate.clone(), running.address());

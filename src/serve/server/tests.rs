@@ -1,11 +1,12 @@
-use std::net::IpAddr;
+use std::net::UdpSocket;
 use std::time::Instant;
 
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::super::testing::{plan, query, query_with_id, with_opt};
+use super::super::testing::{query, query_with_id, site, with_opt};
 use super::*;
 use crate::serve::metrics;
 use crate::wire::message::{Message, decode};
@@ -18,10 +19,30 @@ struct Running {
 }
 
 fn start(address: &str, limits: &Limits, max_in_flight: usize) -> Running {
-    let (plan, gate) = plan();
-    let handler = Arc::new(Handler::new(plan, max_in_flight));
-    let server = Server::start(address.parse().unwrap(), handler, limits, &Handle::current()).unwrap();
+    let (site, gate) = site(address, limits, None);
+    let mut server = Server::new(None, max_in_flight, &Handle::current());
+    server.commit(server.prepare(vec![site], false).unwrap());
     Running { server, gate }
+}
+
+/// Changes over to other addresses of the port, as a reload does.
+fn change(server: &mut Server, addresses: &[&str], limits: &Limits) -> io::Result<()> {
+    let port = server.address().port();
+    let sites = addresses.iter().map(|address| {
+        let address = SocketAddr::new(address.parse().unwrap(), port).to_string();
+        site(&address, limits, None).0
+    });
+    server.share(true);
+    let prepared = server.prepare(sites.collect(), false);
+    let done = prepared.map(|prepared| server.commit(prepared));
+    server.share(false);
+    done
+}
+
+impl Server {
+    fn address(&self) -> SocketAddr {
+        self.addresses().next().unwrap()
+    }
 }
 
 impl Running {
@@ -124,7 +145,7 @@ async fn past_the_limit_waiting_queries_are_dropped_and_counted_and_others_answe
     }
     client.send(&query_with_id(77, "a.test")).await.unwrap();
     assert_eq!(udp_answer(&client).await.0.id, 77);
-    assert_eq!(running.server.handler().in_flight(), 2);
+    assert_eq!(running.server.in_flight(), 2);
     assert!(metrics::QUEUE_DROPPED.get() >= before + 3);
     running.gate.add_permits(5);
     let ids = [udp_answer(&client).await.0.id, udp_answer(&client).await.0.id];
@@ -176,11 +197,11 @@ async fn a_connection_stops_reading_at_its_own_limit_and_goes_on_behind_it() {
         stream.write_all(&framed(&query_with_id(id, "wait.test"))).await.unwrap();
     }
     stream.write_all(&framed(&query_with_id(9, "a.test"))).await.unwrap();
-    while running.server.handler().in_flight() < 2 {
+    while running.server.in_flight() < 2 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let early = tokio::time::timeout(Duration::from_millis(100), stream.read_u8()).await;
-    assert!(early.is_err() && running.server.handler().in_flight() == 2);
+    assert!(early.is_err() && running.server.in_flight() == 2);
     running.gate.add_permits(3);
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -272,12 +293,12 @@ async fn answers_that_nobody_reads_are_not_all_kept() {
     for id in 0..128 {
         stream.write_all(&framed(&query_with_id(id, "wait4000.test"))).await.unwrap();
     }
-    while running.server.handler().in_flight() < 128 {
+    while running.server.in_flight() < 128 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     running.gate.add_permits(128);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(running.server.handler().in_flight() > 10, "answers are taken although none leaves");
+    assert!(running.server.in_flight() > 10, "answers are taken although none leaves");
     let mut ids = std::collections::BTreeSet::new();
     while ids.len() < 128 {
         let answer = tcp_answer(&mut stream).await;
@@ -338,7 +359,7 @@ async fn a_drain_answers_what_has_come_and_closes() {
         client.send(&query_with_id(id, "a.test")).await.unwrap();
     }
     client.send(&query_with_id(500, "wait.test")).await.unwrap();
-    while running.server.handler().in_flight() < 2 {
+    while running.server.in_flight() < 2 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let gate = running.gate.clone();
@@ -360,8 +381,180 @@ async fn a_drain_answers_what_has_come_and_closes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_in_use_is_named() {
     let running = start("127.0.0.1:0", &Limits::default(), 100);
-    let handler = running.server.handler().clone();
-    let error = Server::start(running.server.address(), handler, &Limits::default(), &Handle::current()).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-    assert!(error.to_string().contains(&running.server.address().to_string()), "{error}");
+    let taken = running.server.address();
+    let other = Server::new(None, 100, &Handle::current());
+    for address in [taken, SocketAddr::from((Ipv6Addr::UNSPECIFIED, taken.port()))] {
+        let (site, _) = site(&address.to_string(), &Limits::default(), None);
+        let error = other.prepare(vec![site], true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+}
+
+/// A client that asks without end, over UDP or TCP, and counts what it does not get.
+async fn asks(address: SocketAddr, over_tcp: bool, stop: Arc<std::sync::atomic::AtomicBool>) -> (usize, usize) {
+    let (mut asked, mut answered) = (0, 0);
+    let mut stream = None;
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        asked += 1;
+        let id = asked as u16;
+        let octets = query_with_id(id, "a.test");
+        if !over_tcp {
+            let client = udp_client().await;
+            client.send_to(&octets, address).await.unwrap();
+            answered += usize::from(udp_answer(&client).await.0.id == id);
+            continue;
+        }
+        // One connection for a while, then the next.
+        if asked % 20 == 1 {
+            stream = Some(TcpStream::connect(address).await.unwrap());
+        }
+        let stream = stream.as_mut().unwrap();
+        stream.write_all(&framed(&octets)).await.unwrap();
+        answered += usize::from(tcp_answer(stream).await.id == id);
+    }
+    (asked, answered)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_grows_wider_and_narrower_without_a_lost_query() {
+    let mut running = start("127.0.0.1:0", &Limits::default(), 100);
+    let address = running.server.address();
+    let stop = Arc::<std::sync::atomic::AtomicBool>::default();
+    let clients: Vec<_> =
+        [false, true, false, true].map(|tcp| tokio::spawn(asks(address, tcp, stop.clone()))).into_iter().collect();
+    let mut old = running.connect().await;
+    let elsewhere = |last: u8| SocketAddr::from(([127, 0, 0, last], address.port()));
+    for addresses in
+        [&["::"][..], &["127.0.0.1"], &["0.0.0.0"], &["::"], &["127.0.0.1", "127.0.0.2"], &["127.0.0.1", "::"]]
+    {
+        change(&mut running.server, addresses, &Limits::default()).unwrap();
+        let other = if addresses.contains(&"127.0.0.2") { elsewhere(2) } else { elsewhere(3) };
+        if addresses != ["127.0.0.1"] {
+            let client = udp_client().await;
+            client.send_to(&query("a.test", 1), other).await.unwrap();
+            assert_eq!(udp_answer(&client).await.1, other, "{addresses:?}");
+            let mut stream = TcpStream::connect(other).await.unwrap();
+            stream.write_all(&framed(&query("a.test", 1))).await.unwrap();
+            tcp_answer(&mut stream).await;
+        }
+        // A connection outlives the socket that took it.
+        old.write_all(&framed(&query("a.test", 1))).await.unwrap();
+        tcp_answer(&mut old).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    change(&mut running.server, &["127.0.0.1"], &Limits::default()).unwrap();
+    let refused = async {
+        while TcpStream::connect(elsewhere(3)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("what is no longer served is closed");
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for client in clients {
+        let (asked, answered) = client.await.unwrap();
+        assert!(asked > 20, "{asked}");
+        assert_eq!(asked, answered);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_somebody_else_leaves_everything_as_it_was() {
+    let mut running = start("127.0.0.1:0", &Limits::default(), 100);
+    let port = running.server.address().port();
+    let theirs = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
+    for addresses in [&["127.0.0.1", "127.0.0.2"][..], &["::"]] {
+        let error = change(&mut running.server, addresses, &Limits::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+        let mut stream = running.connect().await;
+        stream.write_all(&framed(&query("a.test", 1))).await.unwrap();
+        tcp_answer(&mut stream).await;
+        let client = udp_client().await;
+        client.send_to(&query("a.test", 1), running.server.address()).await.unwrap();
+        udp_answer(&client).await;
+    }
+    drop(theirs);
+    change(&mut running.server, &["::"], &Limits::default()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_sockets_changes_under_load() {
+    let sockets = |count| Limits { sockets: NonZeroUsize::new(count), ..Limits::default() };
+    let mut running = start("127.0.0.1:0", &sockets(1), 100);
+    let address = running.server.address();
+    let stop = Arc::<std::sync::atomic::AtomicBool>::default();
+    let clients = [(); 2].map(|()| tokio::spawn(asks(address, false, stop.clone())));
+    for count in [4, 2, 1, 3, 1] {
+        change(&mut running.server, &["127.0.0.1"], &sockets(count)).unwrap();
+        let used = || running.server.udp.iter().filter(|data| !data.is_over()).count();
+        let as_many = async {
+            while used() != count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, as_many).await.expect("sockets that left are closed");
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for client in clients {
+        let (asked, answered) = client.await.unwrap();
+        assert_eq!(asked, answered);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_limits_hold_for_connections_that_are_open() {
+    let mut running = start("127.0.0.1:0", &Limits { idle: Duration::from_secs(60), ..Limits::default() }, 100);
+    let mut stream = running.connect().await;
+    stream.write_all(&framed(&query("a.test", 1))).await.unwrap();
+    tcp_answer(&mut stream).await;
+    let mut counted = running.connect().await;
+    counted.write_all(&framed(&query("a.test", 1))).await.unwrap();
+    tcp_answer(&mut counted).await;
+    let short = Limits { idle: Duration::from_millis(300), queries_per_connection: Some(2), ..Limits::default() };
+    change(&mut running.server, &["127.0.0.1"], &short).unwrap();
+    counted.write_all(&framed(&query("a.test", 1))).await.unwrap();
+    tcp_answer(&mut counted).await;
+    closed_after(&mut counted).await;
+    closed_after(&mut stream).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_limit_of_waiting_queries_one_over_tcp_is_told_so() {
+    let running = start("127.0.0.1:0", &Limits::default(), 1);
+    let mut stream = running.connect().await;
+    for id in [1, 2] {
+        stream.write_all(&framed(&query_with_id(id, "wait.test"))).await.unwrap();
+    }
+    let refused = tcp_answer(&mut stream).await;
+    assert_eq!((refused.id, refused.metadata.response_code), (2, crate::wire::message::ResponseCode::ServFail));
+    running.gate.add_permits(1);
+    assert_eq!(tcp_answer(&mut stream).await.id, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_read_nothing_are_cut_off_before_they_fill_the_memory() {
+    let limits = Limits { unread: 200_000, write: Duration::from_secs(60), ..Limits::default() };
+    let running = start("127.0.0.1:0", &limits, 1000);
+    let before = metrics::UNREAD_SHED.get();
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&running.server.address().into()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(socket.into()).unwrap();
+        stream.write_all(&framed(&query("n2000.test", 1)).repeat(20)).await.unwrap();
+        held.push(stream);
+    }
+    let cut = async {
+        while metrics::UNREAD_SHED.get() < before + 8 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(10 * PATIENCE, cut).await.expect("most find no room");
+    let mut other = running.connect().await;
+    other.write_all(&framed(&query("n2000.test", 1)).repeat(2)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(tcp_answer(&mut other).await.answers.len(), 2000, "a client that reads is not concerned");
+    }
 }
