@@ -186,7 +186,8 @@ fn explained(ours: &Reply, theirs: &Reply, question: &Question) -> Option<&'stat
         return Some("long answers");
     }
     if question.qtype == ANY {
-        return (theirs.rcode == 0 && theirs.answers.is_empty() && ours.rcode == 0).then_some("types of any");
+        let is_alias = theirs.answers.iter().all(|line| matches!(line.rtype, CNAME | DNAME));
+        return (ours.rcode == 0 && is_alias).then_some("types of any");
     }
     let (mut ours, mut theirs) = (folded(ours), folded(theirs));
     let rows: [(&'static str, Fold); 4] = [
