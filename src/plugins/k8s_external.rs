@@ -33,8 +33,9 @@
 //!
 //! Ready: always; before the first complete list of the cluster, names that are not known, or not known whole, get SERVFAIL.
 //!
-//! Differences: the endpoints of a headless Service come in a random order. The serial is that of the cluster's zone. The CNAME of a load balancer that has a name carries the response code
-//! of its look-up. The zone is not given to `transfer`.
+//! Differences: the endpoints of a headless Service come in a random order. The serial is that of the cluster's zone. The
+//! CNAME of a load balancer that has a name carries the response code of its look-up, unless there are addresses beside it.
+//! The zone is not given to `transfer`.
 
 mod lookup;
 
@@ -255,6 +256,10 @@ impl K8sExternal {
                     }
                 }
             }
+        }
+        // Addresses are an answer, whatever became of a name beside them.
+        if message.answers.iter().any(|record| record.record_type() == query.qtype()) {
+            message.metadata.response_code = ResponseCode::NoError;
         }
     }
 

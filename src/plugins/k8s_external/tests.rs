@@ -20,7 +20,7 @@ fn port(name: &str, number: u16) -> Port {
     Port { name: Some(label(name)), protocol: Protocol::Tcp, number }
 }
 
-/// `web` is reached at two addresses, `lb` by a name, `peers` is headless, `inner` is not reached from outside.
+/// `web` is reached at two addresses, `lb` by a name, `mixed` at an address and by a name, `peers` is headless, `inner` is not reached from outside.
 fn cluster(text: &str, synced: bool) -> Block {
     let mut mirrors = OneZone::default();
     let block = block_with(text, &mut mirrors).unwrap();
@@ -34,6 +34,8 @@ fn cluster(text: &str, synced: bool) -> Block {
     let both = vec![port("http", 80), port("https", 443)];
     changes.external.push(outside("web", vec![address("192.0.2.7"), address("2001:db8::7")], both));
     let balancer = ExternalHost::Name("lb.example.net".parse().unwrap());
+    let both = vec![address("192.0.2.8"), balancer.clone()];
+    changes.external.push(outside("mixed", both, vec![port("http", 80)]));
     changes.external.push(outside("lb", vec![balancer], vec![port("http", 80)]));
     let states: Vec<Change> = (0..2u8)
         .map(|n| {
@@ -103,6 +105,18 @@ fn a_balancer_with_a_name_is_an_alias() {
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!(lines(&reply.answers), ["lb.default.example.org. 5 IN SRV 0 100 80 lb.example.net."]);
     assert_eq!(lines(&reply.additionals), ["lb.example.net. 300 IN A 198.51.100.9"]);
+}
+
+#[test]
+fn an_address_is_an_answer_although_a_name_beside_it_is_not_found() {
+    let owner = "mixed.default.example.org.";
+    let reply = ask(PLAIN, owner, RecordType::A);
+    let alias = format!("{owner} 5 IN CNAME lb.example.net.");
+    assert_eq!(lines(&reply.answers), [format!("{owner} 5 IN A 192.0.2.8"), alias.clone()]);
+    assert_eq!(reply.metadata.response_code, ResponseCode::NoError);
+    let reply = ask(PLAIN, owner, RecordType::AAAA);
+    assert_eq!(lines(&reply.answers), [alias]);
+    assert_ne!(reply.metadata.response_code, ResponseCode::NoError, "as with a name alone");
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! What the servers of all rows stand in: two upstreams, an API server, certificates.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+
+use super::api_server::ApiServer;
+use super::resolver::{Act, Asked, Resolver, answer, empty};
+
+pub(crate) struct World {
+    api: ApiServer,
+    pub(crate) upstreams: [Resolver; 2],
+    /// Certificates by name, each with the PEM that a client trusts.
+    certificates: [(&'static str, rcgen::CertifiedKey<rcgen::KeyPair>); 2],
+    _runtime: tokio::runtime::Runtime,
+}
+
+const AAAA: u8 = 28;
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let api = runtime.block_on(ApiServer::start());
+        // The few fields that the tests write in protobuf are not enough here.
+        api.set_protobuf(false);
+        api.apply("namespaces", json!({"metadata": {"name": "default"}}));
+        let spec = json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "externalIPs": ["192.0.2.11"], "ports": [{"port": 80}]});
+        api.apply("services", json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}));
+        let upstreams = [1, 2].map(|last| runtime.block_on(Resolver::start(move |asked| upstream(asked, last))));
+        let certificates =
+            ["a", "b"].map(|name| (name, rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap()));
+        Self { api, upstreams, certificates, _runtime: runtime }
+    }
+
+    pub(crate) fn api(&self) -> String {
+        self.api.url()
+    }
+
+    pub(crate) fn upstream(&self, nth: usize) -> SocketAddr {
+        self.upstreams[nth].address
+    }
+
+    /// Writes the certificates and their keys into a folder.
+    pub(crate) fn write_certificates(&self, folder: &std::path::Path) {
+        for (name, made) in &self.certificates {
+            std::fs::write(folder.join(format!("{name}.crt")), made.cert.pem()).unwrap();
+            std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+        }
+    }
+
+    /// How many questions for HINFO came to the first upstream, as `loop` asks them.
+    pub(crate) fn probes(&self) -> usize {
+        let asked = self.upstreams[0].asked.lock().unwrap();
+        asked.iter().filter(|one| qtype(&one.octets) == 13).count()
+    }
+}
+
+fn qtype(query: &[u8]) -> u8 {
+    let end = query[12..].iter().position(|octet| *octet == 0).unwrap() + 12;
+    query[end + 2]
+}
+
+/// Each upstream has an address of its own for every name, and no AAAA.
+fn upstream(asked: &Asked, last: u8) -> Vec<Act> {
+    let reply = match qtype(&asked.octets) {
+        AAAA => empty(&asked.octets, 0),
+        _ => answer(&asked.octets, 0, last),
+    };
+    vec![Act::Send(reply)]
+}
