@@ -88,20 +88,20 @@ impl Place {
 
     /// The response code and the data of an answer.
     pub(crate) fn answer(&self, name: &str, qtype: u16) -> String {
-        self.message(name, qtype).map_or("silence".to_owned(), |message| said(&message))
+        self.message(name, qtype).map_or_else(|| "silence".to_owned(), |message| said(&message))
     }
 
     /// The answer of class CH.
     pub(crate) fn chaos(&self, name: &str) -> String {
         let octets = exchange(self.address(), &query(name, TXT, 3)).unwrap_or_default();
-        decode(&octets).map_or("silence".to_owned(), |message| said(&message))
+        decode(&octets).map_or_else(|_| "silence".to_owned(), |message| said(&message))
     }
 
     /// The answer at another address of this machine.
     pub(crate) fn answer_at(&self, host: u8) -> String {
         let to = SocketAddr::from(([127, 0, 0, host], self.port()));
         let octets = exchange(to, &query("a.test", A, 1)).unwrap_or_default();
-        decode(&octets).map_or("silence".to_owned(), |message| said(&message))
+        decode(&octets).map_or_else(|_| "silence".to_owned(), |message| said(&message))
     }
 
     /// The TTL of the first answer record, or of the SOA where there is none.
@@ -114,7 +114,7 @@ impl Place {
     /// How many records the authority and additional sections have.
     pub(crate) fn beside(&self, name: &str) -> String {
         let message = self.message(name, A);
-        message.map_or("silence".to_owned(), |m| format!("{} and {}", m.authorities.len(), m.additionals.len()))
+        message.map_or_else(|| "silence".to_owned(), |m| format!("{} and {}", m.authorities.len(), m.additionals.len()))
     }
 
     /// Which flags an answer has, of AA and TC.
@@ -164,7 +164,7 @@ impl Place {
 
     /// The status of a path on the two pages' addresses; `-` where nothing listens.
     pub(crate) fn pages(&self, path: &str) -> String {
-        let status = |nth: usize| self.page(nth, path).map_or("-".to_owned(), |(status, _)| status);
+        let status = |nth: usize| self.page(nth, path).map_or_else(|| "-".to_owned(), |(status, _)| status);
         format!("{} {}", status(0), status(1))
     }
 
@@ -251,13 +251,16 @@ impl Place {
             return "closed".to_owned();
         }
         let octets = read_frame(&mut stream).unwrap_or_default();
-        decode(&octets).map_or("closed".to_owned(), |m| {
-            format!(
-                "{} with {}",
-                Rcode(u16::from(m.metadata.response_code)),
-                if m.answers.is_empty() { "nothing" } else { "records" }
-            )
-        })
+        decode(&octets).map_or_else(
+            |_| "closed".to_owned(),
+            |m| {
+                format!(
+                    "{} with {}",
+                    Rcode(u16::from(m.metadata.response_code)),
+                    if m.answers.is_empty() { "nothing" } else { "records" }
+                )
+            },
+        )
     }
 
     /// Whether the server takes up by itself what changes in its Corefile.

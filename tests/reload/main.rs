@@ -78,7 +78,10 @@ fn all(try_row: impl Fn(&Arc<World>, &Row) -> Vec<String> + Sync) -> Vec<String>
         faults
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let mut workers = Vec::new();
+        for _ in 0..4 {
+            workers.push(scope.spawn(work));
+        }
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     })
 }
