@@ -6,20 +6,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+#[path = "../support/api_server.rs"]
+#[expect(dead_code, reason = "each test uses its part")]
+mod api_server;
 #[path = "../support/control_plane.rs"]
 #[expect(dead_code, reason = "each test uses its part")]
 mod plane;
+#[path = "../support/protobuf.rs"]
+mod protobuf;
 #[path = "../support/resolver.rs"]
 #[expect(dead_code, unreachable_pub, reason = "each test uses its part")]
 mod resolver;
 #[path = "../support/server.rs"]
 mod server;
 
+mod blocks;
 mod differences;
+mod external;
 mod odd;
 mod pair;
 mod questions;
 mod reply;
+mod sizes;
 mod templates;
 mod upstreams;
 mod world;

@@ -39,6 +39,10 @@ impl Pair {
         Self { servers: [program, coredns].map(|program| Server::start(program, corefile)) }
     }
 
+    pub(crate) fn reload(&self, corefile: &str) {
+        self.servers.iter().for_each(|server| server.reload(corefile));
+    }
+
     /// Clients of both at one address, with an address of their own.
     pub(crate) fn clients(&self, client: IpAddr, server: IpAddr) -> [Client; 2] {
         [0, 1].map(|at| Client::between(client, SocketAddr::new(server, self.servers[at].addr().port())))
