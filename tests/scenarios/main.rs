@@ -8,6 +8,7 @@
 //! | `@change OLD => NEW` | the same manifests, edited: every OLD becomes NEW |
 //! | `@receive` | events of a watch: the manifests that follow are as given from now on |
 //! | `@gone KIND NAMESPACE/NAME` | an event of a watch: this object is deleted |
+//! | `@later` | ten seconds pass: no grace period lasts so long |
 //! | `@ask QNAME QTYPE` | the answer is what follows, the whole of it |
 //!
 //! An answer begins with its rcode, or NODATA, or `CHASE NAME` where another server is asked for NAME. Records follow in
@@ -21,7 +22,7 @@
 mod common;
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{World, ask, names, repository};
 use rollcall::cluster::Settings;
@@ -93,6 +94,9 @@ fn run(text: &str) -> Vec<String> {
                 let kind = Kind::ALL.into_iter().find(|own| own.as_str() == kind).expect("a kind that is watched");
                 let (namespace, name) = key.split_once('/').expect("@gone KIND NAMESPACE/NAME");
                 world.index().delete(kind, &ObjectKey::new(namespace, name), Instant::now(), 1_700_000_500);
+            }
+            "later" => {
+                world.index().expire(Instant::now() + Duration::from_secs(10), 1_700_000_600);
             }
             "ask" => {
                 let (qname, qtype) = argument.split_once(' ').expect("@ask QNAME QTYPE");
