@@ -1,7 +1,7 @@
 //! Log lines on standard output: CoreDNS's text, `[INFO] plugin/reload: Running configuration …`, or JSON.
 //!
 //! Whoever logs puts a line into a queue and goes on: one thread writes, so that a reader of the log who does not read
-//! cannot stop an answer. Lines for which there is no room are dropped and counted. [`line`] makes a line: one of its own
+//! cannot stop an answer. Lines for which there is no room are dropped and counted. [`mod@line`] makes a line: one of its own
 //! whatever the values in it hold, and of a bounded length.
 
 mod line;
