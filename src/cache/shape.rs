@@ -171,13 +171,18 @@ fn owner_is(reply: &[u8], at: usize, qname: &[u8]) -> bool {
 
 /// Sets the TTL of every record but OPT.
 pub fn cap_ttls(reply: &mut [u8], ttl: u32) {
+    change_ttls(reply, |_| ttl);
+}
+
+/// Makes another TTL of that of every record but OPT.
+pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(u32) -> u32) {
     let places: Vec<usize> = match Records::new(reply) {
         Ok(records) => records.flatten().filter(|record| record.rtype != OPT).map(|record| record.ttl_at).collect(),
         Err(Malformed) => return,
     };
     for at in places {
-        if let Some(octets) = reply.get_mut(at..at + 4) {
-            octets.copy_from_slice(&ttl.to_be_bytes());
+        if let Some(octets) = reply.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) {
+            *octets = change(u32::from_be_bytes(*octets)).to_be_bytes();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 
 use super::entry::{Age, Entry};
-use super::shape::{Shape, Sort, Unfit};
+use super::shape::{Shape, Sort, Unfit, change_ttls};
 use super::shard::Shard;
 use super::{Ask, Capacity, Hit, Kind, Room, Settings};
 
@@ -99,10 +99,15 @@ impl Cache {
         self.take(hash, ask, now, room, buffer, wanted)
     }
 
-    /// The TTL that the records of an answer are to carry, were it remembered or not; `None` leaves them as they are.
-    pub fn bound(&self, ask: &Ask<'_>, reply: &[u8]) -> Option<u32> {
-        let shape = Shape::read(ask, reply).ok()?;
-        Some(seconds(self.lifetime(&shape)?))
+    /// Brings the TTLs of an answer that is never remembered within the bounds, each for itself: some may have been counted
+    /// down on the way here, others not.
+    pub fn bound_ttls(&self, ask: &Ask<'_>, reply: &mut [u8]) {
+        let capacity = match Shape::read(ask, reply) {
+            Ok(Shape { sort: Sort::Denial, .. }) => &self.settings.denial,
+            _ => &self.settings.success,
+        };
+        // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
+        change_ttls(reply, |ttl| if ttl == 0 { 0 } else { capacity.bound(ttl) });
     }
 
     /// How long an answer lives; `None` where its TTL is 0 or there is no record with one.

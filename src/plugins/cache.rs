@@ -231,12 +231,9 @@ impl Inner {
         }
     }
 
-    /// Gives the cluster's records the TTLs that they would have in the memory, where they never are.
+    /// Brings the TTLs of the cluster's records within the bounds of the memory, where they never are.
     fn bounded(&self, held: &Held, mut reply: Reply) -> Reply {
-        let octets = reply.octets_mut();
-        if let Some(ttl) = self.memory.bound(&held.ask(), octets) {
-            cache::cap_ttls(octets, ttl);
-        }
+        self.memory.bound_ttls(&held.ask(), reply.octets_mut());
         reply
     }
 

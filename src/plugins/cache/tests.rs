@@ -224,6 +224,22 @@ fn the_clusters_records_have_the_ttls_that_others_would_have() {
     }
 }
 
+#[test]
+fn the_clusters_alias_keeps_its_ttl_beside_what_its_target_has() {
+    let alias = "www.example. 300 IN CNAME www.example.org.";
+    let shown = |answers: Answers| {
+        let (chain, _) = chain("cache 30", As("kubernetes", answers));
+        ttls(run_chain(&chain, &mut query("www.example.", RecordType::A)))
+    };
+    // What the look-up of the target found in a memory has been counted down there.
+    assert_eq!(shown(Answers::with(&format!("{alias}\nwww.example.org. 12 IN A 192.0.2.1"))), [30, 12]);
+    assert_eq!(shown(Answers { rcode: Some(ResponseCode::ServFail), ..Answers::with(alias) }), [30]);
+    assert_eq!(shown(Answers { rcode: Some(ResponseCode::Refused), ..Answers::with(alias) }), [30]);
+    let soa = Answers::with("example.org. 7 IN SOA ns.example.org. host.example.org. 1 7200 1800 86400 60").answers;
+    let denied = Answers { rcode: Some(ResponseCode::NXDomain), authority: soa, ..Answers::with(alias) };
+    assert_eq!(shown(denied), [30]);
+}
+
 /// The server blocks of a Corefile, one after the other asked for `a.example.org`: who answered, and what.
 fn answers_of(corefile: &str, kept: &Kept) -> Vec<(&'static str, String)> {
     let blocks = blocks_with(corefile, &mut OneZone::default(), kept).unwrap();
