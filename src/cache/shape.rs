@@ -6,6 +6,7 @@ use crate::wire::{Malformed, Name, Records, name_at};
 const OPT: u16 = 41;
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
+pub(super) const TXT: u16 = 16;
 const ANY: u16 = 255;
 
 /// What the octets of an answer come to.
@@ -171,18 +172,21 @@ fn owner_is(reply: &[u8], at: usize, qname: &[u8]) -> bool {
 
 /// Sets the TTL of every record but OPT.
 pub fn cap_ttls(reply: &mut [u8], ttl: u32) {
-    change_ttls(reply, |_| ttl);
+    change_ttls(reply, |_, _| ttl);
 }
 
-/// Makes another TTL of that of every record but OPT.
-pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(u32) -> u32) {
-    let places: Vec<usize> = match Records::new(reply) {
-        Ok(records) => records.flatten().filter(|record| record.rtype != OPT).map(|record| record.ttl_at).collect(),
+/// Makes another TTL of the type and the TTL of every record but OPT.
+pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(u16, u32) -> u32) {
+    let places: Vec<(u16, usize)> = match Records::new(reply) {
+        Ok(records) => {
+            let others = records.flatten().filter(|record| record.rtype != OPT);
+            others.map(|record| (record.rtype, record.ttl_at)).collect()
+        }
         Err(Malformed) => return,
     };
-    for at in places {
+    for (rtype, at) in places {
         if let Some(octets) = reply.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) {
-            *octets = change(u32::from_be_bytes(*octets)).to_be_bytes();
+            *octets = change(rtype, u32::from_be_bytes(*octets)).to_be_bytes();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 
 use super::entry::{Age, Entry};
-use super::shape::{Shape, Sort, Unfit, change_ttls};
+use super::shape::{Shape, Sort, TXT, Unfit, change_ttls};
 use super::shard::Shard;
 use super::{Ask, Capacity, Hit, Kind, Room, Settings};
 
@@ -100,14 +100,14 @@ impl Cache {
     }
 
     /// Brings the TTLs of an answer that is never remembered within the bounds, each for itself: some may have been counted
-    /// down on the way here, others not.
+    /// down on the way here, others not. That of the schema's version (TXT) is fixed.
     pub fn bound_ttls(&self, ask: &Ask<'_>, reply: &mut [u8]) {
         let capacity = match Shape::read(ask, reply) {
             Ok(Shape { sort: Sort::Denial, .. }) => &self.settings.denial,
             _ => &self.settings.success,
         };
         // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
-        change_ttls(reply, |ttl| if ttl == 0 { 0 } else { capacity.bound(ttl) });
+        change_ttls(reply, |rtype, ttl| if ttl == 0 || rtype == TXT { ttl } else { capacity.bound(ttl) });
     }
 
     /// How long an answer lives; `None` where its TTL is 0 or there is no record with one.

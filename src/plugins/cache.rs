@@ -53,7 +53,7 @@
 //! others what the upstream finds when it is asked to look. Memory is bounded in octets as well as in entries. At most 64
 //! refreshes go on at a time. The memory outlives a reload that leaves the directive, its server block and the directives behind
 //! it as they were; where one of these leads to other blocks (an alias of `file`, say), all of them. The TTLs of the cluster's
-//! names, though not remembered, are bounded as others are.
+//! names, though not remembered, are bounded as others are, each by itself; that of `dns-version` stays as it is.
 
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};

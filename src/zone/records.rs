@@ -74,11 +74,8 @@ impl Context<'_, '_> {
             (Lookup::Alias(target) | Lookup::AliasOfPeers(target), _) => Written::Alias(target.clone()),
             (Lookup::Apex, SOA) => self.soa(Section::Answer).into(),
             (Lookup::Apex, NS) => self.name_servers(),
-            // Kubernetes DNS 2.2: the version of the schema.
-            (Lookup::Version, TXT) => {
-                let ttl = bounded(28_800, self.bounds.map(|bounds| bounds.success));
-                self.out.txt(Owner::At(self.owner), ttl, &[b"1.1.0"]).into()
-            }
+            // Kubernetes DNS 2.2: the version of the schema. No setting has a say in its TTL.
+            (Lookup::Version, TXT) => self.out.txt(Owner::At(self.owner), 28_800, &[b"1.1.0"]).into(),
             (Lookup::NameServer, A | AAAA) => self.own_addresses(),
             (Lookup::Pod(address), A | AAAA) => self.addresses([address]),
             (Lookup::ClusterIp(service), A | AAAA) => self.addresses(service.addresses.iter().copied()),

@@ -238,6 +238,8 @@ fn the_clusters_alias_keeps_its_ttl_beside_what_its_target_has() {
     let soa = Answers::with("example.org. 7 IN SOA ns.example.org. host.example.org. 1 7200 1800 86400 60").answers;
     let denied = Answers { rcode: Some(ResponseCode::NXDomain), authority: soa, ..Answers::with(alias) };
     assert_eq!(shown(denied), [30]);
+    // Kubernetes DNS 2.2: the version of the schema.
+    assert_eq!(shown(Answers::with("dns-version.example. 28800 IN TXT \"1.1.0\"")), [28_800]);
 }
 
 /// The server blocks of a Corefile, one after the other asked for `a.example.org`: who answered, and what.
