@@ -1,12 +1,13 @@
 //! What is counted for each query: CoreDNS's names, labels and buckets, without a look-up of labels per query.
 //!
-//! A [`Group`] holds the counters of one server block zone, one shard for each data thread and one for everybody else.
+//! A [`Group`] holds the counters of one server block zone, one shard for each data thread that has counted there and one
+//! for everybody else.
 //! A data thread is the only writer of its shard, so that it counts with plain additions; [`Export`] adds the shards
 //! up when metrics are read. Groups are found once for each plan and outlive it: counters never go back on a reload.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
@@ -109,7 +110,7 @@ pub struct Group {
     /// What any thread may count in.
     shared: Shard,
     /// What one thread counts in alone, by [`ShardId`].
-    shards: Box<[Shard]>,
+    shards: Box<[OnceLock<Box<Shard>>]>,
     /// Answers by plugins other than [`PLUGINS`], and response codes without a place of their own.
     others: Mutex<HashMap<(u16, &'static str), u64>>,
 }
@@ -173,7 +174,7 @@ pub fn group(server: &str, zone: &str, view: &str) -> Arc<Group> {
         zone: zone.into(),
         view: view.into(),
         shared: Shard::default(),
-        shards: (0..shard_count()).map(|_| Shard::default()).collect(),
+        shards: (0..shard_count()).map(|_| OnceLock::new()).collect(),
         others: Mutex::default(),
     });
     groups.push(group.clone());
@@ -227,11 +228,12 @@ impl Group {
 
     /// The counters of a thread, and whether it is their only writer.
     fn shard(&self, id: &ShardId) -> (&Shard, bool) {
-        id.0.and_then(|id| self.shards.get(id)).map_or((&self.shared, false), |shard| (shard, true))
+        let own = id.0.and_then(|id| self.shards.get(id));
+        own.map_or((&self.shared, false), |shard| (shard.get_or_init(Box::default), true))
     }
 
     fn all_shards(&self) -> impl Iterator<Item = &Shard> {
-        self.shards.iter().chain([&self.shared])
+        self.shards.iter().filter_map(OnceLock::get).map(|shard| &**shard).chain([&self.shared])
     }
 }
 
