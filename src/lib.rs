@@ -19,10 +19,11 @@
 //!
 //! # Threads
 //!
-//! One data thread for each core has a UDP socket of its own (`SO_REUSEPORT`) and receives and sends in batches. A tokio
-//! runtime carries the rest: watches, TCP and encrypted connections, forwarding, the admin pages, reloads and signals. A
-//! data thread starts the plugin chain of a query itself and goes as far as it goes without waiting; what waits moves to
-//! the runtime, and how much may wait is bounded.
+//! A data thread has a UDP socket of its own (`SO_REUSEPORT`) and receives and sends in batches. An address has one of them
+//! at first, and as the load grows up to one for each core that the process may use. A tokio runtime carries the rest:
+//! watches, TCP and encrypted connections, forwarding, the admin pages, reloads and signals. A data thread starts the plugin
+//! chain of a query itself and goes as far as it goes without waiting; what waits moves to the runtime, and how much may
+//! wait is bounded.
 //!
 //! # The rooms
 //!

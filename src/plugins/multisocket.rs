@@ -23,9 +23,10 @@
 //!
 //! Ready: always.
 //!
-//! Differences: without it there are several sockets too, one for each data thread. Over TCP there is one, whatever the
-//! number: all threads of the runtime take connections from it. A `quic://` listener keeps its sockets on a reload, as a
-//! connection is known to its socket alone.
+//! Differences: without it there are as many sockets as the load takes, from one on, each with a thread of its own. As many as
+//! processors means those that the process may use, by its affinity and the CPU quota of its container. Over TCP there is
+//! one socket, whatever the number: all threads of the runtime take connections from it; on other systems than Linux over
+//! UDP as well. A `quic://` listener keeps its sockets on a reload, as a connection is known to its socket alone.
 
 use std::sync::Arc;
 

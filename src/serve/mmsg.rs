@@ -21,11 +21,15 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
+use std::time::Duration;
 
 use super::runs::{self, Answer, Run};
 
 /// How many datagrams one call takes at most: the time of a batch stays below a third of a millisecond.
 pub(super) const BATCH: usize = 64;
+
+/// How many datagrams a socket has buffers for that nobody has asked much: a client's A and AAAA come as two.
+const FIRST: usize = 2;
 
 /// While no more than so many come at a time, headers are prepared for so many alone: preparing all of them takes longer
 /// than answering one query.
@@ -47,7 +51,7 @@ const CONTROL: usize = 80;
 pub(super) struct Batch {
     slots: Vec<Slot>,
     received: usize,
-    /// How many the next call may take: [`FEW`] or [`BATCH`].
+    /// How many the next call may take: [`FIRST`], [`FEW`] or [`BATCH`].
     width: usize,
     /// The system parts one message into datagrams (UDP_SEGMENT, Linux 4.18).
     segments: bool,
@@ -71,7 +75,7 @@ struct Octets<const N: usize>([u8; N]);
 
 impl Batch {
     pub(super) fn new(socket: &UdpSocket) -> Self {
-        Self { slots: Vec::new(), received: 0, width: FEW, segments: has_segments(socket) }
+        Self { slots: Vec::new(), received: 0, width: FIRST, segments: has_segments(socket) }
     }
 
     /// Receives what is there; with `wait`, waits for the first datagram (as long as the socket's time-out says).
@@ -83,17 +87,35 @@ impl Batch {
             self.slots.resize_with(self.width, Slot::new);
         }
         let count = match self.width {
-            FEW => self.receive_up_to::<FEW>(socket, wait)?,
+            0..=FEW => self.receive_up_to::<FEW>(socket, wait)?,
             _ => self.receive_up_to::<BATCH>(socket, wait)?,
         };
         self.received = count;
         // What fills its headers says that more waits; the next call takes it.
         self.width = match count {
-            0..FEW => FEW,
-            count if count >= self.width => BATCH,
+            count if count >= self.width => {
+                if self.width < FEW {
+                    FEW
+                } else {
+                    BATCH
+                }
+            }
+            0..FEW => self.width.min(FEW),
             _ => self.width,
         };
         Ok(count)
+    }
+
+    /// Whether there are more buffers than at first.
+    pub(super) fn is_grown(&self) -> bool {
+        self.slots.len() > FIRST
+    }
+
+    /// Gives back what has grown; the last batch with it.
+    pub(super) fn shrink(&mut self) {
+        self.slots.truncate(FIRST);
+        self.slots.shrink_to_fit();
+        (self.received, self.width) = (0, FIRST);
     }
 
     fn receive_up_to<const MOST: usize>(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
@@ -109,10 +131,11 @@ impl Batch {
             header.msg_hdr.msg_control = slot.control.0.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = CONTROL as _;
         }
+        let most = self.width.min(MOST);
         let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
         // SAFETY: live-pointers (`self` is borrowed mutably, `vectors` lives on), true-lengths.
         let count =
-            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), MOST as _, flags as _, ptr::null_mut()) };
+            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), most as _, flags as _, ptr::null_mut()) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         for (slot, header) in self.slots.iter_mut().zip(&headers).take(count) {
             slot.request_len = (header.msg_len as usize).min(REQUEST);
@@ -289,6 +312,11 @@ fn has_segments(socket: &UdpSocket) -> bool {
         )
     };
     done == 0
+}
+
+/// Lets whoever waits on a socket wake after a time, or never by itself.
+pub(super) fn wake_after(socket: &UdpSocket, limit: Option<Duration>) -> io::Result<()> {
+    socket.set_read_timeout(limit)
 }
 
 /// Asks the kernel to say for each datagram which address it was sent to.

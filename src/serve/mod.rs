@@ -12,6 +12,7 @@
 
 mod accept;
 mod connections;
+mod crew;
 mod encrypted;
 mod handle;
 pub mod metrics;
@@ -30,5 +31,6 @@ mod testing;
 
 pub use encrypted::Encryption;
 use handle::Handler;
+use mmsg as datagrams;
 pub use plan::{Admits, Block, Diverts, Plan};
 pub use server::{Limits, Prepared, Server, Site};

@@ -19,17 +19,18 @@ use tokio::task::JoinHandle;
 
 use super::accept::Accept;
 use super::connections::Connections;
+use super::crew::{self, Crew};
 use super::encrypted::{Encryption, quic};
 use super::orders::{Orders, Rules, Secure};
 use super::sockets::{self, Place};
 use super::udp::Data;
-use super::{Handler, Plan, mmsg};
+use super::{Handler, Plan, datagrams};
 use crate::plugins::settings::Tls;
 
 /// Limits of one server address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// UDP sockets, each with a thread of its own (`multisocket`); `None` for one per core.
+    /// UDP sockets, each with a thread of its own (`multisocket`); `None` for as many as the load takes, up to one per core.
     pub sockets: Option<NonZeroUsize>,
     /// For the handshake of TLS.
     pub handshake: Duration,
@@ -51,7 +52,7 @@ pub struct Limits {
 
 /// Half of the files that the process may open: the other half is for upstreams, the API and admin.
 fn connections() -> usize {
-    static FILES: LazyLock<u64> = LazyLock::new(mmsg::raise_file_limit);
+    static FILES: LazyLock<u64> = LazyLock::new(datagrams::raise_file_limit);
     usize::try_from(*FILES / 2).unwrap_or(usize::MAX).clamp(16, 10_000)
 }
 
@@ -97,7 +98,7 @@ pub struct Server {
     addresses: BTreeMap<SocketAddr, SocketAddr>,
     orders: watch::Sender<Orders>,
     connections: Option<Arc<Connections>>,
-    udp: Vec<Data>,
+    udp: Arc<Crew>,
     listeners: Vec<Listening>,
 }
 
@@ -125,14 +126,15 @@ pub struct Prepared {
 impl Server {
     /// Nothing is bound yet. At most `max_in_flight` queries of an address wait for plugins at one time.
     pub fn new(encryption: Option<Encryption>, max_in_flight: usize, runtime: &Handle) -> Self {
+        let orders = watch::Sender::new(Orders::default());
         Self {
             encryption,
             max_in_flight,
             runtime: runtime.clone(),
             addresses: BTreeMap::new(),
-            orders: watch::Sender::new(Orders::default()),
+            udp: Crew::new(runtime.clone(), orders.subscribe()),
+            orders,
             connections: None,
-            udp: Vec::new(),
             listeners: Vec::new(),
         }
     }
@@ -242,7 +244,7 @@ impl Server {
         let listens = stays && self.listeners.iter().any(|listening| listening.address == place.address);
         if self.encryption == Some(Encryption::Quic) {
             // A connection is known to its socket alone: there are as many of them as there were at first.
-            let wanted = if listens { 0 } else { wanted(&rules(place.address).limits) };
+            let wanted = if listens { 0 } else { crew::bounds(&rules(place.address).limits).1 };
             for socket in sockets::udp(place, 0, wanted)? {
                 socket.set_nonblocking(true)?;
                 sockets::share(&socket, true);
@@ -257,10 +259,12 @@ impl Server {
             prepared.tcp.push((place.address, Arc::new(listener)));
         }
         if self.encryption.is_none() {
-            let present = self.in_use(place.address).count();
+            let present = self.udp.count(place.address);
             let rules = rules(place.address);
-            for (index, socket) in sockets::udp(place, present, wanted(&rules.limits))?.into_iter().enumerate() {
-                let data = Data::start(present + index, socket, rules.handler.clone(), self.runtime.clone())?;
+            let (least, _) = crew::bounds(&rules.limits);
+            for (index, socket) in sockets::udp(place, present, least)?.into_iter().enumerate() {
+                let (handler, runtime) = (rules.handler.clone(), self.runtime.clone());
+                let data = Data::start(present + index, socket, handler, runtime, Arc::downgrade(&self.udp))?;
                 prepared.udp.push(data);
             }
         }
@@ -276,7 +280,6 @@ impl Server {
         let limits = rules.values().next().map_or_else(Limits::default, |rules| rules.limits);
         self.addresses = addresses;
         self.orders.send_modify(|orders| orders.rules = Arc::new(rules));
-        self.udp.extend(udp);
         let connections = self.connections.get_or_insert_with(|| Connections::new(limits.connections, limits.unread));
         for (address, listener) in tcp {
             let accept = Accept {
@@ -295,26 +298,8 @@ impl Server {
             self.listeners.push(Listening { address, socket: Weak::new(), task });
         }
         // Those that are new take what comes from now on.
-        self.retire();
+        self.udp.change(udp);
         self.listeners.retain(|listening| !listening.task.is_finished());
-        self.udp.retain(|data| data.is_in_use() || !data.is_over());
-    }
-
-    /// Takes UDP sockets out of use: of addresses that are not served any more, and where there are too many.
-    fn retire(&self) {
-        let orders = self.orders.borrow();
-        let mut wanted: BTreeMap<SocketAddr, usize> =
-            orders.rules.values().map(|rules| (rules.address, wanted(&rules.limits))).collect();
-        for data in self.udp.iter().filter(|data| data.is_in_use()) {
-            match wanted.get_mut(&data.address()) {
-                Some(count) if *count > 0 => *count -= 1,
-                _ => data.leave(),
-            }
-        }
-    }
-
-    fn in_use(&self, address: SocketAddr) -> impl Iterator<Item = &Data> {
-        self.udp.iter().filter(move |data| data.address() == address && data.is_in_use())
     }
 
     /// Lets other sockets of this process be bound beside those of this server, or nobody again.
@@ -322,9 +307,7 @@ impl Server {
         for socket in self.listeners.iter().filter_map(|listening| listening.socket.upgrade()) {
             sockets::share(&socket, shared);
         }
-        for data in self.udp.iter().filter(|data| shared || self.in_use(data.address()).count() == 1) {
-            data.share(shared);
-        }
+        self.udp.share(shared);
     }
 
     /// The addresses in use.
@@ -341,7 +324,7 @@ impl Server {
     pub async fn drain(mut self, patience: Duration) {
         let deadline = tokio::time::Instant::now() + patience;
         self.orders.send_modify(|orders| orders.stop = true);
-        let threads = std::mem::take(&mut self.udp);
+        let threads = self.udp.take();
         let joined = tokio::task::spawn_blocking(move || {
             threads.iter().for_each(Data::leave);
             threads.into_iter().for_each(Data::join);
@@ -362,11 +345,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.orders.send_modify(|orders| orders.stop = true);
     }
-}
-
-/// How many UDP sockets an address is to have.
-fn wanted(limits: &Limits) -> usize {
-    limits.sockets.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 #[cfg(test)]

@@ -55,15 +55,7 @@ pub(super) fn tcp(place: Place) -> io::Result<TcpListener> {
 pub(super) fn udp(mut place: Place, present: usize, wanted: usize) -> io::Result<Vec<UdpSocket>> {
     let mut sockets = Vec::<UdpSocket>::new();
     for _ in present..wanted {
-        let open = |reuse: bool| {
-            let socket = socket(place, Type::DGRAM, Protocol::UDP)?;
-            let room = (BURSTS / wanted.max(1)).max(BURST);
-            let _ = socket.set_recv_buffer_size(room);
-            let _ = socket.set_send_buffer_size(room);
-            socket.set_reuse_port(reuse)?;
-            socket.bind(&place.address.into())?;
-            Ok(socket)
-        };
+        let open = |reuse: bool| open_udp(place, wanted, reuse);
         let socket = match sockets.is_empty() {
             true => bound(place, open)?,
             false => open(true)?,
@@ -77,6 +69,23 @@ pub(super) fn udp(mut place: Place, present: usize, wanted: usize) -> io::Result
         sockets.push(socket);
     }
     Ok(sockets)
+}
+
+/// Binds a UDP socket beside another one, which [shares](share) its port, as one of so many.
+pub(super) fn beside(other: &UdpSocket, all: usize) -> io::Result<UdpSocket> {
+    let address = other.local_addr()?;
+    let only_v6 = address.is_ipv6() && SockRef::from(other).only_v6()?;
+    Ok(open_udp(Place { address, shared: true, only_v6 }, all, true)?.into())
+}
+
+fn open_udp(place: Place, all: usize, reuse: bool) -> io::Result<Socket> {
+    let socket = socket(place, Type::DGRAM, Protocol::UDP)?;
+    let room = (BURSTS / all.max(1)).max(BURST);
+    let _ = socket.set_recv_buffer_size(room);
+    let _ = socket.set_send_buffer_size(room);
+    socket.set_reuse_port(reuse)?;
+    socket.bind(&place.address.into())?;
+    Ok(socket)
 }
 
 /// Binds a socket by itself, or else beside others of our own.

@@ -16,9 +16,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::connections::Guard;
+use super::datagrams::REQUEST;
 use super::handle::{Answer, Arrived, overloaded};
 use super::metrics::ShardId;
-use super::mmsg::REQUEST;
 use super::orders::{News, Standing};
 use super::stream::Stream;
 use crate::plugins::chain::{Client, More};

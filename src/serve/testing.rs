@@ -47,7 +47,8 @@ pub(super) fn with_opt(mut octets: Vec<u8>, payload: u16) -> Vec<u8> {
     octets
 }
 
-/// Answers with as many addresses as the first label says (`n3`), waits before (`wait`, `wait3`), fails, drops or panics.
+/// Answers with as many addresses as the first label says (`n3`), waits before (`wait`, `wait3`), holds its thread up
+/// (`slow`), fails, drops or panics.
 pub(super) struct Fake {
     /// What queries whose first label begins with `wait` wait for.
     pub(super) gate: Arc<Semaphore>,
@@ -67,6 +68,10 @@ impl Plugin for Fake {
                 "panic" => panic!("a test wants it"),
                 "drop" => return Outcome::Drop,
                 "next" => return Outcome::Next,
+                "slow" => {
+                    std::thread::sleep(2 * super::crew::BUSY);
+                    1
+                }
                 "again" => return query.resolver.lookup(query, &asked, crate::wire::message::RecordType::A).await,
                 other => {
                     let waits = other.strip_prefix("wait");

@@ -2,6 +2,10 @@
 //!
 //! A datagram that finds the thread idle is answered at once. Under load the thread gathers: after a batch of some datagrams
 //! it pauses for a moment, so that the next batch is larger, and neither side is woken for every few of them.
+//!
+//! A thread that nobody asks sleeps until a datagram comes or its socket is taken out of use. What it took under load,
+//! larger buffers and perhaps itself ([`crew`](super::crew)), is given back after a spell with little to do; only until
+//! then does it wake by itself.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -13,9 +17,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::Handler;
+use super::crew::{BUSY, Others, SPELL, Verdict};
+use super::datagrams::{self, BATCH, Batch, Envelope};
 use super::handle::{Answer, Arrived, Pending, Step};
 use super::metrics::{self, ShardId};
-use super::mmsg::{self, BATCH, Batch, Envelope};
 use super::plan::Plan;
 use super::sockets;
 use crate::plugins::chain::{Client, Transport};
@@ -44,11 +49,18 @@ pub(super) struct Data {
 
 impl Data {
     /// Starts the data thread of a socket.
-    pub(super) fn start(index: usize, socket: UdpSocket, handler: Arc<Handler>, runtime: Handle) -> io::Result<Self> {
+    pub(super) fn start(
+        index: usize,
+        socket: UdpSocket,
+        handler: Arc<Handler>,
+        runtime: Handle,
+        others: Others,
+    ) -> io::Result<Self> {
         let address = socket.local_addr()?;
         if address.ip().is_unspecified() {
-            mmsg::ask_for_local_address(&socket, address.is_ipv6())?;
+            datagrams::ask_for_local_address(&socket, address.is_ipv6())?;
         }
+        datagrams::wake_after(&socket, None)?;
         let socket = Arc::new(socket);
         let leaving = Arc::<AtomicBool>::default();
         let thread = Thread {
@@ -60,6 +72,11 @@ impl Data {
             runtime,
             large: Vec::new(),
             leaving: leaving.clone(),
+            others,
+            since: Instant::now(),
+            busy: Duration::ZERO,
+            wishes: 0,
+            wakes: false,
         };
         let thread = std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || thread.run())?;
         Ok(Self { address, socket: Arc::downgrade(&socket), leaving, thread: Some(thread) })
@@ -78,6 +95,11 @@ impl Data {
     /// Whether nothing of it is left.
     pub(super) fn is_over(&self) -> bool {
         self.socket.strong_count() == 0
+    }
+
+    /// The socket, while it is there.
+    pub(super) fn socket(&self) -> Option<Arc<UdpSocket>> {
+        self.socket.upgrade()
     }
 
     /// Lets others of our own be bound beside the socket, or nobody.
@@ -121,6 +143,14 @@ struct Thread {
     /// For the rare answer that is longer than the place in a batch; empty until there is one.
     large: Vec<u8>,
     leaving: Arc<AtomicBool>,
+    others: Others,
+    /// When the present spell began, and how long batches were answered in it.
+    since: Instant,
+    busy: Duration,
+    /// Batches of the spell after which another thread would have been welcome.
+    wishes: u32,
+    /// It wakes by itself, as there is something to give back.
+    wakes: bool,
 }
 
 impl Thread {
@@ -129,12 +159,17 @@ impl Thread {
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
         let mut batch = Batch::new(&self.socket);
+        // One beside others may have nothing to do.
+        self.wake(self.others.upgrade().is_some_and(|crew| crew.count(self.local) > 1));
         let mut late = false;
         loop {
             let leaving = self.leaving.load(Ordering::Acquire);
             match batch.receive(&self.socket, !leaving) {
                 Ok(count) => {
                     self.answer(&mut batch);
+                    if batch.is_grown() && !self.wakes {
+                        self.wake(true);
+                    }
                     if (LOAD..BATCH).contains(&count) && !leaving {
                         std::thread::sleep(GATHER);
                     }
@@ -146,7 +181,8 @@ impl Thread {
                         late = true;
                         std::thread::sleep(LATE);
                     }
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.look_back(&mut batch, Instant::now()),
+                    io::ErrorKind::Interrupted => {}
                     // An answer that a client refused (ICMP) or a lack of memory: neither is a reason to stop.
                     _ => std::thread::sleep(Duration::from_millis(1)),
                 },
@@ -178,7 +214,9 @@ impl Thread {
                     match self.handler.begin(&plan, &arrived, &mut large) {
                         Step::Answer { len, route } => {
                             *measured = route;
-                            if mmsg::send_one(&self.socket, large.get(..len).unwrap_or_default(), &envelope).is_err() {
+                            if datagrams::send_one(&self.socket, large.get(..len).unwrap_or_default(), &envelope)
+                                .is_err()
+                            {
                                 metrics::SEND_FAILED.inc();
                             }
                         }
@@ -194,7 +232,48 @@ impl Thread {
         if failed > 0 {
             metrics::SEND_FAILED.inc_by(failed as u64);
         }
-        self.measure(&plan, measured.iter().flatten(), received.elapsed());
+        let took = received.elapsed();
+        self.measure(&plan, measured.iter().flatten(), took);
+        self.busy += took;
+        if took > BUSY {
+            self.wish();
+        }
+        if received.duration_since(self.since) >= SPELL {
+            self.look_back(batch, received);
+        }
+    }
+
+    /// Another thread would be welcome. That is said less and less often, since there may be as many as can be.
+    #[cold]
+    fn wish(&mut self) {
+        self.wishes += 1;
+        if self.wishes.is_power_of_two()
+            && let Some(crew) = self.others.upgrade()
+        {
+            crew.grow(self.local);
+        }
+    }
+
+    /// Ends a spell: with little to do in it, what was taken under load is given back, and the thread may end.
+    #[cold]
+    fn look_back(&mut self, batch: &mut Batch, now: Instant) {
+        let little = self.busy * 10 < now.duration_since(self.since);
+        (self.since, self.busy, self.wishes) = (now, Duration::ZERO, 0);
+        if !little {
+            return;
+        }
+        batch.shrink();
+        self.large = Vec::new();
+        let verdict = self.others.upgrade().map(|crew| crew.release(|data| Arc::ptr_eq(&data.leaving, &self.leaving)));
+        self.wake(verdict == Some(Verdict::Later));
+    }
+
+    /// Whether it is to wake at the end of a spell although nothing came.
+    fn wake(&mut self, wakes: bool) {
+        let limit = wakes.then_some(SPELL);
+        if self.wakes != wakes && datagrams::wake_after(&self.socket, limit).is_ok() {
+            self.wakes = wakes;
+        }
     }
 
     fn measure<'r>(&self, plan: &Plan, routes: impl Iterator<Item = &'r usize>, duration: Duration) {
@@ -211,10 +290,10 @@ impl Thread {
         let socket = self.socket.clone();
         self.runtime.spawn(async move {
             let Some(Answer { octets, .. }) = pending.await else { return };
-            let mut sent = mmsg::send_one(&socket, &octets, &envelope);
+            let mut sent = datagrams::send_one(&socket, &octets, &envelope);
             if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                sent = mmsg::send_one(&socket, &octets, &envelope);
+                sent = datagrams::send_one(&socket, &octets, &envelope);
             }
             if sent.is_err() {
                 metrics::SEND_FAILED.inc();

@@ -18,8 +18,8 @@ use super::held::Held;
 use crate::plugins::chain::{Client, Transport};
 use crate::serve::accept::canonical;
 use crate::serve::connections::{Connections, Guard};
+use crate::serve::datagrams::REQUEST;
 use crate::serve::metrics;
-use crate::serve::mmsg::REQUEST;
 use crate::serve::orders::{News, Orders, Rules, Standing};
 use crate::wire::message;
 

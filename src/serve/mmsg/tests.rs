@@ -63,7 +63,7 @@ fn a_batch_is_received_answered_and_sent_at_once() {
     let clients: Vec<_> = (1..=5)
         .map(|host| {
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-            client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             client.send_to(&[host], (Ipv4Addr::new(127, 0, 0, host), port)).unwrap();
             client
         })
@@ -102,7 +102,7 @@ fn answers_for_one_client_arrive_each_by_itself_however_they_leave() {
         let clients = hosts.map(|host| {
             let own = if host.contains(':') { "[::1]:0" } else { "127.0.0.1:0" };
             let client = UdpSocket::bind(own).unwrap();
-            client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             client.connect((host, port)).unwrap();
             client
         });
@@ -172,17 +172,23 @@ fn batches_grow_with_what_waits_and_shrink_again() {
     }
     let mut batch = Batch::new(&server);
     let mut seen = Vec::new();
-    let counts: Vec<usize> = (0..3)
+    let counts: Vec<usize> = (0..4)
         .map(|_| {
             let count = batch.receive(&server, true).unwrap();
             seen.extend(batch.slots().iter_mut().map(|slot| slot.parts().0[0]));
             count
         })
         .collect();
-    assert_eq!(counts, [FEW, BATCH, 100 - FEW - BATCH]);
+    assert_eq!(counts, [FIRST, FEW, BATCH, 100 - FIRST - FEW - BATCH]);
     assert_eq!(seen, (0..100).collect::<Vec<u8>>());
     client.send(&[0]).unwrap();
     assert_eq!((batch.receive(&server, true).unwrap(), batch.width), (1, FEW));
+    assert!(batch.is_grown());
+    batch.shrink();
+    assert!(!batch.is_grown() && batch.slots().is_empty() && batch.slots.capacity() < FEW);
+    client.send(&[1]).unwrap();
+    assert_eq!((batch.receive(&server, true).unwrap(), batch.width), (1, FIRST));
+    assert_eq!(batch.slots()[0].parts().0, [1]);
 }
 
 #[test]

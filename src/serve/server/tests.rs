@@ -486,7 +486,7 @@ async fn the_number_of_sockets_changes_under_load() {
     let clients = [(); 2].map(|()| tokio::spawn(asks(address, false, stop.clone())));
     for count in [4, 2, 1, 3, 1] {
         change(&mut running.server, &["127.0.0.1"], &sockets(count)).unwrap();
-        let used = || running.server.udp.iter().filter(|data| !data.is_over()).count();
+        let used = || running.server.udp.held();
         let as_many = async {
             while used() != count {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -499,6 +499,67 @@ async fn the_number_of_sockets_changes_under_load() {
         let (asked, answered) = client.await.unwrap();
         assert_eq!(asked, answered);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_come_and_go_with_the_load_without_a_lost_query() {
+    let mut running = start("127.0.0.1:0", &Limits::default(), 100);
+    let address = running.server.address();
+    let most = std::thread::available_parallelism().unwrap().get();
+    let stop = Arc::<std::sync::atomic::AtomicBool>::default();
+    let clients = [(); 2].map(|()| tokio::spawn(asks(address, false, stop.clone())));
+    for _ in 0..2 {
+        // A batch that takes long is what calls for another thread.
+        let client = udp_client().await;
+        client.connect(address).await.unwrap();
+        let more = async {
+            while running.server.udp.count(address) < most.min(3) {
+                client.send(&query_with_id(1, "slow.test")).await.unwrap();
+                assert_eq!(udp_answer(&client).await.0.id, 1);
+            }
+        };
+        tokio::time::timeout(PATIENCE, more).await.expect("as many as there may be");
+        let alone = async {
+            while running.server.udp.held() > 1 && !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // With the clients' queries alone there is enough to do for one of them on a slow machine.
+        if tokio::time::timeout(PATIENCE, alone).await.is_err() {
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        change(&mut running.server, &["127.0.0.1"], &Limits::default()).unwrap();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for client in clients {
+        let (asked, answered) = client.await.unwrap();
+        assert_eq!(asked, answered);
+    }
+    let alone = async {
+        while running.server.udp.held() > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(6 * PATIENCE, alone).await.expect("one thread is enough for nobody");
+    // Nobody else gets in, although several of our own were there.
+    let (other, _) = site(&address.to_string(), &Limits::default(), None);
+    assert!(Server::new(None, 100, &Handle::current()).prepare(vec![other], true).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_of_sockets_that_was_set_does_not_follow_the_load() {
+    let running = start("127.0.0.1:0", &Limits { sockets: NonZeroUsize::new(2), ..Limits::default() }, 100);
+    let address = running.server.address();
+    let begun = Instant::now();
+    let client = udp_client().await;
+    client.connect(address).await.unwrap();
+    while begun.elapsed() < 3 * crew::SPELL {
+        client.send(&query_with_id(1, "slow.test")).await.unwrap();
+        udp_answer(&client).await;
+        assert_eq!(running.server.udp.count(address), 2);
+    }
+    tokio::time::sleep(3 * crew::SPELL).await;
+    assert_eq!(running.server.udp.count(address), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

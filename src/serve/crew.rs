@@ -1,0 +1,199 @@
+//! The data threads of a port: how many there are follows the load, within what the Corefile and the container allow.
+//!
+//! An address begins with one thread. Whoever of its threads answers a batch for longer than [`BUSY`] has another one started
+//! beside it, up to the processors that the process may use: its affinity and the CPU quota of its container, not the
+//! cores of the node. While threads have little to do, one after the other ends. `multisocket` sets the number instead.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::Limits;
+use super::orders::Orders;
+use super::sockets;
+use super::udp::Data;
+
+/// A batch that takes longer makes those behind it wait: about what 64 answers from the zone take.
+pub(super) const BUSY: Duration = Duration::from_micros(300);
+
+/// What a thread looks back at before it gives buffers back, or ends; so long nobody else of its port may have come or gone.
+pub(super) const SPELL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
+
+/// The data threads of a port.
+#[derive(Debug)]
+pub(super) struct Crew {
+    runtime: Handle,
+    orders: watch::Receiver<Orders>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    threads: Vec<Data>,
+    /// Other sockets of this process may be bound beside those of the port.
+    shared: bool,
+    /// When one came or went last.
+    changed: Option<Instant>,
+}
+
+/// What a thread that has little to do is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its socket is out of use: it is to read it empty and end.
+    Leave,
+    /// There are more threads than need be, but one came or went a moment ago.
+    Later,
+    /// It is needed.
+    Stay,
+}
+
+/// How many data threads an address has at least and at most.
+pub(super) fn bounds(limits: &Limits) -> (usize, usize) {
+    match limits.sockets {
+        Some(sockets) => (sockets.get(), sockets.get()),
+        None => (1, std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+    }
+}
+
+impl Crew {
+    /// Nobody yet.
+    pub(super) fn new(runtime: Handle, orders: watch::Receiver<Orders>) -> Arc<Self> {
+        Arc::new(Self { runtime, orders, state: Mutex::default() })
+    }
+
+    /// How many sockets of an address are in use.
+    pub(super) fn count(&self, address: SocketAddr) -> usize {
+        self.lock().in_use(address).count()
+    }
+
+    /// Changes over to new orders: adds those that were bound for them, and takes sockets out of use whose address is not
+    /// served any more, or has too many.
+    pub(super) fn change(self: &Arc<Self>, new: Vec<Data>) {
+        let mut state = self.lock();
+        state.threads.extend(new);
+        let orders = self.orders.borrow().clone();
+        let mut most: Vec<_> = orders.rules.values().map(|rules| (rules.address, bounds(&rules.limits).1)).collect();
+        for data in state.threads.iter().filter(|data| data.is_in_use()) {
+            match most.iter_mut().find(|(address, _)| *address == data.address()) {
+                Some((_, count)) if *count > 0 => *count -= 1,
+                _ => data.leave(),
+            }
+        }
+        // One that had little to do may have ended since the others were bound.
+        for rules in orders.rules.values() {
+            let least = bounds(&rules.limits).0;
+            while (1..least).contains(&state.in_use(rules.address).count()) && self.start(&mut state, rules.address) {}
+        }
+        state.sweep();
+    }
+
+    /// Starts one more thread for an address, unless there are as many as may be. It shares the load from the next datagram
+    /// on.
+    pub(super) fn grow(self: &Arc<Self>, address: SocketAddr) {
+        // Somebody else may be at it.
+        let Ok(mut state) = self.state.try_lock() else { return };
+        let orders = self.orders.borrow().clone();
+        let rules = orders.rules(address).filter(|rules| !orders.stop && rules.address == address);
+        let Some(rules) = rules else { return };
+        if state.in_use(address).count() < bounds(&rules.limits).1 {
+            self.start(&mut state, address);
+            state.sweep();
+        }
+    }
+
+    /// Whether it worked.
+    fn start(self: &Arc<Self>, state: &mut State, address: SocketAddr) -> bool {
+        let count = state.in_use(address).count();
+        let Some(handler) = self.orders.borrow().rules(address).map(|rules| rules.handler.clone()) else {
+            return false;
+        };
+        // A wider address of this port, or a narrower one, counts as well when the next is bound.
+        state.share(true);
+        let first = state.in_use(address).next().and_then(Data::socket);
+        let started = first.map(|first| {
+            let socket = sockets::beside(&first, count + 1)?;
+            Data::start(count, socket, handler, self.runtime.clone(), Arc::downgrade(self))
+        });
+        state.changed = Some(Instant::now());
+        let worked = match started {
+            Some(Ok(data)) => {
+                state.threads.push(data);
+                true
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%address, %error, "no further data thread could be started");
+                false
+            }
+            None => false,
+        };
+        state.share(state.shared);
+        worked
+    }
+
+    /// Lets a thread go that has little to do, if the others are enough.
+    pub(super) fn release(&self, is_it: impl Fn(&Data) -> bool) -> Verdict {
+        let mut state = self.lock();
+        let Some(data) = state.threads.iter().find(|data| is_it(data) && data.is_in_use()) else {
+            return Verdict::Stay;
+        };
+        let address = data.address();
+        let least = self.orders.borrow().rules(address).map_or(0, |rules| bounds(&rules.limits).0);
+        if state.in_use(address).count() <= least {
+            return Verdict::Stay;
+        }
+        if state.changed.is_some_and(|changed| changed.elapsed() < SPELL) {
+            return Verdict::Later;
+        }
+        data.leave();
+        state.changed = Some(Instant::now());
+        state.share(state.shared);
+        Verdict::Leave
+    }
+
+    /// Lets other sockets of this process be bound beside those of the port, or nobody again.
+    pub(super) fn share(&self, shared: bool) {
+        let mut state = self.lock();
+        state.shared = shared;
+        state.share(shared);
+    }
+
+    /// How many sockets are there, in use or not.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.lock().threads.iter().filter(|data| !data.is_over()).count()
+    }
+
+    /// All threads, to be ended.
+    pub(super) fn take(&self) -> Vec<Data> {
+        std::mem::take(&mut self.lock().threads)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn in_use(&self, address: SocketAddr) -> impl Iterator<Item = &Data> {
+        self.threads.iter().filter(move |data| data.address() == address && data.is_in_use())
+    }
+
+    /// Where there are several sockets, each new one needs the others to share their port.
+    fn share(&self, shared: bool) {
+        for data in self.threads.iter().filter(|data| shared || self.in_use(data.address()).count() == 1) {
+            data.share(shared);
+        }
+    }
+
+    /// Forgets threads of which nothing is left.
+    fn sweep(&mut self) {
+        self.threads.retain(|data| data.is_in_use() || !data.is_over());
+    }
+}
+
+/// What a data thread knows of the others.
+pub(super) type Others = Weak<Crew>;
