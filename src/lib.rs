@@ -58,8 +58,8 @@
 //! - A dead upstream, a loop, a bad Corefile on reload or one bad object changes no cluster answer.
 //! - Whatever a client sends gets an answer, an error answer or silence. No byte from outside reaches a panic.
 //! - Only [`serve`], [`upstream`], [`cluster`] and [`admin`] touch the network.
-//! - `unsafe` stands in one module of [`serve`], for system calls on many datagrams, and in one of [`app`], for calls to the
-//!   allocator.
+//! - `unsafe` stands in one module of [`serve`], for system calls on many datagrams (Linux; elsewhere a safe loop stands
+//!   in), and in one of [`app`], for calls to the allocator.
 
 pub mod admin;
 pub mod app;

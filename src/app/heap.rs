@@ -1,6 +1,9 @@
 //! How the memory of the process is laid out.
 
-#![expect(unsafe_code, reason = "settings of the C library's allocator have no safe interface")]
+#![cfg_attr(
+    target_env = "gnu",
+    expect(unsafe_code, reason = "settings of the C library's allocator have no safe interface")
+)]
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use prometheus::core::{Collector, Desc};
+#[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntGaugeVec, Opts, Registry};
@@ -62,6 +63,7 @@ pub(super) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     registry.register(Box::new(VERSION_INFO.clone()))?;
     registry.register(Box::new(PLUGIN_ENABLED.clone()))?;
     registry.register(Box::new(BUILD_INFO.clone()))?;
+    #[cfg(target_os = "linux")]
     registry.register(Box::new(ProcessCollector::for_self()))?;
     registry.register(Box::new(Tasks::new(runtime.clone())?))?;
     BUILD_INFO.with_label_values(&[super::VERSION, super::REVISION, "rust"]).set(1);

@@ -89,6 +89,7 @@ impl Accept {
         let client = Client { peer: canonical(peer), local: canonical(local), transport: Transport::Tcp };
         let Some(standing) = Standing::new(client.local, &self.orders) else { return };
         let Some(guard) = self.connections.admit(client.peer.ip()) else { return };
+        #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(standing.rules.limits.write));
         // A task is as large as what it may become: each kind has its own.
         match self.encryption {

@@ -16,9 +16,13 @@ mod crew;
 mod encrypted;
 mod handle;
 pub mod metrics;
+#[cfg(target_os = "linux")]
 mod mmsg;
 mod orders;
 mod plan;
+#[cfg(any(not(target_os = "linux"), test))]
+mod portable;
+#[cfg(target_os = "linux")]
 mod runs;
 mod server;
 mod sockets;
@@ -31,6 +35,9 @@ mod testing;
 
 pub use encrypted::Encryption;
 use handle::Handler;
+#[cfg(target_os = "linux")]
 use mmsg as datagrams;
 pub use plan::{Admits, Block, Diverts, Plan};
+#[cfg(not(target_os = "linux"))]
+use portable as datagrams;
 pub use server::{Limits, Prepared, Server, Site};

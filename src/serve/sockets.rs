@@ -115,8 +115,12 @@ pub(super) fn share<S: std::os::fd::AsFd>(socket: &S, shared: bool) {
 }
 
 /// Takes a UDP socket out of use: nothing arrives from now on, what has arrived can still be read, and whoever waits for
-/// more wakes up. Answers can still be sent.
+/// more wakes up. Answers can still be sent: elsewhere than on Linux a connected socket would refuse, and it is left as it
+/// is for its thread to see (`portable`).
 pub(super) fn leave(socket: &UdpSocket) {
+    if cfg!(not(target_os = "linux")) {
+        return;
+    }
     // A socket that is connected gets what its peer sends, and nothing else.
     let nobody: [IpAddr; 3] =
         [Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), Ipv6Addr::LOCALHOST.into()];
