@@ -17,10 +17,11 @@
 //! | size of a request | 4 KiB | 4 KiB, its headers 16 KiB | 4 KiB |
 //! | requests at one time, a connection | `in_flight_per_connection` | `in_flight_per_connection` | `in_flight_per_connection` |
 //! | answers that wait to be sent, a connection | 96 KiB | 128 KiB, and 4 KiB for each request | 128 KiB |
-//! | answers that wait to be sent, all connections | 8 MiB | 8 MiB | 8 MiB |
-//! | connections | 2,000 | 1,000 | 600 |
+//! | answers that wait to be sent, all connections | 4 MiB | 4 MiB | 4 MiB |
+//! | connections | 1,000 | 600 | 400 |
 //!
-//! An idle connection takes 14 KiB below TLS, 26 KiB with HTTPS, 40 KiB over QUIC: so many as may be open take 25 to 28 MB.
+//! An idle connection takes 14 KiB below TLS, 26 KiB with HTTPS, 40 KiB over QUIC: so many as may be open take 14 to
+//! 16 MB, and all listeners attacked at once stay below what the pod may have.
 
 mod base64;
 mod held;
@@ -80,11 +81,11 @@ impl Encryption {
     /// Limits with fewer connections, as each takes more memory than one in the clear, and less room for answers.
     pub(super) fn bound(self, limits: Limits) -> Limits {
         let most = match self {
-            Self::Tls => 2000,
-            Self::Https => 1000,
-            Self::Quic => 600,
+            Self::Tls => 1000,
+            Self::Https => 600,
+            Self::Quic => 400,
         };
-        Limits { connections: limits.connections.min(most), unread: limits.unread.min(8 << 20), ..limits }
+        Limits { connections: limits.connections.min(most), unread: limits.unread.min(4 << 20), ..limits }
     }
 }
 
