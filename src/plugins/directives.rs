@@ -49,39 +49,64 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("view", view::setup),
 ];
 
-/// Directives of CoreDNS's own build that are not supported.
-const OTHERS: [&str; 31] = [
-    "root",
-    "geoip",
-    "proxyproto",
-    "siit",
-    "dynupdate",
-    "cancel",
-    "quic",
-    "grpc_server",
-    "https",
-    "https3",
-    "trace",
-    "shed",
-    "dnstap",
-    "tsig",
-    "dnssec",
-    "route53",
-    "azure",
-    "clouddns",
-    "auto",
-    "secondary",
-    "etcd",
-    "grpc",
-    "on",
-    "sign",
-    "nomad",
-    "doh",
-    "nodecache",
-    "federation",
-    "proxy",
-    "startup",
-    "shutdown",
+/// Directives that CoreDNS has, or once had, and this server has not, each with what stands in its place.
+const OTHERS: &[(&[&str], &str)] = &[
+    (&["proxy"], "`forward` took its place in CoreDNS 1.5: write `forward . ADDRESS...`"),
+    (&["federation"], "it went with the first federation of Kubernetes: delete the line"),
+    (
+        &["multicluster"],
+        "it is an option now: write `multicluster ZONE` into the block of `kubernetes`, with the zone behind it",
+    ),
+    (
+        &["startup", "shutdown", "on"],
+        "this server runs no commands (in CoreDNS `on` took the place of `startup` and `shutdown`): delete the line",
+    ),
+    (&["auto"], "write a `file` line for each zone"),
+    (&["secondary"], "write `forward ZONE ADDRESS` with its primary, or `file` with a copy of the zone"),
+    (
+        &["etcd", "nomad", "route53", "azure", "clouddns", "grpc"],
+        "write `forward ZONE ADDRESS` with a server that has these names",
+    ),
+    (&["dnssec", "sign"], "nothing is signed here: serve a zone signed elsewhere with `file`"),
+    (&["tsig"], "transfers are allowed by address: write `transfer` with `to ADDRESS`, or `acl`"),
+    (&["dnstap", "trace"], "`log` tells of queries, and -rollcall.explain of single answers: delete the line"),
+    (&["root"], "write whole paths after `file`, `hosts` and `tls`"),
+    (&["geoip"], "nothing here knows countries: delete the line, and what reads its metadata"),
+    (&["proxyproto"], "clients are known by the address they send from: delete the line"),
+    (
+        &["cancel", "shed", "quic", "https", "https3", "grpc_server"],
+        "limits of time, load and connections are built in: delete the line",
+    ),
+    (&["nodecache"], "it is node-local-dns's own: delete the line, or see deploy/overlays/node-local"),
+    (&["siit", "dynupdate", "doh"], "leave this server block to CoreDNS"),
+];
+
+/// Plugins of others, which CoreDNS's own images lack as well.
+const EXTERNAL: [&str; 24] = [
+    "ads",
+    "alternate",
+    "blocker",
+    "blocklist",
+    "fanout",
+    "git",
+    "gslb",
+    "ipecho",
+    "k8s_crd",
+    "k8s_gateway",
+    "kubernetai",
+    "lighthouse",
+    "mdns",
+    "meship",
+    "mysql",
+    "netbox",
+    "pdsql",
+    "records",
+    "recursor",
+    "redis",
+    "rrl",
+    "tailscale",
+    "unbound",
+    "wgsd",
 ];
 
 /// The directives that are supported, in the order of the alphabet.
@@ -100,32 +125,22 @@ pub(crate) fn check_name(name: &Token) -> Result<(), Error> {
         return Ok(());
     }
     let text = name.text.as_str();
+    if let Some((_, advice)) = OTHERS.iter().find(|(names, _)| names.contains(&text)) {
+        return Err(name.error(format!("the directive `{text}` is not supported; {advice}")));
+    }
+    if EXTERNAL.contains(&text) {
+        return Err(name.error(format!(
+            "`{text}` is no plugin of CoreDNS's own images, and not supported; leave this server block to the server that has it"
+        )));
+    }
     let known = directive_names();
-    let is_other = OTHERS.contains(&text);
-    let near = known.iter().filter(|known| !is_other && text.len() <= 2 * known.len());
+    let near = known.iter().filter(|known| text.len() <= 2 * known.len());
     let near = near.map(|known| (distance(text, known), known)).min();
-    let advice = match (hint(text), near) {
-        (Some(hint), _) => hint.to_owned(),
-        (None, Some((away, known))) if away <= (text.len() / 3).max(1) => format!("did you mean `{known}`?"),
+    let advice = match near {
+        Some((away, known)) if away <= (text.len() / 3).max(1) => format!("did you mean `{known}`?"),
         _ => format!("supported are {}", known.join(", ")),
     };
-    Err(name.error(match is_other {
-        true => format!("the directive `{text}` is not supported; {advice}"),
-        false => format!("unknown directive `{text}`; {advice}"),
-    }))
-}
-
-/// What stands in the place of a directive that CoreDNS once had.
-fn hint(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "proxy" => "`forward` took its place in CoreDNS 1.5: write `forward . ADDRESS...`",
-        "federation" => "it went with the first federation of Kubernetes: delete the line",
-        "multicluster" => {
-            "it is an option now: write `multicluster ZONE` into the block of `kubernetes`, with the zone behind it"
-        }
-        "startup" | "shutdown" => "`on` took its place in CoreDNS, and this server runs no commands: delete the line",
-        _ => return None,
-    })
+    Err(name.error(format!("unknown directive `{text}`; {advice}")))
 }
 
 /// How many letters are wrong, missing, too many or changed places with the next.
@@ -181,6 +196,11 @@ mod tests {
         assert!(fault("federation cluster.local").contains("delete the line"));
         assert!(fault("multicluster clusterset.local").contains("option now"));
         assert!(fault("nosuchthing").contains("supported are acl, any,"));
-        assert!(fault("cancel").contains("supported are acl, any,"), "it is not misspelt");
+        assert!(fault("cancel").contains("is not supported; limits of time"), "it is not misspelt");
+        assert!(fault("etcd example.org").contains("write `forward ZONE ADDRESS`"));
+        assert!(fault("fanout . 192.0.2.1").contains("no plugin of CoreDNS's own images"));
+        let others = OTHERS.iter().flat_map(|(names, _)| names.iter()).chain(&EXTERNAL);
+        let both: Vec<_> = others.filter(|name| TABLE.iter().any(|(known, _)| known == *name)).collect();
+        assert!(both.is_empty(), "{both:?} are supported");
     }
 }
