@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::interfaces;
+use super::mirrors::Unsynced;
 use crate::corefile::{Corefile, Error, Key, Scheme, Token};
 use crate::plugins::chain::Client;
 use crate::plugins::settings::{Reload, Settings, Timeouts, Tls};
@@ -66,10 +67,29 @@ impl Plan {
         mirrors: &mut dyn Mirrors,
         kept: &Kept,
     ) -> Result<Self, Error> {
+        Self::made(corefile, default_port, mirrors, kept, false)
+    }
+
+    /// Sets a Corefile up to look at it, without a cluster. `elsewhere`: what this machine lacks is a note.
+    ///
+    /// # Errors
+    /// At the first fault, with its place.
+    pub(super) fn look(corefile: &Corefile, elsewhere: bool) -> Result<Self, Error> {
+        Self::made(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)
+    }
+
+    fn made(
+        corefile: &Corefile,
+        default_port: u16,
+        mirrors: &mut dyn Mirrors,
+        kept: &Kept,
+        elsewhere: bool,
+    ) -> Result<Self, Error> {
         let interfaces = interfaces::list();
         let hostname = hostname();
         let now = Instant::now();
-        let mut host = Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, kept, now };
+        let mut host =
+            Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, kept, now, elsewhere };
         let blocks: Vec<Arc<Block>> = blocks::set_up(corefile, &mut host)?.into_iter().map(Arc::new).collect();
         let mut servers = BTreeMap::<Listener, Server>::new();
         for block in &blocks {
@@ -291,7 +311,6 @@ impl fmt::Display for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::mirrors::Unsynced;
     use crate::corefile::{Source, parse};
 
     fn plan(text: &str) -> Plan {
@@ -300,7 +319,7 @@ mod tests {
 
     fn try_plan(text: &str) -> Result<Plan, Error> {
         let source = Source::Text { name: "Corefile".into(), text: text.into() };
-        Plan::new(&parse(&source, &|_| None)?, 53, &mut Unsynced, &Kept::default())
+        Plan::look(&parse(&source, &|_| None)?, false)
     }
 
     fn labels(plan: &Plan) -> Vec<String> {

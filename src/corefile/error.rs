@@ -18,6 +18,12 @@ impl Error {
     pub fn new(position: &Position, message: impl Into<String>) -> Self {
         Self { position: position.clone(), message: message.into() }
     }
+
+    /// The same where this machine is not the one that will serve: what is missing here may be there.
+    #[must_use]
+    pub fn of_elsewhere(self) -> Self {
+        Self { message: format!("{}; not on this machine, the one that serves must have it", self.message), ..self }
+    }
 }
 
 impl fmt::Display for Error {

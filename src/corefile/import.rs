@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::lex::{self, Word};
-use super::{Error, Position};
+use super::{Elsewhere, Error, Position};
 use crate::files;
 
 /// All imported files together.
@@ -17,14 +17,15 @@ const IMPORTS: usize = 10_000;
 const WORDS: usize = 100_000;
 
 /// The words of a Corefile with its imports put in, one after the other.
-pub(super) struct Words {
+pub(super) struct Words<'a> {
+    elsewhere: Option<&'a Elsewhere>,
     frames: Vec<Frame>,
     snippets: HashMap<String, Arc<[Word]>>,
     files: HashMap<PathBuf, Arc<[Word]>>,
     imports: usize,
     taken: usize,
     read: usize,
-    /// Import patterns that match no file.
+    /// Import patterns that match no file, and files that only the serving machine may have.
     pub(super) warnings: Vec<Error>,
 }
 
@@ -33,10 +34,11 @@ struct Frame {
     next: usize,
 }
 
-impl Words {
-    /// The words of a text.
-    pub(super) fn new(words: Vec<Word>) -> Self {
+impl<'a> Words<'a> {
+    /// The words of a text; with what is known of the serving machine, when this is another one.
+    pub(super) fn new(words: Vec<Word>, elsewhere: Option<&'a Elsewhere>) -> Self {
         Self {
+            elsewhere,
             frames: vec![Frame { words: words.into(), next: 0 }],
             snippets: HashMap::new(),
             files: HashMap::new(),
@@ -126,8 +128,9 @@ impl Words {
         }
         // What comes first in the alphabet is read first, so it is put in last.
         for path in self.paths(&argument.position, &name)?.into_iter().rev() {
-            let words = self.file(&argument.position, &path)?;
-            self.put_in(&argument.position, words)?;
+            if let Some(words) = self.file(&argument.position, &path)? {
+                self.put_in(&argument.position, words)?;
+            }
         }
         Ok(())
     }
@@ -148,7 +151,8 @@ impl Words {
         let folder = Path::new(&*at.file).parent().unwrap_or_else(|| Path::new(""));
         let pattern = folder.join(name);
         if !name.contains(['*', '?', '[']) {
-            return Ok(vec![pattern]);
+            let mounted = self.elsewhere.and_then(|elsewhere| elsewhere.mounted(name).next());
+            return Ok(vec![mounted.unwrap_or(pattern)]);
         }
         if name.matches('*').count() + name.matches('?').count() != 1 || name.contains(['[', ']']) {
             return Err(Error::new(
@@ -156,27 +160,44 @@ impl Words {
                 format!("an import pattern takes one `*` and no other wildcard, found `{name}`"),
             ));
         }
-        let paths = glob(&pattern);
+        let mounted: Vec<PathBuf> = self.elsewhere.into_iter().flat_map(|elsewhere| elsewhere.mounted(name)).collect();
+        let paths = if mounted.is_empty() { glob(&pattern) } else { mounted };
         if paths.is_empty() {
             self.warnings.push(Error::new(at, format!("no file matches the import pattern `{name}`")));
         }
         Ok(paths)
     }
 
-    fn file(&mut self, at: &Position, path: &Path) -> Result<Arc<[Word]>, Error> {
+    /// The words of a file; `None` for one that only the serving machine may have.
+    fn file(&mut self, at: &Position, path: &Path) -> Result<Option<Arc<[Word]>>, Error> {
         if let Some(words) = self.files.get(path) {
-            return Ok(words.clone());
+            return Ok(Some(words.clone()));
         }
-        let text =
-            read(path).map_err(|fault| Error::new(at, format!("cannot import `{}`: {fault}", path.display())))?;
+        let mounted = self.elsewhere.and_then(|elsewhere| elsewhere.files.get(path)).cloned();
+        let (name, text) = match mounted {
+            Some(mounted) => mounted,
+            None => match read(path) {
+                Ok(text) => (path.to_string_lossy().into_owned(), text),
+                Err(fault) => {
+                    let fault = Error::new(at, format!("cannot import `{}`: {fault}", path.display()));
+                    return match self.elsewhere.is_some() && !path.exists() {
+                        true => {
+                            self.warnings.push(fault.of_elsewhere());
+                            Ok(None)
+                        }
+                        false => Err(fault),
+                    };
+                }
+            },
+        };
         self.read += text.len();
         if self.read > FILES_OCTETS {
             let message = format!("imported files are longer than {} MiB together", FILES_OCTETS >> 20);
             return Err(Error::new(at, message));
         }
-        let words: Arc<[Word]> = lex::words(&path.to_string_lossy().into(), &text)?.into();
+        let words: Arc<[Word]> = lex::words(&name.into(), &text)?.into();
         self.files.insert(path.to_owned(), words.clone());
-        Ok(words)
+        Ok(Some(words))
     }
 }
 
@@ -216,6 +237,20 @@ fn glob(pattern: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+impl Elsewhere {
+    /// The known files that a path or a pattern in the Corefile names, in the order of the alphabet.
+    fn mounted(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+        let pattern = self.folder.join(name);
+        let wanted = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = pattern.parent().map(Path::to_owned);
+        let is_named = move |path: &&PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            path.parent() == folder.as_deref() && matches(&wanted, &name)
+        };
+        self.files.keys().filter(is_named).cloned()
+    }
 }
 
 /// Whether a file name matches a pattern with one `*` (any characters) or one `?` (one character).

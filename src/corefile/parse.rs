@@ -1,6 +1,7 @@
 //! Words to tree: server blocks, snippets, imports.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +33,35 @@ pub enum Source {
 /// # Errors
 /// At the first fault of the grammar, with its place; a file that cannot be read names the place of its import.
 pub fn parse(source: &Source, variable: &dyn Fn(&str) -> Option<String>) -> Result<Corefile, Error> {
+    read(source, variable, None)
+}
+
+/// What is known of the machine that will serve a Corefile, when it is read on another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The folder of the Corefile there, from which imports are named.
+    pub folder: PathBuf,
+    /// The files that are known, by their paths there: how positions name each, and its text.
+    pub files: BTreeMap<PathBuf, (String, String)>,
+}
+
+/// Reads a Corefile on another machine than the one that will serve it: an imported file that is not here is a warning.
+///
+/// # Errors
+/// As [`parse()`].
+pub fn parse_elsewhere(
+    source: &Source,
+    elsewhere: &Elsewhere,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Corefile, Error> {
+    read(source, variable, Some(elsewhere))
+}
+
+fn read(
+    source: &Source,
+    variable: &dyn Fn(&str) -> Option<String>,
+    elsewhere: Option<&Elsewhere>,
+) -> Result<Corefile, Error> {
     let (name, text): (Arc<str>, String) = match source {
         Source::Text { name, text } => (name.as_str().into(), text.clone()),
         Source::File(path) => {
@@ -42,14 +72,14 @@ pub fn parse(source: &Source, variable: &dyn Fn(&str) -> Option<String>) -> Resu
             (name, text)
         }
     };
-    let words = Words::new(lex::words(&name, &text)?);
+    let words = Words::new(lex::words(&name, &text)?, elsewhere);
     let mut parser = Parser { words, variable, octets: 0, unset: Vec::new() };
     let blocks = parser.blocks()?;
     Ok(Corefile { blocks, warnings: parser.words.warnings, unset: parser.unset })
 }
 
 struct Parser<'a> {
-    words: Words,
+    words: Words<'a>,
     variable: &'a dyn Fn(&str) -> Option<String>,
     octets: usize,
     unset: Vec<Error>,

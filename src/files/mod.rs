@@ -129,6 +129,12 @@ impl Error {
         matches!(&self.why, Why::System(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether another machine may well have it, or another user read it: it is missing, or not ours to read.
+    pub fn may_be_elsewhere(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        matches!(&self.why, Why::System(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied))
+    }
+
     /// The reason alone, for a message that has named the file.
     pub fn why(&self) -> String {
         self.why.to_string()

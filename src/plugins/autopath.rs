@@ -144,27 +144,33 @@ fn restore(query: &mut Query, asked: &MessageName, reply: &mut Reply) -> Outcome
 //----------- Setup ----------------------------------------------------------
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    Ok(vec![Arc::new(last(lines, |directive| read(directive, context.zones))?)])
+    Ok(vec![Arc::new(last(lines, |directive| read(directive, context))?)])
 }
 
-fn read(directive: &Directive, zones: &[Name]) -> Result<Autopath, Error> {
+fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Autopath, Error> {
     directive.no_body()?;
-    let own_zones = zones;
+    let own_zones = context.zones;
     let Some((source, zones)) = directive.arguments.split_last() else {
         return Err(directive.name.error("autopath needs @kubernetes or a file with a search line"));
     };
     let path = match source.text.strip_prefix('@') {
         Some("kubernetes") => None,
         Some(other) => return Err(source.error(format!("`@{other}` knows no search paths, only @kubernetes does"))),
-        None => Some(search(&words::file(source)).map_err(|why| source.error(why))?),
+        None => match search(&words::file(source)) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                context.misses_file(source, "the file", &error)?;
+                Some(Vec::new())
+            }
+        },
     };
     let own = if path.is_none() { search(Path::new("/etc/resolv.conf")).unwrap_or_default() } else { Vec::new() };
     Ok(Autopath { zones: Zones::read(zones, own_zones)?, path, own })
 }
 
 /// The names on the last `search` line of a resolv.conf.
-fn search(path: &Path) -> Result<Vec<MessageName>, String> {
-    let text = files::read_text(path, files::CONFIGURATION).map_err(|error| format!("the file {error}"))?;
+fn search(path: &Path) -> Result<Vec<MessageName>, files::Error> {
+    let text = files::read_text(path, files::CONFIGURATION)?;
     let line = text.lines().filter_map(|line| line.trim().strip_prefix("search")).next_back().unwrap_or_default();
     Ok(line.split_whitespace().filter_map(|word| names::parse(word).ok()).collect())
 }

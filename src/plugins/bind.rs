@@ -38,13 +38,12 @@ use super::words;
 use crate::corefile::{Directive, Error, Token};
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let interfaces = context.host.interfaces;
     let mut bound: Vec<IpAddr> = Vec::new();
     for directive in lines {
         if directive.arguments.is_empty() {
             return Err(directive.name.error("bind needs an address or an interface"));
         }
-        let mut addresses = read(&directive.arguments, interfaces)?;
+        let mut addresses = read(&directive.arguments, context)?;
         for line in directive.lines() {
             if line.name.text != "except" {
                 return Err(words::unknown(line, "bind", &["except"]));
@@ -53,7 +52,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             if line.arguments.is_empty() {
                 return Err(line.name.error("except needs an address or an interface"));
             }
-            let except = read(&line.arguments, interfaces)?;
+            let except = read(&line.arguments, context)?;
             addresses.retain(|address| !except.contains(address));
         }
         bound.extend(addresses);
@@ -68,7 +67,8 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     Ok(Vec::new())
 }
 
-fn read(words: &[Token], interfaces: &[(String, IpAddr)]) -> Result<Vec<IpAddr>, Error> {
+fn read(words: &[Token], context: &mut Context<'_, '_>) -> Result<Vec<IpAddr>, Error> {
+    let interfaces = context.host.interfaces;
     let mut addresses = Vec::new();
     for word in words {
         if let Ok(address) = word.text.parse() {
@@ -77,11 +77,32 @@ fn read(words: &[Token], interfaces: &[(String, IpAddr)]) -> Result<Vec<IpAddr>,
         }
         let own: Vec<IpAddr> = interfaces.iter().filter(|(name, _)| *name == word.text).map(|(_, ip)| *ip).collect();
         if own.is_empty() {
-            return Err(word.error(format!("`{}` is neither an address nor an interface that has one", word.text)));
+            let fault = word.error(format!("`{}` is neither an address nor an interface that has one", word.text));
+            if !may_be_interface(&word.text) {
+                return Err(fault);
+            }
+            context.lacks(fault)?;
+            addresses.push(stand_in(&word.text));
+            continue;
         }
         addresses.extend(own);
     }
     Ok(addresses)
+}
+
+/// Whether another machine may have an interface of this name: Linux allows 15 octets, and nobody starts one with a digit.
+fn may_be_interface(name: &str) -> bool {
+    name.len() <= 15 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.contains(['/', ':'])
+}
+
+/// An address of nobody, of the network for documents, in place of those of an interface that is not here. Blocks with
+/// the same interface meet there, others do not.
+fn stand_in(interface: &str) -> IpAddr {
+    let mut octets = [0; 16];
+    octets[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+    // At least one octet is left empty, so that no name fills the address.
+    octets.iter_mut().skip(4).zip(interface.bytes()).for_each(|(octet, letter)| *octet = letter);
+    octets.into()
 }
 
 #[cfg(test)]

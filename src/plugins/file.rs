@@ -266,6 +266,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             Err(error) if !source.path.exists() && !every.is_zero() => {
                 context.settings.notes.push(file.error(format!("{}; it is looked for every {every:?}", error.message)));
             }
+            Err(error) if !source.path.exists() => context.lacks(file.error(error.message))?,
             // No line of the file is to blame.
             Err(error) if error.position.line == 0 => return Err(file.error(error.message)),
             Err(error) => return Err(error),

@@ -79,6 +79,7 @@ use crate::corefile::{Directive, Error, Token};
 use crate::files;
 use crate::upstream::{
     Endpoint, Group, Host, Policy, Settings, TlsConfig, Upstream, Way, client_config, nameservers, resolve,
+    system_roots,
 };
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{Message, MessageEdns, OpCode};
@@ -285,7 +286,20 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
 
     let mut endpoints: Vec<(Endpoint, &Token)> = Vec::new();
     for word in to {
-        for mut endpoint in upstreams(word, &options.resolvers)? {
+        let found = match named(word)? {
+            Named::Upstreams(found) => found,
+            Named::Unreadable(error) => {
+                context.misses_file(word, "the list of upstreams", &error)?;
+                Vec::new()
+            }
+            Named::Host(..) if context.host.elsewhere => {
+                let note = "is the name of a host: the machine that serves asks for its addresses at the start";
+                context.settings.notes.push(word.error(format!("`{}` {note}", word.text)));
+                Vec::new()
+            }
+            Named::Host(host, name) => look_up(word, &host, &name, &options.resolvers)?,
+        };
+        for mut endpoint in found {
             if endpoint.way == Way::Tls && options.tls_servername.is_some() {
                 if endpoint.server_name.is_some() {
                     return Err(word.error("the server's name is given twice: behind % and by tls_servername"));
@@ -297,19 +311,16 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
             }
         }
     }
-    if endpoints.is_empty() {
+    // Another machine may know more upstreams than this one, which asks nobody for names.
+    if endpoints.is_empty() && !context.host.elsewhere {
         return Err(line.name.error("forward found no upstream in what follows its zone"));
     }
-    let tls = match endpoints.iter().any(|(endpoint, _)| endpoint.way == Way::Tls) {
-        true => Some(tls(&options.tls, &line.name)?),
-        false => {
-            // Named files must be good also where nothing uses them yet.
-            if !options.tls.is_empty() {
-                tls(&options.tls, &line.name)?;
-            }
-            None
-        }
-    };
+    // Named files must be good also where nothing uses them yet.
+    let needs_tls = !options.tls.is_empty() || endpoints.iter().any(|(endpoint, _)| endpoint.way == Way::Tls);
+    let tls = if needs_tls { tls(&options.tls, &line.name, context)? } else { None };
+    if tls.is_none() {
+        endpoints.retain(|(endpoint, _)| endpoint.way != Way::Tls);
+    }
     let (keep, source) = (options.settings.connections, options.settings.source);
     let mut upstreams = Vec::new();
     for (endpoint, word) in endpoints {
@@ -469,23 +480,37 @@ fn resolver(word: &Token) -> Result<SocketAddr, Error> {
         .ok_or_else(|| word.error(format!("`{}` is no resolver: write ADDRESS or ADDRESS:PORT", word.text)))
 }
 
-/// The upstreams that one word names.
-fn upstreams(word: &Token, resolvers: &[SocketAddr]) -> Result<Vec<Endpoint>, Error> {
+/// What a word after the zone names.
+enum Named {
+    /// Upstreams: one, or those of a list.
+    Upstreams(Vec<Endpoint>),
+    /// A list that cannot be read.
+    Unreadable(files::Error),
+    /// A host, to be looked up.
+    Host(Host, Name),
+}
+
+fn named(word: &Token) -> Result<Named, Error> {
     let host = Host::parse(&word.text).map_err(|why| word.error(why))?;
     let name = match &host.host {
-        Ok(address) => return Ok(vec![host.at(*address)]),
+        Ok(address) => return Ok(Named::Upstreams(vec![host.at(*address)])),
         Err(name) => name,
     };
     match files::read_text(&words::file(word), files::CONFIGURATION) {
-        Ok(text) => return Ok(nameservers(&text)),
+        Ok(text) => return Ok(Named::Upstreams(nameservers(&text))),
         Err(error) if error.is_missing() && !word.text.contains('/') => {}
         // With a scheme it is the name of a host; any other word with a slash is the name of a file.
         Err(_) if word.text.contains("://") => {}
-        Err(error) => return Err(word.error(format!("the list of upstreams {error}"))),
+        Err(error) => return Ok(Named::Unreadable(error)),
     }
     let wire: Name = name
         .parse()
         .map_err(|_| word.error(format!("`{}` is no address, no file and no name of a host", word.text)))?;
+    Ok(Named::Host(host, wire))
+}
+
+/// The addresses of a host, from these resolvers or the system's.
+fn look_up(word: &Token, host: &Host, name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<Endpoint>, Error> {
     let system;
     let resolvers = if resolvers.is_empty() {
         let text = files::read_text(Path::new("/etc/resolv.conf"), files::CONFIGURATION).unwrap_or_default();
@@ -494,14 +519,29 @@ fn upstreams(word: &Token, resolvers: &[SocketAddr]) -> Result<Vec<Endpoint>, Er
     } else {
         resolvers
     };
-    let addresses = resolve(&wire, resolvers).map_err(|why| {
+    let addresses = resolve(name, resolvers).map_err(|why| {
         word.error(format!("`{}` is no address and no file, and as a name has no address: {why}", word.text))
     })?;
     Ok(addresses.into_iter().map(|address| host.at(address)).collect())
 }
 
-/// `tls [CERT KEY] [CA]`.
-fn tls(words: &[Token], at: &Token) -> Result<TlsConfig, Error> {
+/// `tls [CERT KEY] [CA]`; `None`, with a note, where only the machine that serves has the files.
+fn tls(words: &[Token], at: &Token, context: &mut Context<'_, '_>) -> Result<Option<TlsConfig>, Error> {
+    let mut are_here = true;
+    for word in words {
+        are_here &= context.expects_file(word, "the file")?;
+    }
+    if context.host.elsewhere
+        && !matches!(words.len(), 1 | 3)
+        && let Err(why) = system_roots()
+    {
+        context.lacks(at.error(why))?;
+        are_here = false;
+    }
+    if !are_here {
+        return Ok(None);
+    }
+
     let path = |word: &'_ Token| words::file(word);
     let (own, ca) = match words {
         [] => (None, None),
@@ -510,7 +550,7 @@ fn tls(words: &[Token], at: &Token) -> Result<TlsConfig, Error> {
         [certificate, key, ca, ..] => (Some((path(certificate), path(key))), Some(path(ca))),
     };
     let own = own.as_ref().map(|(certificate, key)| (Path::new(certificate), Path::new(key)));
-    client_config(ca.as_deref(), own).map_err(|why| words.first().unwrap_or(at).error(why))
+    client_config(ca.as_deref(), own).map(Some).map_err(|why| words.first().unwrap_or(at).error(why))
 }
 
 //----------- Metrics --------------------------------------------------------

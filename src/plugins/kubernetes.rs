@@ -278,6 +278,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         context.settings.notes.push(line.name.error("tls is for endpoint, which is missing, and so has no effect"));
     }
     options.check_multicluster(&zones.0)?;
+    options.expect_files(context)?;
     let (source, at) = options.source(directive, context.settings.enabled.contains(&"metadata"))?;
     let reader = context.host.mirrors.mirror(&source, at)?;
     let view = Arc::new(View {

@@ -223,6 +223,10 @@ fn weighted(
             context.settings.notes.push(file.error(format!("{fault}; it is looked for every {every:?}")));
             Weights::new()
         }
+        Err(fault) if !path.exists() => {
+            context.lacks(file.error(fault))?;
+            Weights::new()
+        }
         Err(fault) => return Err(file.error(fault)),
     };
     let plugin = Arc::new(Loadbalance { policy: Policy::Weighted { file: path, weights: RwLock::new(weights) } });

@@ -14,6 +14,7 @@ use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
 use super::settings::Settings;
 use super::{digest_of_files, directives, kubernetes, words};
 use crate::corefile::{Directive, Error, Key, Scheme, ServerBlock, Token};
+use crate::files;
 use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{Failure, Name, Question};
 use crate::zone::{Reader, View};
@@ -126,6 +127,8 @@ pub struct Host<'h> {
     pub kept: &'h Kept,
     /// The present time.
     pub now: Instant,
+    /// Whether another machine will serve: what this one lacks is a note then, and nobody is asked over the network.
+    pub elsewhere: bool,
 }
 
 /// Mirrors clusters for `kubernetes` directives; equal sources share one mirror, also across reloads.
@@ -197,6 +200,39 @@ pub struct Context<'c, 'h> {
 }
 
 impl Context<'_, '_> {
+    /// A fault of this machine, not of the Corefile: a note where another one will serve.
+    ///
+    /// # Errors
+    /// The fault, where this machine will serve.
+    pub(crate) fn lacks(&mut self, fault: Error) -> Result<(), Error> {
+        if !self.host.elsewhere {
+            return Err(fault);
+        }
+        self.settings.notes.push(fault.of_elsewhere());
+        Ok(())
+    }
+
+    /// Looks whether a file that somebody else will read can be read; `what` it is begins the fault. Says whether it is
+    /// here: on another machine than the one that serves it need not be.
+    ///
+    /// # Errors
+    /// At the word that names it.
+    pub(crate) fn expects_file(&mut self, word: &Token, what: &str) -> Result<bool, Error> {
+        match files::check(&words::file(word), files::CONFIGURATION) {
+            Ok(()) => Ok(true),
+            Err(error) => self.misses_file(word, what, &error).map(|()| false),
+        }
+    }
+
+    /// A file that cannot be read: a note where another machine may have it.
+    ///
+    /// # Errors
+    /// At the word that names it.
+    pub(crate) fn misses_file(&mut self, word: &Token, what: &str, error: &files::Error) -> Result<(), Error> {
+        let fault = word.error(format!("{what} {error}"));
+        if error.may_be_elsewhere() { self.lacks(fault) } else { Err(fault) }
+    }
+
     /// What stands behind a directive in the block's chain, and all that its answers depend on, as text: equal texts give
     /// equal answers. An alias of `file` or `template` leads through other blocks, which count then as well.
     pub(crate) fn behind(&self, directive: &str) -> String {

@@ -207,8 +207,9 @@ pub(crate) fn blocks_with(text: &str, mirrors: &mut dyn Mirrors, kept: &Kept) ->
         ("lo".to_owned(), "::1".parse().unwrap()),
         ("eth0".to_owned(), "10.244.0.5".parse().unwrap()),
     ];
+    let now = Instant::now();
     let mut host =
-        Host { interfaces: &interfaces, hostname: "server-1", default_port: 53, mirrors, kept, now: Instant::now() };
+        Host { interfaces: &interfaces, hostname: "server-1", default_port: 53, mirrors, kept, now, elsewhere: false };
     blocks::set_up(&file, &mut host)
 }
 

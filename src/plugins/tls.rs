@@ -42,8 +42,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureAlgorithm, SignatureScheme};
 
 use super::chain::Plugin;
 use super::settings::Tls;
@@ -53,11 +53,12 @@ use crate::corefile::{Directive, Error, Token};
 use crate::files;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    context.settings.tls = Some(last(lines, read)?);
+    let tls = last(lines, |directive| read(directive, context))?;
+    context.settings.tls = Some(tls);
     Ok(Vec::new())
 }
 
-fn read(directive: &Directive) -> Result<Tls, Error> {
+fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Tls, Error> {
     let (certificate, key, authorities) = match directive.arguments.as_slice() {
         [certificate, key] => (certificate, key, None),
         [certificate, key, authorities] => (certificate, key, Some(authorities)),
@@ -75,11 +76,14 @@ fn read(directive: &Directive) -> Result<Tls, Error> {
         let word = words::value(line, "what is asked of clients")?;
         asked = (Asked::read(word)?, word);
     }
-    let mut files = Files::default();
+    let mut files = Files { context, paths: Vec::new(), digest: DefaultHasher::new() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let identity = identity(&mut files, certificate, key, &provider)?;
     let roots = authorities.map(|word| files.roots(word)).transpose()?;
-    let clients = verifier(asked.0, roots, &provider).map_err(|why| asked.1.error(why))?;
+    let clients = match roots {
+        Some(None) => None,
+        roots => verifier(asked.0, roots.flatten(), &provider).map_err(|why| asked.1.error(why))?,
+    };
     asked.0.hash(&mut files.digest);
     Ok(Tls {
         identity: Arc::new(identity),
@@ -101,49 +105,59 @@ pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
 
 //----------- Files ----------------------------------------------------------
 
-/// The files that a directive names, each read once.
-#[derive(Default)]
-struct Files {
+/// The files that a directive names, each read once; `None` for one that only the machine that serves has.
+struct Files<'f, 'c, 'h> {
+    context: &'f mut Context<'c, 'h>,
     paths: Vec<PathBuf>,
     digest: DefaultHasher,
 }
 
-impl Files {
-    fn read(&mut self, word: &Token, what: &str) -> Result<Vec<u8>, Error> {
+impl Files<'_, '_, '_> {
+    fn read(&mut self, word: &Token, what: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = words::file(word);
-        let octets = files::read(&path, files::CONFIGURATION).map_err(|error| word.error(format!("{what} {error}")))?;
+        let octets = match files::read(&path, files::CONFIGURATION) {
+            Ok(octets) => octets,
+            Err(error) => {
+                path.hash(&mut self.digest);
+                return self.context.misses_file(word, what, &error).map(|()| None);
+            }
+        };
         octets.hash(&mut self.digest);
         self.paths.push(path);
-        Ok(octets)
+        Ok(Some(octets))
     }
 
-    fn certificates(&mut self, word: &Token, what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-        let octets = self.read(word, what)?;
+    fn certificates(&mut self, word: &Token, what: &str) -> Result<Option<Vec<CertificateDer<'static>>>, Error> {
+        let Some(octets) = self.read(word, what)? else { return Ok(None) };
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
         match read {
-            Ok(chain) if !chain.is_empty() => Ok(chain),
+            Ok(chain) if !chain.is_empty() => Ok(Some(chain)),
             Ok(_) => Err(word.error(format!("{what} {} holds no CERTIFICATE block (PEM)", word.text))),
             Err(error) => Err(word.error(format!("{what} {} is not PEM: {error}", word.text))),
         }
     }
 
-    fn roots(&mut self, word: &Token) -> Result<RootCertStore, Error> {
+    fn roots(&mut self, word: &Token) -> Result<Option<RootCertStore>, Error> {
+        let Some(certificates) = self.certificates(word, "the CA file")? else { return Ok(None) };
         let mut roots = RootCertStore::empty();
-        for certificate in self.certificates(word, "the CA file")? {
+        for certificate in certificates {
             roots.add(certificate).map_err(|error| word.error(format!("the CA file {}: {error}", word.text)))?;
         }
-        Ok(roots)
+        Ok(Some(roots))
     }
 }
 
 fn identity(
-    files: &mut Files,
+    files: &mut Files<'_, '_, '_>,
     certificate: &Token,
     key: &Token,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, Error> {
     let chain = files.certificates(certificate, "the certificate")?;
     let octets = files.read(key, "the key")?;
+    let (Some(chain), Some(octets)) = (chain, octets) else {
+        return Ok(CertifiedKey::new(Vec::new(), Arc::new(NoKey)));
+    };
     let secret = PrivateKeyDer::from_pem_slice(&octets)
         .map_err(|error| key.error(format!("the key {} holds no private key (PEM): {error}", key.text)))?;
     CertifiedKey::from_der(chain, secret, provider).map_err(|error| match error {
@@ -152,6 +166,20 @@ fn identity(
         }
         other => key.error(format!("the key {} with the certificate {}: {other}", key.text, certificate.text)),
     })
+}
+
+/// Stands for a key that is not here: it signs nothing.
+#[derive(Debug)]
+struct NoKey;
+
+impl SigningKey for NoKey {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ECDSA
+    }
 }
 
 //----------- Asked ----------------------------------------------------------

@@ -29,4 +29,4 @@ pub use health::Check;
 pub use metrics::register;
 pub use one::{Answered, Connections, Upstream};
 pub use resolve::resolve;
-pub use tls::{TlsConfig, client_config};
+pub use tls::{TlsConfig, client_config, system_roots};

@@ -29,9 +29,7 @@ pub fn client_config(ca: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<T
     let mut roots = RootCertStore::empty();
     let ca = match ca {
         Some(path) => path,
-        None => SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
-            format!("no system certificates found ({}); name a CA file with `tls CA`", SYSTEM_ROOTS.join(", "))
-        })?,
+        None => system_roots()?,
     };
     let (added, _) = roots.add_parsable_certificates(certificates(ca)?);
     if added == 0 {
@@ -54,6 +52,16 @@ pub fn client_config(ca: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<T
         }
     };
     Ok(Arc::new(config))
+}
+
+/// The file with the certificates of the authorities that this system trusts.
+///
+/// # Errors
+/// When there is none in any of the known places.
+pub fn system_roots() -> Result<&'static Path, String> {
+    SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
+        format!("no system certificates found ({}); name a CA file with `tls CA`", SYSTEM_ROOTS.join(", "))
+    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::setup::Context;
 use super::super::{names, words};
 use super::selector;
 use super::source::{Access, Source};
 use crate::corefile::{Directive, Error, Token};
-use crate::files;
 use crate::wire::{Label, Name};
 use crate::zone::{Fallthrough, Pods};
 
@@ -159,6 +159,18 @@ impl<'d> Options<'d> {
         }
     }
 
+    /// Looks whether the files with the way to the cluster can be read.
+    pub(super) fn expect_files(&self, context: &mut Context<'_, '_>) -> Result<(), Error> {
+        if let Some((file, _)) = self.kubeconfig {
+            context.expects_file(file, "the kubeconfig")?;
+        } else if let (Some((line, _)), Some(_)) = (&self.tls, self.endpoint) {
+            for word in &line.arguments {
+                context.expects_file(word, "the file")?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn source(&self, directive: &'d Directive, labelled: bool) -> Result<(Source, &'d Token), Error> {
         if let (Some((_, at)), Some(_)) = (&self.namespace_labels, &self.namespaces) {
             return Err(at.error("namespace_labels and namespaces exclude each other"));
@@ -170,10 +182,7 @@ impl<'d> Options<'d> {
         }
         let (access, at) = match (&self.kubeconfig, self.endpoint) {
             (Some((file, context)), _) => {
-                let path = words::file(file);
-                files::check(&path, files::CONFIGURATION)
-                    .map_err(|error| file.error(format!("the kubeconfig {error}")))?;
-                (Access::Kubeconfig { file: path, context: context.clone() }, *file)
+                (Access::Kubeconfig { file: words::file(file), context: context.clone() }, *file)
             }
             (None, Some(url)) => {
                 let tls = self.tls.as_ref().map(|(_, files)| files.clone());
