@@ -31,7 +31,7 @@ fn every_broken_line_is_refused_at_its_place() {
     let mut wrong = Vec::new();
     for (place, message, text) in rows() {
         fs::write(folder.path().join("Corefile"), format!(".:5300 {{\n{text}\n}}\n")).unwrap();
-        let (status, said) = refuse(folder.path(), &["check", "Corefile"]);
+        let (status, said) = refuse(folder.path(), &["check", "--here", "Corefile"]);
         let expected = format!("Corefile:{place}: {message}");
         // More faults of the same directive may be told, one a line.
         let mut told = said.lines().map(|line| line.trim_start_matches("rollcall: "));

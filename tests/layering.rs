@@ -41,7 +41,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("kube", &["cluster"]),
     ("libc", &["app", "files", "serve"]),
     ("ring", &["app"]),
-    ("serde_saphyr", &["cluster"]),
+    ("serde_saphyr", &["app", "cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),
     ("tokio_rustls", &["serve", "upstream"]),
     ("tower", &["cluster"]),

@@ -157,7 +157,10 @@ fn a_pipe_in_place_of_a_file_is_refused_and_waited_for_by_nobody() {
             "kubernetes a.example {\n kubeconfig pipe\n }",
             "Corefile:3:13: the kubeconfig pipe cannot be read: it is a named pipe",
         ),
-        ("forward . tls://127.0.0.1 {\n tls pipe\n }", "Corefile:3:6: pipe cannot be read: it is a named pipe"),
+        (
+            "forward . tls://127.0.0.1 {\n tls pipe\n }",
+            "Corefile:3:6: the file pipe cannot be read: it is a named pipe",
+        ),
         ("import /dev/zero", "Corefile:2:12: cannot import `/dev/zero`: it is a device"),
     ] {
         fs::write(folder.path().join("Corefile"), format!(".:53 {{\n    {line}\n}}\n")).unwrap();

@@ -18,7 +18,8 @@ usage:
   rollcall [-conf FILE] [FLAGS]                 serve what a Corefile says
   rollcall local [--listen ADDRESS:PORT] [--zone ZONE] PATH...
                                                 serve the names of manifest files, without a cluster
-  rollcall check FILE|-                         say what a Corefile, or standard input, means, exit 0 or 2
+  rollcall check [--output json] [--here] FILE|-
+                                                say what a Corefile means, or that of a ConfigMap, exit 0 or 2
   rollcall diff --from ADDRESS[:PORT] --to ADDRESS[:PORT] [--kubeconfig FILE] [--zone ZONE] [--ttl SECONDS]
                                                 ask two servers every name of a cluster, print where they differ
 
@@ -48,6 +49,14 @@ local:
                           explain answers there, as above
   PATH...                 manifest files or folders: YAML or JSON; edits are followed
 
+check:
+  FILE                    a Corefile, or ConfigMaps as `kubectl get configmap -o yaml` prints them; - is standard input
+  --here                  this machine will serve: a file, interface or certificate that it lacks is a fault
+                          (default: a note, since a pod may have it; names of upstreams are not looked up either)
+  --output json           print an array, with an object for each finding, in the order of lines: file, line, column
+                          (both null for the file as a whole), severity (error or note), message, hint (or null)
+  Exit status: 0 the Corefile is accepted, whatever is noted, 2 it is not.
+
 diff:
   --from, --to            the servers, as 10.96.0.10 or 127.0.0.1:1053
   --kubeconfig FILE       the cluster whose names are asked (default: the pod's own cluster, $KUBECONFIG,
@@ -69,7 +78,7 @@ pub(super) enum Command {
     /// Serve manifests.
     Local(Local),
     /// Say what a Corefile means.
-    Check(PathBuf),
+    Check(Check),
     /// Compare two servers.
     Diff(Diff),
     /// Print the help text.
@@ -126,6 +135,27 @@ pub(super) struct Local {
     pub(super) explain: Option<SocketAddr>,
     /// Manifest files and folders.
     pub(super) paths: Vec<PathBuf>,
+}
+
+/// What `check` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Check {
+    /// The Corefile or manifest; `-` means standard input.
+    pub(super) file: PathBuf,
+    /// How the outcome is told.
+    pub(super) output: Output,
+    /// This machine will serve, so that what it lacks is a fault.
+    pub(super) here: bool,
+}
+
+/// How the outcome of a command is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// What `diff` is told.
@@ -243,11 +273,19 @@ fn local(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
 }
 
 fn check(arguments: &[String]) -> Result<Command, Error> {
-    let mut file = None;
+    let (mut file, mut output, mut here) = (None, Output::default(), false);
     let mut rest = Arguments { rest: arguments, dashes: "--" };
     while let Some(argument) = rest.next() {
         match argument {
             Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
+            Argument::Flag { name: name @ "here", value } => here = switch(name, value)?,
+            Argument::Flag { name: name @ ("output" | "o"), value } => {
+                output = match rest.value(name, value)? {
+                    "text" => Output::Text,
+                    "json" => Output::Json,
+                    other => return Err(Error::operator(format!("--output takes text or json, got `{other}`"))),
+                };
+            }
             // Nothing is logged here; the arguments of a Deployment can be tried as they are.
             Argument::Flag { name: name @ "log-format", value } => {
                 log_format(rest.dashes, rest.value(name, value)?)?;
@@ -259,7 +297,8 @@ fn check(arguments: &[String]) -> Result<Command, Error> {
             Argument::Word(path) => file = Some(PathBuf::from(path)),
         }
     }
-    file.map(Command::Check).ok_or_else(|| Error::operator("check needs a Corefile, as in `rollcall check Corefile`"))
+    let file = file.ok_or_else(|| Error::operator("check needs a Corefile, as in `rollcall check Corefile`"))?;
+    Ok(Command::Check(Check { file, output, here }))
 }
 
 fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {

@@ -66,7 +66,12 @@ pub(super) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error
 /// # Errors
 /// At the first fault, with its place.
 pub(super) fn read(source: &Source) -> Result<Corefile, corefile::Error> {
-    corefile::parse(source, &|name| std::env::var(name).ok())
+    corefile::parse(source, &variable)
+}
+
+/// A variable of the environment.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// A fault with what may be behind it: a variable in the faulty word that is not set.

@@ -33,7 +33,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         match command {
             Command::Serve(options) => serve(&options)?,
             Command::Local(options) => serve_local(&options)?,
-            Command::Check(file) => print(&check::describe(&file)?)?,
+            Command::Check(options) => {
+                let checked = check::check(&options)?;
+                print(&checked.text)?;
+                return Ok(if checked.is_accepted { ExitCode::SUCCESS } else { ExitCode::from(2) });
+            }
             Command::Diff(options) => return compare(&options),
             Command::Help => print(flags::HELP)?,
             Command::Version => print(&version())?,

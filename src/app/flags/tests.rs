@@ -96,7 +96,11 @@ fn local_takes_paths_among_its_flags() {
 
 #[test]
 fn check_takes_one_file() {
-    assert_eq!(command("check Corefile"), Command::Check("Corefile".into()));
+    let told = |output, here| Command::Check(Check { file: "Corefile".into(), output, here });
+    assert_eq!(command("check Corefile"), told(Output::Text, false));
+    assert_eq!(command("check --output json --here Corefile"), told(Output::Json, true));
+    assert_eq!(command("check Corefile -o=json"), told(Output::Json, false));
+    assert!(refusal("check --output yaml Corefile").contains("--output takes text or json, got `yaml`"));
     assert!(refusal("check").contains("check needs a Corefile"));
     assert!(refusal("check a b").contains("got `b` as well"));
 }
