@@ -33,8 +33,8 @@ pub(super) struct Checked {
 pub(super) fn check(options: &Check) -> Result<Checked, Error> {
     let (description, findings) = match input::read(&options.file) {
         Ok(inputs) => {
-            let looked: Vec<_> = inputs.iter().map(|input| look(input, options.here)).collect();
-            let (descriptions, findings): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+            let (descriptions, findings): (Vec<_>, Vec<_>) =
+                inputs.iter().map(|input| look(input, options.here)).unzip();
             (descriptions.concat(), findings.concat())
         }
         Err(fault) => (String::new(), vec![Finding::Fault(fault)]),
