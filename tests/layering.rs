@@ -40,6 +40,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
     ("libc", &["app", "files", "serve"]),
+    ("notify", &["cluster"]),
     ("ring", &["app"]),
     ("serde_saphyr", &["app", "cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),

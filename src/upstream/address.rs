@@ -1,5 +1,6 @@
 //! Where another resolver is, and by which way it is asked.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// How messages travel to an upstream.
@@ -30,6 +31,18 @@ pub struct Endpoint {
     pub way: Way,
     /// The name that its certificate must hold; its address when there is none.
     pub server_name: Option<String>,
+}
+
+impl fmt::Display for Endpoint {
+    /// As an operator writes it, for [`Host::parse`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.server_name.as_ref().map(|name| format!("%{name}")).unwrap_or_default();
+        match (self.way, self.address) {
+            (Way::Plain, address) => write!(f, "{address}"),
+            (Way::Tls, SocketAddr::V4(address)) => write!(f, "tls://{}{name}:{}", address.ip(), address.port()),
+            (Way::Tls, SocketAddr::V6(address)) => write!(f, "tls://[{}{name}]:{}", address.ip(), address.port()),
+        }
+    }
 }
 
 /// An upstream as an operator writes it: `[tls://]HOST[%NAME][:PORT]`, HOST an address or a name.
@@ -132,6 +145,15 @@ pub fn nameservers(text: &str) -> Vec<Endpoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_written_as_it_is_read() {
+        for word in ["192.0.2.1:53", "[2001:db8::1]:5353", "tls://192.0.2.1:853", "tls://[2001:db8::1%a.example]:8853"]
+        {
+            let host = Host::parse(word).unwrap();
+            assert_eq!(host.at(host.host.clone().unwrap()).to_string(), word);
+        }
+    }
 
     fn endpoint(word: &str) -> Endpoint {
         let host = Host::parse(word).unwrap();

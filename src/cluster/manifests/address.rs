@@ -1,13 +1,22 @@
 //! Loopback addresses for what has none: each pod its own, so that every "pod" can be run on this machine.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The addresses of pods: 127.1.0.0/16.
 pub(super) const PODS: [u8; 2] = [127, 1];
 
 /// The virtual addresses of Services: 127.96.0.0/16.
 pub(super) const SERVICES: [u8; 2] = [127, 96];
+
+/// The IPv6 addresses beside those: a prefix that no network has (RFC 4193).
+pub(super) const TWINS: &str = "fd7f::/16";
+
+/// The IPv6 address beside one that was given out: fd7f:1::5 for 127.1.0.5.
+pub(super) fn twin(address: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = address.octets();
+    Ipv6Addr::new(0xfd00 | u16::from(a), b.into(), 0, 0, 0, 0, 0, u16::from_be_bytes([c, d]))
+}
 
 /// Gives out the addresses of one /16, lowest first; an owner keeps its address for as long as it exists.
 #[derive(Clone, Debug)]
@@ -38,9 +47,9 @@ impl Pool {
     }
 
     /// The address of this owner: the one it has, else the lowest that is free; `None` when all are taken.
-    pub(super) fn address(&mut self, owner: &str) -> Option<IpAddr> {
+    pub(super) fn address(&mut self, owner: &str) -> Option<Ipv4Addr> {
         if let Some(&address) = self.owned.get(owner) {
-            return Some(address.into());
+            return Some(address);
         }
         let [a, b] = self.network;
         // Neither .0.0 nor .255.255, which some programs take for no host.
@@ -50,7 +59,7 @@ impl Pool {
         self.lowest = host + 1;
         self.taken.insert(free);
         self.owned.insert(owner.into(), free);
-        Some(free.into())
+        Some(free)
     }
 }
 
@@ -79,6 +88,12 @@ mod tests {
         pool.retain(&owners(&["a"]), ["127.1.0.1".parse().unwrap(), "127.1.0.3".parse().unwrap()]);
         assert_eq!(pool.address("a").unwrap().to_string(), "127.1.0.2");
         assert_eq!(pool.address("b").unwrap().to_string(), "127.1.0.4");
+    }
+
+    #[test]
+    fn the_ipv6_address_beside_one_is_of_a_local_prefix() {
+        assert_eq!(twin(Ipv4Addr::new(127, 1, 0, 5)).to_string(), "fd7f:1::5");
+        assert_eq!(twin(Ipv4Addr::new(127, 96, 1, 2)).to_string(), "fd7f:60::102");
     }
 
     #[test]

@@ -21,17 +21,39 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why manifests cannot be served. Nothing of them is, then: half a folder would tell a half truth.
+/// A place in a file, or a file or folder as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A place inside.
+    Place(Place),
+    /// The whole of it.
+    File(Arc<Path>),
+}
+
+impl Subject {
+    /// The file that it is, or is in.
+    pub fn file(&self) -> &Arc<Path> {
+        match self {
+            Self::Place(place) => &place.file,
+            Self::File(file) => file,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(place) => place.fmt(f),
+            Self::File(file) => file.display().fmt(f),
+        }
+    }
+}
+
+/// A fault of a file, a folder or an object, which is left out or, where the command line names its file, refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     subject: Subject,
     message: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Subject {
-    Place(Place),
-    File(Arc<Path>),
 }
 
 impl Error {
@@ -43,6 +65,11 @@ impl Error {
         Self { subject: Subject::File(file.into()), message: message.into() }
     }
 
+    /// What is at fault.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     /// Where it is, when it is inside of a file.
     pub fn place(&self) -> Option<&Place> {
         match &self.subject {
@@ -50,14 +77,16 @@ impl Error {
             Subject::File(_) => None,
         }
     }
+
+    /// The remark for who is served without the faulty thing.
+    pub(super) fn to_remark(&self, level: Level, consequence: &str) -> Remark {
+        Remark { at: Some(self.subject.clone()), level, message: format!("{}; {consequence}", self.message) }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.subject {
-            Subject::Place(place) => write!(f, "{place}: {}", self.message),
-            Subject::File(file) => write!(f, "{}: {}", file.display(), self.message),
-        }
+        write!(f, "{}: {}", self.subject, self.message)
     }
 }
 
@@ -66,35 +95,49 @@ impl std::error::Error for Error {}
 /// Something to tell about manifests that are served nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// What it is about.
-    pub place: Place,
-    /// Whether somebody should act on it; what is merely left out is no warning.
-    pub warning: bool,
+    /// What it is about, where that is one thing.
+    pub at: Option<Subject>,
+    /// How much it matters.
+    pub level: Level,
     /// The remark itself.
     pub message: String,
 }
 
+/// How much a remark matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// An edit that is not served.
+    Error,
+    /// Something that looks wrong: a name will be missed.
+    Warning,
+    /// Something that is good to know.
+    Info,
+}
+
 impl Remark {
     pub(super) fn warning(place: &Place, message: impl Into<String>) -> Self {
-        Self { place: place.clone(), warning: true, message: message.into() }
+        Self { at: Some(Subject::Place(place.clone())), level: Level::Warning, message: message.into() }
     }
 
-    pub(super) fn left_out(place: &Place, message: impl Into<String>) -> Self {
-        Self { place: place.clone(), warning: false, message: message.into() }
+    pub(super) fn info(message: impl Into<String>) -> Self {
+        Self { at: None, level: Level::Info, message: message.into() }
     }
 
     /// Logs it once, where it is handled.
     pub(super) fn log(&self) {
-        if self.warning {
-            tracing::warn!(at = %self.place, "{}", self.message);
-        } else {
-            tracing::info!(at = %self.place, "{}", self.message);
+        match self.level {
+            Level::Error => tracing::error!("{self}"),
+            Level::Warning => tracing::warn!("{self}"),
+            Level::Info => tracing::info!("{self}"),
         }
     }
 }
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        match &self.at {
+            Some(at) => write!(f, "{at}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
     }
 }

@@ -1,9 +1,6 @@
-//! What is said of objects that no name is made of.
+//! Kinds of objects: which are read, and what is said of one that looks like a slip of the pen.
 
 use super::error::{Place, Remark};
-
-/// Kinds whose pods would have names, and whose controllers are not stood in for.
-const WITH_PODS: [&str; 5] = ["DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"];
 
 /// The kinds of the groups in which a slip of the pen would cost names.
 const CORE: [&str; 18] = [
@@ -27,28 +24,57 @@ const CORE: [&str; 18] = [
     "ServiceAccount",
 ];
 const APPS: [&str; 5] = ["ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"];
+const BATCH: [&str; 2] = ["CronJob", "Job"];
 const DISCOVERY: [&str; 1] = ["EndpointSlice"];
 
-/// The remark for an object of a kind that is not read.
-pub(super) fn left_out(place: &Place, version: &str, group: &str, kind: &str) -> Remark {
+/// The kinds from which names come, each with its group.
+const READ: [(&str, &str); 11] = [
+    ("", "Namespace"),
+    ("", "Service"),
+    ("", "Endpoints"),
+    ("discovery.k8s.io", "EndpointSlice"),
+    ("", "Pod"),
+    ("", "ReplicationController"),
+    ("apps", "StatefulSet"),
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "DaemonSet"),
+    ("batch", "Job"),
+];
+
+/// The kind, if names come from its objects.
+pub(super) fn read(group: &str, kind: &str) -> Option<&'static str> {
+    READ.iter().find(|(own, read)| *own == group && *read == kind).map(|(_, read)| *read)
+}
+
+/// Whether names come from objects of this kind, whatever their group.
+pub(super) fn is_read(kind: &str) -> bool {
+    READ.iter().any(|(_, read)| *read == kind)
+}
+
+/// The remark for an object of a kind that is not read, where it may be one of those that are, written wrongly.
+pub(super) fn suspicion(place: &Place, version: &str, group: &str, kind: &str) -> Option<Remark> {
+    if let Some((own, _)) = READ.iter().find(|(own, read)| *read == kind && *own != group) {
+        // Other groups may have a Service of their own; those that Kubernetes had once are written by mistake.
+        let old = matches!(group, "" | "extensions" | "apps" | "batch" | "core");
+        let own = if own.is_empty() { "v1".to_owned() } else { format!("{own}/v1") };
+        let message = format!("{version} {kind} is left out: it is of {own}");
+        return old.then(|| Remark::warning(place, message));
+    }
     let known: &[&str] = match group {
         "" => &CORE,
         "apps" => &APPS,
+        "batch" => &BATCH,
         "discovery.k8s.io" => &DISCOVERY,
         _ => &[],
     };
-    if WITH_PODS.contains(&kind) {
-        let message = format!(
-            "{version} {kind} is not simulated: its pods have no names here; write the Pods down, or a Deployment"
-        );
-        return Remark::warning(place, message);
-    }
-    if known.is_empty() || known.contains(&kind) {
-        return Remark::left_out(place, format!("{version} {kind} is left out: no name comes from it"));
+    if known.contains(&kind) {
+        return None;
     }
     let near = known.iter().map(|known| (distance(known, kind), known)).min().filter(|(distance, _)| *distance <= 2);
-    let hint = near.map(|(_, known)| format!(", did you mean {known}?")).unwrap_or_default();
-    Remark::warning(place, format!("{version} {kind} is left out: unknown kind{hint}"))
+    near.map(|(_, known)| {
+        Remark::warning(place, format!("{version} {kind} is left out: unknown kind, did you mean {known}?"))
+    })
 }
 
 /// How many letters must be put in, taken out or changed; capitals do not count.
@@ -74,22 +100,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_costs_names_is_a_warning_and_what_costs_none_is_not() {
+    fn only_what_looks_like_a_slip_of_the_pen_is_worth_a_warning() {
         let place = Place { file: Path::new("m.yaml").into(), line: 1, column: 1 };
-        for (version, group, kind, warning, part) in [
-            ("v1", "", "ConfigMap", false, "no name comes from it"),
-            ("example.org/v1", "example.org", "Servce", false, "no name comes from it"),
-            ("apps/v1", "apps", "DaemonSet", true, "is not simulated"),
-            ("batch/v1", "batch", "Job", true, "is not simulated"),
-            ("v1", "", "Servce", true, "unknown kind, did you mean Service?"),
-            ("v1", "", "service", true, "unknown kind, did you mean Service?"),
-            ("apps/v1", "apps", "Statefulset", true, "did you mean StatefulSet?"),
-            ("v1", "", "Whatever", true, "is left out: unknown kind"),
+        for (version, group, kind, part) in [
+            ("v1", "", "ConfigMap", None),
+            ("example.org/v1", "example.org", "Servce", None),
+            ("serving.knative.dev/v1", "serving.knative.dev", "Service", None),
+            ("batch/v1", "batch", "CronJob", None),
+            ("v1", "", "Whatever", None),
+            ("v1", "", "Config", None),
+            ("v1", "", "Servce", Some("unknown kind, did you mean Service?")),
+            ("v1", "", "service", Some("unknown kind, did you mean Service?")),
+            ("apps/v1", "apps", "Statefulset", Some("did you mean StatefulSet?")),
+            ("v1", "", "StatefulSet", Some("it is of apps/v1")),
+            ("extensions/v1beta1", "extensions", "Deployment", Some("it is of apps/v1")),
+            ("apps/v1", "apps", "Service", Some("it is of v1")),
         ] {
-            let remark = left_out(&place, version, group, kind);
-            assert_eq!(remark.warning, warning, "{remark}");
-            assert!(remark.message.contains(part), "{remark}");
+            let remark = suspicion(&place, version, group, kind);
+            assert_eq!(remark.is_some(), part.is_some(), "{version} {kind}: {remark:?}");
+            assert!(remark.is_none_or(|remark| remark.message.contains(part.unwrap())), "{version} {kind}");
         }
-        assert!(left_out(&place, "v1", "", "Whatever").message.ends_with("unknown kind"));
     }
 }

@@ -1,24 +1,24 @@
-//! From paths to facts: finds the files, reads the objects, lets the stand-ins add what controllers would.
+//! From objects to facts: lets the stand-ins add what controllers would, gives addresses out.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use super::address::{self, Pool};
-use super::error::{Error, Remark};
+use super::checks;
+use super::error::{Error, Level, Remark};
 use super::objects::{Meta, Objects, ServiceObject, ServiceType, SliceObject};
+use super::reading::{Reading, Sources, few};
+use super::selection::Selection;
 use super::summary::Summary;
-use super::tree::Node;
 use super::{slices, workloads};
-use crate::cluster::facts::{ExternalFact, Fact, NamespaceFact, PodFact, ServiceFact, ServiceSpec, SliceFact};
-use crate::files;
+use crate::cluster::facts::{
+    ExternalFact, Fact, NamespaceFact, ObjectKey, PodFact, ServiceFact, ServiceSpec, SliceFact,
+};
 
 /// Namespaces that are there in every cluster.
 const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
-
-/// Folders within folders beyond this are a loop of links.
-const DEEPEST: usize = 32;
 
 /// What manifests say, as the index takes it.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Loaded {
     pub summary: Summary,
     /// What was left out, and what looks wrong.
     pub remarks: Vec<Remark>,
+    /// Objects that are left out since others have their names or addresses.
+    pub(super) conflicts: Vec<Error>,
 }
 
 /// Gives out addresses to pods and Services that have none; the same ones from edit to edit.
@@ -44,155 +46,107 @@ impl Default for Addresses {
     }
 }
 
-/// A manifest file with its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
-    pub(super) path: Arc<Path>,
-    pub(super) text: String,
-}
-
 /// Reads the manifests that these paths name: files, and folders with all that is below them.
 ///
 /// # Errors
-/// When a path cannot be read, or any object in it is wrong: with file, line and column.
+/// When a path cannot be read, or a file that is named holds anything wrong: with file, line and column.
 pub fn load(paths: &[PathBuf], addresses: &mut Addresses) -> Result<Loaded, Error> {
-    let files = find(paths)?.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    load_files(&files, addresses, 1)
-}
-
-//----------- Files ----------------------------------------------------------
-
-/// The files below these paths, each once, folders in the order of names.
-pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
-    let mut files = Vec::new();
-    for path in paths {
-        let before = files.len();
-        let meta = stat(path)?;
-        if meta.is_dir() {
-            walk(path, 0, &mut files)?;
-            if files.len() == before {
-                return Err(Error::file(path, "the folder holds no *.yaml, *.yml or *.json file"));
-            }
-        } else if meta.is_file() {
-            files.push(path.clone());
-        } else {
-            // Files are read again to follow edits, which takes a pipe empty or waits for its writer for ever.
-            return Err(Error::file(path, "is neither a file nor a folder: write the manifests to a file"));
-        }
-    }
-    let mut seen = HashSet::new();
-    files.retain(|file| seen.insert(file.clone()));
-    Ok(files)
-}
-
-fn stat(path: &Path) -> Result<fs::Metadata, Error> {
-    fs::metadata(path).map_err(|error| Error::file(path, format!("cannot be read: {error}")))
-}
-
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    if depth > DEEPEST {
-        return Err(Error::file(folder, format!("more than {DEEPEST} folders deep: is a link pointing back?")));
-    }
-    let error = |error| Error::file(folder, format!("cannot be read: {error}"));
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(error)? {
-        entries.push(entry.map_err(error)?.path());
-    }
-    entries.sort();
-    for path in entries {
-        // Hidden files are the business of editors and of mounted ConfigMaps.
-        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
-            continue;
-        }
-        let manifest = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
-        match fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() => walk(&path, depth + 1, files)?,
-            Ok(meta) if manifest && meta.is_file() => files.push(path),
-            // Gone since the folder was listed: as if it had never been there.
-            Err(error) if manifest && error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::file(&path, format!("cannot be read: {error}")));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn read(path: &Path) -> Result<File, Error> {
-    match files::read_text(path, files::RECORDS) {
-        Ok(text) => Ok(File { path: path.into(), text }),
-        Err(error) => Err(Error::file(path, format!("cannot be read: {}", error.why()))),
-    }
-}
-
-//----------- Objects to facts -----------------------------------------------
-
-pub(super) fn load_files(files: &[File], addresses: &mut Addresses, version: u64) -> Result<Loaded, Error> {
-    let mut objects = Objects::default();
-    let mut remarks = Vec::new();
-    for file in files {
-        for document in Node::read(&file.path, &file.text)? {
-            let field = document.root(&file.path);
-            if !document.is_empty() {
-                objects.take(&field, &mut remarks)?;
-            }
-        }
-    }
-    refuse_duplicates(&objects)?;
-    workloads::add_pods(&mut objects, &mut remarks)?;
-    // A copy, so that a broken edit gives away no address.
-    let mut pools = addresses.clone();
-    give_addresses(&mut objects, &mut pools)?;
-    let loaded = to_facts(&objects, remarks, version);
-    *addresses = pools;
+    let reading = Reading::start(&Sources::from(paths.to_vec()), SystemTime::now())?;
+    let mut loaded = compose(reading.objects(), addresses, 1);
+    refuse(&loaded, &reading)?;
+    loaded.remarks.extend(reading.remarks());
     Ok(loaded)
 }
 
-fn refuse_duplicates(objects: &Objects) -> Result<(), Error> {
-    let services = objects.services.iter().map(|service| ("Service", &service.meta));
-    let slices = objects.slices.iter().map(|slice| match slice.mirrored {
-        true => ("mirrored slice", &slice.meta),
-        false => ("EndpointSlice", &slice.meta),
-    });
-    let pods = objects.pods.iter().map(|pod| ("Pod", &pod.meta));
-    let workloads = objects.workloads.iter().map(|workload| ("workload", &workload.meta));
-    let namespaces = objects.namespaces.iter().map(|meta| ("Namespace", meta));
-    let mut seen: HashMap<_, &Meta> = HashMap::new();
-    for (kind, meta) in services.chain(slices).chain(pods).chain(workloads).chain(namespaces) {
-        if let Some(first) = seen.insert((kind, &meta.key), meta) {
-            let (place, name) = (meta.place.clone(), &meta.key.name);
-            return Err(Error::at(place, format!("{kind} {name} is there twice; the first is at {}", first.place)));
-        }
-    }
-    let mut seen: HashMap<_, &Meta> = HashMap::new();
-    for service in &objects.services {
-        let ServiceType::ClusterIp(addresses) = &service.kind else { continue };
-        for address in addresses {
-            if let Some(first) = seen.insert(address, &service.meta) {
-                let (place, first) = (service.meta.place.clone(), &first.place);
-                return Err(Error::at(place, format!("the Service at {first} has ClusterIP {address} already")));
-            }
-        }
-    }
-    Ok(())
+/// Refuses objects that are there twice, where the command line names the file of the second.
+pub(super) fn refuse(loaded: &Loaded, reading: &Reading) -> Result<(), Error> {
+    let named = |error: &&Error| reading.is_named(error.subject().file());
+    loaded.conflicts.iter().find(named).map_or(Ok(()), |error| Err(error.clone()))
 }
+
+/// Makes facts of objects.
+pub(super) fn compose(mut objects: Objects, addresses: &mut Addresses, version: u64) -> Loaded {
+    let mut conflicts = Vec::new();
+    drop_duplicates(&mut objects, &mut conflicts);
+    let mut remarks = Vec::new();
+    workloads::add_pods(&mut objects, &mut remarks);
+    give_addresses(&mut objects, addresses, &mut remarks);
+    let mut loaded = to_facts(&objects, remarks, version);
+    let told = conflicts.iter().map(|error| error.to_remark(Level::Warning, "this one is left out"));
+    loaded.remarks.extend(few(told.collect()));
+    Loaded { conflicts, ..loaded }
+}
+
+/// Leaves out what has the name, or the address, of an object before it.
+fn drop_duplicates(objects: &mut Objects, conflicts: &mut Vec<Error>) {
+    let mut seen: HashMap<(&'static str, ObjectKey), Meta> = HashMap::new();
+    let mut is_first = |kind: &'static str, meta: &Meta| match seen.get(&(kind, meta.key.clone())) {
+        None => {
+            seen.insert((kind, meta.key.clone()), meta.clone());
+            true
+        }
+        Some(first) => {
+            let name = &meta.key.name;
+            let message = format!("{kind} {name} is there twice; the first is at {}", first.place);
+            conflicts.push(Error::at(meta.place.clone(), message));
+            false
+        }
+    };
+    objects.services.retain(|service| is_first("Service", &service.meta));
+    objects
+        .slices
+        .retain(|slice| is_first(if slice.mirrored { "mirrored slice" } else { "EndpointSlice" }, &slice.meta));
+    objects.pods.retain(|pod| is_first("Pod", &pod.meta));
+    objects.workloads.retain(|workload| is_first(workload.kind.name(), &workload.meta));
+
+    let mut owners: HashMap<IpAddr, Meta> = HashMap::new();
+    objects.services.retain(|service| {
+        let ServiceType::ClusterIp(addresses) = &service.kind else { return true };
+        let taken = addresses.iter().find_map(|address| Some((address, owners.get(address)?)));
+        if let Some((address, first)) = taken {
+            let message = format!("the Service at {} has ClusterIP {address} already", first.place);
+            conflicts.push(Error::at(service.meta.place.clone(), message));
+            return false;
+        }
+        owners.extend(addresses.iter().map(|address| (*address, service.meta.clone())));
+        true
+    });
+}
+
+//----------- Objects to facts -----------------------------------------------
 
 fn owner(meta: &Meta) -> String {
     format!("{}/{}", meta.key.namespace, meta.key.name)
 }
 
-fn give_addresses(objects: &mut Objects, pools: &mut Addresses) -> Result<(), Error> {
+fn give_addresses(objects: &mut Objects, pools: &mut Addresses, remarks: &mut Vec<Remark>) {
     let none_left =
-        |meta: &Meta, network: &str| Error::at(meta.place.clone(), format!("no address is left in {network}"));
+        |meta: &Meta, network: &str| Remark::warning(&meta.place, format!("no address is left in {network} for this"));
 
     let owners = objects.pods.iter().filter(|pod| pod.addresses.is_empty()).map(|pod| owner(&pod.meta)).collect();
     let written = objects.pods.iter().flat_map(|pod| pod.addresses.iter().copied());
     let sliced = objects.slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
     pools.pods.retain(&owners, written.chain(sliced.copied()));
+    let v6: HashSet<ObjectKey> = {
+        let pods = Selection::of_pods(&objects.pods);
+        let services = objects.services.iter().filter(|service| service.families.contains(&true));
+        let selected = services.flat_map(|own| pods.selected(&own.meta.key.namespace, &own.selector));
+        selected.map(|pod| pod.meta.key.clone()).collect()
+    };
+    let mut example = None;
+    let mut without = Vec::new();
     for pod in objects.pods.iter_mut().filter(|pod| pod.addresses.is_empty() && !pod.finished) {
-        let address = pools.pods.address(&owner(&pod.meta));
-        pod.addresses.push(address.ok_or_else(|| none_left(&pod.meta, "127.1.0.0/16"))?);
+        let Some(address) = pools.pods.address(&owner(&pod.meta)) else {
+            without.push(none_left(&pod.meta, "127.1.0.0/16"));
+            continue;
+        };
+        pod.addresses.push(address.into());
+        if v6.contains(&pod.meta.key) {
+            pod.addresses.push(address::twin(address).into());
+            example.get_or_insert_with(|| address::twin(address));
+        }
     }
+    objects.pods.retain(|pod| !pod.addresses.is_empty() || pod.finished);
 
     let is_open = |service: &&ServiceObject| service.kind == ServiceType::ClusterIp(Vec::new());
     let owners = objects.services.iter().filter(is_open).map(|service| owner(&service.meta)).collect();
@@ -204,11 +158,25 @@ fn give_addresses(objects: &mut Objects, pools: &mut Addresses) -> Result<(), Er
     for service in &mut objects.services {
         let ServiceType::ClusterIp(addresses) = &mut service.kind else { continue };
         if addresses.is_empty() {
-            let address = pools.services.address(&owner(&service.meta));
-            addresses.push(address.ok_or_else(|| none_left(&service.meta, "127.96.0.0/16"))?);
+            let Some(address) = pools.services.address(&owner(&service.meta)) else {
+                without.push(none_left(&service.meta, "127.96.0.0/16"));
+                continue;
+            };
+            let families = if service.families.is_empty() { &[false] } else { service.families.as_slice() };
+            addresses.extend(families.iter().map(|&v6| match v6 {
+                true => IpAddr::from(address::twin(address)),
+                false => address.into(),
+            }));
         }
     }
-    Ok(())
+    remarks.extend(few(without));
+    if let Some(example) = example {
+        remarks.push(Remark::info(format!(
+            "IPv6 addresses are of {}; a peer can be run at one that `ip -6 addr add {example} dev lo` has given to this \
+             machine",
+            address::TWINS
+        )));
+    }
 }
 
 fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded {
@@ -226,12 +194,15 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
         }
     }
     let own: HashSet<_> = slices.iter().map(|slice| (slice.key.namespace.clone(), slice.service.clone())).collect();
+    let (pods, templates) = (Selection::of_pods(&objects.pods), Selection::of_workloads(&objects.workloads));
     for service in &objects.services {
         // Slices that are written down stand for what the controller made of pods that may not be here.
         if !own.contains(&(service.meta.key.namespace.clone(), service.meta.key.name.clone())) {
-            slices.extend(slices::derive(service, &objects.pods, version));
+            slices.extend(slices::derive(service, &pods, version));
+            remarks.extend(checks::service(service, &pods, &templates, &objects.workloads));
         }
     }
+    remarks.extend(checks::workloads(objects));
 
     let summary = Summary::of(&namespaces, objects, &slices);
     let names = namespaces.into_iter().map(|name| Fact::Namespace(NamespaceFact { name: name.into() }));
@@ -241,7 +212,7 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
         Fact::Pod(PodFact { key, addresses, terminating: pod.meta.deleting })
     });
     let facts = names.chain(services).chain(slices.into_iter().map(Fact::Slice)).chain(pods).collect();
-    Loaded { facts, summary, remarks }
+    Loaded { facts, summary, remarks: few(remarks), conflicts: Vec::new() }
 }
 
 /// Endpoints are mirrored for Services without a selector only: the others have slices of their pods.

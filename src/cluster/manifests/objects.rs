@@ -10,14 +10,20 @@ use crate::cluster::facts::{EndpointFact, Family, ObjectKey, dashed, sort_aliase
 use crate::wire::{Label, Name};
 use crate::zone::{AddressList, ExternalHost, Port, Protocol};
 
-/// The annotation on a StatefulSet or Deployment that names its pods that are not ready, separated by commas.
+/// The annotation on a workload or its pod template that names its pods that are not ready, separated by commas.
 pub const NOT_READY: &str = "rollcall.dev/not-ready";
 
-/// The annotation on a Pod or a pod template: `"false"` when it is not ready.
+/// The annotation on a Pod, a workload or its pod template: `"false"` when it is not ready, or none of its pods is.
 pub const READY: &str = "rollcall.dev/ready";
 
-/// What all manifests together hold, in the order in which they were read.
-#[derive(Debug, Default)]
+/// More pods than there are addresses are an error, and are not made one by one first.
+const MOST: u32 = 65_534;
+
+/// How our annotations begin.
+const OWN: &str = "rollcall.dev/";
+
+/// What manifests hold, in the order in which they were read.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Objects {
     pub(super) namespaces: Vec<Meta>,
     pub(super) services: Vec<ServiceObject>,
@@ -27,7 +33,7 @@ pub(super) struct Objects {
 }
 
 /// What every object has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Meta {
     pub(super) key: ObjectKey,
     pub(super) labels: BTreeMap<String, String>,
@@ -36,7 +42,7 @@ pub(super) struct Meta {
 }
 
 /// A Service.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct ServiceObject {
     pub(super) meta: Meta,
     pub(super) kind: ServiceType,
@@ -60,21 +66,23 @@ pub(super) enum ServiceType {
 }
 
 /// A port of a Service.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct ServicePort {
     pub(super) port: Port,
     pub(super) target: Target,
+    /// Where the target stands, or the port that has none.
+    pub(super) place: Place,
 }
 
 /// `targetPort`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Target {
     Number(u16),
     Name(String),
 }
 
 /// An EndpointSlice, or a part of an Endpoints object.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct SliceObject {
     pub(super) meta: Meta,
     pub(super) service: Box<str>,
@@ -88,7 +96,7 @@ pub(super) struct SliceObject {
 }
 
 /// A Pod, written down or standing in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct PodObject {
     pub(super) meta: Meta,
     pub(super) spec: PodSpec,
@@ -100,15 +108,15 @@ pub(super) struct PodObject {
 }
 
 /// What is kept of `spec`, of a Pod or a template.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PodSpec {
     pub(super) hostname: Option<String>,
     pub(super) subdomain: Option<String>,
     pub(super) ports: Vec<(Option<String>, Protocol, u16)>,
 }
 
-/// A StatefulSet or a Deployment.
-#[derive(Debug)]
+/// What pods come from.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Workload {
     pub(super) meta: Meta,
     pub(super) kind: WorkloadKind,
@@ -116,14 +124,14 @@ pub(super) struct Workload {
     pub(super) selector: BTreeMap<String, String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) spec: PodSpec,
-    /// The template says that its pods are ready.
+    /// Neither it nor its template says that its pods are not ready.
     pub(super) ready: bool,
     /// The pods that [`NOT_READY`] names.
     pub(super) not_ready: Vec<String>,
 }
 
 /// What is only in the one or the other.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum WorkloadKind {
     StatefulSet {
         /// `spec.ordinals.start`.
@@ -135,39 +143,63 @@ pub(super) enum WorkloadKind {
         /// A hash of the template's content.
         template: u32,
     },
+    /// A Job whose pods have an index.
+    IndexedJob,
+    /// Those whose pods have their own name and five letters.
+    Other(&'static str),
 }
 
-impl Objects {
-    /// Takes one document: an object, or a `List` of them.
-    pub(super) fn take(&mut self, object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(), Error> {
-        if !object.has_field("kind") {
-            return Err(object.error(
-                "has no `kind`, so it is no manifest: render it first (helm template, kubectl kustomize), or name the \
-                 manifest files one by one",
-            ));
+impl WorkloadKind {
+    /// The kind, as manifests write it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::StatefulSet { .. } => "StatefulSet",
+            Self::Deployment { .. } => "Deployment",
+            Self::IndexedJob => "Job",
+            Self::Other(kind) => kind,
         }
-        let kind = object.get("kind")?.required_text()?;
-        let version = object.get("apiVersion")?.required_text()?;
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        match (group, kind) {
-            ("", "List") => {
-                for item in object.get("items")?.items()? {
-                    self.take(&item, remarks)?;
-                }
-            }
-            ("", "Namespace") => self.namespaces.push(meta(object, false)?),
-            ("", "Service") => self.services.push(service(object)?),
-            ("", "Endpoints") => self.slices.extend(endpoints(object)?),
-            ("discovery.k8s.io", "EndpointSlice") => self.slices.extend(slice(object, remarks)?),
-            ("", "Pod") => self.pods.push(pod(object)?),
-            ("apps", "StatefulSet" | "Deployment") => self.workloads.push(workload(object, kind, remarks)?),
-            _ => remarks.push(kinds::left_out(&object.place(), version, group, kind)),
-        }
-        Ok(())
     }
 }
 
-fn meta(object: &Field<'_>, namespaced: bool) -> Result<Meta, Error> {
+impl Objects {
+    /// Takes an object; `false` for one of a kind that is not read.
+    pub(super) fn take(
+        &mut self,
+        object: &Field<'_>,
+        group: &str,
+        kind: &str,
+        namespace: &str,
+        remarks: &mut Vec<Remark>,
+    ) -> Result<bool, Error> {
+        let Some(kind) = kinds::read(group, kind) else { return Ok(false) };
+        match kind {
+            "Namespace" => self.namespaces.push(meta(object, None)?),
+            "Service" => self.services.push(service(object, namespace, remarks)?),
+            "Endpoints" => self.slices.extend(endpoints(object, namespace)?),
+            "EndpointSlice" => self.slices.extend(slice(object, namespace, remarks)?),
+            "Pod" => self.pods.push(pod(object, namespace, remarks)?),
+            _ => self.workloads.push(workload(object, kind, namespace, remarks)?),
+        }
+        Ok(true)
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Puts those of another file behind these.
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.namespaces.extend_from_slice(&other.namespaces);
+        self.services.extend_from_slice(&other.services);
+        self.slices.extend_from_slice(&other.slices);
+        self.pods.extend_from_slice(&other.pods);
+        self.workloads.extend_from_slice(&other.workloads);
+    }
+}
+
+/// What an object has; `default` is the namespace of one that names none, and `None` for one that is in no namespace.
+fn meta(object: &Field<'_>, default: Option<&str>) -> Result<Meta, Error> {
     let meta = object.get("metadata")?;
     let name = meta.get("name")?;
     let text = name.required_text()?;
@@ -175,10 +207,10 @@ fn meta(object: &Field<'_>, namespaced: bool) -> Result<Meta, Error> {
     if text.len() > 253 || !text.bytes().all(octet) {
         return Err(name.error(format_args!("{text:?} is no name of an object: lower-case letters, digits, - and .")));
     }
-    let namespace = match meta.get("namespace")?.label()? {
-        Some(label) if namespaced => label.to_string(),
-        None if namespaced => "default".into(),
-        _ => String::new(),
+    let namespace = match (meta.get("namespace")?.label()?, default) {
+        (_, None) => String::new(),
+        (Some(label), _) => label.to_string(),
+        (None, Some(default)) => default.into(),
     };
     Ok(Meta {
         key: ObjectKey { namespace: namespace.into(), name: text.into() },
@@ -199,8 +231,9 @@ fn protocol(field: &Field<'_>) -> Result<Protocol, Error> {
 
 //----------- Service --------------------------------------------------------
 
-fn service(object: &Field<'_>) -> Result<ServiceObject, Error> {
-    let meta = meta(object, true)?;
+fn service(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Remark>) -> Result<ServiceObject, Error> {
+    let meta = meta(object, Some(namespace))?;
+    refuse_annotations(object, remarks)?;
     object.get("metadata")?.get("name")?.label()?;
     let spec = object.get("spec")?;
     let (single, several) = (spec.get("clusterIP")?, spec.get("clusterIPs")?);
@@ -237,7 +270,10 @@ fn service(object: &Field<'_>) -> Result<ServiceObject, Error> {
     if ports.is_empty() && matches!(kind, ServiceType::ClusterIp(_)) {
         return Err(spec.get("ports")?.error("missing; a Service with a ClusterIP needs at least one port"));
     }
-    let families = spec.get("ipFamilies")?.items()?.iter().map(family).collect::<Result<_, _>>()?;
+    let mut families: Vec<bool> = spec.get("ipFamilies")?.items()?.iter().map(family).collect::<Result<_, _>>()?;
+    if spec.get("ipFamilyPolicy")?.text()? == Some("RequireDualStack") && families.len() < 2 {
+        families = vec![families == [true], families != [true]];
+    }
     let publish_not_ready = spec.get("publishNotReadyAddresses")?.boolean()?.unwrap_or(false);
     let selector = spec.get("selector")?.texts()?;
     let external = external(object, &spec)?;
@@ -283,6 +319,7 @@ fn service_ports(spec: &Field<'_>) -> Result<Vec<ServicePort>, Error> {
         if ports.iter().any(|other| other.port.name == port.name) {
             return Err(name.error("another port of this Service has this name"));
         }
+        let place = target.place();
         // The API server fills in `port` where there is no `targetPort`, for headless Services too.
         let target = match target.is_number() {
             true => Target::Number(target.port()?.unwrap_or(number)),
@@ -291,18 +328,18 @@ fn service_ports(spec: &Field<'_>) -> Result<Vec<ServicePort>, Error> {
                 _ => Target::Number(number),
             },
         };
-        ports.push(ServicePort { port, target });
+        ports.push(ServicePort { port, target, place });
     }
     Ok(ports)
 }
 
 //----------- EndpointSlice, Endpoints ---------------------------------------
 
-fn slice(object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<Option<SliceObject>, Error> {
-    let meta = meta(object, true)?;
+fn slice(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Remark>) -> Result<Option<SliceObject>, Error> {
+    let meta = meta(object, Some(namespace))?;
     let Some(service) = meta.labels.get("kubernetes.io/service-name").map(|name| name.as_str().into()) else {
         let message = format!("EndpointSlice {} is left out: no label kubernetes.io/service-name", meta.key.name);
-        remarks.push(Remark::left_out(&meta.place, message));
+        remarks.push(Remark::warning(&meta.place, message));
         return Ok(None);
     };
     let kind = object.get("addressType")?;
@@ -368,8 +405,8 @@ fn plain_ports(object: &Field<'_>) -> Result<Vec<Port>, Error> {
 }
 
 /// One slice for each subset and family, as the mirroring controller makes them.
-fn endpoints(object: &Field<'_>) -> Result<Vec<SliceObject>, Error> {
-    let meta = meta(object, true)?;
+fn endpoints(object: &Field<'_>, namespace: &str) -> Result<Vec<SliceObject>, Error> {
+    let meta = meta(object, Some(namespace))?;
     let mut slices = Vec::new();
     for subset in object.get("subsets")?.items()? {
         let mut families = [(Family::V4, Vec::new()), (Family::V6, Vec::new())];
@@ -396,8 +433,8 @@ fn endpoints(object: &Field<'_>) -> Result<Vec<SliceObject>, Error> {
 
 //----------- Pod and workloads ----------------------------------------------
 
-fn pod(object: &Field<'_>) -> Result<PodObject, Error> {
-    let meta = meta(object, true)?;
+fn pod(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Remark>) -> Result<PodObject, Error> {
+    let meta = meta(object, Some(namespace))?;
     let status = object.get("status")?;
     let mut addresses = Vec::new();
     for item in status.get("podIPs")?.items()? {
@@ -413,20 +450,41 @@ fn pod(object: &Field<'_>) -> Result<PodObject, Error> {
             condition = Some(item.get("status")?.text()? == Some("True"));
         }
     }
-    let said = ready(&object.get("metadata")?)?;
+    let (ready, not_ready) = readiness(&object.get("metadata")?, remarks)?;
+    let said = ready && !not_ready.iter().any(|name| **name == *meta.key.name);
     // A manifest seldom has a status; nothing then speaks against the pod.
     let ready = said && condition.unwrap_or_else(|| phase.is_none_or(|phase| phase == "Running"));
     let finished = matches!(phase, Some("Succeeded" | "Failed"));
     Ok(PodObject { meta, spec: pod_spec(&object.get("spec")?)?, addresses, ready, finished })
 }
 
-fn ready(meta: &Field<'_>) -> Result<bool, Error> {
-    let field = meta.get("annotations")?.get(READY)?;
-    match field.text()? {
-        None | Some("true") => Ok(true),
-        Some("false") => Ok(false),
-        Some(other) => Err(field.error(format_args!("expected \"true\" or \"false\", found {other:?}"))),
+/// What annotations say of readiness: of all pods, and the names of those that are not ready.
+fn readiness(meta: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(bool, Vec<String>), Error> {
+    let annotations = meta.get("annotations")?;
+    for key in annotations.keys().filter(|key| key.starts_with(OWN) && ![READY, NOT_READY].contains(key)) {
+        let message = format!("the annotation {key} is not known: {READY} and {NOT_READY} are");
+        remarks.push(Remark::warning(&annotations.get(key)?.place(), message));
     }
+    let field = annotations.get(READY)?;
+    let ready = match field.text()? {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(other) => return Err(field.error(format_args!("expected \"true\" or \"false\", found {other:?}"))),
+    };
+    let names = annotations.get(NOT_READY)?.text()?.unwrap_or_default();
+    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Into::into).collect();
+    Ok((ready, names))
+}
+
+/// Says that annotations for pods do nothing on a Service.
+fn refuse_annotations(object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(), Error> {
+    let annotations = object.get("metadata")?.get("annotations")?;
+    for key in annotations.keys().filter(|key| key.starts_with(OWN)) {
+        let message =
+            format!("the annotation {key} does nothing on a Service: write it on the workload or on its pod template");
+        remarks.push(Remark::warning(&annotations.get(key)?.place(), message));
+    }
+    Ok(())
 }
 
 fn pod_spec(spec: &Field<'_>) -> Result<PodSpec, Error> {
@@ -449,52 +507,112 @@ fn pod_spec(spec: &Field<'_>) -> Result<PodSpec, Error> {
     Ok(PodSpec { hostname: label("hostname")?, subdomain: label("subdomain")?, ports })
 }
 
-fn workload(object: &Field<'_>, kind: &str, remarks: &mut Vec<Remark>) -> Result<Workload, Error> {
-    let meta = meta(object, true)?;
+fn workload(
+    object: &Field<'_>,
+    kind: &'static str,
+    namespace: &str,
+    remarks: &mut Vec<Remark>,
+) -> Result<Workload, Error> {
+    let meta = meta(object, Some(namespace))?;
     let spec = object.get("spec")?;
-    let replicas = spec.get("replicas")?.number(0, i64::from(i32::MAX))?.unwrap_or(1) as u32;
     let template = spec.get("template")?;
     let labels = template.get("metadata")?.get("labels")?.texts()?;
-    let selector = spec.get("selector")?;
-    if !selector.is_present() {
-        return Err(selector.error("missing; expected matchLabels"));
-    }
-    let matched = selector.get("matchLabels")?.texts()?;
-    if matched.iter().any(|(key, value)| labels.get(key) != Some(value)) {
-        return Err(selector.error("does not match the labels of the template"));
-    }
-    if selector.get("matchExpressions")?.is_present() {
-        let message = format!("matchExpressions of {kind} {} are not looked at", meta.key.name);
-        remarks.push(Remark::left_out(&selector.place(), message));
-    }
-    let not_ready = object.get("metadata")?.get("annotations")?.get(NOT_READY)?.text()?.unwrap_or_default();
-    let kind = match kind {
+    let (ready, mut not_ready) = readiness(&object.get("metadata")?, remarks)?;
+    let (template_ready, more) = readiness(&template.get("metadata")?, remarks)?;
+    not_ready.extend(more);
+    let mut workload = Workload {
+        kind: WorkloadKind::Other(kind),
+        replicas: replicas(&spec.get("replicas")?)?,
+        selector: selector(kind, &spec, &labels, &meta, remarks)?,
+        meta,
+        labels,
+        spec: pod_spec(&template.get("spec")?)?,
+        ready: ready && template_ready,
+        not_ready,
+    };
+    match kind {
         "StatefulSet" => {
             // The name of a pod is its hostname, so it has to be a label.
             object.get("metadata")?.get("name")?.label()?;
             let service = spec.get("serviceName")?;
             let name = service.text()?.filter(|name| !name.is_empty());
             let start = spec.get("ordinals")?.get("start")?.number(0, i64::from(i32::MAX))?.unwrap_or(0) as u32;
-            WorkloadKind::StatefulSet { start, service: name.map(|name| (name.into(), service.place())) }
+            let service = name.map(|name| (name.into(), service.place()));
+            workload.kind = WorkloadKind::StatefulSet { start, service };
         }
-        _ => {
+        "Deployment" => {
             let mut hash = Fnv::default();
             if let Some(node) = template.node() {
                 node.fold(&mut |octets| hash.write(octets));
             }
-            WorkloadKind::Deployment { template: hash.0 }
+            workload.kind = WorkloadKind::Deployment { template: hash.0 };
         }
+        // On the one node that this machine is.
+        "DaemonSet" => workload.replicas = 1,
+        "Job" => job(&spec, &mut workload)?,
+        _ => {}
+    }
+    Ok(workload)
+}
+
+/// How many pods there are to be, and not more than there are addresses.
+fn replicas(field: &Field<'_>) -> Result<u32, Error> {
+    let replicas = field.number(0, i64::from(i32::MAX))?.unwrap_or(1) as u32;
+    match replicas <= MOST {
+        true => Ok(replicas),
+        false => Err(field.error(format_args!("{replicas} are more than 127.1.0.0/16 has addresses"))),
+    }
+}
+
+/// The labels that a workload selects its pods by.
+fn selector(
+    kind: &str,
+    spec: &Field<'_>,
+    labels: &BTreeMap<String, String>,
+    meta: &Meta,
+    remarks: &mut Vec<Remark>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let selector = spec.get("selector")?;
+    let matched = match kind {
+        // Its controller makes one up.
+        "Job" => return Ok(BTreeMap::new()),
+        "ReplicationController" if !selector.is_present() => labels.clone(),
+        "ReplicationController" => selector.texts()?,
+        _ if !selector.is_present() => return Err(selector.error("missing; expected matchLabels")),
+        _ => selector.get("matchLabels")?.texts()?,
     };
-    Ok(Workload {
-        meta,
-        kind,
-        replicas,
-        selector: matched,
-        labels,
-        spec: pod_spec(&template.get("spec")?)?,
-        ready: ready(&template.get("metadata")?)?,
-        not_ready: not_ready.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Into::into).collect(),
-    })
+    if matched.iter().any(|(key, value)| labels.get(key) != Some(value)) {
+        return Err(selector.error("does not match the labels of the template"));
+    }
+    if kind != "ReplicationController" && selector.get("matchExpressions")?.is_present() {
+        let message = format!("matchExpressions of {kind} {} are not looked at", meta.key.name);
+        remarks.push(Remark::warning(&selector.place(), message));
+    }
+    Ok(matched)
+}
+
+/// The pods of a Job that run at the same time.
+fn job(spec: &Field<'_>, workload: &mut Workload) -> Result<(), Error> {
+    let parallelism = replicas(&spec.get("parallelism")?)?;
+    let mode = spec.get("completionMode")?;
+    let indexed = match mode.text()? {
+        None | Some("NonIndexed") => false,
+        Some("Indexed") => true,
+        Some(other) => return Err(mode.error(format_args!("expected Indexed or NonIndexed, found {other:?}"))),
+    };
+    let completions = spec.get("completions")?;
+    let most = match completions.number(0, i64::from(i32::MAX))? {
+        None if indexed => return Err(completions.error("missing; an Indexed Job needs it")),
+        None => parallelism,
+        Some(completions) => completions as u32,
+    };
+    workload.replicas = if spec.get("suspend")?.boolean()? == Some(true) { 0 } else { parallelism.min(most) };
+    workload.kind = if indexed { WorkloadKind::IndexedJob } else { WorkloadKind::Other("Job") };
+    let name = workload.meta.key.name.to_string();
+    for key in ["job-name", "batch.kubernetes.io/job-name"] {
+        workload.labels.insert(key.into(), name.clone());
+    }
+    Ok(())
 }
 
 /// FNV-1a in 32 bits: names of pods must be the same in every run and on every machine.

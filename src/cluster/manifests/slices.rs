@@ -3,22 +3,19 @@
 use std::net::IpAddr;
 
 use super::objects::{PodObject, ServiceObject, ServiceType, Target};
-use super::workloads::selects;
+use super::selection::Selection;
 use crate::cluster::facts::{EndpointFact, Family, ObjectKey, SliceFact};
 use crate::wire::Label;
 use crate::zone::Port;
 
 /// The slices of one Service: one for each family and each resolution of its named target ports.
-pub(super) fn derive(service: &ServiceObject, pods: &[PodObject], version: u64) -> Vec<SliceFact> {
+pub(super) fn derive(service: &ServiceObject, pods: &Selection<'_, PodObject>, version: u64) -> Vec<SliceFact> {
     if matches!(service.kind, ServiceType::ExternalName(_)) || service.selector.is_empty() {
         return Vec::new();
     }
     let key = &service.meta.key;
     let mut slices: Vec<SliceFact> = Vec::new();
-    for pod in pods.iter().filter(|pod| pod.meta.key.namespace == key.namespace && !pod.finished) {
-        if !selects(&service.selector, &pod.meta.labels) {
-            continue;
-        }
+    for pod in pods.selected(&key.namespace, &service.selector) {
         let ports = resolve_ports(service, pod);
         for v6 in [false, true] {
             let Some(&address) = pod.addresses.iter().find(|address| address.is_ipv6() == v6) else { continue };

@@ -31,6 +31,12 @@ pub struct ServiceSummary {
     pub kind: String,
     /// Whether it is headless.
     pub headless: bool,
+    /// Its virtual addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Whether its name has an answer whether or not it has endpoints.
+    pub answered: bool,
+    /// Whether an SRV query for its name finds ready endpoints.
+    pub srv: bool,
     /// Its endpoints, by name.
     pub endpoints: Vec<EndpointSummary>,
 }
@@ -44,6 +50,8 @@ pub struct EndpointSummary {
     pub address: IpAddr,
     /// Whether it is ready, so that it is answered.
     pub ready: bool,
+    /// Whether its name is a hostname, which has an answer of its own below the Service.
+    pub hostname: bool,
 }
 
 impl Summary {
@@ -57,9 +65,15 @@ impl Summary {
                     name: name.clone(),
                     address,
                     ready: endpoint.ready,
+                    hostname: endpoint.hostname.is_some(),
                 }));
             }
         }
+        let srv: HashSet<(&str, &str)> = slices
+            .iter()
+            .filter(|slice| !slice.ports.is_empty() && slice.endpoints.iter().any(|endpoint| endpoint.ready))
+            .map(|slice| (&*slice.key.namespace, &*slice.service))
+            .collect();
         let services = objects.services.iter().map(|service| {
             let key = &service.meta.key;
             let mut endpoints = endpoints.remove(&(&*key.namespace, &*key.name)).unwrap_or_default();
@@ -79,6 +93,12 @@ impl Summary {
                 name: key.name.as_ref().into(),
                 kind,
                 headless: service.kind == ServiceType::Headless,
+                addresses: match &service.kind {
+                    ServiceType::ClusterIp(addresses) => addresses.clone(),
+                    ServiceType::Headless | ServiceType::ExternalName(_) => Vec::new(),
+                },
+                answered: !matches!(service.kind, ServiceType::Headless | ServiceType::ExternalName(None)),
+                srv: srv.contains(&(&*key.namespace, &*key.name)),
                 endpoints,
             }
         });
@@ -124,23 +144,44 @@ impl Summary {
         lines.into_iter().map(|line| line + "\n").collect()
     }
 
-    /// Commands to try: the peers of the first headless Service that has any, and one peer; else any Service.
+    /// Commands to try, each of which has an answer: the peers of a headless Service, by SRV where it has a port, and one
+    /// peer by its own name where it has one; else any Service.
     pub fn dig_lines(&self, listen: SocketAddr, zone: &Name) -> Vec<String> {
         let zone = zone.to_string();
         let zone = zone.trim_end_matches('.');
-        let dig = format!("dig @{} -p {}", listen.ip(), listen.port());
-        let is_ready = |endpoint: &&EndpointSummary| endpoint.ready;
-        let headless = self.services.iter().filter(|service| service.headless);
-        let peers = headless.filter_map(|service| Some((service, service.endpoints.iter().find(is_ready)?))).next();
-        let Some((service, peer)) = peers else {
-            let first =
-                self.services.iter().map(|service| format!("{dig} {}.{}.svc.{zone}", service.name, service.namespace));
-            return first.take(1).collect();
+        let dig = match listen.port() {
+            53 => format!("dig @{}", listen.ip()),
+            port => format!("dig @{} -p {port}", listen.ip()),
         };
+        let Some((service, peer)) = self.example() else { return Vec::new() };
         let name = format!("{}.{}.svc.{zone}", service.name, service.namespace);
-        let mut lines = vec![format!("{dig} SRV {name}")];
-        lines.extend(peer.name.as_ref().map(|peer| format!("{dig} {peer}.{name} +short")));
+        let of = |address: Option<IpAddr>| if address.is_some_and(|address| address.is_ipv6()) { " AAAA" } else { "" };
+        let Some(peer) = peer else {
+            return vec![format!("{dig}{} {name} +short", of(service.addresses.first().copied()))];
+        };
+        let mut lines = Vec::new();
+        if service.srv {
+            lines.push(format!("{dig} SRV {name}"));
+        }
+        let named = peer.name.as_ref().filter(|_| peer.hostname);
+        let name = named.map_or_else(|| name.clone(), |peer| format!("{peer}.{name}"));
+        lines.push(format!("{dig}{} {name} +short", of(Some(peer.address))));
         lines
+    }
+
+    /// The Service that shows most, and of a headless one a peer.
+    fn example(&self) -> Option<(&ServiceSummary, Option<&EndpointSummary>)> {
+        let headless = self.services.iter().filter(|service| service.headless).filter_map(|service| {
+            let ready = || service.endpoints.iter().filter(|endpoint| endpoint.ready);
+            Some((service, ready().find(|endpoint| endpoint.hostname).or_else(|| ready().next())?))
+        });
+        // The first of the best, since `max_by_key` takes the last.
+        let best = headless.rev().max_by_key(|(service, peer)| (peer.hostname, service.srv));
+        let other = || {
+            let answered = self.services.iter().filter(|service| !service.headless && service.answered);
+            answered.min_by_key(|service| service.addresses.is_empty())
+        };
+        best.map(|(service, peer)| (service, Some(peer))).or_else(|| Some((other()?, None)))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::content::Content;
 use super::*;
 use crate::cluster::facts::{EndpointFact, Fact, ServiceSpec, SliceFact};
 use crate::zone::Protocol;
@@ -12,11 +13,31 @@ fn load_text(text: &str) -> Result<Loaded, Error> {
 }
 
 fn load_again(text: &str, addresses: &mut Addresses) -> Result<Loaded, Error> {
-    load::load_files(&[file("m.yaml", text)], addresses, 1)
+    let content = content(text, true);
+    match content.refusal() {
+        Some(error) => Err(error.clone()),
+        None => {
+            let mut loaded = load::compose(content.objects, addresses, 1);
+            loaded.remarks.extend(content.remarks);
+            match loaded.conflicts.first() {
+                Some(error) => Err(error.clone()),
+                None => Ok(loaded),
+            }
+        }
+    }
 }
 
-fn file(name: &str, text: &str) -> load::File {
-    load::File { path: Path::new(name).into(), text: text.into() }
+fn content(text: &str, named: bool) -> Content {
+    Content::read(&Path::new("m.yaml").into(), text, "default", named)
+}
+
+/// What is told of a text in a file of a folder: remarks, and the one line for all that is left out.
+fn told(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("m.yaml"), text).unwrap();
+    let loaded = load(&[folder.path().into()], &mut Addresses::default()).unwrap();
+    let path = format!("{}/", folder.path().display());
+    loaded.remarks.iter().map(|remark| remark.to_string().replace(&path, "")).collect()
 }
 
 fn error(text: &str) -> String {
@@ -149,6 +170,24 @@ fn annotations_make_pods_not_ready() {
     );
     let loaded = load_text(&template).unwrap();
     assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 127.1.0.1 not-ready", "kubia-1 127.1.0.2 not-ready"]);
+
+    // On the template or on the set, the one as good as the other.
+    let template = template.replace("rollcall.dev/ready: 'false'", "rollcall.dev/not-ready: kubia-1");
+    let loaded = load_text(&template).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 127.1.0.1 ready", "kubia-1 127.1.0.2 not-ready"]);
+    let set = text.replace("rollcall.dev/not-ready: 'kubia-1, kubia-7'", "rollcall.dev/ready: 'false'");
+    assert!(endpoints(&slices(&load_text(&set).unwrap(), "kubia")).iter().all(|own| own.ends_with("not-ready")));
+}
+
+#[test]
+fn annotations_that_do_nothing_are_told() {
+    let service = KUBIA.replacen("{name: kubia}", "{name: kubia, annotations: {rollcall.dev/not-ready: kubia-1}}", 1);
+    let said = load_text(&service).unwrap().remarks[0].to_string();
+    assert!(said.starts_with("m.yaml:4:") && said.contains("does nothing on a Service"), "{said}");
+    let misspelled =
+        KUBIA.replace("{labels: {app: kubia}}", "{labels: {app: kubia}, annotations: {rollcall.dev/reddy: a}}");
+    let said = load_text(&misspelled).unwrap().remarks[0].to_string();
+    assert!(said.contains("rollcall.dev/reddy is not known"), "{said}");
 }
 
 #[test]
@@ -179,7 +218,7 @@ fn a_set_without_its_service_is_served_with_a_warning() {
         remark.starts_with("m.yaml:11:16: StatefulSet kubia has serviceName kubja, but there is no such"),
         "{remark}"
     );
-    assert!(loaded.remarks[0].warning);
+    assert_eq!(loaded.remarks[0].level, Level::Warning);
     assert_eq!(endpoints(&slices(&loaded, "kubia"))[0], "- 127.1.0.1 ready");
 }
 
@@ -261,6 +300,93 @@ fn a_pod_with_two_families_is_in_the_slices_that_its_service_wants() {
     assert_eq!(with(", ipFamilies: [IPv4, IPv6]"), ["- 10.0.0.1 ready", "- fd00::1 ready"]);
 }
 
+#[test]
+fn other_workloads_have_pods_with_generated_names() {
+    let text = |kind: &str, group: &str, spec: &str| {
+        format!(
+            "apiVersion: {group}\nkind: {kind}\nmetadata: {{name: w}}\nspec: {{{spec}template: {{metadata: {{labels: {{a: b}}}}, \
+             spec: {{subdomain: s}}}}}}\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: s}}\n\
+             spec: {{clusterIP: None, selector: {{a: b}}}}\n"
+        )
+    };
+    let selector = "selector: {matchLabels: {a: b}}, ";
+    for (kind, group, spec, count) in [
+        ("ReplicaSet", "apps/v1", format!("replicas: 2, {selector}"), 2),
+        ("DaemonSet", "apps/v1", selector.to_owned(), 1),
+        ("ReplicationController", "v1", "replicas: 3, ".to_owned(), 3),
+        ("Job", "batch/v1", "parallelism: 2, ".to_owned(), 2),
+        ("Job", "batch/v1", "parallelism: 3, completions: 2, ".to_owned(), 2),
+        ("Job", "batch/v1", "suspend: true, ".to_owned(), 0),
+    ] {
+        let loaded = load_text(&text(kind, group, &spec)).unwrap();
+        let names = pods(&loaded);
+        assert_eq!((names.len(), loaded.remarks), (count, Vec::new()), "{kind} {spec}");
+        assert!(names.iter().all(|name| name.starts_with("w-") && name.find(' ') == Some(7)), "{names:?}");
+    }
+    let indexed =
+        load_text(&text("Job", "batch/v1", "parallelism: 5, completions: 2, completionMode: Indexed, ")).unwrap();
+    assert_eq!(endpoints(&slices(&indexed, "s")), ["w-0 127.1.0.1 ready", "w-1 127.1.0.2 ready"]);
+    let by_name = text("Job", "batch/v1", "completions: 1, completionMode: Indexed, ")
+        .replace("selector: {a: b}", "selector: {job-name: w}");
+    assert_eq!(endpoints(&slices(&load_text(&by_name).unwrap(), "s")), ["w-0 127.1.0.1 ready"]);
+}
+
+#[test]
+fn ipv6_is_simulated_where_a_service_asks_for_it() {
+    let six = KUBIA.replace("clusterIP: None,", "clusterIP: None, ipFamilies: [IPv6],");
+    let loaded = load_text(&six).unwrap();
+    assert_eq!(endpoints(&slices(&loaded, "kubia")), ["kubia-0 fd7f:1::1 ready", "kubia-1 fd7f:1::2 ready"]);
+    assert_eq!(endpoints(&slices(&loaded, "kubia-public"))[0], "- 127.1.0.1 ready");
+    assert!(loaded.remarks[0].to_string().contains("ip -6 addr add fd7f:1::1 dev lo"), "{:?}", loaded.remarks);
+    let both = KUBIA.replace(
+        "selector: {app: kubia}, ports: [{port: 80,",
+        "ipFamilyPolicy: RequireDualStack, selector: {app: kubia}, ports: [{port: 80,",
+    );
+    let loaded = load_text(&both).unwrap();
+    assert!(loaded.summary.to_string().contains("kubia-public.default.svc  ClusterIP 127.96.0.1 fd7f:60::1"));
+    assert_eq!(endpoints(&slices(&loaded, "kubia-public")).len(), 4);
+}
+
+//----------- Warnings -------------------------------------------------------
+
+#[test]
+fn names_that_will_be_missed_are_told() {
+    for (from, to, expected) in [
+        (
+            "selector: {app: kubia}, ports: [{port: 80, targetPort: 8080}]",
+            "selector: {app: kubja}, ports: [{port: 80}]",
+            "the selector of Service kubia-public (app=kubja) selects no pod in namespace default; those of StatefulSet \
+             kubia have app=kubia",
+        ),
+        (
+            "{name: kubia-public}",
+            "{name: kubia-public, namespace: other}",
+            "selects no pod in namespace other; StatefulSet kubia is in namespace default",
+        ),
+        (
+            "{port: 80, targetPort: 8080}",
+            "{port: 80, targetPort: web}",
+            "targetPort web of Service kubia-public is a port of none of its pods, so there is no SRV record for it: they \
+             have http",
+        ),
+        (
+            "  serviceName: kubia\n",
+            "",
+            "StatefulSet kubia has no serviceName, so its pods have no names of their own: write serviceName: kubia",
+        ),
+    ] {
+        let text = KUBIA.replace(from, to);
+        let remarks = load_text(&text).unwrap().remarks;
+        let said: Vec<String> = remarks.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains(expected), "{expected}: {said:?}");
+        assert_eq!(remarks[0].level, Level::Warning);
+    }
+    let headless = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: None}\n";
+    assert!(load_text(headless).unwrap().remarks[0].message.contains("has no selector and no EndpointSlice"));
+    // None are wanted for now, and none are missed.
+    assert_eq!(load_text(&KUBIA.replace("replicas: 2", "replicas: 0")).unwrap().remarks, []);
+}
+
 //----------- Services, slices, Endpoints ------------------------------------
 
 #[test]
@@ -311,12 +437,10 @@ fn endpoints_are_mirrored_by_family_for_services_without_selector() {
 }
 
 #[test]
-fn lists_are_unpacked_and_other_kinds_are_left_out_with_a_remark() {
+fn lists_are_unpacked_and_other_kinds_are_left_out() {
     let text = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n\t{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"c\"}},\n\t{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"p\\u002d1\", \"namespace\": \"far\"}}\n]}";
     let loaded = load_text(text).unwrap();
     assert_eq!(pods(&loaded), ["p-1 127.1.0.1"]);
-    assert_eq!(loaded.remarks[0].to_string(), "m.yaml:2:2: v1 ConfigMap is left out: no name comes from it");
-    assert!(!loaded.remarks[0].warning);
     assert!(loaded.summary.namespaces.contains(&"far".into()) && loaded.summary.namespaces.contains(&"default".into()));
 }
 
@@ -376,7 +500,7 @@ fn broken_manifests_are_refused_with_line_column_and_what_was_expected() {
 fn text_that_is_no_yaml_is_refused_with_its_place() {
     let broken = error("apiVersion: v1\nkind: Service\nmetadata: {name: a\nspec: {}\n");
     assert!(broken.starts_with("m.yaml:4:"), "{broken}");
-    let twice = error("apiVersion: v1\napiVersion: v1\n");
+    let twice = error("apiVersion: v1\napiVersion: v1\nkind: Pod\n");
     assert!(twice.starts_with("m.yaml:2:1: ") && twice.contains("apiVersion"), "{twice}");
     let second = error("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\nkind: [\n");
     assert!(second.starts_with("m.yaml:"), "{second}");
@@ -398,7 +522,7 @@ fn objects_and_addresses_that_are_there_twice_are_refused() {
 #[test]
 fn more_replicas_than_addresses_are_refused() {
     let text = KUBIA.replace("replicas: 2", "replicas: 70000");
-    assert_eq!(error(&text), "m.yaml:7:1: 70000 replicas are more than 127.1.0.0/16 has addresses");
+    assert_eq!(error(&text), "m.yaml:12:13: spec.replicas: 70000 are more than 127.1.0.0/16 has addresses");
 }
 
 //----------- Files ----------------------------------------------------------
@@ -415,6 +539,120 @@ fn folders_are_read_in_the_order_of_names_without_hidden_files() {
     fs::write(folder.path().join("notes.txt"), "broken: [").unwrap();
     let loaded = load(&[folder.path().into()], &mut Addresses::default()).unwrap();
     assert_eq!(pods(&loaded), ["one 127.1.0.1", "two 127.1.0.2", "three 127.1.0.3"]);
+}
+
+#[test]
+fn links_are_followed_and_what_they_lead_to_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // As a mounted ConfigMap is laid out.
+    fs::create_dir(at("..2026")).unwrap();
+    fs::write(at("..2026/pod.yaml"), "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n").unwrap();
+    for (to, link) in [("..2026", "..data"), ("..data/pod.yaml", "pod.yaml"), ("pod.yaml", "same.yaml")] {
+        std::os::unix::fs::symlink(to, at(link)).unwrap();
+    }
+    for (to, link) in [(".", "loop"), ("/no/such/file", "dangling.yaml")] {
+        std::os::unix::fs::symlink(to, at(link)).unwrap();
+    }
+    let loaded = load(&[folder.path().into()], &mut Addresses::default()).unwrap();
+    assert_eq!((pods(&loaded), loaded.remarks), (vec!["a 127.1.0.1".to_owned()], Vec::new()));
+}
+
+#[test]
+fn a_folder_is_served_without_what_is_no_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(name), text).unwrap();
+    };
+    write("k8s/kubia.yaml", KUBIA);
+    write("chart/Chart.yaml", "apiVersion: v2\nname: a\n");
+    write("chart/values.yaml", "replicas: 2\n");
+    write("chart/templates/a.yaml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Release.Name }}\n");
+    write("chart/templates/b.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: '{{ .Release.Name }}'}\n");
+    write("package.json", "{\"name\": \"x\"}");
+    write("tsconfig.json", "{ // a comment\n}");
+    write("empty.yaml", "");
+    write("notes.yaml", "# nothing\n---\n");
+    write("more.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\nfoo: [\n---\nfoo: bar\n");
+    write("hook.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: {helm.sh/hook: test}}\n");
+    let loaded = load(&[folder.path().into()], &mut Addresses::default()).unwrap();
+    assert_eq!(pods(&loaded), ["kubia-0 127.1.0.1", "kubia-1 127.1.0.2"]);
+    let told: Vec<String> = loaded.remarks.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("10 documents are left out: 2 templates ("), "{told:?}");
+    for part in
+        ["5 without apiVersion and kind (", "more.yaml:5:6)", "2 of kinds without names (1 ConfigMap, 1 hook Pod)"]
+    {
+        assert!(told[0].contains(part), "{part}: {told:?}");
+    }
+    assert!(told[0].ends_with("helm template CHART | rollcall local -"), "{told:?}");
+}
+
+#[test]
+fn a_folder_without_any_manifest_is_refused_with_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Chart.yaml"), "apiVersion: v2\nname: a\n").unwrap();
+    fs::write(folder.path().join("t.yaml"), "kind: {{ .Values.kind }}\n").unwrap();
+    let error = load(&[folder.path().into()], &mut Addresses::default()).unwrap_err().to_string();
+    assert!(error.contains("holds no Service, workload or Pod: 2 documents are left out: 1 template ("), "{error}");
+}
+
+#[test]
+fn a_manifest_with_a_fault_is_left_out_of_a_folder_and_told_with_its_place() {
+    let bad = "---\napiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 80000}]}\n";
+    let told = told(&(KUBIA.to_owned() + bad + "---\n" + KUBIA));
+    let starts = ["m.yaml:26:23: spec.ports[0].port: expected", "m.yaml:29:1: Service kubia is there twice"];
+    for start in starts {
+        assert!(told.iter().any(|line| line.starts_with(start) && line.ends_with("left out")), "{told:?}");
+    }
+}
+
+#[test]
+fn kustomizations_are_told_and_their_patches_are_no_objects() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("base/kustomization.yaml", "resources: [kubia.yaml]\n"),
+        ("base/kubia.yaml", KUBIA),
+        ("a/kustomization.yaml", "namespace: prod\nresources: [../base]\npatches: [{path: ./more.yaml}]\n"),
+        ("a/more.yaml", "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: kubia}\nspec: {replicas: 3}\n"),
+    ] {
+        fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let loaded = load(&[folder.path().into()], &mut Addresses::default()).unwrap();
+    assert_eq!(pods(&loaded).len(), 2);
+    let told: Vec<String> = loaded.remarks.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("a/kustomization.yaml: this kustomization is not applied, and so is one more"),
+        "{told:?}"
+    );
+    assert!(told[1].starts_with("1 document is left out: 1 patch of a kustomization ("), "{told:?}");
+    let path = folder.path().join("base/kustomization.yaml");
+    let named = load(&[path], &mut Addresses::default()).unwrap_err().to_string();
+    assert!(named.contains("a kustomization is no manifest: `kustomize build "), "{named}");
+}
+
+#[test]
+fn texts_of_other_editors_are_read() {
+    assert_eq!(pods(&load_text(&KUBIA.replace('\n', "\r\n")).unwrap()).len(), 2);
+    assert_eq!(pods(&load_text(&format!("\u{feff}{KUBIA}")).unwrap()).len(), 2);
+    let anchors = KUBIA
+        .replace("selector: {matchLabels: {app: kubia}}", "selector: {matchLabels: &labels {app: kubia}}")
+        .replace("metadata: {labels: {app: kubia}}", "metadata: {labels: {<<: *labels, tier: a}}");
+    assert_eq!(endpoints(&slices(&load_text(&anchors).unwrap(), "kubia")).len(), 2);
+}
+
+#[test]
+fn a_long_file_is_read_whole() {
+    let one = |at: usize| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: s{at}}}\nspec: {{selector: {{a: s{at}}}, ports: [{{port: 1}}]}}\n"
+        )
+    };
+    let text = (0..4000).map(one).collect::<Vec<_>>().join("---\n");
+    assert_eq!(load_text(&text).unwrap().summary.services.len(), 4000);
 }
 
 #[test]
@@ -445,6 +683,45 @@ fn the_summary_names_services_endpoints_and_what_to_ask() {
             "dig @127.0.0.1 -p 1053 kubia-0.kubia.default.svc.cluster.local +short",
         ]
     );
+}
+
+#[test]
+fn what_the_dig_lines_ask_for_has_an_answer() {
+    let lines = |text: &str| {
+        let summary = load_text(text).unwrap().summary;
+        let lines = summary.dig_lines("127.0.0.1:53".parse().unwrap(), &"cluster.local".parse().unwrap());
+        lines.iter().map(|line| line.trim_start_matches("dig @127.0.0.1 ").to_owned()).collect::<Vec<_>>()
+    };
+    let public = "kubia-public.default.svc.cluster.local +short";
+    let service = |spec: &str| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec: {{{spec}}}\n");
+    for (text, wanted) in [
+        // The pods of a Deployment have no names of their own.
+        (
+            DEPLOYMENT.replace("ports: [{port: 80}]", "clusterIP: None, ports: [{port: 80}]"),
+            vec!["SRV web.shop.svc.cluster.local", "web.shop.svc.cluster.local +short"],
+        ),
+        (
+            KUBIA.replace(", ports: [{name: http, port: 80}]", ""),
+            vec!["kubia-0.kubia.default.svc.cluster.local +short"],
+        ),
+        (
+            KUBIA.replace("{name: http, port: 80}", "{name: http, port: 80, targetPort: web}"),
+            vec!["kubia-0.kubia.default.svc.cluster.local +short"],
+        ),
+        (
+            KUBIA.replace("  serviceName: kubia\n", ""),
+            vec!["SRV kubia.default.svc.cluster.local", "kubia.default.svc.cluster.local +short"],
+        ),
+        (
+            KUBIA.replace("clusterIP: None,", "clusterIP: None, ipFamilies: [IPv6],"),
+            vec!["SRV kubia.default.svc.cluster.local", "AAAA kubia-0.kubia.default.svc.cluster.local +short"],
+        ),
+        (KUBIA.replace("replicas: 2", "replicas: 0"), vec![public]),
+        (service("type: ExternalName, externalName: a.example"), vec!["s.default.svc.cluster.local +short"]),
+        (service("type: ExternalName, externalName: 192.0.2.1"), vec![]),
+    ] {
+        assert_eq!(lines(&text), wanted, "{text}");
+    }
 }
 
 #[test]

@@ -39,7 +39,16 @@ impl Node {
     /// # Errors
     /// When the text is no YAML, with the place and what is wrong there.
     pub(super) fn read(file: &Arc<Path>, text: &str) -> Result<Vec<Self>, Error> {
-        serde_saphyr::from_multiple(text).map_err(|error| {
+        // Many objects in one file are nothing odd; what aliases may make of a short text stays bounded.
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_events: 64 << 20,
+                max_nodes: 64 << 20,
+                max_documents: 1 << 20,
+                max_depth: 128,
+            },
+        };
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
             let error = error.without_snippet();
             let mut message = UserMessageFormatter.format_message(error).replace(char::is_control, " ");
             if text.contains("{{") {
@@ -231,6 +240,15 @@ impl<'d> Field<'d> {
             Some(Value::Map(fields)) => fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)),
             _ => false,
         }
+    }
+
+    /// The keys of this mapping; none of anything else.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'d str> {
+        let fields = match self.node.map(|node| &node.value) {
+            Some(Value::Map(fields)) => fields.as_slice(),
+            _ => &[],
+        };
+        fields.iter().map(|(key, _)| &**key)
     }
 
     /// A field of this mapping.

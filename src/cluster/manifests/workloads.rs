@@ -1,95 +1,47 @@
-//! Stands in for the controllers of StatefulSets and Deployments: which pods are there, under which names.
+//! Stands in for the controllers of workloads: which pods are there, under which names.
 //!
 //! Pods that manifests write down count as theirs, as the controllers adopt pods that are there already.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use super::error::{Error, Remark};
-use super::objects::{Fnv, Meta, Objects, PodObject, ServiceType, Workload, WorkloadKind};
+use super::error::Remark;
+use super::objects::{Fnv, Meta, Objects, PodObject, Workload, WorkloadKind};
+use super::selection::Selection;
 use crate::cluster::facts::ObjectKey;
 
 /// The letters of generated names: neither vowels nor digits that look like letters.
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// More pods than there are addresses are an error, and are not made one by one first.
-const MOST: u32 = 65_534;
-
 /// Adds the pods that the workloads ask for, StatefulSets in order of their ordinals.
-///
-/// # Errors
-/// When a workload asks for more pods than there are addresses.
-pub(super) fn add_pods(objects: &mut Objects, remarks: &mut Vec<Remark>) -> Result<(), Error> {
+pub(super) fn add_pods(objects: &mut Objects, remarks: &mut Vec<Remark>) {
+    let written = Selection::of_pods(&objects.pods);
+    let mut present: HashSet<ObjectKey> = objects.pods.iter().map(|pod| pod.meta.key.clone()).collect();
+    let mut added: Vec<PodObject> = Vec::new();
     for workload in &objects.workloads {
-        if workload.replicas > MOST {
-            let message = format!("{} replicas are more than 127.1.0.0/16 has addresses", workload.replicas);
-            return Err(Error::at(workload.meta.place.clone(), message));
-        }
-        check_service(workload, objects, remarks);
-        let present: HashSet<&str> = objects
-            .pods
-            .iter()
-            .filter(|pod| pod.meta.key.namespace == workload.meta.key.namespace)
-            .map(|pod| &*pod.meta.key.name)
-            .collect();
+        let key = |name: &str| ObjectKey::new(&workload.meta.key.namespace, name);
         let names = match &workload.kind {
             WorkloadKind::StatefulSet { start, .. } => {
                 (0..workload.replicas).map(|index| format!("{}-{}", workload.meta.key.name, start + index)).collect()
             }
-            WorkloadKind::Deployment { template } => {
-                let adopted = objects.pods.iter().filter(|pod| is_adopted(workload, pod)).count() as u32;
-                deployment_names(workload, *template, workload.replicas.saturating_sub(adopted))
+            WorkloadKind::Deployment { .. } | WorkloadKind::IndexedJob | WorkloadKind::Other(_) => {
+                let adopted = written.selected(&workload.meta.key.namespace, &workload.selector).len() as u32;
+                generated_names(workload, workload.replicas.saturating_sub(adopted))
             }
         };
         for name in &workload.not_ready {
-            if !names.contains(name) && !present.contains(name.as_str()) {
+            if !names.contains(name) && !present.contains(&key(name)) {
                 let message =
                     format!("no pod of {} is named {name}, so it cannot be not ready", workload.meta.key.name);
                 remarks.push(Remark::warning(&workload.meta.place, message));
             }
         }
-        let missing: Vec<PodObject> = names
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| !present.contains(name.as_str()))
-            .map(|(index, name)| stand_in(workload, index as u32, name))
-            .collect();
-        objects.pods.extend(missing);
+        for (index, name) in names.iter().enumerate() {
+            if present.insert(key(name)) {
+                added.push(stand_in(workload, index as u32, name));
+            }
+        }
     }
-    Ok(())
-}
-
-fn is_adopted(workload: &Workload, pod: &PodObject) -> bool {
-    pod.meta.key.namespace == workload.meta.key.namespace
-        && !pod.finished
-        && !workload.selector.is_empty()
-        && selects(&workload.selector, &pod.meta.labels)
-}
-
-/// Whether a selector of labels selects these labels; an empty one selects nothing here.
-pub(super) fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-}
-
-fn check_service(workload: &Workload, objects: &Objects, remarks: &mut Vec<Remark>) {
-    let WorkloadKind::StatefulSet { service: Some((name, place)), .. } = &workload.kind else { return };
-    let governing = objects
-        .services
-        .iter()
-        .find(|service| *service.meta.key.name == **name && service.meta.key.namespace == workload.meta.key.namespace);
-    let set = &workload.meta.key.name;
-    let message = match governing {
-        None => {
-            format!("StatefulSet {set} has serviceName {name}, but there is no such Service: its pods have no names")
-        }
-        Some(service) if service.kind != ServiceType::Headless => {
-            format!("Service {name} of StatefulSet {set} is not headless: write clusterIP: None")
-        }
-        Some(service) if !selects(&service.selector, &workload.labels) => {
-            format!("Service {name} does not select the pods of its StatefulSet {set}: they have no names")
-        }
-        Some(_) => return,
-    };
-    remarks.push(Remark::warning(place, message));
+    objects.pods.extend(added);
 }
 
 fn stand_in(workload: &Workload, index: u32, name: &str) -> PodObject {
@@ -110,21 +62,36 @@ fn stand_in(workload: &Workload, index: u32, name: &str) -> PodObject {
         WorkloadKind::Deployment { template } => {
             meta.labels.insert("pod-template-hash".into(), template_hash(*template));
         }
+        WorkloadKind::IndexedJob => {
+            meta.labels.insert("batch.kubernetes.io/job-completion-index".into(), index.to_string());
+            spec.hostname.get_or_insert_with(|| format!("{}-{index}", workload.meta.key.name));
+        }
+        WorkloadKind::Other(_) => {}
     }
     let ready = workload.ready && !workload.not_ready.iter().any(|other| other == name);
     PodObject { meta, spec, addresses: Vec::new(), ready, finished: false }
 }
 
-/// NAME-HASH-XXXXX, where the same Deployment makes the same names in every run.
-fn deployment_names(workload: &Workload, template: u32, count: u32) -> Vec<String> {
-    let (key, hash) = (&workload.meta.key, template_hash(template));
+/// NAME-XXXXX, with a hash of the template or an index between where the kind has one; the same workload makes the same names
+/// in every run.
+fn generated_names(workload: &Workload, count: u32) -> Vec<String> {
+    let key = &workload.meta.key;
+    let hash = match &workload.kind {
+        WorkloadKind::Deployment { template } => template_hash(*template),
+        kind => kind.name().to_owned(),
+    };
     let (mut names, mut seen, mut salt) = (Vec::new(), HashSet::new(), 0_u32);
     while (names.len() as u32) < count {
         let mut fnv = Fnv::default();
         for part in [key.namespace.as_bytes(), b"/", key.name.as_bytes(), hash.as_bytes(), &salt.to_be_bytes()] {
             fnv.write(part);
         }
-        let name = format!("{}-{hash}-{}", key.name, letters(fnv.0, 5));
+        let stem = match &workload.kind {
+            WorkloadKind::Deployment { .. } => format!("{}-{hash}", key.name),
+            WorkloadKind::IndexedJob => format!("{}-{}", key.name, names.len()),
+            _ => key.name.to_string(),
+        };
+        let name = format!("{stem}-{}", letters(fnv.0, 5));
         // Two may meet in five letters: the next one is taken, then.
         if seen.insert(name.clone()) {
             names.push(name);

@@ -1,0 +1,136 @@
+//! What looks wrong between objects: names that somebody will miss.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::error::{Place, Remark};
+use super::objects::{Objects, PodObject, PodSpec, ServiceObject, ServiceType, Target, Workload, WorkloadKind};
+use super::selection::{Selection, selects};
+use crate::cluster::facts::ObjectKey;
+
+/// Looks at a Service whose endpoints come from pods.
+pub(super) fn service(
+    service: &ServiceObject,
+    pods: &Selection<'_, PodObject>,
+    templates: &Selection<'_, Workload>,
+    workloads: &[Workload],
+) -> Vec<Remark> {
+    match &service.kind {
+        ServiceType::ExternalName(_) => return Vec::new(),
+        ServiceType::Headless if service.selector.is_empty() => {
+            let message = format!(
+                "headless Service {} has no selector and no EndpointSlice, so its name has no addresses",
+                service.meta.key.name
+            );
+            return vec![Remark::warning(&service.meta.place, message)];
+        }
+        _ if service.selector.is_empty() => return Vec::new(),
+        _ => {}
+    }
+    // The templates of pods that are not wanted at present count as well.
+    let namespace = &service.meta.key.namespace;
+    let pods = pods.selected(namespace, &service.selector).into_iter().map(|pod| &pod.spec);
+    let templates = templates.selected(namespace, &service.selector).into_iter().map(|own| &own.spec);
+    let selected: Vec<&PodSpec> = pods.chain(templates).collect();
+    if selected.is_empty() {
+        return vec![Remark::warning(&service.meta.place, selects_nothing(service, workloads))];
+    }
+    let mut remarks = Vec::new();
+    for own in &service.ports {
+        let Target::Name(name) = &own.target else { continue };
+        let has = |spec: &&PodSpec| {
+            spec.ports.iter().any(|(port, protocol, _)| port.as_ref() == Some(name) && *protocol == own.port.protocol)
+        };
+        if !selected.iter().any(has) {
+            let mut names: Vec<&str> =
+                selected.iter().flat_map(|spec| &spec.ports).filter_map(|(name, ..)| name.as_deref()).collect();
+            names.sort_unstable();
+            names.dedup();
+            let have = match names.as_slice() {
+                [] => "none of their ports has a name".to_owned(),
+                names => format!("they have {}", names.join(", ")),
+            };
+            let message = format!(
+                "targetPort {name} of Service {} is a port of none of its pods, so there is no SRV record for it: {have}",
+                service.meta.key.name
+            );
+            remarks.push(Remark::warning(&own.place, message));
+        }
+    }
+    remarks
+}
+
+fn selects_nothing(service: &ServiceObject, workloads: &[Workload]) -> String {
+    let key = &service.meta.key;
+    let mut message = format!(
+        "the selector of Service {} ({}) selects no pod in namespace {}",
+        key.name,
+        written(&service.selector),
+        key.namespace
+    );
+    let elsewhere = workloads.iter().find(|own| selects(&service.selector, &own.labels));
+    // Whose labels have the same keys may be meant.
+    let near = workloads.iter().find(|own| {
+        own.meta.key.namespace == key.namespace && service.selector.keys().all(|key| own.labels.contains_key(key))
+    });
+    if let Some(own) = elsewhere {
+        message += &format!("; {} {} is in namespace {}", own.kind.name(), own.meta.key.name, own.meta.key.namespace);
+    } else if let Some(own) = near {
+        let labels = own.labels.iter().filter(|(key, _)| service.selector.contains_key(*key));
+        let labels: BTreeMap<_, _> = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
+        message += &format!("; those of {} {} have {}", own.kind.name(), own.meta.key.name, written(&labels));
+    }
+    message
+}
+
+fn written(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// Looks whether the pods of StatefulSets have names of their own.
+pub(super) fn workloads(objects: &Objects) -> Vec<Remark> {
+    let services: HashMap<&ObjectKey, &ServiceObject> =
+        objects.services.iter().map(|service| (&service.meta.key, service)).collect();
+    let look = |workload: &Workload| {
+        let WorkloadKind::StatefulSet { service, .. } = &workload.kind else { return None };
+        match service {
+            None => Some(nameless(workload, objects)),
+            Some((name, place)) => {
+                let key = ObjectKey::new(&workload.meta.key.namespace, name);
+                governing(name, place, workload, services.get(&key).copied())
+            }
+        }
+    };
+    objects.workloads.iter().filter_map(look).collect()
+}
+
+fn nameless(workload: &Workload, objects: &Objects) -> Remark {
+    let headless = objects.services.iter().find(|own| {
+        own.meta.key.namespace == workload.meta.key.namespace
+            && own.kind == ServiceType::Headless
+            && selects(&own.selector, &workload.labels)
+    });
+    let write = headless.map_or_else(
+        || "give it the name of a headless Service".to_owned(),
+        |own| format!("write serviceName: {}", own.meta.key.name),
+    );
+    let set = &workload.meta.key.name;
+    let message = format!("StatefulSet {set} has no serviceName, so its pods have no names of their own: {write}");
+    Remark::warning(&workload.meta.place, message)
+}
+
+fn governing(name: &str, place: &Place, workload: &Workload, service: Option<&ServiceObject>) -> Option<Remark> {
+    let set = &workload.meta.key.name;
+    let message = match service {
+        None => {
+            format!("StatefulSet {set} has serviceName {name}, but there is no such Service: its pods have no names")
+        }
+        Some(service) if service.kind != ServiceType::Headless => {
+            format!("Service {name} of StatefulSet {set} is not headless: write clusterIP: None")
+        }
+        Some(service) if !service.selector.is_empty() && !selects(&service.selector, &workload.labels) => {
+            format!("Service {name} does not select the pods of its StatefulSet {set}: they have no names")
+        }
+        Some(_) => return None,
+    };
+    Some(Remark::warning(place, message))
+}

@@ -1,0 +1,105 @@
+//! Documents from which no name comes: told of in one line, however many there are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::error::{Error, Remark};
+
+/// How many files or kinds of one sort are named.
+const NAMED: usize = 3;
+
+/// A document that is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stray {
+    /// Where it is, and what would be said of it where the command line names its file.
+    pub(super) error: Error,
+    pub(super) sort: Sort,
+}
+
+/// Why a document is left out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sort {
+    /// A template of manifests, as in the source of a chart.
+    Template,
+    /// It has not both `apiVersion` and `kind`.
+    NoKind,
+    /// It cannot be read as YAML or JSON.
+    NoYaml,
+    /// A part of an object, which a kustomization lays over it.
+    Patch,
+    /// An object of a kind that has no names.
+    Other(String),
+}
+
+impl Stray {
+    /// Whether it is no manifest at all.
+    pub(super) fn is_foreign(&self) -> bool {
+        !matches!(self.sort, Sort::Other(_))
+    }
+}
+
+/// The line for all that is left out; none where that is nothing.
+pub(super) fn summary<'s>(strays: impl IntoIterator<Item = &'s Stray>) -> Option<Remark> {
+    let mut sorts: BTreeMap<&Sort, Vec<&Error>> = BTreeMap::new();
+    for stray in strays {
+        sorts.entry(&stray.sort).or_default().push(&stray.error);
+    }
+    let all: usize = sorts.values().map(Vec::len).sum();
+    if all == 0 {
+        return None;
+    }
+    let mut parts = Vec::new();
+    let mut kinds = Vec::new();
+    for (sort, errors) in &sorts {
+        let what = match (sort, errors.len()) {
+            (Sort::Template, 1) => "template",
+            (Sort::Template, _) => "templates",
+            (Sort::NoKind, _) => "without apiVersion and kind",
+            (Sort::NoYaml, _) => "not readable as YAML",
+            (Sort::Patch, 1) => "patch of a kustomization",
+            (Sort::Patch, _) => "patches of kustomizations",
+            (Sort::Other(kind), count) => {
+                kinds.push((count, kind));
+                continue;
+            }
+        };
+        // The first place helps to find what is not meant to be left out.
+        let place = matches!(sort, Sort::NoYaml);
+        parts.push(format!("{} {what} ({})", errors.len(), examples(errors, place)));
+    }
+    if !kinds.is_empty() {
+        kinds.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        let total: usize = kinds.iter().map(|(count, _)| count).sum();
+        let named = kinds.iter().take(NAMED).map(|(count, kind)| format!("{count} {kind}"));
+        let mut text = named.collect::<Vec<_>>().join(", ");
+        let more = kinds.len().saturating_sub(NAMED);
+        if more > 0 {
+            let _ = write!(text, " and {more} kinds more");
+        }
+        parts.push(format!("{total} of kinds without names ({text})"));
+    }
+    let documents = if all == 1 { "document is" } else { "documents are" };
+    let mut message = format!("{all} {documents} left out: {}", parts.join(", "));
+    if sorts.contains_key(&Sort::Template) {
+        message.push_str("; a chart is rendered first: helm template CHART | rollcall local -");
+    }
+    Some(Remark::info(message))
+}
+
+/// The first files, each once.
+fn examples(errors: &[&Error], place: bool) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for error in errors {
+        let name = match place {
+            true => error.subject().to_string(),
+            false => error.subject().file().display().to_string(),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let text = names.join(", ");
+    if more > 0 { format!("{text} and {more} files more") } else { text }
+}
