@@ -5,13 +5,13 @@
 mod process;
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::{RData, Record, RecordType, rdata};
 use process::{PATIENCE, Server, answer, ask, command, folder, free_port, get, run, wait_for};
 
 #[test]
@@ -437,14 +437,14 @@ fn local_serves_manifests_and_follows_an_edit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubia.yaml");
     fs::write(&file, manifests(2)).unwrap();
-    fs::write(folder.path().join("more.yaml"), "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n").unwrap();
+    fs::write(folder.path().join("more.yaml"), "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\n").unwrap();
     let listen = format!("127.0.0.1:{}", free_port());
     let port = listen.rsplit_once(':').unwrap().1.parse().unwrap();
     let mut server = Server::start(&["local", "--listen", &listen, "."], folder.path());
     server.until(&format!("dig @127.0.0.1 -p {port} SRV kubia.default.svc.cluster.local"));
     let peers = answer(port, "kubia.default.svc.cluster.local.", RecordType::SRV);
     assert_eq!((peers.answers.len(), peers.additionals.len()), (2, 2), "{peers}");
-    assert_eq!(peers.answers[0].ttl, 30);
+    assert_eq!(peers.answers[0].ttl, 5);
     assert_eq!(answer(port, "kubia-1.kubia.default.svc.cluster.local.", RecordType::A).answers.len(), 1);
     let missing = answer(port, "kubia-2.kubia.default.svc.cluster.local.", RecordType::A);
     assert_eq!(missing.metadata.response_code, ResponseCode::NXDomain);
@@ -462,7 +462,8 @@ fn local_serves_manifests_and_follows_an_edit() {
     server.until("what was read last is served on");
     fs::write(&file, manifests(3)).unwrap();
     server.until("the manifests are right again");
-    assert_eq!(server.said().matches("Job is not simulated").count(), 1, "{}", server.said());
+    let left_out = "1 document is left out: 1 of kinds without names (1 CronJob)";
+    assert_eq!(server.said().matches(left_out).count(), 1, "{}", server.said());
     server.signal("USR1");
     server.until("edits of the manifests are followed");
     server.signal("INT");
@@ -470,21 +471,48 @@ fn local_serves_manifests_and_follows_an_edit() {
     server.until("Shutting down\n");
 }
 
+/// A resolver that has one address for every name, or refuses all; it ends with the test.
+fn upstream(rcode: ResponseCode) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            let Ok(query) = Message::from_vec(&buffer[..len]) else { continue };
+            let mut reply = query.clone();
+            reply.metadata.message_type = MessageType::Response;
+            reply.metadata.response_code = rcode;
+            if rcode == ResponseCode::NoError {
+                let data = RData::A(rdata::A(std::net::Ipv4Addr::new(192, 0, 2, 1)));
+                reply.answers.push(Record::from_rdata(query.queries[0].name().clone(), 60, data));
+            }
+            let _ = socket.send_to(&reply.to_vec().unwrap(), from);
+        }
+    });
+    address
+}
+
 #[test]
-fn local_refuses_other_names_and_explains_its_own() {
+fn local_asks_for_other_names_and_explains_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let external = "---\napiVersion: v1\nkind: Service\nmetadata: {name: out}\nspec: {type: ExternalName, externalName: \
                     www.example.org}\n";
     fs::write(folder.path().join("m.yaml"), manifests(2) + external).unwrap();
     let (port, explain) = (free_port(), free_port());
     let (listen, page) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{explain}"));
-    let server = Server::start(&["local", "--listen", &listen, "--rollcall.explain", &page, "."], folder.path());
-    let other = answer(port, "www.example.com.", RecordType::A);
-    assert_eq!(other.metadata.response_code, ResponseCode::Refused);
-    // The target is of a zone that nobody here serves.
+    let upstream = upstream(ResponseCode::NoError).to_string();
+    let arguments = ["local", "--listen", &listen, "--rollcall.explain", &page, "--forward", &upstream, "."];
+    let server = Server::start(&arguments, folder.path());
+    assert_eq!(answer(port, "www.example.com.", RecordType::A).answers.len(), 1);
+    assert_eq!(answer(port, "1.2.0.192.in-addr.arpa.", RecordType::A).answers.len(), 1);
     let outside = answer(port, "out.default.svc.cluster.local.", RecordType::A);
-    assert_eq!((outside.metadata.response_code, outside.answers.len()), (ResponseCode::Refused, 1));
+    assert_eq!((outside.metadata.response_code, outside.answers.len()), (ResponseCode::NoError, 2));
     assert_eq!(answer(port, "1.0.1.127.in-addr.arpa.", RecordType::PTR).answers.len(), 1);
+    // What can be nowhere else is asked of nobody.
+    for name in ["kubia.", "a.invalid.", "9.0.1.127.in-addr.arpa.", "kubia-9.kubia.default.svc.cluster.local."] {
+        assert_eq!(answer(port, name, RecordType::A).metadata.response_code, ResponseCode::NXDomain, "{name}");
+    }
+    assert_eq!(answer(port, "localhost.", RecordType::A).answers.len(), 1);
     let (_, text) = get(explain, "/explain?name=kubia-0.kubia.default.svc.cluster.local").unwrap();
     assert!(text.contains("Service default/kubia: resourceVersion 1, arrived"), "{text}");
     assert!(text.contains("2 ready, 0 not ready; lists kubia-0, ready"), "{text}");
@@ -494,6 +522,47 @@ fn local_refuses_other_names_and_explains_its_own() {
     let (status, _, said) = run(&["local", "--listen", &listen, "."], folder.path());
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("choose another address with --listen") && !said.contains("-dns.port"), "{said}");
+}
+
+#[test]
+fn what_nobody_answers_for_does_not_exist_so_that_a_search_list_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("m.yaml"), manifests(2)).unwrap();
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let refuses = upstream(ResponseCode::Refused).to_string();
+    let fails = upstream(ResponseCode::ServFail).to_string();
+    for forward in ["none", &nobody, &refuses, &fails] {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let port = listen.rsplit_once(':').unwrap().1.parse().unwrap();
+        let server = Server::start(&["local", "--listen", &listen, "--forward", forward, "."], folder.path());
+        server.until("+short");
+        for name in ["kubia-9.kubia.", "kubia.default.", "kubia."] {
+            let asked = answer(port, name, RecordType::A).metadata.response_code;
+            assert_eq!(asked, ResponseCode::NXDomain, "{name} by {forward}");
+        }
+        let other = answer(port, "www.example.com.", RecordType::A).metadata.response_code;
+        // One that says it cannot tell is believed for names that may be anywhere.
+        let wanted = if forward == fails { ResponseCode::ServFail } else { ResponseCode::NXDomain };
+        assert_eq!(other, wanted, "{forward}");
+        assert_eq!(server.said().contains("no answer from"), forward == nobody, "{}", server.said());
+    }
+}
+
+#[test]
+fn local_reads_standard_input_and_listens_at_every_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    fs::write(folder.path().join("m.yaml"), manifests(2)).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+        .args(["local", "--listen", &format!(":{port}"), "-n", "prod", "--forward", "none", "-"])
+        .stdin(fs::File::open(folder.path().join("m.yaml")).unwrap())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut child = child.unwrap();
+    let name = "kubia-1.kubia.prod.svc.cluster.local.";
+    wait_for(|| ask(port, name, RecordType::A).is_some_and(|reply| reply.answers.len() == 1), || name.to_owned());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The command line: CoreDNS's flags, our own below `-rollcall.`, and the subcommands.
 
+pub(super) mod local;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,13 +13,16 @@ use crate::cluster::Connection;
 use crate::upstream::{Endpoint, Host, Way};
 
 /// What `--help` prints.
-pub(super) const HELP: &str = "\
+pub(super) fn help() -> String {
+    HELP.replace("{local}", local::HELP)
+}
+
+const HELP: &str = "\
 rollcall answers DNS for a Kubernetes cluster, and takes CoreDNS's Corefile and flags.
 
 usage:
   rollcall [-conf FILE] [FLAGS]                 serve what a Corefile says
-  rollcall local [--listen ADDRESS:PORT] [--zone ZONE] PATH...
-                                                serve the names of manifest files, without a cluster
+  rollcall local [FLAGS] PATH...|-              serve the names of manifest files, without a cluster
   rollcall check [--output json] [--here] FILE|-
                                                 say what a Corefile means, or that of a ConfigMap, exit 0 or 2
   rollcall diff --from ADDRESS[:PORT] --to ADDRESS[:PORT] [--kubeconfig FILE] [--zone ZONE] [--ttl SECONDS]
@@ -42,13 +47,7 @@ flags:
                     (default: nowhere, environment ROLLCALL_EXPLAIN)
 Flags may be written with one dash or two, and as -flag=value.
 
-local:
-  --listen ADDRESS:PORT   where to answer (default 127.0.0.1:1053)
-  --zone ZONE             the cluster domain (default cluster.local)
-  --rollcall.explain ADDRESS:PORT
-                          explain answers there, as above
-  PATH...                 manifest files or folders: YAML or JSON; edits are followed
-
+{local}
 check:
   FILE                    a Corefile, or ConfigMaps as `kubectl get configmap -o yaml` prints them; - is standard input
   --here                  this machine will serve: a file, interface or certificate that it lacks is a fault
@@ -76,7 +75,7 @@ pub(super) enum Command {
     /// Serve a Corefile.
     Serve(Serve),
     /// Serve manifests.
-    Local(Local),
+    Local(local::Local),
     /// Say what a Corefile means.
     Check(Check),
     /// Compare two servers.
@@ -120,21 +119,6 @@ impl Default for Serve {
             explain: None,
         }
     }
-}
-
-/// What `local` is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Local {
-    /// Where to answer.
-    pub(super) listen: SocketAddr,
-    /// The cluster domain.
-    pub(super) zone: String,
-    /// How log lines are written.
-    pub(super) log_format: Format,
-    /// Where answers are explained.
-    pub(super) explain: Option<SocketAddr>,
-    /// Manifest files and folders.
-    pub(super) paths: Vec<PathBuf>,
 }
 
 /// What `check` is told.
@@ -184,7 +168,7 @@ pub(super) fn read(
     let arguments: Vec<String> =
         arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
     match arguments.split_first() {
-        Some((first, rest)) if first == "local" => local(rest, variable),
+        Some((first, rest)) if first == "local" => local::read(rest, variable),
         Some((first, rest)) if first == "check" => check(rest),
         Some((first, rest)) if first == "diff" => diff(rest, variable),
         Some((first, _)) if first == "help" => Ok(Command::Help),
@@ -235,43 +219,6 @@ fn address(name: &str, text: &str) -> Result<SocketAddr, Error> {
     text.parse().map_err(|_| Error::operator(format!("{name} needs ADDRESS:PORT, as in 127.0.0.1:8053, got `{text}`")))
 }
 
-fn local(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
-    let mut options = Local {
-        listen: SocketAddr::from(([127, 0, 0, 1], 1053)),
-        zone: "cluster.local".to_owned(),
-        log_format: Format::default(),
-        explain: explain(variable)?,
-        paths: Vec::new(),
-    };
-    let mut rest = Arguments { rest: arguments, dashes: "--" };
-    while let Some(argument) = rest.next() {
-        match argument {
-            Argument::Word(path) => options.paths.push(path.into()),
-            Argument::Flag { name: "listen", value } => {
-                let text = rest.value("listen", value)?;
-                options.listen = text.parse().map_err(|_| {
-                    Error::operator(format!("--listen needs ADDRESS:PORT, as in 127.0.0.1:1053, got `{text}`"))
-                })?;
-            }
-            Argument::Flag { name: "zone", value } => options.zone = rest.value("zone", value)?.to_owned(),
-            Argument::Flag { name: name @ "log-format", value } => {
-                options.log_format = log_format(rest.dashes, rest.value(name, value)?)?;
-            }
-            Argument::Flag { name: name @ "rollcall.explain", value } => {
-                options.explain = Some(address(name, rest.value(name, value)?)?);
-            }
-            Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
-            Argument::Flag { name, .. } => return Err(rest.unknown(name)),
-        }
-    }
-    if options.paths.is_empty() {
-        return Err(Error::operator(
-            "local needs manifest files or folders, as in `rollcall local deploy/examples/kubia`",
-        ));
-    }
-    Ok(Command::Local(options))
-}
-
 fn check(arguments: &[String]) -> Result<Command, Error> {
     let (mut file, mut output, mut here) = (None, Output::default(), false);
     let mut rest = Arguments { rest: arguments, dashes: "--" };
@@ -306,8 +253,10 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
     let mut rest = Arguments { rest: arguments, dashes: "--" };
     while let Some(argument) = rest.next() {
         match argument {
-            Argument::Flag { name: name @ "from", value } => from = Some(server(name, rest.value(name, value)?)?),
-            Argument::Flag { name: name @ "to", value } => to = Some(server(name, rest.value(name, value)?)?),
+            Argument::Flag { name: name @ "from", value } => {
+                from = Some(server(name, rest.value(name, value)?, false)?)
+            }
+            Argument::Flag { name: name @ "to", value } => to = Some(server(name, rest.value(name, value)?, false)?),
             Argument::Flag { name: name @ "kubeconfig", value } => kubeconfig = Some(rest.value(name, value)?),
             Argument::Flag { name: name @ "zone", value } => zone = rest.value(name, value)?.to_owned(),
             Argument::Flag { name: name @ "ttl", value } => {
@@ -331,13 +280,13 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
     Ok(Command::Diff(Diff { from, to, connection: connection(kubeconfig, variable)?, zone, ttl }))
 }
 
-/// The address of a server that is asked.
-fn server(name: &str, text: &str) -> Result<Endpoint, Error> {
+/// The address of a server that is asked, over TLS where that is possible.
+fn server(name: &str, text: &str, over_tls: bool) -> Result<Endpoint, Error> {
     let wrong =
         |why: &str| Error::operator(format!("--{name} needs ADDRESS[:PORT], as in 10.96.0.10:53, got `{text}`{why}"));
     let host = Host::parse(text).map_err(|error| wrong(&format!(": {error}")))?;
     match (&host.host, host.way) {
-        (Ok(address), Way::Plain) => Ok(host.at(*address)),
+        (Ok(address), way) if over_tls || way == Way::Plain => Ok(host.at(*address)),
         _ => Err(wrong("")),
     }
 }

@@ -67,7 +67,7 @@ impl Plan {
         mirrors: &mut dyn Mirrors,
         kept: &Kept,
     ) -> Result<Self, Error> {
-        Self::made(corefile, default_port, mirrors, kept, false)
+        Self::of(set_up(corefile, default_port, mirrors, kept, false)?, default_port)
     }
 
     /// Sets a Corefile up to look at it, without a cluster. `elsewhere`: what this machine lacks is a note.
@@ -75,22 +75,15 @@ impl Plan {
     /// # Errors
     /// At the first fault, with its place.
     pub(super) fn look(corefile: &Corefile, elsewhere: bool) -> Result<Self, Error> {
-        Self::made(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)
+        Self::of(set_up(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)?, 53)
     }
 
-    fn made(
-        corefile: &Corefile,
-        default_port: u16,
-        mirrors: &mut dyn Mirrors,
-        kept: &Kept,
-        elsewhere: bool,
-    ) -> Result<Self, Error> {
-        let interfaces = interfaces::list();
-        let hostname = hostname();
-        let now = Instant::now();
-        let mut host =
-            Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, kept, now, elsewhere };
-        let blocks: Vec<Arc<Block>> = blocks::set_up(corefile, &mut host)?.into_iter().map(Arc::new).collect();
+    /// What each listener serves of these server blocks.
+    ///
+    /// # Errors
+    /// When a listener cannot be had as the blocks say, with the place.
+    pub(super) fn of(blocks: Vec<Block>, default_port: u16) -> Result<Self, Error> {
+        let blocks: Vec<Arc<Block>> = blocks.into_iter().map(Arc::new).collect();
         let mut servers = BTreeMap::<Listener, Server>::new();
         for block in &blocks {
             for key in &block.keys {
@@ -178,6 +171,24 @@ impl Plan {
         }
         lines
     }
+}
+
+/// Sets the server blocks of a Corefile up on this machine. `elsewhere`: what it lacks is a note, since another will serve.
+///
+/// # Errors
+/// At the first fault, with its place.
+pub(super) fn set_up(
+    corefile: &Corefile,
+    default_port: u16,
+    mirrors: &mut dyn Mirrors,
+    kept: &Kept,
+    elsewhere: bool,
+) -> Result<Vec<Block>, Error> {
+    let interfaces = interfaces::list();
+    let hostname = hostname();
+    let now = Instant::now();
+    let mut host = Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, kept, now, elsewhere };
+    blocks::set_up(corefile, &mut host)
 }
 
 impl Server {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,9 +12,10 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::{Builder, Runtime};
 
 use super::error::Error;
-use super::flags::{Command, Diff, Local, Serve};
+use super::flags::local::Local;
+use super::flags::{Command, Diff, Serve};
 use super::instance::{Instance, Told};
-use super::mirrors::{Fixed, Registry};
+use super::mirrors::Registry;
 use super::plan::Plan;
 use super::reload::{self, Reloader};
 use super::signals::{Signal, Signals};
@@ -39,7 +41,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 return Ok(if checked.is_accepted { ExitCode::SUCCESS } else { ExitCode::from(2) });
             }
             Command::Diff(options) => return compare(&options),
-            Command::Help => print(flags::HELP)?,
+            Command::Help => print(&flags::help())?,
             Command::Version => print(&version())?,
             Command::Plugins => print(&directives())?,
         }
@@ -90,15 +92,17 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     let signals = listen(&runtime)?;
     let starting = Starting::watch(&runtime)?;
     let cluster = local::cluster(options)?;
-    let corefile = origin::read(&local::corefile(options))?;
     let max_in_flight = Serve::default().max_in_flight;
     let mut instance = Instance::new(runtime.handle().clone(), Told::CommandLine, max_in_flight, options.explain)?;
     instance.mirrors = vec![Arc::new(cluster.objects())];
-    let plan = Plan::new(&corefile, options.listen.port(), &mut Fixed(cluster.reader()), &instance.kept)?;
-    instance.apply(plan, &origin::hash(&corefile))?;
+    // Plugins may start tasks while they are set up.
+    let guard = runtime.enter();
+    let (plan, hash) = local::plan(options, &cluster.reader(), &instance.kept)?;
+    instance.apply(plan, &hash)?;
+    drop(guard);
     drop(starting);
-    let listen = instance.addresses().next().unwrap_or(options.listen);
-    print(&introduction(&cluster, listen, options))?;
+    let listen: Vec<SocketAddr> = instance.addresses().collect();
+    print(&local::introduction(&cluster, &listen, options))?;
     let _following = cluster.follow().map_err(|error| Error::runtime(format!("cannot follow the files: {error}")))?;
     runtime.block_on(run(&mut instance, None, signals));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -274,24 +278,6 @@ fn announce(format: logs::Format, plan: Option<&Plan>) -> Result<(), Error> {
 fn directives() -> String {
     let names: String = plugins::directive_names().into_iter().map(|name| format!("  dns.{name}\n")).collect();
     format!("Server types:\n  dns\n\nOther plugins:\n{names}")
-}
-
-fn introduction(
-    cluster: &crate::cluster::manifests::LocalCluster,
-    listen: std::net::SocketAddr,
-    options: &Local,
-) -> String {
-    let mut text = format!(
-        "{}\nAnswering on {listen} for {}, over UDP and TCP. Edits are followed; end with Ctrl-C.\n",
-        cluster.summary(),
-        options.zone
-    );
-    let zone = options.zone.parse::<Name>().map(|zone| cluster.summary().dig_lines(listen, &zone)).unwrap_or_default();
-    if !zone.is_empty() {
-        text.push_str("Try:\n");
-        zone.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
-    }
-    text
 }
 
 /// Writes to standard output; a reader that is gone is no reason to fail.

@@ -1,3 +1,4 @@
+use super::local::{Local, Resolvers};
 use super::*;
 
 fn command(line: &str) -> Command {
@@ -82,16 +83,72 @@ fn our_own_settings_have_a_flag_and_a_variable() {
     assert_eq!(explain("local --rollcall.explain [::1]:1 x", ""), Ok(Some("[::1]:1".into())));
 }
 
+fn options(line: &str) -> Local {
+    match command(line) {
+        Command::Local(options) => options,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn local_takes_paths_among_its_flags() {
     let wanted = Local {
-        listen: SocketAddr::from(([127, 0, 0, 1], 5300)),
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 5300))],
         zone: "example.org".into(),
+        namespace: "prod".into(),
+        forward: Resolvers::Nobody,
+        ttl: 0,
         log_format: Format::Text,
         explain: None,
-        paths: vec!["a.yaml".into(), "b".into()],
+        paths: vec!["a.yaml".into(), "b".into(), "-".into()],
     };
-    assert_eq!(command("local a.yaml --listen 127.0.0.1:5300 -zone=example.org b"), Command::Local(wanted));
+    let line = "local a.yaml --listen 127.0.0.1:5300 -zone=example.org b -n prod --forward none --ttl 0 -";
+    assert_eq!(options(line), wanted);
+    let default = options("local x");
+    assert_eq!((default.namespace.as_str(), default.ttl, default.forward), ("default", 5, Resolvers::OfTheMachine));
+    assert_eq!(options("local --namespace=prod x").namespace, "prod");
+}
+
+#[test]
+fn local_listens_where_it_is_told() {
+    let listen = |line: &str| {
+        let addresses = options(&format!("local {line} x")).listen;
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    for (line, wanted) in [
+        ("", "127.0.0.1:1053"),
+        ("--listen :1053", "[::]:1053"),
+        ("--listen 5300", "127.0.0.1:5300"),
+        ("--listen 127.0.0.1:1 --listen [::1]:2", "127.0.0.1:1 [::1]:2"),
+        ("--listen 127.0.0.1:1,[::1]:2", "127.0.0.1:1 [::1]:2"),
+        ("--listen 0.0.0.0:53", "0.0.0.0:53"),
+    ] {
+        assert_eq!(listen(line), wanted, "{line}");
+    }
+    assert!(listen("--listen localhost:1053").contains("127.0.0.1:1053"));
+    for word in ["x", "::1:53", "127.0.0.1:x", "70000"] {
+        assert!(refusal(&format!("local --listen {word} x")).contains(&format!("got `{word}`")), "{word}");
+    }
+}
+
+#[test]
+fn local_asks_whom_it_is_told() {
+    let forward = |line: &str| match options(&format!("local {line} x")).forward {
+        Resolvers::These(these) => these.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(forward("--forward 192.0.2.1"), "192.0.2.1:53");
+    assert_eq!(
+        forward("--forward 192.0.2.1:5 --forward [2001:db8::1]:6,192.0.2.2"),
+        "192.0.2.1:5 [2001:db8::1]:6 192.0.2.2:53"
+    );
+    assert_eq!(forward("--forward tls://192.0.2.1%a.example"), "tls://192.0.2.1%a.example:853");
+    assert!(refusal("local --forward a.example x").contains("got `a.example`"));
+    assert!(refusal("local --forward none --forward 192.0.2.1 x").contains("stands alone"));
+    assert!(refusal("local --forward 192.0.2.1,none x").contains("stands alone"));
+    assert!(refusal("local --ttl 5s x").contains("--ttl needs seconds"));
+    assert!(refusal("local -n Prod x").contains("--namespace needs"));
+    assert!(refusal("local - -").contains("only once"));
 }
 
 #[test]
@@ -107,7 +164,7 @@ fn check_takes_one_file() {
 
 #[test]
 fn diff_takes_two_servers_and_where_the_names_come_from() {
-    let server = |text: &str| server("from", text).unwrap();
+    let server = |text: &str| server("from", text, false).unwrap();
     let wanted = Diff {
         from: server("10.96.0.10"),
         to: server("[::1]:1053"),
@@ -137,6 +194,5 @@ fn what_makes_no_command_is_refused_with_the_argument() {
     assert!(refusal("-rollcall.max-in-flight 0").contains("got `0`"));
     assert!(refusal("local x --zone").starts_with("--zone needs a value"));
     assert!(refusal("local").contains("local needs manifest files"));
-    assert!(refusal("local --listen 1053 x").contains("got `1053`"));
     assert!(refusal("local --port 1 x").contains("unknown flag `--port`"));
 }

@@ -1,0 +1,183 @@
+//! The flags of `rollcall local`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use super::{Argument, Arguments, Command, address, explain, log_format, server};
+use crate::app::error::Error;
+use crate::app::interfaces;
+use crate::app::logs::Format;
+use crate::upstream::Endpoint;
+use crate::wire::Label;
+
+/// What `--help` says of it.
+pub(super) const HELP: &str = "\
+local:
+  PATH...                 manifest files, folders with all that is below them, or - for standard input, YAML or JSON;
+                          edits are followed. In a folder, what is no manifest is left out
+  --listen ADDRESS:PORT   where to answer (default 127.0.0.1:1053); :PORT for all addresses, PORT for 127.0.0.1;
+                          may be repeated
+  --zone ZONE             the cluster domain (default cluster.local)
+  -n, --namespace NAME    the namespace of objects that name none (default default)
+  --forward ADDRESS       whom to ask for names outside of the zone: 192.0.2.1, [2001:db8::1]:5353, tls://192.0.2.1%NAME;
+                          may be repeated; `none` for nobody, so that they do not exist
+                          (default: the resolvers of this machine, from /etc/resolv.conf)
+  --ttl SECONDS           how long clients may remember an answer (default 5); 0 for not at all
+  --log-format FORMAT, --rollcall.explain ADDRESS:PORT
+                          as above
+  Pods get addresses of 127.1.0.0/16, Services of 127.96.0.0/16. StatefulSet, Deployment, ReplicaSet, DaemonSet, Job and
+  ReplicationController stand in for their controllers. Annotations on a workload, its pod template or a Pod:
+    rollcall.dev/not-ready: \"web-1,web-2\"   these pods are not ready
+    rollcall.dev/ready: \"false\"             none of the pods is
+  Charts and kustomizations: helm template CHART | rollcall local -
+                             kustomize build DIR | rollcall local -
+";
+
+/// What `local` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::app) struct Local {
+    /// Where to answer.
+    pub(in crate::app) listen: Vec<SocketAddr>,
+    /// The cluster domain.
+    pub(in crate::app) zone: String,
+    /// The namespace of objects that name none.
+    pub(in crate::app) namespace: String,
+    /// Who is asked for other names.
+    pub(in crate::app) forward: Resolvers,
+    /// The TTL of answers in seconds.
+    pub(in crate::app) ttl: u16,
+    /// How log lines are written.
+    pub(in crate::app) log_format: Format,
+    /// Where answers are explained.
+    pub(in crate::app) explain: Option<SocketAddr>,
+    /// Manifest files and folders.
+    pub(in crate::app) paths: Vec<PathBuf>,
+}
+
+/// Who is asked for names outside of the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::app) enum Resolvers {
+    /// Those of /etc/resolv.conf.
+    OfTheMachine,
+    /// Nobody.
+    Nobody,
+    /// These.
+    These(Vec<Endpoint>),
+}
+
+pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
+    let mut options = Local {
+        listen: Vec::new(),
+        zone: "cluster.local".to_owned(),
+        namespace: "default".to_owned(),
+        forward: Resolvers::OfTheMachine,
+        ttl: 5,
+        log_format: Format::default(),
+        explain: explain(variable)?,
+        paths: Vec::new(),
+    };
+    let mut rest = Arguments { rest: arguments, dashes: "--" };
+    while let Some(argument) = rest.next() {
+        let (name, value) = match argument {
+            Argument::Word(path) => {
+                options.paths.push(path.into());
+                continue;
+            }
+            Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
+            Argument::Flag { name, value } => (name, value),
+        };
+        match name {
+            "listen" => {
+                for word in rest.value(name, value)?.split(',') {
+                    options.listen.extend(listen(word)?);
+                }
+            }
+            "zone" => options.zone = rest.value(name, value)?.to_owned(),
+            "n" | "namespace" => options.namespace = namespace(rest.value(name, value)?)?,
+            "forward" => {
+                for word in rest.value(name, value)?.split(',') {
+                    options.forward = forward(options.forward, word)?;
+                }
+            }
+            "ttl" => {
+                let text = rest.value(name, value)?;
+                let ttl = text.parse().ok().filter(|ttl| *ttl <= 3600);
+                ttl.ok_or_else(|| Error::operator(format!("--ttl needs seconds from 0 to 3600, got `{text}`")))
+                    .map(|ttl| options.ttl = ttl)?;
+            }
+            "log-format" => options.log_format = log_format(rest.dashes, rest.value(name, value)?)?,
+            "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
+            _ => return Err(rest.unknown(name)),
+        }
+    }
+    if options.listen.is_empty() {
+        options.listen.push(SocketAddr::from(([127, 0, 0, 1], 1053)));
+    }
+    if options.paths.is_empty() {
+        return Err(Error::operator(
+            "local needs manifest files or folders, as in `rollcall local deploy/examples/kubia`, or - for standard input",
+        ));
+    }
+    if options.paths.iter().filter(|path| **path == *"-").count() > 1 {
+        return Err(Error::operator("standard input (-) can be read only once"));
+    }
+    Ok(Command::Local(options))
+}
+
+/// The addresses that one word names.
+fn listen(word: &str) -> Result<Vec<SocketAddr>, Error> {
+    let wrong =
+        || Error::operator(format!("--listen needs ADDRESS:PORT, as in 127.0.0.1:1053, or :PORT, got `{word}`"));
+    if let Ok(address) = word.parse() {
+        return Ok(vec![address]);
+    }
+    if let Ok(port) = word.parse() {
+        return Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]);
+    }
+    let (host, port) = word.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().map_err(|_| wrong())?;
+    match host {
+        "" => Ok(vec![SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)]),
+        // An IPv6 address wants brackets.
+        host if host.contains(':') => Err(wrong()),
+        host => {
+            let found = (host, port).to_socket_addrs().map_err(|error| {
+                Error::operator(format!("--listen {word}: the addresses of {host} cannot be found: {error}"))
+            })?;
+            let mut addresses: Vec<SocketAddr> = found.collect();
+            addresses.sort_unstable();
+            addresses.dedup();
+            // A machine without IPv6 may know its localhost by that family all the same.
+            let own: Vec<IpAddr> = interfaces::list().into_iter().map(|(_, own)| own).collect();
+            if addresses.iter().any(|address| own.contains(&address.ip())) {
+                addresses.retain(|address| own.contains(&address.ip()));
+            }
+            Ok(addresses)
+        }
+    }
+}
+
+fn namespace(text: &str) -> Result<String, Error> {
+    let octet = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+    match Label::new(text.as_bytes()) {
+        Ok(_) if text.bytes().all(octet) => Ok(text.to_owned()),
+        _ => Err(Error::operator(format!("--namespace needs lower-case letters, digits and -, got `{text}`"))),
+    }
+}
+
+/// Adds a resolver to those before it.
+fn forward(before: Resolvers, word: &str) -> Result<Resolvers, Error> {
+    match (before, word) {
+        (Resolvers::OfTheMachine | Resolvers::Nobody, "none") => Ok(Resolvers::Nobody),
+        (Resolvers::OfTheMachine, word) => Ok(Resolvers::These(vec![resolver(word)?])),
+        (Resolvers::These(mut these), word) if word != "none" => {
+            these.push(resolver(word)?);
+            Ok(Resolvers::These(these))
+        }
+        _ => Err(Error::operator("--forward none stands alone")),
+    }
+}
+
+fn resolver(word: &str) -> Result<Endpoint, Error> {
+    server("forward", word, true)
+}
