@@ -68,8 +68,9 @@ fn write_manifests(folder: &Path, replicas: u32, port: u16) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples/kubia");
     let read = |name: &str| fs::read_to_string(example.join(name)).unwrap();
     let (service, set) = (read("service.yaml"), read("statefulset.yaml"));
-    assert!(service.contains("port: 80") && set.contains("replicas: 2"));
-    fs::write(folder.join("service.yaml"), service.replace("port: 80", &format!("port: {port}"))).unwrap();
+    assert!(service.contains("targetPort: 8080") && set.contains("replicas: 2"));
+    let service = service.replace("targetPort: 8080", &format!("targetPort: {port}"));
+    fs::write(folder.join("service.yaml"), service).unwrap();
     fs::write(folder.join("statefulset.yaml"), set.replace("replicas: 2", &format!("replicas: {replicas}"))).unwrap();
 }
 
