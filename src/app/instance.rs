@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -211,7 +212,9 @@ async fn repeat(task: Task) {
         tokio::time::sleep(task.every).await;
         let run = task.run.clone();
         // A panic ends one run, not the task: the next may find a better file.
-        let _ = tokio::task::spawn_blocking(move || run(Instant::now())).await;
+        if let Ok(ControlFlow::Break(())) = tokio::task::spawn_blocking(move || run(Instant::now())).await {
+            return;
+        }
     }
 }
 

@@ -183,7 +183,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         let every = (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
         let errors = plugin.clone();
         let run = move |now| errors.due(now).iter().for_each(|(level, line)| write(*level, line));
-        context.settings.tasks.push(Task { every, run: Arc::new(run) });
+        context.settings.tasks.push(Task::forever(every, run));
     }
     Ok(vec![plugin])
 }

@@ -274,7 +274,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         let source = Arc::new(source);
         if !every.is_zero() {
             let reloaded = source.clone();
-            context.settings.tasks.push(Task { every, run: Arc::new(move |_| reloaded.reload()) });
+            context.settings.tasks.push(Task::forever(every, move |_| reloaded.reload()));
         }
         files.files.push(source);
     }

@@ -319,7 +319,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     context.settings.diverts.push(Divert::Names(hosts.filter.clone()));
     if !every.is_zero() {
         let reloaded = hosts.clone();
-        context.settings.tasks.push(Task { every, run: Arc::new(move |_| reloaded.reload()) });
+        context.settings.tasks.push(Task::forever(every, move |_| reloaded.reload()));
     }
     Ok(vec![hosts])
 }
@@ -382,10 +382,10 @@ mod tests {
         std::fs::write(&path, "10.30.0.9 one.example new.example\n").unwrap();
         let task = block.settings.tasks.first().unwrap();
         assert_eq!(task.every, Duration::from_secs(5));
-        (task.run)(Instant::now());
+        let _ = (task.run)(Instant::now());
         assert_eq!(ask(&block, "new.example.", RecordType::A), ["new.example. 3600 IN A 10.30.0.9"]);
         std::fs::remove_file(&path).unwrap();
-        (task.run)(Instant::now());
+        let _ = (task.run)(Instant::now());
         assert_eq!(ask(&block, "one.example.", RecordType::A), ["one.example. 3600 IN A 10.30.0.9"]);
     }
 

@@ -232,7 +232,7 @@ fn weighted(
     let plugin = Arc::new(Loadbalance { policy: Policy::Weighted { file: path, weights: RwLock::new(weights) } });
     if !every.is_zero() {
         let reloaded = plugin.clone();
-        context.settings.tasks.push(Task { every, run: Arc::new(move |_| reloaded.reload()) });
+        context.settings.tasks.push(Task::forever(every, move |_| reloaded.reload()));
     }
     Ok(vec![plugin])
 }

@@ -20,18 +20,19 @@
 //! }
 //! ```
 //!
-//! Metrics: `rollcall_loop_detected` {server, zone}: 1 while there is a loop.
+//! Metrics: `rollcall_loop_detected` {server, zone}: 1 while there is a loop, 0 from the start.
 //!
 //! Ready: always.
 //!
 //! Differences: CoreDNS ends its process when it finds a loop, which takes the cluster's names along.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use prometheus::{IntGaugeVec, Opts, Registry};
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::chain::{Next, Outcome, Plugin, Query};
 use super::names;
@@ -51,8 +52,8 @@ struct Watch {
     zone: Name,
     /// Where the server itself listens; nowhere for encrypted blocks.
     own: Option<SocketAddr>,
-    /// The server's label in metrics.
-    server: String,
+    /// What is shown of it. After a reload the watches before and after may count in it for a moment.
+    detected: IntGauge,
     state: Mutex<State>,
 }
 
@@ -103,9 +104,10 @@ impl Plugin for Loop {
 }
 
 impl Watch {
-    fn new(zone: Name, own: Option<SocketAddr>, server: String) -> Self {
+    fn new(zone: Name, own: Option<SocketAddr>, server: &str) -> Self {
+        let detected = DETECTED.with_label_values(&[server, &zone.to_string()]);
         let state = State { phase: Phase::Probing(None), probes: Vec::new(), socket: None };
-        Self { zone, own, server, state: Mutex::new(state) }
+        Self { zone, own, detected, state: Mutex::new(state) }
     }
 
     /// Lets a query pass on its way upstream, or not.
@@ -122,7 +124,7 @@ impl Watch {
                     return Ok(());
                 }
                 if !matches!(state.phase, Phase::Looping { .. }) {
-                    DETECTED.with_label_values(&[&*self.server, &self.zone.to_string()]).set(1);
+                    self.detected.inc();
                     tracing::error!(
                         zone = %self.zone,
                         from = %query.client.peer,
@@ -143,11 +145,11 @@ impl Watch {
         }
     }
 
-    /// One step, every second.
-    fn step(&self, now: Instant) {
+    /// One step, every second until it is over.
+    fn step(&self, now: Instant) -> ControlFlow<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.phase {
-            Phase::Over => {}
+            Phase::Over => return ControlFlow::Break(()),
             Phase::Probing(begun) => {
                 let begun = begun.unwrap_or(now);
                 if state.answered() {
@@ -172,13 +174,14 @@ impl Watch {
                 // It arrived here, went upstream and did not come back; one that never arrived says nothing.
                 if state.probes.last().is_some_and(|(_, count)| *count == 1) {
                     tracing::info!(zone = %self.zone, "plugin/loop: the loop is gone; queries go upstream again");
-                    DETECTED.with_label_values(&[&*self.server, &self.zone.to_string()]).set(0);
+                    self.detected.dec();
                     (state.phase, state.socket) = (Phase::Over, None);
                 } else {
                     state.phase = Phase::Looping { next: now + AGAIN, judging: false };
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// Sends a probe under a new name: 126 bits that nobody can guess (CVE-2026-26018).
@@ -202,6 +205,15 @@ impl Watch {
         }
         if let Some(socket) = &state.socket {
             let _ = socket.send_to(&octets, to);
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// A loop of a block that is gone is none.
+    fn drop(&mut self) {
+        if matches!(self.state.get_mut().unwrap_or_else(PoisonError::into_inner).phase, Phase::Looping { .. }) {
+            self.detected.dec();
         }
     }
 }
@@ -233,7 +245,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         None => format!("dns://:{}", own.port()),
         Some(_) => format!("dns://{own}"),
     });
-    let watch = Arc::new(Watch::new(zone, own, server));
+    let watch = Arc::new(Watch::new(zone, own, &server));
     let probed = watch.clone();
     context.settings.tasks.push(Task { every: EVERY, run: Arc::new(move |now| probed.step(now)) });
     Ok(vec![Arc::new(Loop { watch })])
@@ -263,16 +275,20 @@ mod tests {
     }
 
     fn server() -> (UdpSocket, Watch) {
+        server_of("example.org")
+    }
+
+    fn server_of(zone: &str) -> (UdpSocket, Watch) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let own = socket.local_addr().unwrap();
-        (socket, Watch::new("example.org".parse().unwrap(), Some(own), "dns://:53".into()))
+        (socket, Watch::new(zone.parse().unwrap(), Some(own), "dns://:53"))
     }
 
     #[test]
     fn a_probe_that_comes_back_fails_what_goes_upstream_until_it_comes_back_no_more() {
         let (socket, watch) = server();
         let now = Instant::now();
-        watch.step(now);
+        let _ = watch.step(now);
         let mut buffer = [0; 512];
         assert!(socket.recv(&mut buffer).unwrap() > 12, "the probe is sent to the server itself");
         let probe = names_of(&watch).remove(0);
@@ -284,28 +300,45 @@ mod tests {
         assert!(failure.message.contains("loop detected"), "{failure}");
 
         // A minute later it is tried again, and this time nothing comes back.
-        watch.step(now + AGAIN / 2);
+        let _ = watch.step(now + AGAIN / 2);
         assert_eq!(names_of(&watch).len(), 1);
-        watch.step(now + AGAIN + EVERY);
+        let _ = watch.step(now + AGAIN + EVERY);
         let second = names_of(&watch).remove(1);
         assert_ne!(probe, second);
         assert!(arrives(&watch, &second).is_ok(), "it goes upstream, to see whether it comes back");
         assert!(watch.arrived(&query("www.example.org.", RecordType::A)).is_err());
-        watch.step(now + AGAIN + EVERY * 2 + JUDGE);
+        assert_eq!(watch.detected.get(), 1);
+        let _ = watch.step(now + AGAIN + EVERY * 2 + JUDGE);
+        assert_eq!(watch.detected.get(), 0);
+        assert!(watch.step(now + AGAIN * 2).is_break(), "nothing is left to do");
         assert!(watch.arrived(&query("www.example.org.", RecordType::A)).is_ok());
+    }
+
+    #[test]
+    fn a_loop_ends_with_its_server_block() {
+        let (_socket, watch) = server_of("gone.example");
+        let _ = watch.step(Instant::now());
+        let (probe, detected) = (names_of(&watch).remove(0), watch.detected.clone());
+        assert_eq!(detected.get(), 0);
+        assert!(arrives(&watch, &probe).is_ok() && arrives(&watch, &probe).is_err());
+        // A watch of the same zone, as a reload makes it.
+        let (_other_socket, next) = server_of("gone.example");
+        assert_eq!(detected.get(), 1);
+        drop(watch);
+        assert_eq!((detected.get(), next.detected.get()), (0, 0));
     }
 
     #[test]
     fn an_answered_probe_ends_the_watch() {
         let (socket, watch) = server();
         let now = Instant::now();
-        watch.step(now);
+        let _ = watch.step(now);
         let mut buffer = [0; 512];
         let (length, from) = socket.recv_from(&mut buffer).unwrap();
         socket.send_to(&buffer[..length], from).unwrap();
         std::thread::sleep(Duration::from_millis(50));
-        watch.step(now + EVERY);
-        watch.step(now + EVERY + SETTLE);
+        let _ = watch.step(now + EVERY);
+        let _ = watch.step(now + EVERY + SETTLE);
         assert_eq!(watch.state.lock().unwrap().phase, Phase::Over);
         let probe = names_of(&watch).remove(0);
         assert!(arrives(&watch, &probe).is_ok() && arrives(&watch, &probe).is_ok());
@@ -316,7 +349,7 @@ mod tests {
         let (_socket, watch) = server();
         let now = Instant::now();
         for second in 0..=31 {
-            watch.step(now + EVERY * second);
+            let _ = watch.step(now + EVERY * second);
         }
         assert_eq!(watch.state.lock().unwrap().phase, Phase::Over);
         assert!(names_of(&watch).len() <= REMEMBERED);
@@ -325,7 +358,7 @@ mod tests {
     #[test]
     fn names_that_others_ask_for_are_no_probes() {
         let (_socket, watch) = server();
-        watch.step(Instant::now());
+        let _ = watch.step(Instant::now());
         for _ in 0..5 {
             assert!(watch.arrived(&query("1.2.example.org.", RecordType::HINFO)).is_ok());
         }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -304,13 +305,24 @@ pub fn port(key: &Key, default: u16) -> u16 {
 
 //----------- Task -----------------------------------------------------------
 
-/// Something that a directive does from time to time, as long as its block serves.
+/// Something that a directive does from time to time, as long as its block serves or until it is done.
 #[derive(Clone)]
 pub struct Task {
     /// How often.
     pub every: Duration,
-    /// What; it may read files and so may take its time.
-    pub run: Arc<dyn Fn(Instant) + Send + Sync>,
+    /// What; it may read files and so may take its time. `Break` is the end of it.
+    pub run: Arc<dyn Fn(Instant) -> ControlFlow<()> + Send + Sync>,
+}
+
+impl Task {
+    /// What is done as long as the block serves.
+    pub(super) fn forever(every: Duration, run: impl Fn(Instant) + Send + Sync + 'static) -> Self {
+        let run = move |now| {
+            run(now);
+            ControlFlow::Continue(())
+        };
+        Self { every, run: Arc::new(run) }
+    }
 }
 
 impl fmt::Debug for Task {

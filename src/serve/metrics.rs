@@ -457,7 +457,8 @@ impl Group {
             }
         }
         for ((rcode, plugin), count) in answered {
-            if count > 0 {
+            // A rate of failures is wanted before the first of them.
+            if count > 0 || (rcode, plugin) == (Rcode::SERVFAIL.0, "") {
                 responses.push(counted(labelled(&[("rcode", &Rcode(rcode).to_string()), ("plugin", plugin)]), count));
             }
         }

@@ -67,6 +67,15 @@ metrics! {
         "rollcall_forward_shared_total", "Queries that waited for an equal query in flight");
 }
 
+/// Shows the counters of an upstream before they count: rates of what has not happened yet are wanted too.
+pub(super) fn begin(label: &str) {
+    for counter in [&OLD_REQUESTS, &OLD_CHECK_FAILURES, &DROPPED] {
+        counter.with_label_values(&[label]);
+    }
+    CHECK_FAILURES.with_label_values(&[PROXY, label]);
+    OLD_RESPONSES.with_label_values(&[label, "NOERROR"]);
+}
+
 #[expect(clippy::expect_used, reason = "the name is a constant that every test run checks")]
 fn counter(name: &str, help: &str) -> IntCounter {
     IntCounter::new(name, help).expect("a valid metric")

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 
-use super::metrics::{DROPPED, OPENED, PROXY, REUSED};
+use super::metrics::{self, DROPPED, OPENED, PROXY, REUSED};
 use super::octets::Sent;
 use super::stream::{Pool, Tls};
 use super::udp::{self, Came};
@@ -91,8 +91,7 @@ impl Upstream {
             }
         };
         let label: Arc<str> = endpoint.address.to_string().into();
-        // Rates of what has not happened yet are wanted too.
-        DROPPED.with_label_values(&[&label]);
+        metrics::begin(&label);
         Ok(Self {
             label,
             streams: Arc::new(Pool::new(endpoint.address, source, tls, keep)),
