@@ -26,7 +26,7 @@ use api_server::ApiServer;
 use ports::free_port;
 use regex::Regex;
 use resolver::{Act, Resolver};
-use serde_json::json;
+use serde_json::{Value, json};
 
 //----------- The list --------------------------------------------------------
 
@@ -188,6 +188,7 @@ tcp.example:{port} {{
 }}
 dead.example:{port} {{
     import common
+    loop
     forward . 127.0.0.1:{dead} {{
         health_check 100ms
     }}
@@ -343,6 +344,52 @@ fn counters_of_our_own_are_there_before_they_count() {
         assert!(!samples.is_empty(), "{name} is not there");
         assert!(samples.iter().all(|sample| sample.ends_with(" 0")), "{samples:?}");
     }
+    let rule: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(repository("deploy/monitoring/prometheus-rule.yaml")).unwrap())
+            .unwrap();
+    let counter = Regex::new(r"\b(?:coredns|rollcall)_[a-z_]+_(?:total|detected)").unwrap();
+    let rule = rule.to_string();
+    let counters: BTreeSet<&str> = counter.find_iter(&rule).map(|found| found.as_str()).collect();
+    assert!(counters.len() > 6, "{counters:?}");
+    for name in counters {
+        assert!(said.lines().any(|line| line.starts_with(name)), "an alert reads {name}, which is not there");
+    }
+}
+
+/// What the alerts on upstreams read is what one that is dead makes.
+#[test]
+fn a_dead_upstream_is_asked_answers_nothing_and_fails_its_checks() {
+    let folder = tempfile::tempdir().unwrap();
+    let [port, metrics, dead] = [free_port(), free_port(), free_port()];
+    let file = folder.path().join("Corefile");
+    let corefile = format!(
+        ".:{port} {{\n bind 127.0.0.1\n prometheus 127.0.0.1:{metrics}\n forward . 127.0.0.1:{dead} {{\n  \
+         health_check 50ms\n }}\n}}\n"
+    );
+    std::fs::write(&file, corefile).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    let child = command.arg("-conf").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let server = Server { child, port, metrics };
+    let to = format!("to=\"127.0.0.1:{dead}\"");
+    server.until(&format!("coredns_proxy_healthcheck_failures_total{{proxy_name=\"forward\",{to}}} 0\n"));
+    let answer = server.ask("a.example", 1).expect("a failure is told");
+    assert_eq!(answer[3] & 0xf, 2);
+    let value = |said: &str, sample: &str| {
+        let line = said.lines().find(|line| line.starts_with(sample)).unwrap_or_else(|| panic!("{sample} in {said}"));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    // The checks of one that is down go on.
+    let begun = Instant::now();
+    let failures = format!("coredns_proxy_healthcheck_failures_total{{proxy_name=\"forward\",{to}}}");
+    while value(&server.exposition(), &failures) < 3.0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", server.exposition());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let said = server.exposition();
+    let value = |sample: &str| value(&said, sample);
+    assert!(value(&format!("coredns_forward_requests_total{{{to}}}")) >= 1.0);
+    assert!(value(&format!("coredns_forward_responses_total{{rcode=\"NOERROR\",{to}}}")).abs() < 0.5);
+    assert!(value("coredns_dns_responses_total{plugin=\"\",rcode=\"SERVFAIL\"") >= 1.0);
 }
 
 fn is_own_counter(word: &str) -> bool {
