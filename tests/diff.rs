@@ -168,9 +168,10 @@ fn what_one_server_lacks_or_has_too_many_is_printed() {
     others.retain(|(_, object)| object["metadata"]["name"] != "web");
     let other = Cluster::start(&others);
     let (from, to) = (cluster.serve("ttl 30"), other.serve("ttl 30"));
-    let (status, out, said) = cluster.diff(from.addr(), to.addr(), &[]);
+    let (status, out, said) = cluster.diff(from.addr(), to.addr(), &["--show", "1000"]);
     assert_eq!(status, Some(1), "{out}{said}");
     for part in [
+        "× response code NOERROR (-), NXDOMAIN (+)\ndiffers: ",
         "differs: kubia-1.kubia.default.svc.cluster.local. A\n  - NOERROR aa\n  + NOERROR aa\n  \
          - answer: kubia-1.kubia.default.svc.cluster.local. 30 A 10.0.0.2\n  \
          + answer: kubia-1.kubia.default.svc.cluster.local. 30 A 10.0.0.77\n",
@@ -188,6 +189,10 @@ fn what_one_server_lacks_or_has_too_many_is_printed() {
     let last = out.lines().last().unwrap();
     let counted = last.split_once(": ").and_then(|(_, rest)| rest.split_once(" differences")).unwrap().0;
     assert_eq!(counted, out.matches("differs: ").count().to_string(), "{last}");
+    let (_, out, _) = cluster.diff(from.addr(), to.addr(), &["--show", "1"]);
+    let groups = out.lines().filter(|line| line.contains(" × ")).count();
+    assert_eq!((groups, out.contains("… and ")), (out.matches("differs: ").count(), true), "{out}");
+    assert_eq!(out.lines().last(), Some(last), "what is not shown is counted");
 }
 
 #[test]
@@ -197,10 +202,11 @@ fn ttls_differ_within_bounds_and_large_answers_come_over_tcp() {
     let (status, out, said) = cluster.diff(from.addr(), to.addr(), &["--ttl", "20"]);
     assert_eq!(status, Some(0), "{out}{said}");
     assert!(out.contains("by 20 s at most (20 s are allowed)"), "{out}");
-    let (status, out, _) = cluster.diff(from.addr(), to.addr(), &["--ttl", "19"]);
+    let (status, out, _) = cluster.diff(from.addr(), to.addr(), &["--ttl", "19", "--show", "10000"]);
     assert_eq!(status, Some(1), "{out}");
     assert!(out.contains("differs: many.default.svc.cluster.local. A\n"), "{out}");
-    assert_eq!(out.matches("- answer: many.default.svc.cluster.local. 5 A ").count(), 120, "{out}");
+    assert!(out.contains("× the same records, other TTLs\n"), "{out}");
+    assert!(out.contains("  TTL 5 s (-), 25 s (+): 120 records\n"), "{out}");
 }
 
 #[test]

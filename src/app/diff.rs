@@ -1,16 +1,15 @@
 //! `rollcall diff`: asks two servers every name that a cluster has, and prints where their answers differ.
 //!
-//! It is the proof before a switch. [`names`] says what is asked, [`reply`] what of two answers is compared, and
-//! [`mod@deliberate`] which differences from CoreDNS are meant. A difference counts when it stays on asking again: between two
+//! It is the proof before a switch. [`names`] says what is asked, [`reply`] what of two answers is compared,
+//! [`mod@deliberate`] which differences from CoreDNS are meant, and [`report`] what is printed. A difference counts when it stays on asking again: between two
 //! questions a cluster may change.
 
 mod deliberate;
 mod names;
 mod progress;
 mod reply;
+mod report;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +28,8 @@ use crate::wire::message::RecordType;
 use deliberate::deliberate;
 use names::Kind;
 use progress::Progress;
-use reply::{Reply, SECTIONS};
+use reply::Reply;
+use report::{Difference, Report};
 
 /// What every name is asked for.
 const TYPES: [RecordType; 11] = [
@@ -85,12 +85,12 @@ pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<
     for bad in &listed.bad {
         let _ = writeln!(out, "note: skipped, in whole or in part: {bad}");
     }
-    let mut report = Report::new(options.ttl, names.len() * TYPES.len());
+    let mut report = Report::new(options.ttl, options.show, names.len() * TYPES.len());
     let questions = names.values().flat_map(|(name, kind)| TYPES.map(|rtype| Question { name, kind: *kind, rtype }));
     let pair = Pair { from: &from, to: &to, ttl: options.ttl, settled: AtomicUsize::new(0) };
     let mut answers = stream::iter(questions).map(|question| pair.compare(question)).buffered(AT_ONCE);
     while let Some((question, outcome)) = answers.next().await {
-        report.count(&question, outcome, out);
+        report.count(&question, outcome);
         progress.say(|| report.how_far());
         if report.differences == ENOUGH {
             let _ = writeln!(out, "stopped after {ENOUGH} differences");
@@ -98,7 +98,9 @@ pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<
         }
     }
     drop(progress);
-    let _ = report.finish(out, &from, &to, names.len());
+    let servers = [&from, &to].map(|server| server.endpoint.address.to_string());
+    // A reader that is gone is no reason to fail: the exit status still says what was found.
+    let _ = report.finish(out, servers.each_ref().map(String::as_str), names.len());
     Ok(report.differences == 0)
 }
 
@@ -117,8 +119,8 @@ enum Outcome {
     Equal(u32),
     /// Not the same, as documented.
     Deliberate(&'static str),
-    /// Not the same; what is to be printed.
-    Different(String),
+    /// Not the same.
+    Different(Difference),
 }
 
 /// Both servers, and how many differences have stayed.
@@ -137,7 +139,7 @@ impl Pair<'_> {
             let (one, other) = tokio::join!(self.from.ask(name, rtype), self.to.ask(name, rtype));
             let mut outcome = judge(kind, rtype, &one, &other, self.ttl);
             if matches!(outcome, Outcome::Deliberate(_)) && !self.both_have(question, &one, &other).await {
-                outcome = Outcome::Different(difference(&one, &other, self.ttl));
+                outcome = Outcome::Different(Difference::new(&one, &other, self.ttl));
             }
             if !matches!(outcome, Outcome::Different(_)) {
                 return (question, outcome);
@@ -195,33 +197,7 @@ fn judge(kind: Kind, rtype: RecordType, one: &Asked, other: &Asked, ttl: u32) ->
             return Outcome::Deliberate(words);
         }
     }
-    Outcome::Different(difference(one, other, ttl))
-}
-
-/// The lines that only one of the two has: `-` before those of the first, `+` before those of the second.
-fn difference(one: &Asked, other: &Asked, ttl: u32) -> String {
-    let (heads, mut text) = ([one, other].map(head), String::new());
-    for (sign, head) in [('-', &heads[0]), ('+', &heads[1])] {
-        let _ = writeln!(text, "  {sign} {head}");
-    }
-    let (Ok(one), Ok(other)) = (one, other) else { return text };
-    for (section, (own, theirs)) in SECTIONS.iter().zip(one.sections.iter().zip(&other.sections)) {
-        for (sign, these, those) in [('-', own, theirs), ('+', theirs, own)] {
-            for (line, own) in these {
-                if those.get(line).is_none_or(|other| own.abs_diff(*other) > ttl) {
-                    let _ = writeln!(text, "  {sign} {section}: {}", line.with_ttl(*own));
-                }
-            }
-        }
-    }
-    text
-}
-
-fn head(asked: &Asked) -> String {
-    match asked {
-        Ok(reply) => reply.head(),
-        Err(error) => format!("no answer: {error}"),
-    }
+    Outcome::Different(Difference::new(one, other, ttl))
 }
 
 //----------- Server ----------------------------------------------------------
@@ -253,66 +229,7 @@ impl Server {
     }
 }
 
-//----------- Report ----------------------------------------------------------
-
-#[derive(Debug)]
-struct Report {
-    ttl: u32,
-    questions: usize,
-    asked: usize,
-    differences: usize,
-    /// Known differences: how many, and the first of them.
-    deliberate: BTreeMap<&'static str, (usize, String)>,
-    /// Equal answers whose TTLs differ: how many, and the most.
-    ttls: (usize, u32),
-}
-
-impl Report {
-    fn new(ttl: u32, questions: usize) -> Self {
-        Self { ttl, questions, asked: 0, differences: 0, deliberate: BTreeMap::new(), ttls: (0, 0) }
-    }
-
-    fn count(&mut self, question: &Question<'_>, outcome: Outcome, out: &mut dyn Write) {
-        self.asked += 1;
-        let Question { name, rtype, .. } = question;
-        match outcome {
-            Outcome::Equal(0) => {}
-            Outcome::Equal(gap) => self.ttls = (self.ttls.0 + 1, self.ttls.1.max(gap)),
-            Outcome::Deliberate(words) => {
-                self.deliberate.entry(words).or_insert_with(|| (0, format!("{name} {rtype}"))).0 += 1;
-            }
-            Outcome::Different(text) => {
-                self.differences += 1;
-                // A reader that is gone is no reason to fail: the exit status still says what was found.
-                let _ = write!(out, "differs: {name} {rtype}\n{text}");
-            }
-        }
-    }
-
-    fn how_far(&self) -> String {
-        let percent = self.asked * 100 / self.questions.max(1);
-        format!("{} of {} questions ({percent} %), {} differences", self.asked, self.questions, self.differences)
-    }
-
-    fn finish(&self, out: &mut dyn Write, from: &Server, to: &Server, names: usize) -> std::io::Result<()> {
-        for (words, (count, first)) in &self.deliberate {
-            writeln!(out, "as documented: {words}: {count}, first {first}")?;
-        }
-        let deliberate: usize = self.deliberate.values().map(|(count, _)| count).sum();
-        let (count, most) = self.ttls;
-        writeln!(
-            out,
-            "{names} names of the cluster, {} questions to {} (-) and {} (+): {} differences, {deliberate} differ as \
-             documented, {} equal; TTLs differ in {count} of these, by {most} s at most ({} s are allowed)",
-            self.asked,
-            from.endpoint.address,
-            to.endpoint.address,
-            self.differences,
-            self.asked - self.differences - deliberate,
-            self.ttl
-        )
-    }
-}
+//----------- Cluster ---------------------------------------------------------
 
 /// Where the cluster is when nobody says: the pod's own, `$KUBECONFIG`, the kubeconfig of the user.
 pub(super) fn connection(file: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Connection, Error> {
@@ -343,10 +260,10 @@ mod tests {
     #[test]
     fn ttls_may_differ_within_the_bound_and_not_beyond() {
         assert!(matches!(judged("NOERROR aa\nx. 30 A 10.0.0.1", "NOERROR aa\nx. 1 A 10.0.0.1"), Outcome::Equal(29)));
-        let Outcome::Different(text) = judged("NOERROR aa\nx. 60 A 10.0.0.1", "NOERROR aa\nx. 5 A 10.0.0.1") else {
+        let Outcome::Different(found) = judged("NOERROR aa\nx. 60 A 10.0.0.1", "NOERROR aa\nx. 5 A 10.0.0.1") else {
             panic!("a TTL may not differ by 55")
         };
-        assert!(text.contains("- answer: x. 60 A 10.0.0.1") && text.contains("+ answer: x. 5 A 10.0.0.1"), "{text}");
+        assert_eq!(found.text, "  TTL 60 s (-), 5 s (+): 1 record\n");
     }
 
     #[test]
@@ -355,17 +272,6 @@ mod tests {
         let judged = |kind| judge(kind, RecordType::TXT, &Ok(capped.clone()), &Ok(whole.clone()), 30);
         assert!(matches!(judged(Kind::Between), Outcome::Deliberate(_)));
         assert!(matches!(judged(Kind::Service), Outcome::Different(_)));
-    }
-
-    #[test]
-    fn a_difference_prints_what_only_one_has() {
-        let (one, other) =
-            ("NOERROR aa\nx. 5 A 10.0.0.1\nx. 5 A 10.0.0.2", "NOERROR aa\nx. 5 A 10.0.0.2\nx. 5 A 10.0.0.3");
-        let Outcome::Different(text) = judged(one, other) else { panic!("they differ") };
-        assert_eq!(text, "  - NOERROR aa\n  + NOERROR aa\n  - answer: x. 5 A 10.0.0.1\n  + answer: x. 5 A 10.0.0.3\n");
-        let silent = judge(Kind::Service, RecordType::A, &Err("i/o timeout".into()), &Ok(reply("NOERROR aa")), 30);
-        let Outcome::Different(text) = silent else { panic!("silence is a difference") };
-        assert_eq!(text, "  - no answer: i/o timeout\n  + NOERROR aa\n");
     }
 
     #[test]

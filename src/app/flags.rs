@@ -25,7 +25,7 @@ usage:
   rollcall local [FLAGS] PATH...|-              serve the names of manifest files, without a cluster
   rollcall check [--output json] [--here] FILE|-
                                                 say what a Corefile means, or that of a ConfigMap, exit 0 or 2
-  rollcall diff --from ADDRESS[:PORT] --to ADDRESS[:PORT] [--kubeconfig FILE] [--zone ZONE] [--ttl SECONDS]
+  rollcall diff --from ADDRESS[:PORT] --to ADDRESS[:PORT] [--kubeconfig FILE] [--zone ZONE] [--ttl SECONDS] [--show N]
                                                 ask two servers every name of a cluster, print where they differ
 
 flags:
@@ -62,6 +62,7 @@ diff:
                           ~/.kube/config); it needs to list services, endpointslices and namespaces
   --zone ZONE             the cluster domain (default cluster.local)
   --ttl SECONDS           how far TTLs may differ, because a cache counts them down (default 30)
+  --show N                how many differences of each kind are printed (default 10)
   Compared are the response code, AA, and the records of each section as sets. Differences from CoreDNS that are
   documented are counted apart. Exit status: 0 no others, 1 others, 2 a server or the cluster could not be asked.
 
@@ -155,6 +156,8 @@ pub(super) struct Diff {
     pub(super) zone: String,
     /// How many seconds TTLs may differ.
     pub(super) ttl: u32,
+    /// How many differences of each kind are printed.
+    pub(super) show: usize,
 }
 
 /// Reads the arguments after the program's name. `variable` gives the value of an environment variable.
@@ -250,6 +253,7 @@ fn check(arguments: &[String]) -> Result<Command, Error> {
 
 fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
     let (mut from, mut to, mut kubeconfig, mut zone, mut ttl) = (None, None, None, "cluster.local".to_owned(), 30);
+    let mut show = 10;
     let mut rest = Arguments { rest: arguments, dashes: "--" };
     while let Some(argument) = rest.next() {
         match argument {
@@ -263,6 +267,7 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
                 let text = rest.value(name, value)?;
                 ttl = text.parse().map_err(|_| Error::operator(format!("--ttl needs seconds, got `{text}`")))?;
             }
+            Argument::Flag { name: name @ "show", value } => show = number(name, rest.value(name, value)?)?,
             Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
             Argument::Flag { name, .. } => return Err(rest.unknown(name)),
             Argument::Word(word) => {
@@ -277,7 +282,7 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
             "diff needs two servers, as in `rollcall diff --from 10.96.0.10 --to 127.0.0.1:1053`",
         ));
     };
-    Ok(Command::Diff(Diff { from, to, connection: connection(kubeconfig, variable)?, zone, ttl }))
+    Ok(Command::Diff(Diff { from, to, connection: connection(kubeconfig, variable)?, zone, ttl, show }))
 }
 
 /// The address of a server that is asked, over TLS where that is possible.

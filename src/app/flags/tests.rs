@@ -171,15 +171,17 @@ fn diff_takes_two_servers_and_where_the_names_come_from() {
         connection: Connection::Kubeconfig { file: "k".into(), context: None },
         zone: "example.org".into(),
         ttl: 5,
+        show: 3,
     };
     assert_eq!((wanted.from.address.port(), wanted.to.address.port()), (53, 1053));
-    let line = "diff --from 10.96.0.10 --to [::1]:1053 --kubeconfig=k -zone example.org --ttl 5";
+    let line = "diff --from 10.96.0.10 --to [::1]:1053 --kubeconfig=k -zone example.org --ttl 5 --show 3";
     assert_eq!(command(line), Command::Diff(wanted));
     assert!(refusal("diff --from 10.96.0.10").contains("diff needs two servers"));
     assert!(refusal("diff --from kube-dns --to 10.96.0.10").contains("--from needs ADDRESS[:PORT]"));
     assert!(refusal("diff --from 10.96.0.10:0 --to 10.96.0.10").contains("`0` is no port"));
     assert!(refusal("diff --to tls://10.96.0.10").contains("got `tls://10.96.0.10`"));
     assert!(refusal("diff --ttl soon").contains("--ttl needs seconds"));
+    assert!(refusal("diff --show all").contains("show"));
     assert!(refusal("diff a b").contains("`a` is not expected"));
     assert!(refusal("diff --form 10.96.0.10").contains("unknown flag `--form`"));
 }
