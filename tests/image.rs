@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -82,6 +82,30 @@ fn the_image_runs_as_kubernetes_runs_it() {
     image.is_what_it_should_be();
     for entry in ["/coredns", "/rollcall"] {
         image.serves(entry);
+    }
+}
+
+#[test]
+fn a_binary_that_would_not_start_in_the_image_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_rollcall"));
+    for (binary, why) in [
+        (built, "is linked dynamically"),
+        (&script, "is no program for Linux"),
+        (Path::new("/nowhere/rollcall"), "/nowhere/rollcall is no program; set ROLLCALL_STATIC"),
+    ] {
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/image");
+        let output = Command::new(deploy).env("ROLLCALL_STATIC", binary).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("there is no readelf") {
+            return println!("skipped: {said}");
+        }
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(binary != built || said.contains("crt-static"), "the next step: {said}");
     }
 }
 
