@@ -181,6 +181,31 @@ fn the_base_has_the_names_and_the_shape_of_kubeadms() {
     assert_eq!(rules(&object("deploy/base/cluster-role.yaml")), corednss_rules());
 }
 
+/// It answers as the base would, from CoreDNS's ConfigMap, and nothing sends a client to it.
+#[test]
+fn what_is_compared_is_the_base_beside_the_clusters_dns() {
+    let (base, compared) = (object("deploy/base/deployment.yaml"), object("deploy/overlays/compare/deployment.yaml"));
+    let (base, pod) = (&base["spec"]["template"]["spec"], &compared["spec"]["template"]["spec"]);
+    for key in ["containers", "volumes", "serviceAccountName", "dnsPolicy", "nodeSelector", "tolerations"] {
+        assert_eq!(pod[key], base[key], "{key}");
+    }
+    let label = json!({"app": "rollcall-compare"});
+    assert_eq!(compared["spec"]["template"]["metadata"]["labels"], label);
+    assert_eq!(compared["spec"]["selector"]["matchLabels"], label);
+    assert_eq!(compared["metadata"]["labels"], label);
+    let service = object("deploy/overlays/compare/service.yaml");
+    assert_eq!((&service["spec"]["selector"], &service["metadata"]["labels"]), (&label, &label));
+    // What is removed again with the overlay is its own alone.
+    let listed = &object("deploy/overlays/compare/kustomization.yaml")["resources"];
+    assert_eq!(listed, &json!(["deployment.yaml", "service.yaml"]));
+    for object in [&compared, &service] {
+        assert_eq!(object["metadata"]["name"], "rollcall-compare");
+    }
+    let name = compared["metadata"]["name"].as_str().unwrap();
+    let readme = read("README.md");
+    assert!(readme.contains(&format!("exec deployment/{name} -- /rollcall diff")), "README's step 2 names it");
+}
+
 #[test]
 fn every_corefile_in_the_manifests_is_one() {
     for path in ["deploy/base/config-map.yaml", "deploy/overlays/node-local/config-map.yaml"] {
@@ -197,8 +222,10 @@ fn the_image_is_named_alike_everywhere() {
     assert_eq!(object("deploy/helm/coredns/values.yaml")["image"]["repository"], name);
     let swap = &object("deploy/overlays/image-swap/kustomization.yaml")["images"][0];
     assert_eq!((&swap["name"], &swap["newTag"]), (&json!(name), &json!(tag)));
-    let node_local = object("deploy/overlays/node-local/daemon-set.yaml");
-    assert_eq!(node_local["spec"]["template"]["spec"]["containers"][0]["image"], image.as_str());
+    for other in ["node-local/daemon-set", "compare/deployment"] {
+        let other = object(&format!("deploy/overlays/{other}.yaml"));
+        assert_eq!(other["spec"]["template"]["spec"]["containers"][0]["image"], image.as_str());
+    }
     for path in ["deploy/Dockerfile", "deploy/image"] {
         assert!(read(path).contains(&image), "{path} names another image than {image}");
     }
@@ -252,7 +279,7 @@ fn a_real_api_server_takes_every_overlay_and_every_chart() {
         plane.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &name]);
     }
     let plane = Plane(plane);
-    for overlay in ["base", "overlays/fresh-install", "overlays/node-local"] {
+    for overlay in ["base", "overlays/fresh-install", "overlays/node-local", "overlays/compare"] {
         plane.tries(overlay, &plane.kustomize(overlay));
     }
     for file in ["service-monitor", "prometheus-rule"] {
@@ -332,6 +359,15 @@ impl Plane {
         let server = Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &corefile);
         let found = Client::new(server.addr()).addresses("kube-dns.kube-system.svc.cluster.local");
         assert_eq!(found.into_iter().map(|address| address.to_string()).collect::<Vec<_>>(), ["10.96.0.10"]);
+        // The rights of the service account are enough to compare as well.
+        let (address, account) = (server.addr().to_string(), account.to_str().unwrap());
+        let compared = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+            .args(["diff", "--from", &address, "--to", &address, "--kubeconfig", account])
+            .output()
+            .unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&compared.stdout), String::from_utf8_lossy(&compared.stderr));
+        assert!(compared.status.success() && said.contains(": 0 differences"), "{said}");
     }
 
     fn takes_the_chart(&self, helm: &Path) {
