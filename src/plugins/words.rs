@@ -20,9 +20,18 @@ pub(crate) fn alone(line: &Directive) -> Result<(), Error> {
     line.no_arguments()
 }
 
-/// An option that the directive does not know.
+/// An option that the directive does not know, or that CoreDNS has taken out of it.
 pub(crate) fn unknown(line: &Directive, directive: &str, known: &[&str]) -> Error {
-    line.name.error(format!("{directive} has no option `{}`; it knows {}", line.name.text, known.join(", ")))
+    let option = line.name.text.as_str();
+    let advice = match (directive, option) {
+        ("kubernetes", "upstream" | "resyncperiod" | "cidrs" | "federation") => "delete the line",
+        ("kubernetes" | "file", "transfer") => {
+            "it is a directive now: write `transfer` with `to ADDRESS` into the server block"
+        }
+        ("file", "no_reload") => "write `reload 0`",
+        _ => return line.name.error(format!("{directive} has no option `{option}`; it knows {}", known.join(", "))),
+    };
+    line.name.error(format!("{directive} has no option `{option}` any more; {advice}"))
 }
 
 /// A duration in Go's spelling: `30s`, `300ms`, `1h30m`, and `0`.

@@ -135,9 +135,6 @@ impl<'d> Options<'d> {
                     *limit = value;
                 }
             }
-            removed @ ("upstream" | "resyncperiod" | "transfer") => {
-                return Err(line.name.error(format!("kubernetes has no option `{removed}` any more; delete the line")));
-            }
             "multicluster" => {
                 for word in &line.arguments {
                     self.multicluster.extend(names::read_zone(word)?.into_iter().map(|zone| (zone, word)));
