@@ -73,6 +73,7 @@ fn look(input: &Input, here: bool) -> (String, Vec<Finding>) {
         notes.extend(describe::surroundings(plan, &corefile, &interfaces::list()));
         notes.extend(plan.blocks.iter().flat_map(|block| &block.settings.notes).cloned());
     }
+    notes.retain(|note| !input.brings(&note.message));
     let faults = faults.into_iter().map(|fault| Finding::Fault(origin::explained(fault, &corefile)));
     let mut findings: Vec<Finding> = faults.chain(notes.into_iter().map(Finding::Note)).collect();
     findings.sort_by_cached_key(Finding::place);

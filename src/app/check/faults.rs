@@ -13,17 +13,18 @@ pub(super) fn all(
     plan: &dyn Fn(&Corefile) -> Result<Plan, Error>,
 ) -> (Option<Plan>, Vec<Error>) {
     let (mut found, mut fault) = (vec![first.clone()], first);
-    let mut left_out: Vec<String> = Vec::new();
+    let mut left_out: Vec<LeftOut> = Vec::new();
     while found.len() < MOST {
-        let mut blocks = corefile.blocks.iter_mut();
-        let Some(name) = blocks.find_map(|block| leave_out(&mut block.directives, &fault.position)) else { break };
-        left_out.push(name);
+        let mut blocks = corefile.blocks.iter_mut().enumerate();
+        let Some(line) = blocks.find_map(|(at, block)| leave_out(&mut block.directives, None, at, &fault.position))
+        else {
+            break;
+        };
+        left_out.push(line);
         match plan(&corefile) {
             Ok(plan) => return (Some(plan), found),
             Err(next) => {
-                // What only lacks a line that was left out is no fault of its own.
-                let follows = left_out.iter().any(|name| next.message.split_whitespace().any(|word| word == name));
-                if !follows && !found.contains(&next) {
+                if !found.contains(&next) && !left_out.iter().any(|line| line.is_missed(&next, &corefile)) {
                     found.push(next.clone());
                 }
                 fault = next;
@@ -33,18 +34,48 @@ pub(super) fn all(
     (None, found)
 }
 
-/// Takes out the innermost line that has a word at this place; says of which directive.
-fn leave_out(lines: &mut Vec<Directive>, at: &Position) -> Option<String> {
-    let index = lines.iter().position(|line| has(line, at))?;
-    let name = lines.get(index)?.name.text.clone();
-    let inner = lines.get_mut(index).and_then(|line| line.body.as_mut()).and_then(|body| leave_out(body, at));
-    if inner.is_none() {
-        lines.remove(index);
+/// A line that was left out.
+struct LeftOut {
+    /// Its first word.
+    name: String,
+    /// The server block that it was in.
+    block: usize,
+    /// The line whose block it was in, if any.
+    within: Option<Position>,
+}
+
+impl LeftOut {
+    /// Whether this is no fault of its own, but the want of the line: told at the line around it, or at the words of another
+    /// one of the server block, or of its keys, with the name of the missing line in it.
+    fn is_missed(&self, fault: &Error, corefile: &Corefile) -> bool {
+        let Some(block) = corefile.blocks.get(self.block) else { return false };
+        let names = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == self.name);
+        let line = block.directives.iter().find(|line| is_at(line, &fault.position));
+        match line {
+            Some(line) if self.within.as_ref() == Some(&line.name.position) => line.name.position == fault.position,
+            Some(line) => line.name.text != self.name && names(&fault.message),
+            None => block.keys.iter().any(|key| key.token.position == fault.position) && names(&fault.message),
+        }
     }
-    Some(name)
+}
+
+/// Takes out the innermost line that has a word at this place.
+fn leave_out(lines: &mut Vec<Directive>, within: Option<&Position>, block: usize, at: &Position) -> Option<LeftOut> {
+    let index = lines.iter().position(|line| has(line, at))?;
+    let line = lines.get_mut(index)?;
+    let around = line.name.position.clone();
+    if let Some(inner) = line.body.as_mut().and_then(|body| leave_out(body, Some(&around), block, at)) {
+        return Some(inner);
+    }
+    let name = lines.remove(index).name.text;
+    Some(LeftOut { name, block, within: within.cloned() })
 }
 
 fn has(line: &Directive, at: &Position) -> bool {
-    let mut words = std::iter::once(&line.name).chain(&line.arguments);
-    words.any(|word| word.position == *at) || line.lines().iter().any(|line| has(line, at))
+    is_at(line, at) || line.lines().iter().any(|line| has(line, at))
+}
+
+/// Whether this is the place of a word of the line itself.
+fn is_at(line: &Directive, at: &Position) -> bool {
+    std::iter::once(&line.name).chain(&line.arguments).any(|word| word.position == *at)
 }

@@ -53,6 +53,12 @@ impl Input {
         &self.name
     }
 
+    /// Whether a file that is missed on this machine comes with the Corefile: it is looked at when the server starts.
+    pub(super) fn brings(&self, missed: &str) -> bool {
+        let mut files = self.mounted.iter().flat_map(|mounted| mounted.files.keys());
+        files.any(|file| missed.contains(&format!(" {} cannot be read", file.display())))
+    }
+
     /// Reads the words. `here`: this machine will serve, and has all files.
     ///
     /// # Errors
@@ -76,7 +82,8 @@ fn whole(name: &str, message: String) -> Error {
 /// Whether a text is a manifest of Kubernetes: no line of a Corefile begins so.
 fn is_manifest(text: &str) -> bool {
     let in_yaml = |line: &str| ["apiVersion:", "kind:", "data:", "items:"].iter().any(|key| line.starts_with(key));
-    text.trim_start().starts_with('{') || text.lines().any(in_yaml)
+    let in_json = text.trim_start().starts_with('{') && text.contains("\"kind\"");
+    in_json || text.lines().any(in_yaml)
 }
 
 //----------- ConfigMap ------------------------------------------------------

@@ -33,11 +33,20 @@ fn every_fault_is_told_with_its_place() {
 }
 
 #[test]
+fn faults_of_one_directive_are_each_told() {
+    let text = ". {\n kubernetes cluster.local {\n  upstream\n  resyncperiod 5m\n  cidrs 10.0.0.0/8\n }\n log a b c {\n  \
+                class x\n }\n file db.x {\n  transfer to *\n  no_reload\n }\n}\nb. {\n cache 0\n forward . 192.0.2.1 {\n  \
+                policy none\n  cache\n  expire never\n }\n}";
+    assert_eq!(places(text), ["3:3", "4:3", "5:3", "8:9", "11:3", "12:3", "16:8", "18:10", "19:3", "20:10"]);
+}
+
+#[test]
 fn what_only_lacks_a_wrong_line_is_not_told() {
     let text = ". {\n kubernetes cluster.local {\n  pods sometimes\n }\n autopath @kubernetes\n}";
     assert_eq!(places(text), ["3:8"]);
     let text = ". {\n template IN A {\n  answer \"{{ nonsense }}\"\n }\n}";
     assert_eq!(faults(text).len(), 1, "{:?}", faults(text));
+    assert_eq!(places("tls://. {\n tls Cargo.toml Cargo.toml\n whoami\n}"), ["2:6"]);
 }
 
 #[test]
@@ -103,6 +112,14 @@ fn what_only_the_pod_has_is_a_note_and_here_a_fault() {
     ] {
         assert!(told(&found(text, true), true)[0].starts_with(place), "{text}");
     }
+}
+
+#[test]
+fn files_that_come_with_the_corefile_are_not_missed() {
+    let map = "kind: ConfigMap\ndata:\n  Corefile: |\n    . {\n        hosts /etc/coredns/NodeHosts\n        \
+               file /etc/coredns/db.other other.\n    }\n  NodeHosts: |\n    192.0.2.1 node\n";
+    let notes = told(&found(map, false), false);
+    assert!(notes.len() == 1 && notes[0].starts_with("6:14: the zone file /etc/coredns/db.other"), "{notes:?}");
 }
 
 #[test]
