@@ -98,7 +98,8 @@ impl Plan {
 
     /// The route of a question, by its place; `None` when no block is for it.
     ///
-    /// DS at the apex of a zone belongs to its parent (RFC 4035 section 3.1.4.1), when that is served here too.
+    /// DS at the apex of a zone belongs to its parent (RFC 4035 section 3.1.4.1), when that is served here too. As in CoreDNS
+    /// a block of the root is nobody's parent: it is there for what the others leave.
     pub(super) fn find(&self, question: &Question<'_>, client: &Client) -> Option<usize> {
         const DS: u16 = 43;
         let mut apex = None;
@@ -112,7 +113,7 @@ impl Plan {
                 apex = apex.or(Some(index));
                 continue;
             }
-            return Some(index);
+            return apex.filter(|_| route.labels == 0).or(Some(index));
         }
         apex
     }
@@ -198,6 +199,22 @@ mod tests {
         ] {
             assert_eq!(found(&plan, name, 43).as_deref(), zone, "{name}");
         }
+    }
+
+    #[test]
+    fn ds_at_an_apex_beside_a_root_block_stays_in_its_own_block() {
+        let plan = Plan::new("dns://:53", vec![block(&["."]), block(&["example.org"]), block(&["a.example.org"])]);
+        for (name, zone) in
+            [("example.org", "example.org."), ("a.example.org", "example.org."), ("org", "."), (".", ".")]
+        {
+            assert_eq!(found(&plan, name, 43).as_deref(), Some(zone), "{name}");
+        }
+        let mut closed = block(&["example.org"]);
+        closed.admits = Some(Box::new(|_, _| false));
+        assert_eq!(
+            found(&Plan::new("dns://:53", vec![closed, block(&["."])]), "example.org", 43).as_deref(),
+            Some(".")
+        );
     }
 
     #[test]

@@ -172,8 +172,6 @@ fn question(owners: &[String], random: &mut Random) -> Question {
         1..=3 => 1,
         _ => random.pick(DATA).1,
     };
-    // DS of the apex is for the block of the parent zone, the root here (RFC 4035 section 3.1.4.1).
-    let qtype = if name == "example.org" && qtype == 43 { NS } else { qtype };
     let edns = random.percent(60).then(|| (*random.pick(&[512, 1232, 4096]), random.percent(30)));
     Question { edns, tcp: random.percent(30), ..Question::plain(labels(&name), qtype) }
 }
@@ -194,13 +192,21 @@ fn explained(ours: &Reply, theirs: &Reply, question: &Question) -> Option<&'stat
         }
     }
     let (mut ours, mut theirs) = (folded(ours), folded(theirs));
-    let rows: [(&'static str, Fold); 4] = [
+    let rows: [(&'static str, Fold); 5] = [
         ("owners are spelled as asked", None),
         (
             "the TTL of a denial",
             Some(|reply| reply.authority.iter_mut().filter(|line| line.rtype == SOA).for_each(|line| line.ttl = 0)),
         ),
         ("an alias stands once", Some(|reply| reply.answers.dedup())),
+        (
+            "a circle of aliases is told once",
+            Some(|reply| {
+                if reply.rcode == 2 && !reply.answers.is_empty() {
+                    reply.rcode = 0;
+                }
+            }),
+        ),
         (
             "a denial behind an alias has its SOA",
             Some(|reply| {
