@@ -35,7 +35,7 @@
 //!
 //! Differences: the endpoints of a headless Service come in a random order. The serial is that of the cluster's zone. The
 //! CNAME of a load balancer that has a name carries the response code of its look-up, unless there are addresses beside it.
-//! The zone is not given to `transfer`.
+//! A Service of the type ExternalName has no endpoints, whatever slices are left of it. The zone is not given to `transfer`.
 
 mod lookup;
 
@@ -90,17 +90,15 @@ impl Plugin for K8sExternal {
                 Some(found) => found,
                 None => match self.cluster(&view, zone, &name, query, &mut message).await {
                     Told::Answer(octets) => return Outcome::Reply(Reply::from_octets("k8s_external", octets)),
+                    Told::Exists(false) if !view.reader.is_synced() => {
+                        let why = format!("plugin/k8s_external: {name} is not known before the first complete list");
+                        return Outcome::Failed("k8s_external", Failure::servfail(why));
+                    }
+                    Told::Exists(false) if falls_through(&self.fallthrough, &name) => return Outcome::Next,
                     Told::Exists(found) => found,
                 },
             };
             if !found {
-                if !view.reader.is_synced() {
-                    let why = format!("plugin/k8s_external: {name} is not known before the first complete list");
-                    return Outcome::Failed("k8s_external", Failure::servfail(why));
-                }
-                if falls_through(&self.fallthrough, &name) {
-                    return Outcome::Next;
-                }
                 message.metadata.response_code = ResponseCode::NXDomain;
             }
             if message.answers.is_empty() {
@@ -146,16 +144,21 @@ impl K8sExternal {
         self.record(names::to_message(zone), RData::SOA(soa))
     }
 
-    /// The zone's own names; `None` for those of the cluster. Says whether the name exists.
+    /// The zone's own names, of which as in CoreDNS none falls through; `None` for those of the cluster. Says whether the name
+    /// exists.
     fn own(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> Option<bool> {
         let addresses = || servers(view, self.headless).into_iter().map(RData::from);
         if name == zone {
             let server = self.server(zone, b"ns1");
             match query.qtype() {
                 RecordType::SOA => message.answers.push(self.soa(view, zone)),
+                // As in CoreDNS, the zone is spelled as it is served, and its server as the client spelled the zone.
                 RecordType::NS => {
-                    message.answers.push(self.record(query.name(), RData::NS(rdata::NS(server.clone()))));
-                    message.additionals.extend(addresses().map(|data| self.record(server.clone(), data)));
+                    let asked = query.name();
+                    let spelled = server.iter().take(2).chain(asked.iter());
+                    let spelled = MessageName::from_labels(spelled).unwrap_or_else(|_| server.clone());
+                    message.answers.push(self.record(names::to_message(zone), RData::NS(rdata::NS(server))));
+                    message.additionals.extend(addresses().map(|data| self.record(spelled.clone(), data)));
                 }
                 _ => {}
             }

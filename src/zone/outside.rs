@@ -40,8 +40,8 @@ pub fn answer_outside(question: &Question<'_>, view: &View, how: Outside, buffer
         let found = below(service?, question, left)?;
         let out = Answer::new(question, buffer, limit);
         let (owner, apex) = (out.question_place(), Owner::At(out.suffix_place(qname.start(zone))));
-        let spelling = question.spelling().get(qname.start(zone)..).unwrap_or_default();
-        // As in CoreDNS, SRV records have the TTL of the cluster's zone.
+        // As in CoreDNS, targets end with the zone as it is served, and SRV records have the TTL of the cluster's zone.
+        let spelling = qname.suffix(zone);
         let (qtype, glue_ttl) = (question.qtype, ttl);
         let ttl = if qtype == SRV { view.ttl } else { ttl };
         let (middle, bounds) = (&[][..], None);

@@ -134,6 +134,10 @@ fn headless_services_are_answered_when_asked_for() {
     assert_eq!(lines(&reply.answers), ["peers-1.peers.default.example.org. 60 IN A 10.244.1.12"]);
     let reply = ask(HEADLESS, "_http._tcp.peers.default.example.org.", RecordType::SRV);
     assert!(lines(&reply.answers).iter().any(|line| line.ends_with("0 50 8080 peers-0.peers.default.example.org.")));
+    // As in CoreDNS, what a record names ends as the zone is written in the Corefile.
+    let reply = ask(HEADLESS, "Peers.default.EXAMPLE.org.", RecordType::SRV);
+    assert!(reply.answers.iter().all(|record| record.data.to_string().ends_with(".peers.default.example.org.")));
+    assert!(reply.additionals.iter().all(|record| record.name.to_ascii().ends_with(".peers.default.example.org.")));
     let passed = ask(HEADLESS, "nothere.default.example.org.", RecordType::A);
     assert_eq!(passed.additionals.len(), 2, "whoami has answered");
 }
@@ -161,6 +165,15 @@ fn the_zone_has_an_apex_and_a_server() {
             (rcode, 0, 1),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn the_zones_own_names_do_not_fall_through() {
+    for name in ["x.dns.example.org.", "x.ns1.dns.example.org."] {
+        let reply = ask(HEADLESS, name, RecordType::A);
+        let sizes = (reply.answers.len(), reply.authorities.len(), reply.additionals.len());
+        assert_eq!((reply.metadata.response_code, sizes), (ResponseCode::NXDomain, (0, 1, 0)), "{name}");
     }
 }
 
