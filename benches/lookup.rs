@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollcall::wire::{Parsed, parse};
-use rollcall::zone::answer;
+use rollcall::zone::{Seeds, answer};
 
 const A: u16 = 1;
 const AAAA: u16 = 28;
@@ -37,7 +37,8 @@ fn lookup(criterion: &mut Criterion) {
         criterion.bench_function(&format!("lookup/{title}"), |bencher| {
             bencher.iter(|| {
                 seed += 1;
-                answer(black_box(&question), &view, limit, limit < TCP, seed, &mut buffer)
+                let seeds = Seeds { order: seed, choice: &|| seed };
+                answer(black_box(&question), &view, limit, limit < TCP, seeds, &mut buffer)
             });
         });
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rollcall::wire::{Label, Parsed, Rcode, parse};
 use rollcall::zone::{
     Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, Layout, Part, Pods, Pointer, Port, PortList,
-    Protocol, Publisher, Service, ServiceKind, ServiceName, State, View, answer, pair,
+    Protocol, Publisher, Seeds, Service, ServiceKind, ServiceName, State, View, answer, pair,
 };
 
 struct Counting;
@@ -140,7 +140,7 @@ fn an_answer_allocates_nothing() {
     let mut buffer = vec![0; 65_535];
     let mut ask = |message: &[u8], limit: usize| {
         let Parsed::Query(question) = parse(message) else { panic!("a query of ours is well-formed") };
-        answer(&question, &view, limit, limit < 65_535, 11, &mut buffer)
+        answer(&question, &view, limit, limit < 65_535, Seeds { order: 11, choice: &|| 12 }, &mut buffer)
     };
     // A thread's first look allocates its place among the readers.
     ask(&query("kubia.a-namespace-with-a-long-name.svc.cluster.local", 1), 1232);

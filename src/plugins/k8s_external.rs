@@ -54,7 +54,7 @@ use super::words;
 use crate::corefile::{Directive, Error};
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
 use crate::wire::{Failure, Label, Name, Parsed, parse};
-use crate::zone::{Answered, ExternalHost, Fallthrough, Outside, View, answer_outside};
+use crate::zone::{Answered, ExternalHost, Fallthrough, Outside, Seeds, View, answer_outside};
 use lookup::{Found, Named, look_up, look_up_address, servers};
 
 /// The plugin.
@@ -214,15 +214,10 @@ impl K8sExternal {
         let Size { limit, over_udp } = query.limit;
         let zone = question.qname.label_count().saturating_sub(zone.labels().count());
         let mut buffer = vec![0; limit];
-        let mut answer = |seed| {
-            let how = Outside { zone, ttl: self.ttl, limit, over_udp, seed };
-            answer_outside(&question, view, how, &mut buffer)
-        };
-        let mut answered = answer(rand::random());
-        if matches!(answered, Some(Answered::Reply { truncated: true, .. })) {
-            answered = answer(query.client.choice(question.qname.as_wire(), query.received));
-        }
-        match answered {
+        let choice = || query.client.choice(question.qname.as_wire(), query.received);
+        let seeds = Seeds { order: rand::random(), choice: &choice };
+        let how = Outside { zone, ttl: self.ttl, limit, over_udp, seeds };
+        match answer_outside(&question, view, how, &mut buffer) {
             Some(Answered::Reply { len, .. }) => {
                 buffer.truncate(len);
                 Told::Answer(buffer)

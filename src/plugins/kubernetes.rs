@@ -87,7 +87,7 @@ use super::setup::{Context, once};
 use crate::corefile::{Directive, Error};
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
 use crate::wire::{self, Failure, Name, Parsed, Rcode};
-use crate::zone::{self, Answered, Pods, View};
+use crate::zone::{self, Answered, Pods, Seeds, View};
 
 /// The plugin.
 pub(crate) struct Kubernetes {
@@ -109,14 +109,9 @@ impl Kubernetes {
         let octets = query.request.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
         let Parsed::Query(question) = wire::parse(&octets) else { return Err("the question cannot be read".into()) };
         let Size { limit, over_udp } = query.limit;
-        let mut answer = |seed| zone::answer(&question, &self.view, limit, over_udp, seed, buffer);
-        Ok(match answer(rand::random()) {
-            // What stays of it is the client's own choice.
-            Answered::Reply { truncated: true, .. } => {
-                answer(query.client.choice(question.qname.as_wire(), query.received))
-            }
-            answered => answered,
-        })
+        let choice = || query.client.choice(question.qname.as_wire(), query.received);
+        let seeds = Seeds { order: rand::random(), choice: &choice };
+        Ok(zone::answer(&question, &self.view, limit, over_udp, seeds, buffer))
     }
 
     /// Whether a query may wait for the first lists; sleeps if it may.

@@ -17,7 +17,7 @@ use crate::wire::message::{self, Message, MessageName, RecordType, Size};
 use crate::wire::{
     Edns, Failure, Name, Parsed, Question, Rcode, error_reply, failure_reply, parse, shuffle_addresses, udp_limit,
 };
-use crate::zone::{Answered, Swap, answer};
+use crate::zone::{Answered, Seeds, Swap, answer};
 
 /// Answers the queries of one server address, from the present plan.
 #[derive(Debug)]
@@ -336,19 +336,17 @@ enum AtOnce {
 /// Answers without the chain where that can be: from the zone, else from memory.
 fn at_once(route: &Route, question: &Question<'_>, arrived: &Arrived<'_>, buffer: &mut [u8]) -> AtOnce {
     let size = size(arrived.client.transport, question.edns, &route.block);
+    let choice = || choice(question, arrived);
+    let seeds = Seeds { order: arrived.seed, choice: &choice };
     for view in &route.block.views {
-        let answer = |seed, buffer: &mut [u8]| answer(question, view, size.limit, size.over_udp, seed, buffer);
-        let mut answered = answer(arrived.seed, buffer);
-        if matches!(answered, Answered::Reply { truncated: true, .. }) {
+        let answered = answer(question, view, size.limit, size.over_udp, seeds, buffer);
+        if let Answered::Reply { len, truncated: true, .. } = answered {
             if size.limit > buffer.len() {
                 return AtOnce::Larger;
             }
-            // Not all records fit: those that stay are the client's own choice, in an order that is new each time.
-            answered = answer(choice(question, arrived), buffer);
-            if let Answered::Reply { len, .. } = answered
-                && let Some(reply) = buffer.get_mut(..len)
-            {
-                // SRV records stay in the order that they were drawn in.
+            // Those that stay are the client's own choice, in an order that is new each time. (SRV records stay in the
+            // order that they were drawn in.)
+            if let Some(reply) = buffer.get_mut(..len) {
                 let _unlike = shuffle_addresses(reply, arrived.seed);
             }
         }

@@ -75,6 +75,12 @@ impl<'n> Target<'n> {
     pub fn wire(name: &'n [u8]) -> Self {
         Self { label: &[], rest: name }
     }
+
+    /// The octets of an SRV record that leads to it, its owner a pointer.
+    pub fn srv_octets(self) -> usize {
+        let label = if self.label.is_empty() { 0 } else { 1 + self.label.len() };
+        row::HEAD + label + self.rest.len()
+    }
 }
 
 const HEADER: usize = 12;
@@ -136,9 +142,9 @@ impl<'b> Answer<'b> {
         self.counts.iter().skip(1).all(|&count| count == 0)
     }
 
-    /// The octets that are left for records of the answer and authority sections.
-    pub fn remaining(&self) -> usize {
-        self.limit.saturating_sub(self.len)
+    /// The octets that are left for records of a section.
+    pub fn remaining(&self, section: Section) -> usize {
+        self.limit_of(section).saturating_sub(self.len)
     }
 
     /// How many records stand in a section.

@@ -3,9 +3,9 @@
 //! The look-up says what the name is, `records` writes what that has of the type asked for; here is the frame: which
 //! zone, what becomes of a name that does not exist, and where an ExternalName leads.
 
-use super::View;
 use super::records::{Context, SVC, Written};
 use super::view::bounded;
+use super::{Seeds, View};
 use crate::wire::{Answer, Name, Owner, QName, Question, Rcode, Section, Target};
 
 /// What came of a question.
@@ -41,13 +41,13 @@ const LONGEST_CHAIN: usize = 10;
 ///
 /// `limit` is what the transport and the client allow (512 without EDNS over UDP, 65,535 over TCP);
 /// `over_udp` says whether the loss of glue sets TC (some clients read addresses from there alone).
-/// `seed` decides the random order; equal seeds give equal answers.
+/// `seeds` decide the order of records and, where not all fit, which of them stay.
 pub fn answer(
     question: &Question<'_>,
     view: &View,
     limit: usize,
     over_udp: bool,
-    seed: u64,
+    seeds: Seeds<'_>,
     buffer: &mut [u8],
 ) -> Answered {
     let qname = &question.qname;
@@ -65,7 +65,7 @@ pub fn answer(
     let qtype = question.qtype;
     let (middle, glue_ttl) = (SVC, ttl);
     let mut context =
-        Context { view, qtype, owner, apex, spelling, middle, over_udp, seed, bounds, ttl, glue_ttl, out };
+        Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
     match view.look_up(qname, zone, |found| context.write(found)) {
         Written::NxDomain if is_synced && view.falls_through(qname) => Answered::Fallthrough,
         Written::Alias(target) => follow(context, qname, target, is_synced),
@@ -84,7 +84,7 @@ pub(super) const AXFR: u16 = 252;
 /// the answer has (RFC 6604 section 3).
 #[cold]
 fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool) -> Answered {
-    let Context { view, qtype, middle, over_udp, seed, bounds, ttl, glue_ttl, mut out, .. } = context;
+    let Context { view, qtype, middle, over_udp, seeds, bounds, ttl, glue_ttl, mut out, .. } = context;
     let mut chain: [Option<Name>; LONGEST_CHAIN] = [const { None }; LONGEST_CHAIN];
     let mut owner = out.question_place();
     let mut target = first;
@@ -105,7 +105,7 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
         owner = place;
         let (spelling, apex) = (name.suffix(zone), Owner::Wire(name.suffix(zone)));
         let mut here =
-            Context { view, qtype, owner, apex, spelling, middle, over_udp, seed, bounds, ttl, glue_ttl, out };
+            Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
         match view.look_up(&name, zone, |found| here.write(found)) {
             Written::NxDomain if is_synced && view.falls_through(&name) => return chase(),
             Written::Alias(next) => (target, out) = (next, here.out),

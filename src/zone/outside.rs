@@ -5,12 +5,12 @@ use super::lookup::Lookup;
 use super::peers::Peers;
 use super::ports::Ports;
 use super::records::{Context, Written};
-use super::{Service, ServiceKind, View};
+use super::{Seeds, Service, ServiceKind, View};
 use crate::wire::{Answer, Owner, Question, Rcode};
 
 /// How an answer in an outside zone looks.
 #[derive(Clone, Copy, Debug)]
-pub struct Outside {
+pub struct Outside<'s> {
     /// The label of the qname at which the zone begins.
     pub zone: usize,
     /// The TTL of addresses.
@@ -19,16 +19,16 @@ pub struct Outside {
     pub limit: usize,
     /// Whether the loss of additional records sets TC.
     pub over_udp: bool,
-    /// What decides the random order.
-    pub seed: u64,
+    /// The order of records, and what stays where not all fit.
+    pub seeds: Seeds<'s>,
 }
 
 /// Answers with the endpoints of a headless Service, all (`SERVICE.NAMESPACE.ZONE`) or those with a port
 /// (`_PORT._PROTOCOL.SERVICE.NAMESPACE.ZONE`), or with one endpoint of any Service (`ENDPOINT.SERVICE.NAMESPACE.ZONE`).
 ///
 /// `None` when there is no such name; [`Answered::NotInZone`] when it has no record of the type.
-pub fn answer_outside(question: &Question<'_>, view: &View, how: Outside, buffer: &mut [u8]) -> Option<Answered> {
-    let Outside { zone, ttl, limit, over_udp, seed } = how;
+pub fn answer_outside(question: &Question<'_>, view: &View, how: Outside<'_>, buffer: &mut [u8]) -> Option<Answered> {
+    let Outside { zone, ttl, limit, over_udp, seeds } = how;
     let qname = &question.qname;
     let left = zone.checked_sub(2)?;
     // A part of the endpoints is not the whole.
@@ -46,7 +46,7 @@ pub fn answer_outside(question: &Question<'_>, view: &View, how: Outside, buffer
         let ttl = if qtype == SRV { view.ttl } else { ttl };
         let (middle, bounds) = (&[][..], None);
         let mut context =
-            Context { view, qtype, owner, apex, spelling, middle, over_udp, seed, bounds, ttl, glue_ttl, out };
+            Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
         Some(match context.write(found) {
             Written::Records { truncated } => end(context.out, Rcode::NOERROR, truncated, over_udp),
             Written::NoData | Written::NxDomain | Written::Alias(_) => Answered::NotInZone,

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
-use super::ServiceName;
 use super::buckets::{Buckets, Keyed};
 use super::endpoints::{Addresses, Counted, Endpoint, Endpoints, Group};
 use super::ports::Ports;
+use super::{Seeds, ServiceName};
 use crate::wire::{QName, sample};
 
 /// The endpoints that one name stands for.
@@ -106,22 +106,22 @@ impl<'s> Peers<'s> {
         None
     }
 
-    /// Draws the IPv4 addresses in random order, each once; `most` and the result as in [`sample::draw`].
+    /// Draws the IPv4 addresses in random order, each once; `most`, which fit, and the result as in [`sample::draw`].
     /// `None` when there are none.
-    pub(super) fn draw_v4(self, most: usize, seed: u64, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
-        self.draw::<Ipv4Addr>(|addresses| &addresses.v4, most, seed, take)
+    pub(super) fn draw_v4(self, most: usize, seeds: Seeds<'_>, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
+        self.draw::<Ipv4Addr>(|addresses| &addresses.v4, most, seeds, take)
     }
 
     /// Draws the IPv6 addresses like [`draw_v4`](Self::draw_v4).
-    pub(super) fn draw_v6(self, most: usize, seed: u64, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
-        self.draw::<Ipv6Addr>(|addresses| &addresses.v6, most, seed, take)
+    pub(super) fn draw_v6(self, most: usize, seeds: Seeds<'_>, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
+        self.draw::<Ipv6Addr>(|addresses| &addresses.v6, most, seeds, take)
     }
 
     fn draw<A: Copy + Into<IpAddr>>(
         self,
         family: impl Fn(&Addresses) -> &Buckets<Counted<A>>,
         most: usize,
-        seed: u64,
+        seeds: Seeds<'_>,
         mut take: impl FnMut(IpAddr) -> ControlFlow<()>,
     ) -> Option<bool>
     where
@@ -135,11 +135,12 @@ impl<'s> Peers<'s> {
         };
         if let Some(set) = set.map(&family) {
             let mut one = |at| set.nth(at).map_or(ControlFlow::Continue(()), |counted| take(counted.address.into()));
+            let seed = seeds.of(set.len() <= most);
             return (set.len() > 0).then(|| sample::draw(set.len(), most, seed, &mut one));
         }
         // Some groups of several: an address that two of them share counts in the first.
         let count = self.groups().map(|group| family(&group.addresses).len()).sum();
-        let all = sample::draw(count, sample::MOST_RECORDS, seed, |mut at| {
+        let all = sample::draw(count, sample::MOST_RECORDS, seeds.of(count <= most), |mut at| {
             for (index, group) in self.groups().enumerate() {
                 let set = family(&group.addresses);
                 if let Some(counted) = set.nth(at) {

@@ -12,7 +12,7 @@ use super::lookup::{ClusterIp, Lookup};
 use super::peers::{Peers, Srv};
 use super::ports::Ports;
 use super::view::{TtlBounds, bounded};
-use super::{Pointer, ServiceKind, ServiceName, View};
+use super::{Pointer, Seeds, ServiceKind, ServiceName, View};
 use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target, sample};
 
 /// An answer under construction, and what its records have in common.
@@ -28,7 +28,7 @@ pub(super) struct Context<'q, 'b> {
     /// What stands between a namespace and the zone, in wire format: `svc`, or nothing in zones of `k8s_external`.
     pub(super) middle: &'static [u8],
     pub(super) over_udp: bool,
-    pub(super) seed: u64,
+    pub(super) seeds: Seeds<'q>,
     /// What the `cache` before makes of TTLs.
     pub(super) bounds: Option<&'q TtlBounds>,
     /// The TTL of records, and of the addresses beside them.
@@ -59,6 +59,14 @@ const PTR: u16 = 12;
 const TXT: u16 = 16;
 const AAAA: u16 = 28;
 const SRV: u16 = 33;
+
+/// The octets of an address with its owner as a pointer.
+const ADDRESS_V4: usize = 12 + 4;
+const ADDRESS_V6: usize = 12 + 16;
+
+fn octets(address: IpAddr) -> usize {
+    if address.is_ipv4() { ADDRESS_V4 } else { ADDRESS_V6 }
+}
 
 /// No answer has more SRV records: each takes 18 octets and a target of `LABEL.SERVICE.NAMESPACE.svc` at least.
 const MOST_SRV: usize = 65_535 / (18 + 11);
@@ -93,6 +101,15 @@ impl Context<'_, '_> {
         }
     }
 
+    /// The seed by which the records of an answer are drawn that take so many octets, the addresses beside them these more.
+    /// Those count where their loss makes the answer a truncated one.
+    #[inline]
+    fn seed(&self, records: usize, beside: impl FnOnce() -> usize) -> u64 {
+        let fits = records <= self.out.remaining(Section::Answer)
+            && (!self.over_udp || records + beside() <= self.out.remaining(Section::Additional));
+        self.seeds.of(fits)
+    }
+
     /// The SOA: its TTL is bounded, so that absence is not believed for long.
     pub(super) fn soa(&mut self, section: Section) -> Result<(), Full> {
         let ttl = self.view.ttl;
@@ -117,11 +134,14 @@ impl Context<'_, '_> {
     }
 
     fn addresses_of_peers(&mut self, peers: Peers<'_>) -> Written {
-        let Self { owner, seed, qtype, ttl, ref mut out, .. } = *self;
-        // A record takes 12 octets and its address.
-        let (most_v4, most_v6) = (out.remaining() / 16, out.remaining() / 28);
+        let Self { owner, seeds, qtype, ttl, ref mut out, .. } = *self;
+        let left = out.remaining(Section::Answer);
         let take = |address| going(out.address(Section::Answer, Owner::At(owner), ttl, address));
-        let all = if qtype == A { peers.draw_v4(most_v4, seed, take) } else { peers.draw_v6(most_v6, seed, take) };
+        let all = if qtype == A {
+            peers.draw_v4(left / ADDRESS_V4, seeds, take)
+        } else {
+            peers.draw_v6(left / ADDRESS_V6, seeds, take)
+        };
         all.map_or(Written::NoData, |all| Written::Records { truncated: !all })
     }
 
@@ -137,7 +157,9 @@ impl Context<'_, '_> {
             return Written::NoData;
         }
         let weight = weight(numbers.pairs * addresses.len());
-        let Self { owner, seed, ttl, ref mut out, .. } = *self;
+        let seed =
+            self.seed(numbers.count() * Target::wire(target).srv_octets(), || addresses.iter().copied().map(octets).sum());
+        let Self { owner, ttl, ref mut out, .. } = *self;
         let mut first = None;
         let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
@@ -163,7 +185,8 @@ impl Context<'_, '_> {
             return Written::NoData;
         }
         let weight = weight(numbers.pairs * endpoint.addresses().count());
-        let Self { owner, seed, ttl, ref mut out, .. } = *self;
+        let seed = self.seed(numbers.count() * target.srv_octets(), || endpoint.addresses().map(octets).sum());
+        let Self { owner, ttl, ref mut out, .. } = *self;
         let mut first = None;
         let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
@@ -184,7 +207,7 @@ impl Context<'_, '_> {
         let mut buffer = [0; 255];
         let Some(rest) = self.below_zone(peers.service, &mut buffer) else { return Written::NoData };
         let count = peers.srv_count();
-        let fit = self.out.remaining() / SrvRow::octets(&[0], rest);
+        let fit = self.out.remaining(Section::Answer) / SrvRow::octets(&[0], rest);
         match count {
             0 => Written::NoData,
             1..=8 => self.srv_of_all::<8>(peers, rest),
@@ -205,10 +228,20 @@ impl Context<'_, '_> {
         if count == 0 {
             return Written::NoData;
         }
-        let Self { owner, seed, ttl, glue_ttl, over_udp, ref mut out, .. } = *self;
+        let list = &mut list[..count];
+        let records = list.iter().flatten().map(|srv| SrvRow::octets(srv.endpoint.label.as_bytes(), rest)).sum();
+        let seed = self.seed(records, || {
+            let is_within_reach = Place(self.out.len() + records).is_reachable();
+            let firsts = list.iter().flatten().filter(|srv| srv.is_first);
+            let each = firsts.map(|srv| {
+                let anew = if is_within_reach { 0 } else { 1 + srv.endpoint.label.as_bytes().len() };
+                srv.endpoint.addresses().map(|address| anew + octets(address)).sum::<usize>()
+            });
+            each.sum()
+        });
+        let Self { owner, ttl, glue_ttl, over_udp, ref mut out, .. } = *self;
         let mut row = out.srv_row(owner, ttl, weight, rest);
         let first = row.next_target();
-        let list = &mut list[..count];
         let mut random = Random::new(seed);
         for at in 0..count {
             list.swap(at, at + random.below(count - at));
@@ -239,9 +272,9 @@ impl Context<'_, '_> {
     #[inline(never)]
     fn srv_of_some(&mut self, peers: Peers<'_>, rest: &[u8], count: usize, fit: usize) -> Written {
         let weight = weight(peers.srv_pairs());
-        let Self { owner, seed, ttl, ref mut out, .. } = *self;
+        let Self { owner, seeds, ttl, ref mut out, .. } = *self;
         let mut row = out.srv_row(owner, ttl, weight, rest);
-        sample::draw(count, fit, seed, |at| {
+        sample::draw(count, fit, seeds.of(false), |at| {
             let Some(srv) = peers.srv(at) else { return Continue(()) };
             match joined(Some(&srv.endpoint.label), rest) {
                 Some(target) => going(row.put(target.label, srv.number)),
@@ -255,12 +288,14 @@ impl Context<'_, '_> {
 
     #[cold]
     fn addresses_laid_out(&mut self, chosen: Chosen<'_>) -> Written {
-        let Self { owner, seed, qtype, ttl, ref mut out, .. } = *self;
+        let Self { qtype, .. } = *self;
         let (v4, v6) = (chosen.v4(), chosen.v6());
-        let count = if qtype == A { v4.len() } else { v6.len() };
+        let (count, each) = if qtype == A { (v4.len(), ADDRESS_V4) } else { (v6.len(), ADDRESS_V6) };
         if count == 0 {
             return Written::NoData;
         }
+        let seed = self.seed(count * each, || 0);
+        let Self { owner, ttl, ref mut out, .. } = *self;
         let all = sample::draw(count, usize::MAX, seed, |at| {
             let (v4, v6) = (v4.get(at).copied(), v6.get(at).copied());
             let address = if qtype == A { v4.map(IpAddr::V4) } else { v6.map(IpAddr::V6) };
@@ -272,8 +307,9 @@ impl Context<'_, '_> {
     /// Multicluster Services API, "DNS": the name of an imported endpoint has its cluster in it.
     #[cold]
     fn srv_laid_out(&mut self, service: &ServiceName, chosen: Chosen<'_>) -> Written {
-        let Self { owner, seed, ttl, glue_ttl, spelling, ref mut out, .. } = *self;
         let weight = weight(chosen.choice.pairs);
+        let seed = self.seed_of_laid_out(service, chosen);
+        let Self { owner, ttl, glue_ttl, spelling, ref mut out, .. } = *self;
         let mut places = [0u16; sample::MOST_RECORDS];
         let mut drawn = 0;
         let all = sample::draw(chosen.srv_count(), places.len(), seed, |at| {
@@ -315,13 +351,37 @@ impl Context<'_, '_> {
         Written::Records { truncated: lost && self.over_udp }
     }
 
+    /// The seed by which SRV records of endpoints that are laid out are drawn.
+    fn seed_of_laid_out(&self, service: &ServiceName, chosen: Chosen<'_>) -> u64 {
+        let count = chosen.srv_count();
+        let shortest = SrvRow::octets(&[], self.spelling) + service.as_wire().len() + SVC.len();
+        if count * shortest > self.out.remaining(Section::Answer) {
+            return self.seeds.of(false);
+        }
+        let all = || (0..count).filter_map(|at| chosen.srv(at));
+        let longer = |endpoint: &LaidOut| {
+            endpoint.label.as_bytes().len() + endpoint.cluster.as_ref().map_or(0, |own| 1 + own.as_bytes().len())
+        };
+        let records = all().map(|srv| shortest + longer(srv.endpoint)).sum();
+        self.seed(records, || {
+            let is_within_reach = Place(self.out.len() + records).is_reachable();
+            let firsts = all().filter(|srv| srv.is_first);
+            let each = firsts.map(|srv| {
+                let anew = if is_within_reach { 0 } else { shortest + longer(srv.endpoint) };
+                chosen.glue(srv.endpoint).map(|address| anew + octets(address)).sum::<usize>()
+            });
+            each.sum()
+        })
+    }
+
     #[cold]
     fn srv_of_one_laid_out(&mut self, service: &ServiceName, endpoint: &LaidOut) -> Written {
         let mut buffer = [0; 255];
         let rest = below_cluster(service, endpoint, self.spelling, &mut buffer);
         let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
         let weight = weight(endpoint.pairs);
-        let Self { owner, seed, ttl, ref mut out, .. } = *self;
+        let seed = self.seed(endpoint.numbers.len() * target.srv_octets(), || endpoint.glue().map(octets).sum());
+        let Self { owner, ttl, ref mut out, .. } = *self;
         let mut first = None;
         let all = sample::draw(endpoint.numbers.len(), usize::MAX, seed, |at| {
             let Some(&number) = endpoint.numbers.get(at) else { return Continue(()) };

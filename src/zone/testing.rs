@@ -209,7 +209,7 @@ pub(super) fn ask_udp(view: &View, qname: &str, type_name: &str, limit: usize, s
 pub(super) fn ask_octets(view: &View, query: &[u8], limit: usize, over_udp: bool, seed: u64) -> Asked {
     let Parsed::Query(question) = parse(query) else { panic!("a query of ours is well-formed") };
     let mut octets = vec![0xaa; 65_535];
-    let answered = answer(&question, view, limit, over_udp, seed, &mut octets);
+    let answered = answer(&question, view, limit, over_udp, Seeds { order: seed, choice: &|| seed }, &mut octets);
     let Answered::Reply { len, rcode, truncated, .. } = &answered else {
         return Asked { answered, octets: Vec::new(), message: None };
     };

@@ -14,7 +14,7 @@ use rollcall::cluster::facts::{Fact, Kind, Object, json};
 use rollcall::cluster::manifests::{Addresses, load};
 use rollcall::cluster::{Index, Settings};
 use rollcall::wire::{Name, Parsed, parse};
-use rollcall::zone::{Answered, Fallthrough, Pods, Reader, View, answer, pair};
+use rollcall::zone::{Answered, Fallthrough, Pods, Reader, Seeds, View, answer, pair};
 
 /// A cluster and its zone.
 pub(crate) struct World {
@@ -169,7 +169,7 @@ pub(crate) fn ask(view: &View, qname: &str, qtype: &str) -> Result<Reply, Answer
     let octets = query.to_vec().unwrap();
     let Parsed::Query(question) = parse(&octets) else { panic!("{qname} {qtype} was not read as a query") };
     let mut buffer = vec![0; 4096];
-    let answered = answer(&question, view, 4096, true, 7, &mut buffer);
+    let answered = answer(&question, view, 4096, true, Seeds { order: 7, choice: &|| 7 }, &mut buffer);
     let Answered::Reply { len, rcode, truncated, .. } = answered else { return Err(answered) };
     let message = Message::from_vec(&buffer[..len]).unwrap_or_else(|error| panic!("{qname} {qtype}: {error}"));
     assert_eq!(message.metadata.id, 0x2a2a);

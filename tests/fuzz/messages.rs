@@ -4,7 +4,7 @@ use hickory_proto::op::Message as Oracle;
 use proptest::prelude::*;
 use rollcall::wire::message::{Size, decode, decode_query, encode};
 use rollcall::wire::{Parsed, Rcode, error_reply, parse};
-use rollcall::zone::{Answered, View, answer};
+use rollcall::zone::{Answered, Seeds, View, answer};
 
 use super::common::World;
 use super::{a_message, a_query_with_records, corpus};
@@ -70,7 +70,7 @@ fn world() -> World {
 fn is_answered(view: &View, octets: &[u8], limit: usize) {
     let Parsed::Query(question) = parse(octets) else { return };
     let mut buffer = vec![0xaa; limit + 64];
-    match answer(&question, view, limit, true, 3, &mut buffer) {
+    match answer(&question, view, limit, true, Seeds { order: 3, choice: &|| 3 }, &mut buffer) {
         Answered::Reply { len, rcode, truncated, .. } => {
             assert!(len <= limit && buffer[limit..].iter().all(|octet| *octet == 0xaa), "nothing is written behind");
             let reply = Oracle::from_vec(&buffer[..len]).unwrap_or_else(|error| panic!("{error}: {octets:02x?}"));

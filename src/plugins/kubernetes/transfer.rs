@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::names;
 use crate::wire::message::{self, Asked, Message, MessageName, RData, Record, RecordType, rdata};
 use crate::wire::{self, Label, Name, Parsed};
-use crate::zone::{self, Answered, Import, ImportKind, Port, Service, ServiceKind, ServiceName, State, View};
+use crate::zone::{self, Answered, Import, ImportKind, Port, Seeds, Service, ServiceKind, ServiceName, State, View};
 
 /// Records made one by one.
 type Records = Box<dyn Iterator<Item = Record> + Send>;
@@ -55,7 +55,7 @@ fn ask(view: &View, zone: &MessageName, qtype: RecordType) -> Option<Message> {
     let octets = request.to_vec().ok()?;
     let Parsed::Query(question) = wire::parse(&octets) else { return None };
     let mut buffer = vec![0; 65_535];
-    match zone::answer(&question, view, 65_535, false, 0, &mut buffer) {
+    match zone::answer(&question, view, 65_535, false, Seeds { order: 0, choice: &|| 0 }, &mut buffer) {
         Answered::Reply { len, .. } => message::decode(buffer.get(..len)?).ok(),
         _ => None,
     }

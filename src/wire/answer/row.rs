@@ -15,7 +15,7 @@ pub struct SrvRow<'r, 'b> {
 }
 
 /// The octets of a record before its target: owner, type, class, TTL, RDLENGTH, priority, weight, port.
-const HEAD: usize = 18;
+pub(super) const HEAD: usize = 18;
 
 impl<'b> Answer<'b> {
     /// Starts a row of SRV records of priority 0, whose targets lie directly below `rest` (wire format, with its root

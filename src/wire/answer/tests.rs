@@ -212,11 +212,11 @@ fn what_does_not_fit_leaves_the_answer_as_it_was() {
         let owner = Owner::At(answer.question_place());
         let target = Target { label: b"kubia-0", rest: REST };
         answer.srv(owner, 30, 0, 50, 80, target).unwrap();
-        let state = (answer.len(), answer.remaining(), answer.count(Section::Answer));
+        let state = (answer.len(), answer.remaining(Section::Answer), answer.count(Section::Answer));
         assert_eq!(answer.srv(owner, 30, 0, 50, 80, target), Err(Full));
         assert_eq!(answer.address(Section::Additional, owner, 30, Ipv4Addr::LOCALHOST.into()), Err(Full));
         assert_eq!(answer.soa(Section::Authority, owner, 30, 1, 1), Err(Full));
-        assert_eq!((answer.len(), answer.remaining(), answer.count(Section::Answer)), state);
+        assert_eq!((answer.len(), answer.remaining(Section::Answer), answer.count(Section::Answer)), state);
     });
     assert!(octets.len() <= limit);
     assert_eq!(lines(&octets).map(|section| section.len()), [1, 0, 0]);

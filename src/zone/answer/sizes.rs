@@ -1,10 +1,11 @@
 //! What is left out when an answer is too long for its way.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::wire::Rcode;
+use crate::wire::{Parsed, Rcode, parse};
 use crate::zone::testing::*;
-use crate::zone::{Answered, Publisher, View};
+use crate::zone::{Answered, Publisher, Seeds, View, answer};
 
 fn peers(count: usize) -> (Publisher, View) {
     let mut lines = "namespace default\nheadless kubia.default\n".to_owned();
@@ -56,8 +57,52 @@ fn the_order_is_random_and_a_matter_of_the_seed() {
     for type_name in ["A", "SRV"] {
         let order = |seed| ask_udp(&view, NAME, type_name, 1232, seed).answers();
         assert_eq!(order(1), order(1));
-        let orders: std::collections::BTreeSet<Vec<String>> = (0..2000).map(|seed| order(seed * 77_777)).collect();
+        let orders: BTreeSet<Vec<String>> = (0..2000).map(|seed| order(seed * 77_777)).collect();
         assert_eq!(orders.len(), 120, "each order of five {type_name} records occurs");
+    }
+}
+
+// An answer is made once, so what is drawn by must be right before the first record is written.
+#[test]
+fn what_stays_of_an_answer_is_drawn_by_the_choice_and_the_order_of_one_that_fits_is_not() {
+    let mut lines = "namespace default\n".to_owned();
+    let sizes = [2, 5, 7, 8, 9, 10, 13, 14, 15, 16, 20, 27, 28, 29, 30, 31, 64, 65, 73, 74, 200];
+    for size in sizes {
+        lines += &format!("headless s{size}.default\nheadless six{size}.default\ncluster-ip c{size}.default 10.96.0.{size}");
+        (0..size).for_each(|port| lines += &format!(" p{port}/TCP/{}", 1000 + port));
+        lines += "\n";
+        for at in 0..size {
+            let label = format!("{}-{at}", "peer".repeat(1 + at % 3));
+            lines += &format!("endpoint s{size}.default {label} 10.1.{size}.{at} http/TCP/80\n");
+            lines += &format!("endpoint six{size}.default {label} fd00::{size}:{at} http/TCP/80 grpc/TCP/81\n");
+        }
+    }
+    let (_publisher, reader) = zone(&lines);
+    let view = view(reader);
+    let mut buffer = vec![0; 65_535];
+    for (service, qtype) in [("s", 1), ("s", 33), ("six", 28), ("six", 33), ("c", 33)] {
+        for size in sizes {
+            let octets = query(&format!("{service}{size}.default.svc.cluster.local"), qtype, 1);
+            let Parsed::Query(question) = parse(&octets) else { panic!("a query of ours is well-formed") };
+            for (limit, over_udp) in [(512, true), (1232, true), (1232, false), (16_384, true), (65_535, false)] {
+                let mut made = BTreeSet::new();
+                let (asked, cut) = (Cell::new(0), Cell::new(0));
+                for order in 0..30 {
+                    let choice = || {
+                        asked.set(asked.get() + 1);
+                        7
+                    };
+                    let seeds = Seeds { order: order * 7777, choice: &choice };
+                    let answered = answer(&question, &view, limit, over_udp, seeds, &mut buffer);
+                    let Answered::Reply { len, truncated, .. } = answered else { panic!("{answered:?}") };
+                    cut.set(cut.get() + usize::from(truncated));
+                    made.insert(buffer[..len].to_vec());
+                }
+                let what = format!("{service}{size} {qtype} in {limit}, UDP {over_udp}: {} answers", made.len());
+                assert_eq!(asked.get(), cut.get(), "{what}");
+                assert_eq!(made.len() == 1, cut.get() == 30, "{what}");
+            }
+        }
     }
 }
 
