@@ -63,19 +63,26 @@ fn spare() -> Option<usize> {
 mod tests {
     use std::fs;
 
+    /// Whether a test runs in a process of its own, as other tests allocate as well; starts that process otherwise.
+    #[cfg(target_env = "gnu")]
+    fn is_alone(test: &str) -> bool {
+        const MARK: &str = "ROLLCALL_TEST_ALONE";
+        if std::env::var_os(MARK).is_some() {
+            return true;
+        }
+        let run = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("app::heap::tests::{test}"), "--test-threads", "1"])
+            .env(MARK, "1")
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+        false
+    }
+
     #[test]
     #[cfg(target_env = "gnu")]
     fn what_a_burst_has_left_is_given_back() {
-        // In a process of its own: other tests allocate as well.
-        if std::env::var_os("ROLLCALL_TEST_GIVE_BACK").is_none() {
-            let this = std::env::current_exe().unwrap();
-            let name = "app::heap::tests::what_a_burst_has_left_is_given_back";
-            let run = std::process::Command::new(this)
-                .args(["--exact", name, "--test-threads", "1"])
-                .env("ROLLCALL_TEST_GIVE_BACK", "1")
-                .output()
-                .unwrap();
-            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+        if !is_alone("what_a_burst_has_left_is_given_back") {
             return;
         }
         super::share();
@@ -94,16 +101,7 @@ mod tests {
     #[test]
     #[cfg(target_env = "gnu")]
     fn a_thread_that_allocates_gets_no_heap_of_its_own() {
-        // In a process of its own: other tests have heaps already.
-        if std::env::var_os("ROLLCALL_TEST_HEAP").is_none() {
-            let this = std::env::current_exe().unwrap();
-            let name = "app::heap::tests::a_thread_that_allocates_gets_no_heap_of_its_own";
-            let run = std::process::Command::new(this)
-                .args(["--exact", name, "--test-threads", "1"])
-                .env("ROLLCALL_TEST_HEAP", "1")
-                .output()
-                .unwrap();
-            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+        if !is_alone("a_thread_that_allocates_gets_no_heap_of_its_own") {
             return;
         }
         let heaps = || {
