@@ -21,6 +21,7 @@ mod recent;
 mod request;
 mod shared;
 mod supervisor;
+mod trouble;
 
 use std::sync::Arc;
 

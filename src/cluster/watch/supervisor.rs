@@ -1,6 +1,5 @@
 //! One loop for each kind: lists, watches, and gets up again whatever happens, while the index keeps what it knows.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use super::pace::{Pace, Sort, jittered};
 use super::pages::Pages;
 use super::request::{PAGE, Request};
 use super::shared::Shared;
+use super::trouble::{Met, Troubles};
 use crate::cluster::facts::{Event, Frame, Kind, Page};
 
 /// Objects of a whole list that are published together: a batch is published at the price of a few of them.
@@ -34,9 +34,6 @@ const SMALL_PAGE: u32 = 20;
 
 /// How long a watch waits to hear whether its place is in the server's past.
 const PROBE: Duration = Duration::from_secs(2);
-
-/// How long the same trouble is not logged again.
-const QUIET: Duration = Duration::from_secs(60);
 
 /// The state of one loop between its requests.
 #[derive(Debug)]
@@ -61,18 +58,7 @@ pub(super) struct Supervisor {
     doubts: Doubts,
     /// The last watch was interrupted: the server may not be what it was, and its past another one.
     doubt: bool,
-    trouble: Option<Trouble>,
-    /// When each sort of trouble was last logged.
-    said: HashMap<&'static str, Instant>,
-}
-
-/// What keeps the loop from going on, since when, and whether that was said aloud.
-#[derive(Debug)]
-struct Trouble {
-    word: &'static str,
-    since: Instant,
-    aloud: bool,
-    attempts: u32,
+    trouble: Troubles,
 }
 
 /// How one round ended.
@@ -119,8 +105,7 @@ impl Supervisor {
             listed: false,
             doubts: Doubts::default(),
             doubt: false,
-            trouble: None,
-            said: HashMap::new(),
+            trouble: Troubles::default(),
         }
     }
 
@@ -151,7 +136,7 @@ impl Supervisor {
     async fn rest(&mut self, wait: Wait) {
         tokio::time::sleep(wait.least).await;
         let woken = async {
-            if self.trouble.is_none() || self.good_signs.changed().await.is_err() {
+            if !self.trouble.is_there() || self.good_signs.changed().await.is_err() {
                 return std::future::pending().await;
             }
             tokio::time::sleep(jittered(self.timing.backoff_min)).await;
@@ -288,7 +273,7 @@ impl Supervisor {
         match self.api.watch(&self.request.watch(version, seconds), limit).await {
             Ok(response) => {
                 self.shared.confirmed(self.kind);
-                if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response()) {
+                if self.trouble.ends_with_a_response() {
                     self.recovered();
                 }
                 self.follow(response, deadline).await
@@ -327,7 +312,7 @@ impl Supervisor {
             if failure.is_some() {
                 break failure;
             }
-            if taken > 0 && self.trouble.is_some() {
+            if taken > 0 && self.trouble.is_there() {
                 self.recovered();
             }
             match read {
@@ -354,7 +339,7 @@ impl Supervisor {
             return chunk;
         }
         self.shared.caught_up(self.kind);
-        if self.trouble.is_some() && proved < deadline {
+        if self.trouble.is_there() && proved < deadline {
             match tokio::time::timeout_at(proved.into(), chunk.as_mut()).await {
                 Ok(chunk) => return chunk,
                 Err(_) => self.recovered(),
@@ -425,7 +410,7 @@ impl Supervisor {
             tracing::info!(kind, objects, ?took, how, resource_version = version, "listed");
         }
         self.listed = true;
-        if self.trouble.as_ref().is_some_and(|trouble| trouble.ends_with_a_response() || trouble.is_of_a_list()) {
+        if self.trouble.ends_with_a_response() || self.trouble.is_of_a_list() {
             self.recovered();
         }
     }
@@ -480,55 +465,16 @@ impl Supervisor {
         Wait { least, most }
     }
 
-    /// Says what keeps the loop from going on: each sort of it once a minute.
+    /// Says what keeps the loop from going on.
     fn say(&mut self, word: &'static str, reason: &dyn std::fmt::Display, phase: Phase, wait: Duration) {
-        let now = Instant::now();
-        let due = self.said.get(word).is_none_or(|said| now.duration_since(*said) >= QUIET);
-        let trouble = self.trouble.get_or_insert(Trouble { word, since: now, aloud: false, attempts: 0 });
-        trouble.attempts = trouble.attempts.saturating_add(1);
-        trouble.word = word;
-        trouble.aloud |= due;
-        let (kind, verb) = (plural(self.kind), if phase == Phase::List { "list" } else { "watch" });
-        let (attempts, lasting, wait) = (trouble.attempts, rounded(trouble.since.elapsed()), rounded(wait));
-        let serving = if self.listed { "the last known names" } else { "nothing yet of this kind" };
-        if due {
-            self.said.insert(word, now);
-            let (resource, group) = match self.kind {
-                Kind::EndpointSlice | Kind::ImportedSlice => ("endpointslices", "discovery.k8s.io"),
-                Kind::ServiceImport => (kind, "multicluster.x-k8s.io"),
-                Kind::Service | Kind::Namespace | Kind::Pod => (kind, ""),
-            };
-            match word {
-                "forbidden" => tracing::warn!(
-                    kind, verb, attempts, retry_in = ?wait, serving, reason = %reason,
-                    "the API server forbids this: grant the verbs list and watch on resource \"{resource}\" of API group \"{group}\""
-                ),
-                "unauthorized" => tracing::warn!(
-                    kind, verb, attempts, retry_in = ?wait, serving, reason = %reason,
-                    "the API server does not accept our credentials: check the token or client certificate"
-                ),
-                "doubtful" => tracing::warn!(
-                    kind, retry_in = ?wait, serving, reason = %reason,
-                    "this list would take nearly everything away: it is asked for again"
-                ),
-                _ => tracing::warn!(
-                    kind, verb, attempts, ?lasting, retry_in = ?wait, serving, reason = %reason,
-                    "no news from the API server"
-                ),
-            }
-        } else {
-            tracing::debug!(kind, verb, attempts, retry_in = ?wait, reason = %reason, "no news from the API server");
-        }
+        let verb = if phase == Phase::List { "list" } else { "watch" };
+        self.trouble.say(Met { kind: self.kind, verb, word, reason, retry_in: wait, serves: self.listed });
         self.shared.trouble(self.kind, Some(format!("{verb}: {reason}")));
     }
 
     fn recovered(&mut self) {
-        let Some(trouble) = self.trouble.take() else { return };
-        let (kind, attempts, after) = (plural(self.kind), trouble.attempts, rounded(trouble.since.elapsed()));
-        if trouble.aloud {
-            tracing::info!(kind, attempts, ?after, "the watch goes on");
-        } else {
-            tracing::debug!(kind, attempts, ?after, "the watch goes on");
+        if !self.trouble.end(self.kind) {
+            return;
         }
         self.shared.trouble(self.kind, None);
         self.shared.good_sign();
@@ -553,23 +499,6 @@ impl Ended {
     fn refused(phase: Phase, failure: Failure) -> Self {
         Self { phase, opened: false, events: 0, failure: Some(failure) }
     }
-}
-
-impl Trouble {
-    /// Whether the first good response ends it. Streams that break once they are open have to prove themselves.
-    fn ends_with_a_response(&self) -> bool {
-        !matches!(self.word, "expired" | "malformed" | "doubtful" | "closed_early" | "refused")
-    }
-
-    /// Whether a complete list ends it.
-    fn is_of_a_list(&self) -> bool {
-        matches!(self.word, "malformed" | "doubtful")
-    }
-}
-
-/// For people: no one reads microseconds of a wait.
-fn rounded(time: Duration) -> Duration {
-    Duration::from_millis(time.as_millis() as u64)
 }
 
 #[cfg(test)]
