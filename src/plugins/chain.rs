@@ -273,21 +273,33 @@ impl Query {
         }
     }
 
-    /// Of the records of the name asked for, those that may fit into the answer: all, or a choice that is the client's own.
-    pub(crate) fn some_of<T: Copy>(&self, all: &[T]) -> Choice<T> {
+    /// More records than the answer can hold.
+    pub(crate) fn most_records(&self) -> usize {
         // Owner, type, class, TTL and length: no record is shorter.
         const SHORTEST: usize = 12;
-        let most = self.limit.limit / SHORTEST;
-        if all.len() <= most {
-            return Choice { records: all.to_vec(), all: true };
+        self.limit.limit / SHORTEST
+    }
+
+    /// Of so many records of the name asked for, the places of those that may fit into the answer: all, or a choice that is
+    /// the client's own.
+    pub(crate) fn some_places(&self, count: usize) -> Choice<usize> {
+        let most = self.most_records();
+        if count <= most {
+            return Choice { records: (0..count).collect(), all: true };
         }
         let name = Name::from(&self.name());
         let mut records = Vec::with_capacity(most);
-        sample::draw(all.len(), most, self.client.choice(name.as_wire(), self.received), |at| {
-            records.extend(all.get(at).copied());
+        sample::draw(count, most, self.client.choice(name.as_wire(), self.received), |at| {
+            records.push(at);
             ControlFlow::Continue(())
         });
         Choice { records, all: false }
+    }
+
+    /// The same of records that are at hand.
+    pub(crate) fn some_of<T: Clone>(&self, records: &[T]) -> Choice<T> {
+        let Choice { records: places, all } = self.some_places(records.len());
+        Choice { records: places.into_iter().filter_map(|at| records.get(at).cloned()).collect(), all }
     }
 
     /// From now on as over TCP: nothing is truncated.

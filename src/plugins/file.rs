@@ -179,13 +179,15 @@ impl Plugin for Files {
                 return Outcome::Reply(Reply::from_message("file", message));
             }
             let mut found = Found::default();
-            zone.look_up(&query.name(), Asked { qtype: query.qtype(), dnssec: query.dnssec_ok() }, &mut found);
+            let asked = Asked { qtype: query.qtype(), dnssec: query.dnssec_ok(), query };
+            zone.look_up(&query.name(), asked, &mut found);
             if found.nothing && found.answers.is_empty() && falls_through(&self.fallthrough, &wire) {
                 return Outcome::Next;
             }
             let failed = found.rcode == ResponseCode::ServFail && found.answers.is_empty();
             message.metadata.authoritative = !found.referral && !failed;
             message.metadata.response_code = found.rcode;
+            message.metadata.truncation = found.cut || found.cut_beside && query.limit.over_udp;
             message.answers = found.answers;
             message.authorities = found.authorities;
             message.additionals = found.additionals;

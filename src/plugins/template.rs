@@ -53,7 +53,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use regex::Regex;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::chain::{Choice, Next, Outcome, Plugin, Query, Reply};
 use super::expression::{self, Env, Expression, Scope};
 use super::gotext::{Data, Object, Size, Template as Text, Value};
 use super::kubernetes::append;
@@ -87,7 +87,7 @@ struct Rule {
     /// `expr`: what must be true beside a match.
     conditions: Vec<Expression>,
     /// Texts by section, with their source for the metrics.
-    texts: Vec<(Section, Text, String)>,
+    texts: [Vec<(Text, String)>; 3],
     rcode: ResponseCode,
     extended: Option<(u16, String)>,
     fallthrough: Fallthrough,
@@ -190,7 +190,15 @@ impl Rule {
         let mut message = query.reply_message();
         message.metadata.authoritative = true;
         message.metadata.response_code = self.rcode;
-        for (section, text, source) in &self.texts {
+        let sections = [Section::Answer, Section::Additional, Section::Authority].into_iter().zip(&self.texts);
+        // Of more records than the answer can hold, those that would not are not made.
+        let chosen = sections.flat_map(|(section, texts)| {
+            let Choice { records, all } = query.some_places(texts.len());
+            let is_cut = !all && (section != Section::Additional || query.limit.over_udp);
+            message.metadata.truncation |= is_cut;
+            records.into_iter().filter_map(move |at| Some((section, texts.get(at)?)))
+        });
+        for (section, (text, source)) in chosen.collect::<Vec<_>>() {
             let failed = |metric: &prometheus::IntCounterVec, why: String| {
                 let [server, zone, view, class, qtype] = labels;
                 metric.with_label_values(&[server, zone, view, class, qtype, section.label(), source]).inc();
@@ -390,7 +398,7 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
         matches: Vec::new(),
         variables: (Vec::new(), Vec::new()),
         conditions: Vec::new(),
-        texts: Vec::new(),
+        texts: Default::default(),
         rcode: ResponseCode::NoError,
         extended: None,
         fallthrough: Fallthrough::None,
@@ -426,9 +434,9 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
                 let first = words.first().unwrap_or(&line.name);
                 rule.conditions.push(read_expression(words, first, &rule.variables.0)?);
             }
-            "answer" => rule.texts.extend(texts(Section::Answer, some("a record")?)?),
-            "additional" => rule.texts.extend(texts(Section::Additional, some("a record")?)?),
-            "authority" => rule.texts.extend(texts(Section::Authority, some("a record")?)?),
+            "answer" => rule.texts[0].extend(texts(some("a record")?)?),
+            "additional" => rule.texts[1].extend(texts(some("a record")?)?),
+            "authority" => rule.texts[2].extend(texts(some("a record")?)?),
             "rcode" => rule.rcode = read_rcode(words::value(line, "a response code")?)?,
             "ederror" => match line.arguments.as_slice() {
                 [code] => rule.extended = Some((words::number(code, 0..=u16::MAX)?, String::new())),
@@ -459,11 +467,11 @@ fn read_expression(words: &[Token], first: &Token, variables: &[String]) -> Resu
     read.map_err(|why| first.error(format!("`{text}` is no expression: {why}")))
 }
 
-fn texts(section: Section, words: &[Token]) -> Result<Vec<(Section, Text, String)>, Error> {
+fn texts(words: &[Token]) -> Result<Vec<(Text, String)>, Error> {
     let read = |word: &Token| {
         let text =
             Text::parse(&word.text).map_err(|why| word.error(format!("`{}` is no template: {why}", word.text)))?;
-        Ok((section, text, word.text.clone()))
+        Ok((text, word.text.clone()))
     };
     words.iter().map(read).collect()
 }

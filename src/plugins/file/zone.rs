@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::super::chain::{Choice, Query};
 use super::super::names;
 use super::super::record::Placed;
 use crate::corefile::{Error, Position};
@@ -21,7 +22,7 @@ pub(super) struct Zone {
     minimum: u32,
     /// Where the records of an owner are.
     nodes: HashMap<Name, usize>,
-    /// The records, those of one owner together.
+    /// The records, those of one owner together and sorted by type.
     sets: Vec<Vec<Record>>,
     /// All names that exist, those without records between others too.
     exists: HashSet<Name>,
@@ -30,11 +31,13 @@ pub(super) struct Zone {
 }
 
 /// What is asked of a zone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'q> {
     pub(super) qtype: RecordType,
     /// The client takes signatures.
     pub(super) dnssec: bool,
+    /// Who asks, and for how much.
+    pub(super) query: &'q Query,
 }
 
 /// What a look-up brings.
@@ -50,6 +53,9 @@ pub(super) struct Found {
     pub(super) nothing: bool,
     /// A CNAME leads to this name, which others know.
     pub(super) outside: Option<MessageName>,
+    /// There are more records than the answer can hold; more of the additional ones.
+    pub(super) cut: bool,
+    pub(super) cut_beside: bool,
 }
 
 impl Default for Found {
@@ -62,7 +68,26 @@ impl Default for Found {
             referral: false,
             nothing: false,
             outside: None,
+            cut: false,
+            cut_beside: false,
         }
+    }
+}
+
+impl Found {
+    /// Of a set those that the answer may hold.
+    fn some(&mut self, set: &[Record], asked: Asked<'_>) -> Vec<Record> {
+        let Choice { records, all } = asked.query.some_of(set);
+        self.cut |= !all;
+        records
+    }
+
+    /// Adds those of a set that the answer may hold beside others.
+    fn add_beside(&mut self, set: &[Record], asked: Asked<'_>) {
+        let Choice { records, all } = asked.query.some_of(set);
+        let left = asked.query.most_records().saturating_sub(self.additionals.len());
+        self.cut_beside |= !all || records.len() > left;
+        self.additionals.extend(records.into_iter().take(left));
     }
 }
 
@@ -98,6 +123,7 @@ impl Zone {
                 false => outside.push(placed),
             }
         }
+        zone.sets.iter_mut().for_each(tidy);
         Ok((zone, outside))
     }
 
@@ -111,7 +137,6 @@ impl Zone {
         let at = *self.nodes.entry(owner).or_insert(self.sets.len());
         match self.sets.get_mut(at) {
             None => self.sets.push(vec![record]),
-            Some(set) if set.contains(&record) => {}
             Some(set) => set.push(record),
         }
     }
@@ -131,7 +156,7 @@ impl Zone {
     }
 
     /// Looks a name up that lies in the zone.
-    pub(super) fn look_up(&self, name: &MessageName, asked: Asked, found: &mut Found) {
+    pub(super) fn look_up(&self, name: &MessageName, asked: Asked<'_>, found: &mut Found) {
         let mut name = name.clone();
         let mut seen = HashSet::new();
         for _ in 0..LONGEST_CHAIN {
@@ -161,7 +186,7 @@ impl Zone {
     }
 
     /// Looks one name up; gives the target of an alias that is to be followed.
-    fn step(&self, name: &MessageName, asked: Asked, found: &mut Found) -> Option<MessageName> {
+    fn step(&self, name: &MessageName, asked: Asked<'_>, found: &mut Found) -> Option<MessageName> {
         let wire = names::to_wire(name);
         for cut in chain(&wire, &self.origin).into_iter().rev() {
             if cut != wire
@@ -200,7 +225,7 @@ impl Zone {
         let Asked { qtype, .. } = asked;
         if qtype != RecordType::CNAME
             && qtype != RecordType::ANY
-            && let Some(alias) = self.of(&source, RecordType::CNAME).into_iter().next()
+            && let Some(alias) = self.of(&source, RecordType::CNAME).first().cloned()
         {
             let target = match &alias.data {
                 RData::CNAME(target) => target.0.clone(),
@@ -210,7 +235,7 @@ impl Zone {
             found.answers.extend(self.signatures(&source, RecordType::CNAME, asked).into_iter().map(own));
             return Some(target);
         }
-        let records: Vec<Record> = self.of(&source, qtype).into_iter().map(own).collect();
+        let records: Vec<Record> = found.some(self.of(&source, qtype), asked).into_iter().map(own).collect();
         if records.is_empty() {
             found.nothing = source == wire && !self.nodes.contains_key(&source);
             self.deny(asked, found);
@@ -236,7 +261,7 @@ impl Zone {
         name: &MessageName,
         owner: &Name,
         alias: &Record,
-        asked: Asked,
+        asked: Asked<'_>,
         found: &mut Found,
     ) -> Option<MessageName> {
         let target = names_of(&alias.data, 0)?;
@@ -261,36 +286,41 @@ impl Zone {
     }
 
     /// The servers of a part of the zone that is another's.
-    fn refer(&self, cut: &Name, servers: Vec<Record>, asked: Asked, found: &mut Found) {
+    fn refer(&self, cut: &Name, servers: &[Record], asked: Asked<'_>, found: &mut Found) {
         found.referral = found.answers.is_empty();
+        let servers = found.some(servers, asked);
         self.beside(&servers, asked, found);
         found.authorities.extend(servers);
         if asked.dnssec {
             let keys = self.of(cut, RecordType::DS);
             match keys.is_empty() {
                 true => self.prove(cut, asked, found),
-                false => found.authorities.extend(keys),
+                false => found.authorities.extend(keys.iter().cloned()),
             }
             found.authorities.extend(self.signatures(cut, RecordType::DS, asked));
         }
     }
 
-    fn of(&self, name: &Name, qtype: RecordType) -> Vec<Record> {
+    /// The records of an owner and type; all of the owner's for ANY.
+    fn of(&self, name: &Name, qtype: RecordType) -> &[Record] {
         let node = self.nodes.get(name).and_then(|&at| self.sets.get(at)).map(Vec::as_slice).unwrap_or_default();
-        let fits = |record: &&Record| qtype == RecordType::ANY || record.record_type() == qtype;
-        node.iter().filter(fits).cloned().collect()
+        if qtype == RecordType::ANY {
+            return node;
+        }
+        let own = |record: &Record| number(record).cmp(&u16::from(qtype));
+        let rest = node.get(node.partition_point(|record| own(record).is_lt())..).unwrap_or_default();
+        rest.get(..rest.partition_point(|record| own(record).is_eq())).unwrap_or_default()
     }
 
     /// The signatures of the records of an owner and type, for clients that take them.
-    fn signatures(&self, name: &Name, qtype: RecordType, asked: Asked) -> Vec<Record> {
+    fn signatures(&self, name: &Name, qtype: RecordType, asked: Asked<'_>) -> Vec<Record> {
         if !asked.dnssec || qtype == RecordType::ANY {
             return Vec::new();
         }
-        let mut signatures = self.of(name, RecordType::RRSIG);
         // RFC 4034 section 3.1: the type that is covered comes first.
         let covered = u16::from(qtype).to_be_bytes();
-        signatures.retain(|record| octets(&record.data).starts_with(&covered));
-        signatures
+        let signatures = self.of(name, RecordType::RRSIG).iter();
+        signatures.filter(|record| octets(&record.data).starts_with(&covered)).cloned().collect()
     }
 
     /// The name above, nearest to this one, that exists.
@@ -305,13 +335,14 @@ impl Zone {
     }
 
     /// The zone's own servers beside an answer.
-    fn servers(&self, asked: Asked, found: &mut Found) {
-        found.authorities.extend(self.of(&self.origin, RecordType::NS));
+    fn servers(&self, asked: Asked<'_>, found: &mut Found) {
+        let servers = found.some(self.of(&self.origin, RecordType::NS), asked);
+        found.authorities.extend(servers);
         found.authorities.extend(self.signatures(&self.origin, RecordType::NS, asked));
     }
 
     /// The SOA of a negative answer (RFC 2308 section 3).
-    fn deny(&self, asked: Asked, found: &mut Found) {
+    fn deny(&self, asked: Asked<'_>, found: &mut Found) {
         let mut soa = self.soa.clone();
         soa.ttl = soa.ttl.min(self.minimum);
         found.authorities.push(soa);
@@ -319,7 +350,7 @@ impl Zone {
     }
 
     /// The NSEC record at a name or before it, which says what is there (RFC 4035 section 3.1.3), once.
-    fn prove(&self, name: &Name, asked: Asked, found: &mut Found) {
+    fn prove(&self, name: &Name, asked: Asked<'_>, found: &mut Found) {
         if !asked.dnssec {
             return;
         }
@@ -328,12 +359,12 @@ impl Zone {
         if records.iter().any(|record| found.authorities.contains(record)) {
             return;
         }
-        found.authorities.extend(records);
+        found.authorities.extend(records.iter().cloned());
         found.authorities.extend(self.signatures(owner, RecordType::NSEC, asked));
     }
 
     /// The addresses of servers that records name, as far as this zone has them.
-    fn beside(&self, records: &[Record], asked: Asked, found: &mut Found) {
+    fn beside(&self, records: &[Record], asked: Asked<'_>, found: &mut Found) {
         let mut seen = HashSet::new();
         for record in records {
             let target = match &record.data {
@@ -349,9 +380,12 @@ impl Zone {
             if !seen.insert(target.clone()) {
                 continue;
             }
+            if found.cut_beside {
+                return;
+            }
             for qtype in [RecordType::A, RecordType::AAAA] {
-                found.additionals.extend(self.of(&target, qtype));
-                found.additionals.extend(self.signatures(&target, qtype, asked));
+                found.add_beside(self.of(&target, qtype), asked);
+                found.add_beside(&self.signatures(&target, qtype, asked), asked);
             }
         }
     }
@@ -368,6 +402,18 @@ pub(super) fn outsiders(origin: &Name, outside: &[Placed]) -> Vec<Error> {
         Error::new(&at, format!("{owner} {qtype} lies outside of the zone {origin} and is left out{rest}"))
     };
     outside.iter().take(SHOWN).enumerate().map(say).collect()
+}
+
+/// Takes repeats away and sorts by type; records of one type stay in their order.
+fn tidy(set: &mut Vec<Record>) {
+    let mut seen = HashSet::new();
+    let mut is_new = set.iter().map(|record| seen.insert(&record.data)).collect::<Vec<_>>().into_iter();
+    set.retain(|_| is_new.next().unwrap_or(true));
+    set.sort_by_key(number);
+}
+
+fn number(record: &Record) -> u16 {
+    record.record_type().into()
 }
 
 /// The octets of data that nobody takes apart.
