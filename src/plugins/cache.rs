@@ -2,7 +2,8 @@
 //!
 //! Description: remembers the answers of the plugins behind it. **The cluster's own names, forward and reverse, are never
 //! remembered**, whatever the directive says: an answer with something that `kubernetes` or `k8s_external` said is not stored,
-//! also where an alias of `file` or `template` led there, or `rewrite`, `autopath` or `dns64` made another answer of it. What is
+//! also where an alias of `file` or `template` led there, or `rewrite`, `autopath` or `dns64` made another answer of it. Nor is one
+//! that was looked for elsewhere because the cluster had not some other name on the way (the target of an alias, say). What is
 //! remembered for a name in a zone of `kubernetes` (an outside reverse name, say) is given only after `kubernetes` was asked
 //! and had no such name.
 //!
@@ -55,6 +56,8 @@
 //! it as they were; where one of these leads to other blocks (an alias of `file`, say), all of them. The TTLs of the cluster's
 //! names, though not remembered, are bounded as others are, each by itself; that of `dns-version` stays as it is.
 
+mod setup;
+
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,13 +68,11 @@ use tokio::sync::Semaphore;
 
 use super::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use super::names::Zones;
-use super::setup::{Context, once};
-use super::words;
-use crate::cache::{self, Ask, Hit, Kind, Prefetch, Room, Settings, Stale};
-use crate::corefile::{Directive, Error, Token};
+use crate::cache::{self, Ask, Hit, Kind, Room, Settings};
 use crate::wire::message::{self, OpCode};
 use crate::wire::{Edns, Name, OwnEdns, Rcode, shuffle_addresses};
 use crate::zone::TtlBounds;
+pub(crate) use setup::setup;
 
 //----------- Cache ----------------------------------------------------------
 
@@ -125,7 +126,7 @@ impl Plugin for Cache {
     }
 
     fn recall(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn Recall>> {
-        let cluster = behind.iter().filter_map(|plugin| plugin.view()).flat_map(|view| view.zones.clone()).collect();
+        let cluster = behind.iter().flat_map(|plugin| plugin.cluster_zones().to_vec()).collect();
         let (inner, counters) = (self.inner.clone(), self.inner.counters(server));
         Some(Box::new(Memory { inner, counters, cluster, shuffled }))
     }
@@ -153,7 +154,7 @@ impl Inner {
             static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 65_535].into());
         }
         BUFFER.with_borrow_mut(|buffer| {
-            let now = Instant::now();
+            let now = query.received;
             let choice = || query.client.choice(&held.lower, now);
             let room = Room { limit: query.limit.limit, over_udp: query.limit.over_udp, choice: &choice };
             let hit = self.memory.lookup(&held.ask(), now, room, buffer)?;
@@ -186,9 +187,9 @@ impl Inner {
         }
         let reply = Reply::from_octets("cache", octets);
         let plugins = next.plugins();
-        let cluster = plugins.iter().rposition(|plugin| {
-            plugin.view().is_some_and(|view| view.zones.iter().any(|zone| held.ask().is_within(zone.as_wire())))
-        });
+        let cluster = plugins
+            .iter()
+            .rposition(|plugin| plugin.cluster_zones().iter().any(|zone| held.ask().is_within(zone.as_wire())));
         match cluster {
             None => Outcome::Reply(reply),
             // The name may have become one of the cluster since the answer was remembered: those up to the cluster's plugin
@@ -206,11 +207,11 @@ impl Inner {
 
     /// Asks the plugins behind, and remembers what they say.
     async fn ask(&self, held: &Held, query: &mut Query, next: Next<'_>, counters: &Counters) -> Outcome {
-        match run(&mut *query, next).await {
-            Outcome::Reply(reply) if reply.is_of_cluster() => Outcome::Reply(self.bounded(held, reply)),
-            Outcome::Reply(reply) => {
+        match run(held, &mut *query, next).await {
+            (Outcome::Reply(reply), true) => Outcome::Reply(self.bounded(held, reply)),
+            (Outcome::Reply(reply), false) => {
                 let plugin = reply.plugin;
-                let octets = self.keep(held, reply.into_octets(rand::random()), counters);
+                let octets = self.keep(held, query, reply.into_octets(rand::random()), counters);
                 if octets.len() <= query.limit.limit {
                     return Outcome::Reply(Reply::from_octets(plugin, octets));
                 }
@@ -221,13 +222,13 @@ impl Inner {
                     Err(failure) => Outcome::Failed(plugin, failure),
                 }
             }
-            Outcome::Failed(plugin, failure) => {
-                if failure.rcode == Rcode::SERVFAIL && !query.is_of_cluster() {
-                    self.keep(held, held.servfail(), counters);
+            (Outcome::Failed(plugin, failure), of_cluster) => {
+                if failure.rcode == Rcode::SERVFAIL && !of_cluster {
+                    self.keep(held, query, held.servfail(), counters);
                 }
                 Outcome::Failed(plugin, failure)
             }
-            other => other,
+            (other, _) => other,
         }
     }
 
@@ -238,9 +239,10 @@ impl Inner {
     }
 
     /// Stores an answer and makes it what the client is to see.
-    fn keep(&self, held: &Held, mut octets: Vec<u8>, counters: &Counters) -> Vec<u8> {
+    fn keep(&self, held: &Held, query: &Query, mut octets: Vec<u8>, counters: &Counters) -> Vec<u8> {
         let ask = held.ask();
-        let verdict = self.memory.store(&ask, &octets, Instant::now());
+        // No answer is older than its question.
+        let verdict = self.memory.store(&ask, &octets, Instant::now().max(query.received));
         if let Some(ttl) = verdict.ttl {
             cache::cap_ttls(&mut octets, ttl);
         }
@@ -292,7 +294,7 @@ impl Inner {
         stale: bool,
     ) -> Option<tokio::task::JoinHandle<Option<Reply>>> {
         let Ok(permit) = self.refreshes.clone().try_acquire_owned() else {
-            self.memory.release(&held.ask(), Instant::now());
+            self.memory.release(&held.ask(), query.received);
             return None;
         };
         let mut own = query.follow(&query.name(), query.qtype());
@@ -320,15 +322,15 @@ impl Inner {
 
     /// Asks, and takes only what may follow a stale answer: NOERROR and NXDOMAIN, whole (RFC 8767 section 4).
     async fn accept(&self, held: &Held, query: &mut Query, next: Next<'_>, counters: &Counters) -> Option<Reply> {
-        let Outcome::Reply(reply) = run(query, next).await else { return None };
+        let (Outcome::Reply(reply), of_cluster) = run(held, &mut *query, next).await else { return None };
         let usable = matches!(reply.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN);
-        if reply.is_of_cluster() {
+        if of_cluster {
             return usable.then(|| self.bounded(held, reply));
         }
         let plugin = reply.plugin;
         let octets = reply.into_octets(rand::random());
         let truncated = octets.get(2).is_none_or(|flags| flags & 2 != 0);
-        (usable && !truncated).then(|| Reply::from_octets(plugin, self.keep(held, octets, counters)))
+        (usable && !truncated).then(|| Reply::from_octets(plugin, self.keep(held, query, octets, counters)))
     }
 
     fn counters(&self, server: &Arc<str>) -> Arc<Counters> {
@@ -355,12 +357,18 @@ impl Drop for Refreshing<'_> {
 }
 
 /// Runs the plugins behind, asking for the AD bit: the answer is for all who ask, also for those who want to know whether it
-/// is authentic (RFC 6840 section 5.7).
-async fn run(query: &mut Query, next: Next<'_>) -> Outcome {
+/// is authentic (RFC 6840 section 5.7). Says whether what they tell depends on what the cluster has, beyond that it has not
+/// this very name: that is asked again before a remembered answer is given.
+async fn run(held: &Held, query: &mut Query, next: Next<'_>) -> (Outcome, bool) {
     let wanted = std::mem::replace(&mut query.request.metadata.authentic_data, true);
-    let outcome = next.run(query).await;
+    // What a plugin in front was told before, of a step of a search path perhaps, is not this answer's.
+    let before = query.take_marks();
+    let outcome = next.run(&mut *query).await;
+    let is_reply_of_cluster = matches!(&outcome, Outcome::Reply(reply) if reply.is_of_cluster());
+    let of_cluster = is_reply_of_cluster || query.is_of_cluster() || query.has_passed_others(&held.lower);
+    query.add_marks(before);
     query.request.metadata.authentic_data = wanted;
-    outcome
+    (outcome, of_cluster)
 }
 
 /// A remembered answer in the place of the plugins that gave it.
@@ -476,177 +484,6 @@ impl Held {
         octets.extend_from_slice(&self.qtype.to_be_bytes());
         octets.extend_from_slice(&self.qclass.to_be_bytes());
         octets
-    }
-}
-
-//----------- Setup ----------------------------------------------------------
-
-const OPTIONS: [&str; 8] =
-    ["success", "denial", "prefetch", "serve_stale", "serve_stale_policy", "servfail", "disable", "keepttl"];
-
-pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let line = once(lines)?;
-    let mut settings = Settings::default();
-    let mut words = line.arguments.as_slice();
-    if let Some((first, rest)) = words.split_first()
-        && first.text.parse::<i64>().is_ok()
-    {
-        let ttl = words::number(first, 1..=u32::MAX)?;
-        (settings.success.max_ttl, settings.denial.max_ttl) = (ttl, ttl);
-        words = rest;
-    }
-    let zones = Zones::read(words, context.zones)?;
-    let (mut stale, mut verify, mut policy) = (None, None, None);
-    for option in line.lines() {
-        option.no_body()?;
-        match option.name.text.as_str() {
-            "success" => capacity(option, &mut settings.success)?,
-            "denial" => capacity(option, &mut settings.denial)?,
-            "prefetch" => settings.prefetch = prefetch(option)?,
-            "serve_stale" => (stale, verify) = serve_stale(option).map(|(stale, verify)| (Some(stale), verify))?,
-            "serve_stale_policy" if policy.is_some() => {
-                return Err(option.name.error("serve_stale_policy can be given only once"));
-            }
-            "serve_stale_policy" => {
-                let word = option.one_argument("a policy")?;
-                if word.text.to_lowercase() != "prefer_positive" {
-                    return Err(
-                        word.error(format!("`{}` is no policy for stale answers; prefer_positive is", word.text))
-                    );
-                }
-                policy = Some(&option.name);
-            }
-            "servfail" => {
-                let word = option.one_argument("a duration")?;
-                settings.servfail = words::duration(word)?;
-                if settings.servfail > Duration::from_secs(300) {
-                    // RFC 2308 section 7.1.
-                    return Err(
-                        word.error(format!("a SERVFAIL may be remembered for 5m at most, not for {}", word.text))
-                    );
-                }
-            }
-            "disable" => disable(option, &mut settings)?,
-            "keepttl" => {
-                option.no_arguments()?;
-                settings.keep_ttl = true;
-            }
-            _ => return Err(words::unknown(option, "cache", &OPTIONS)),
-        }
-    }
-    settings.stale = stale;
-    if let Some(name) = policy {
-        let stale =
-            settings.stale.as_mut().ok_or_else(|| name.error("serve_stale_policy needs serve_stale beside it"))?;
-        stale.prefer_positive = true;
-    }
-    let zones_label = zones.0.iter().map(Name::to_string).collect::<Vec<_>>().join(",");
-    // What it remembers is this block's, and what the plugins behind it said: others are another memory.
-    let (block, behind) = (context.identity, context.behind("cache"));
-    let key = format!("cache {zones_label} {settings:?} {block} {behind}");
-    let memory = context.host.kept.get(&key, || cache::Cache::new(settings.clone()));
-    let inner = Inner {
-        memory,
-        zones,
-        zones_label,
-        view: context.view.to_owned(),
-        verify,
-        refreshes: Arc::new(Semaphore::new(REFRESHES)),
-        counters: Mutex::default(),
-    };
-    Ok(vec![Arc::new(Cache { inner: Arc::new(inner) })])
-}
-
-/// `success CAPACITY [TTL [MINTTL]]` and the same with `denial`.
-fn capacity(option: &Directive, into: &mut cache::Capacity) -> Result<(), Error> {
-    let [entries, rest @ ..] = option.arguments.as_slice() else {
-        return Err(option.name.error(format!("{} needs a number of entries", option.name.text)));
-    };
-    into.entries = words::number(entries, 0..=100_000_000)?.max(1024);
-    let mut rest = rest.iter();
-    if let Some(ttl) = rest.next() {
-        into.max_ttl = words::number(ttl, 1..=u32::MAX)?;
-    }
-    if let Some(ttl) = rest.next() {
-        into.min_ttl = words::number(ttl, 0..=u32::MAX)?;
-    }
-    surplus(option, rest.next())
-}
-
-/// `prefetch AMOUNT [DURATION [PERCENTAGE%]]`.
-fn prefetch(option: &Directive) -> Result<Option<Prefetch>, Error> {
-    let mut words = option.arguments.iter();
-    let amount = words.next().ok_or_else(|| option.name.error("prefetch needs a number of queries"))?;
-    let amount = words::number(amount, 0..=u32::MAX)?;
-    let mut prefetch = Prefetch { amount, duration: Duration::from_secs(60), percentage: 10 };
-    if let Some(word) = words.next() {
-        prefetch.duration = words::duration(word)?;
-    }
-    if let Some(word) = words.next() {
-        let percentage = word.text.strip_suffix('%').and_then(|number| number.parse().ok());
-        prefetch.percentage = percentage
-            .filter(|number| (10..=90).contains(number))
-            .ok_or_else(|| word.error(format!("`{}` is no percentage from 10% to 90%", word.text)))?;
-    }
-    surplus(option, words.next())?;
-    Ok((amount > 0).then_some(prefetch))
-}
-
-/// `serve_stale [DURATION [immediate|verify …]]`.
-fn serve_stale(option: &Directive) -> Result<(Stale, Option<Verify>), Error> {
-    let mut words = option.arguments.iter();
-    let mut stale = Stale { up_to: Duration::from_secs(3600), ttl: 0, recheck: Duration::ZERO, prefer_positive: false };
-    if let Some(word) = words.next() {
-        stale.up_to = words::duration(word)?;
-    }
-    let mut verify = None;
-    match words.next() {
-        None => {}
-        Some(word) => match word.text.to_lowercase().as_str() {
-            "immediate" => {}
-            "verify" => {
-                let timeout = words.next().map_or(Ok(Duration::ZERO), words::duration)?;
-                verify = Some(Verify { timeout, alone: !timeout.is_zero() });
-            }
-            _ => return Err(word.error(format!("`{}` is no way to refresh: immediate or verify is", word.text))),
-        },
-    }
-    if let Some(word) = words.next() {
-        let ttl = words::duration(word)?;
-        let whole = u32::try_from(ttl.as_secs()).ok().filter(|_| ttl.subsec_nanos() == 0);
-        stale.ttl = whole.ok_or_else(|| word.error(format!("`{}` is no TTL: whole seconds, as in 30s", word.text)))?;
-    }
-    if let Some(word) = words.next() {
-        stale.recheck = words::duration(word)?;
-        if stale.recheck > Duration::from_secs(300) {
-            return Err(word.error(format!("the recheck time is 5m at most, not {}", word.text)));
-        }
-        if let Some(verify) = &mut verify {
-            verify.alone |= !stale.recheck.is_zero();
-        }
-    }
-    surplus(option, words.next())?;
-    Ok((stale, verify))
-}
-
-/// `disable success|denial [ZONES...]`.
-fn disable(option: &Directive, settings: &mut Settings) -> Result<(), Error> {
-    let [kind, zones @ ..] = option.arguments.as_slice() else {
-        return Err(option.name.error("disable needs success or denial"));
-    };
-    let zones = Zones::read(zones, &[Name::root()])?.0;
-    match kind.text.as_str() {
-        "success" => settings.no_success = zones,
-        "denial" => settings.no_denial = zones,
-        other => return Err(kind.error(format!("disable takes success or denial, not `{other}`"))),
-    }
-    Ok(())
-}
-
-fn surplus(option: &Directive, word: Option<&Token>) -> Result<(), Error> {
-    match word {
-        Some(word) => Err(word.error(format!("{} takes nothing more, got `{}`", option.name.text, word.text))),
-        None => Ok(()),
     }
 }
 

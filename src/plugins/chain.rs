@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -54,9 +54,14 @@ pub trait Plugin: Send + Sync {
         let _ = (query, into);
     }
 
+    /// The zones in which it answers from the cluster's records.
+    fn cluster_zones(&self) -> &[Name] {
+        &[]
+    }
+
     /// Whether it answers from the cluster's records: whatever it says, and whatever is made of that, is in no cache.
     fn is_of_cluster(&self) -> bool {
-        false
+        !self.cluster_zones().is_empty()
     }
 
     /// Whether it makes another class of this one: then a query of this class is for those behind it.
@@ -152,7 +157,10 @@ impl<'a> Next<'a> {
             while let Some((first, rest)) = plugins.split_first() {
                 behind = first.name();
                 match first.serve(&mut *query, Next { plugins: rest, behind }).await {
-                    Outcome::Next => plugins = rest,
+                    Outcome::Next => {
+                        query.note_passed(first.cluster_zones());
+                        plugins = rest;
+                    }
                     done => return note_cluster(first.is_of_cluster(), query, done),
                 }
             }
@@ -167,7 +175,8 @@ impl<'a> Next<'a> {
     pub async fn run_for(self, asking: &Query, asked: &'a mut Query) -> Outcome {
         let outcome = self.run(&mut *asked).await;
         let of_cluster = matches!(&outcome, Outcome::Reply(reply) if reply.of_cluster);
-        asking.of_cluster.fetch_or(of_cluster || asked.is_of_cluster(), Ordering::Relaxed);
+        let (met, passed) = asked.take_marks();
+        asking.add_marks((of_cluster || met, passed));
         outcome
     }
 
@@ -177,14 +186,13 @@ impl<'a> Next<'a> {
     }
 }
 
-/// Says of an outcome whether records of the cluster are in it: its plugin has them, or a look-up that it made led there.
-///
-/// A name that does not exist leaves no mark on the query: a search path (`autopath`) passes by many.
+/// Says of an outcome whether records of the cluster are in it, or their absence: its plugin has them, or a look-up that it
+/// made led there, though it may have gone on elsewhere from there.
 fn note_cluster(of_cluster: bool, query: &Query, mut outcome: Outcome) -> Outcome {
     match &mut outcome {
         Outcome::Reply(reply) => {
             reply.of_cluster |= of_cluster || query.is_of_cluster();
-            query.of_cluster.fetch_or(reply.of_cluster && reply.rcode() != Rcode::NXDOMAIN, Ordering::Relaxed);
+            query.of_cluster.fetch_or(reply.of_cluster, Ordering::Relaxed);
         }
         Outcome::Failed(..) => {
             query.of_cluster.fetch_or(of_cluster, Ordering::Relaxed);
@@ -218,6 +226,8 @@ pub struct Query {
     pub depth: u8,
     /// Whether some plugin or look-up has answered it from the cluster's records; the chain notes it.
     pub of_cluster: AtomicBool,
+    /// The names of the cluster's zones on the way that it has no records of and others were asked for; the chain notes them.
+    pub passed: Mutex<Vec<Name>>,
     /// The EDNS options that a rule put in: those go upstream, whatever they are.
     pub sent_on: Vec<EdnsCode>,
 }
@@ -269,6 +279,7 @@ impl Query {
             resolver: self.resolver.clone(),
             depth: self.depth.saturating_add(1),
             of_cluster: AtomicBool::new(false),
+            passed: Mutex::default(),
             sent_on: self.sent_on.clone(),
         }
     }
@@ -310,6 +321,38 @@ impl Query {
     /// Whether what is known so far came from the cluster's records, in part at least.
     pub fn is_of_cluster(&self) -> bool {
         self.of_cluster.load(Ordering::Relaxed)
+    }
+
+    /// Whether the way led by a name of the cluster's zones other than this one: that it is not there may change.
+    pub(crate) fn has_passed_others(&self, name: &[u8]) -> bool {
+        let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        passed.iter().any(|other| other.as_wire() != name)
+    }
+
+    /// A plugin that answers in these zones has handed the query on.
+    fn note_passed(&mut self, zones: &[Name]) {
+        if zones.is_empty() {
+            return;
+        }
+        let name = Name::from(&self.name());
+        let passed = self.passed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if zones.iter().any(|zone| name.is_within(zone)) && !passed.contains(&name) {
+            passed.push(name);
+        }
+    }
+
+    /// Takes away what is noted of the cluster so far: whether records of it were met, and the names that were passed.
+    pub(crate) fn take_marks(&mut self) -> (bool, Vec<Name>) {
+        let passed = self.passed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(self.of_cluster.get_mut()), std::mem::take(passed))
+    }
+
+    /// Notes it again, or for a query that led to this one.
+    pub(crate) fn add_marks(&self, (of_cluster, passed): (bool, Vec<Name>)) {
+        self.of_cluster.fetch_or(of_cluster, Ordering::Relaxed);
+        if !passed.is_empty() {
+            self.passed.lock().unwrap_or_else(PoisonError::into_inner).extend(passed);
+        }
     }
 }
 

@@ -108,8 +108,8 @@ impl Plugin for K8sExternal {
         })
     }
 
-    fn is_of_cluster(&self) -> bool {
-        true
+    fn cluster_zones(&self) -> &[Name] {
+        &self.zones.0
     }
 
     fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {

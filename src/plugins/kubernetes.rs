@@ -218,8 +218,8 @@ impl Plugin for Kubernetes {
         Some(self.view.clone())
     }
 
-    fn is_of_cluster(&self) -> bool {
-        true
+    fn cluster_zones(&self) -> &[Name] {
+        &self.view.zones
     }
 
     fn transfer(&self, zone: &MessageName) -> Option<Box<dyn Iterator<Item = Record> + Send>> {

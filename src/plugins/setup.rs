@@ -59,6 +59,7 @@ impl Block {
             resolver: Arc::new(Nobody),
             depth: 0,
             of_cluster: AtomicBool::new(false),
+            passed: Default::default(),
             sent_on: Vec::new(),
         };
         if self.settings.enabled.contains(&"metadata") {

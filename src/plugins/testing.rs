@@ -43,6 +43,7 @@ pub(crate) fn query(name: &str, qtype: RecordType) -> Query {
         resolver: Arc::new(Nowhere),
         depth: 0,
         of_cluster: AtomicBool::new(false),
+        passed: Default::default(),
         sent_on: Vec::new(),
     }
 }

@@ -193,6 +193,7 @@ impl Handler {
             resolver: self.whole.clone(),
             depth: 0,
             of_cluster: AtomicBool::new(false),
+            passed: Default::default(),
             sent_on: Vec::new(),
         };
         let asked = Asked {
