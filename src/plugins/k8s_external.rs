@@ -39,12 +39,11 @@
 
 mod lookup;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::chain::{Choice, Next, Outcome, Plugin, Query, Reply};
 use super::kubernetes::{append, is_transfer};
 use super::names::{self, Zones};
 use super::names::{falls_through, read_fallthrough};
@@ -54,8 +53,8 @@ use super::words;
 use crate::corefile::{Directive, Error};
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
 use crate::wire::{Failure, Label, Name, Parsed, parse};
-use crate::zone::{Answered, ExternalHost, Fallthrough, Outside, Seeds, View, answer_outside};
-use lookup::{Found, Named, look_up, look_up_address, servers};
+use crate::zone::{Answered, Fallthrough, Outside, Seeds, View, answer_outside};
+use lookup::{Hosts, Named, look_up, look_up_address, servers};
 
 /// The plugin.
 pub(crate) struct K8sExternal {
@@ -189,9 +188,10 @@ impl K8sExternal {
                 return Told::Exists(false);
             }
             let first = self.zones.0.first().unwrap_or(zone);
-            let pointers = look_up_address(view, first, address);
-            let pointers = pointers.iter().map(|target| RData::PTR(rdata::PTR(names::to_message(target))));
+            let Choice { records, all } = look_up_address(view, first, address, query);
+            let pointers = records.iter().map(|target| RData::PTR(rdata::PTR(names::to_message(target))));
             message.answers.extend(pointers.map(|data| self.record(query.name(), data)));
+            message.metadata.truncation = !all;
             return Told::Exists(!message.answers.is_empty());
         }
         let found = match look_up(view, zone, name) {
@@ -226,33 +226,22 @@ impl K8sExternal {
         }
     }
 
-    async fn addresses(&self, view: &View, query: &Query, found: &[Found], message: &mut Message) {
-        let mut seen = HashSet::new();
-        let mut names = 0;
-        for host in found.iter().map(|found| &found.host).filter(|host| seen.insert(*host)) {
-            match host {
-                ExternalHost::Address(address) => {
-                    let data = RData::from(*address);
-                    if data.record_type() == query.qtype() {
-                        message.answers.push(self.record(query.name(), data));
+    async fn addresses(&self, view: &View, query: &Query, found: &Hosts<'_>, message: &mut Message) {
+        let Choice { records, all } = query.some_of(found.external.addresses(query.qtype() == RecordType::AAAA));
+        message.metadata.truncation = !all;
+        message.answers.extend(records.into_iter().map(|address| self.record(query.name(), RData::from(address))));
+        for target in found.external.names().iter().take(MOST_NAMES) {
+            let target = names::to_message(target);
+            let alias = RData::CNAME(rdata::CNAME(target.clone()));
+            message.answers.push(Record::from_rdata(query.name(), view.ttl, alias));
+            match query.resolver.lookup(query, &target, query.qtype()).await {
+                Outcome::Reply(mut reply) => {
+                    if let Ok(beyond) = reply.message() {
+                        append(message, beyond);
                     }
                 }
-                ExternalHost::Name(_) if names >= MOST_NAMES => {}
-                ExternalHost::Name(target) => {
-                    names += 1;
-                    let target = names::to_message(target);
-                    let alias = RData::CNAME(rdata::CNAME(target.clone()));
-                    message.answers.push(Record::from_rdata(query.name(), view.ttl, alias));
-                    match query.resolver.lookup(query, &target, query.qtype()).await {
-                        Outcome::Reply(mut reply) => {
-                            if let Ok(beyond) = reply.message() {
-                                append(message, beyond);
-                            }
-                        }
-                        Outcome::Failed(_, failure) => message.metadata.response_code = failure.rcode.into(),
-                        Outcome::Next | Outcome::Drop => {}
-                    }
-                }
+                Outcome::Failed(_, failure) => message.metadata.response_code = failure.rcode.into(),
+                Outcome::Next | Outcome::Drop => {}
             }
         }
         // Addresses are an answer, whatever became of a name beside them.
@@ -261,38 +250,35 @@ impl K8sExternal {
         }
     }
 
-    async fn services(&self, view: &View, query: &Query, found: &[Found], message: &mut Message) {
-        let weight = u16::try_from(100 / found.len().max(1)).unwrap_or(1).max(1);
-        let (mut records, mut hosts) = (HashSet::new(), HashSet::new());
-        let mut names = 0;
-        for found in found {
-            let name = match &found.host {
-                ExternalHost::Address(_) => &found.owner,
-                ExternalHost::Name(target) => target,
-            };
-            let Some(port) = found.port else { continue };
-            if records.insert((name, port)) {
-                let srv = RData::SRV(rdata::SRV::new(0, weight, port, names::to_message(name)));
-                message.answers.push(Record::from_rdata(query.name(), view.ttl, srv));
-            }
-            if !hosts.insert(&found.host) {
-                continue;
-            }
-            match &found.host {
-                ExternalHost::Address(address) => {
-                    message.additionals.push(self.record(names::to_message(name), RData::from(*address)));
-                }
-                ExternalHost::Name(_) if names >= MOST_NAMES => {}
-                ExternalHost::Name(target) => {
-                    names += 1;
-                    let target = names::to_message(target);
-                    for qtype in [RecordType::A, RecordType::AAAA] {
-                        if let Outcome::Reply(mut reply) = query.resolver.lookup(query, &target, qtype).await
-                            && let Ok(beyond) = reply.message()
-                        {
-                            message.additionals.append(&mut beyond.answers);
-                        }
-                    }
+    async fn services(&self, view: &View, query: &Query, found: &Hosts<'_>, message: &mut Message) {
+        let Hosts { external, owner, port } = found;
+        let Some(numbers) = external.ports(*port).filter(|numbers| numbers.count() > 0) else { return };
+        let (v4, v6, balancers) = (external.addresses(false), external.addresses(true), external.names());
+        // All addresses are those of one target, and each load balancer that has a name is another.
+        let own = usize::from(!v4.is_empty() || !v6.is_empty());
+        let target = |at: usize| if at < own { Some(owner) } else { balancers.get(at - own) };
+        let weight = external.weight(numbers);
+        let Choice { records, all } = query.some_places((own + balancers.len()) * numbers.count());
+        for place in records {
+            let (target, port) = (target(place / numbers.count()), numbers.nth(place % numbers.count()));
+            let (Some(target), Some(port)) = (target, port) else { continue };
+            let srv = RData::SRV(rdata::SRV::new(0, weight, port, names::to_message(target)));
+            message.answers.push(Record::from_rdata(query.name(), view.ttl, srv));
+        }
+        let beside = query.some_places(v4.len() + v6.len());
+        message.metadata.truncation = !all || !beside.all && query.limit.over_udp;
+        for place in beside.records {
+            let address = v4.get(place).or_else(|| v6.get(place - v4.len()));
+            let record = address.map(|address| self.record(names::to_message(owner), RData::from(*address)));
+            message.additionals.extend(record);
+        }
+        for target in balancers.iter().take(MOST_NAMES) {
+            let target = names::to_message(target);
+            for qtype in [RecordType::A, RecordType::AAAA] {
+                if let Outcome::Reply(mut reply) = query.resolver.lookup(query, &target, qtype).await
+                    && let Ok(beyond) = reply.message()
+                {
+                    message.additionals.append(&mut beyond.answers);
                 }
             }
         }

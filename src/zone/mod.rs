@@ -30,7 +30,7 @@ pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind};
 pub use layout::{LaidOut, Layout, Part};
 pub use outside::{Outside, answer_outside};
-pub use ports::PortList;
+pub use ports::{Numbers, PortList};
 pub use publish::{Changes, PodName, Publisher, Reader, pair};
 pub use seeds::Seeds;
 pub use service::{Elsewhere, Pointer, Port, Protocol, Service, ServiceKind, ServiceName, Shared};

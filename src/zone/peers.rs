@@ -108,12 +108,22 @@ impl<'s> Peers<'s> {
 
     /// Draws the IPv4 addresses in random order, each once; `most`, which fit, and the result as in [`sample::draw`].
     /// `None` when there are none.
-    pub(super) fn draw_v4(self, most: usize, seeds: Seeds<'_>, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
+    pub(super) fn draw_v4(
+        self,
+        most: usize,
+        seeds: Seeds<'_>,
+        take: impl FnMut(IpAddr) -> ControlFlow<()>,
+    ) -> Option<bool> {
         self.draw::<Ipv4Addr>(|addresses| &addresses.v4, most, seeds, take)
     }
 
     /// Draws the IPv6 addresses like [`draw_v4`](Self::draw_v4).
-    pub(super) fn draw_v6(self, most: usize, seeds: Seeds<'_>, take: impl FnMut(IpAddr) -> ControlFlow<()>) -> Option<bool> {
+    pub(super) fn draw_v6(
+        self,
+        most: usize,
+        seeds: Seeds<'_>,
+        take: impl FnMut(IpAddr) -> ControlFlow<()>,
+    ) -> Option<bool> {
         self.draw::<Ipv6Addr>(|addresses| &addresses.v6, most, seeds, take)
     }
 

@@ -98,8 +98,8 @@ pub(super) enum Ports<'s> {
 }
 
 /// Port numbers, each once.
-#[derive(Clone, Copy)]
-pub(super) struct Numbers<'p> {
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers<'p> {
     ports: &'p [Port],
     /// All of their numbers, where these are listed apart.
     distinct: &'p [u16],
@@ -109,11 +109,12 @@ pub(super) struct Numbers<'p> {
 
 impl Numbers<'_> {
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         if self.distinct.is_empty() { self.ports.len() } else { self.distinct.len() }
     }
 
-    pub(super) fn nth(&self, at: usize) -> Option<u16> {
+    /// The number at a place below [`count`](Self::count).
+    pub fn nth(&self, at: usize) -> Option<u16> {
         if self.distinct.is_empty() {
             self.ports.get(at).map(|port| port.number)
         } else {

@@ -3,6 +3,7 @@
 //! A version of a Service is one immutable value behind one atomic pointer: whoever reads it sees its name, its ports
 //! and its endpoints of the same moment. Between different Services no moment is promised.
 
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -22,6 +23,7 @@ pub fn pair() -> (Publisher, Reader) {
         pods: Shards::new(),
         clients: Shards::new(),
         external: Shards::new(),
+        reached: Shards::new(),
         serial: AtomicU32::new(0),
         synced: AtomicBool::new(false),
         endpoints: AtomicBool::new(false),
@@ -87,6 +89,7 @@ struct Maps {
     pods: Shards<(Label, IpAddr)>,
     clients: Shards<(IpAddr, Arc<PodName>)>,
     external: Shards<Arc<External>>,
+    reached: Shards<(IpAddr, Arc<[ServiceName]>)>,
     serial: AtomicU32,
     synced: AtomicBool,
     /// The endpoints of the cluster's own Services are complete, as far as they go.
@@ -112,6 +115,11 @@ impl Publisher {
         maps.namespaces.update(changes.namespaces, |(name, _)| name.as_bytes(), |(name, there)| there.then_some(name));
         maps.services.update(changes.services, |(name, _)| name.as_wire(), |(_, service)| service);
         maps.imports.update(changes.imports, |(name, _)| name.as_wire(), |(_, import)| import);
+        maps.reached.update(
+            self.reached(&changes.external),
+            |(address, _)| *address,
+            |(address, services)| (!services.is_empty()).then(|| (address, services.into_iter().collect())),
+        );
         maps.external.update(changes.external, |(name, _)| name.as_wire(), |(_, external)| external);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (address, pointer) in changes.pointers {
@@ -128,6 +136,28 @@ impl Publisher {
             |(namespace, address, there)| there.then_some((namespace, address)),
         );
         maps.clients.update(changes.clients, |(address, _)| *address, |(address, pod)| Some((address, pod?)));
+    }
+
+    /// Which Services are reached from outside at an address, for each address of which that changes.
+    fn reached(&self, changes: &[(ServiceName, Option<Arc<External>>)]) -> Vec<(IpAddr, BTreeSet<ServiceName>)> {
+        let last: HashMap<&ServiceName, Option<&Arc<External>>> =
+            changes.iter().map(|(name, external)| (name, external.as_ref())).collect();
+        let mut reached: HashMap<IpAddr, BTreeSet<ServiceName>> = HashMap::new();
+        for (name, new) in last {
+            let old = self.reader.external(name);
+            let mut at = |address: IpAddr, is_reached: bool| {
+                let services =
+                    reached.entry(address).or_insert_with(|| self.reader.reached(address).iter().cloned().collect());
+                if is_reached {
+                    services.insert(name.clone())
+                } else {
+                    services.remove(name)
+                };
+            };
+            addresses(old.as_ref()).for_each(|address| at(address, false));
+            addresses(new).for_each(|address| at(address, true));
+        }
+        reached.into_iter().collect()
     }
 
     /// Sets the serial of the SOA: the Unix second of the last change that an answer can show.
@@ -216,9 +246,9 @@ impl Reader {
         self.0.external.with(name.as_wire(), |external| external.cloned())
     }
 
-    /// All Services that are reached from outside, in no order.
-    pub fn externals(&self) -> Vec<Arc<External>> {
-        self.0.external.entries()
+    /// The Services that are reached from outside at an address, sorted.
+    pub fn reached(&self, address: IpAddr) -> Arc<[ServiceName]> {
+        self.0.reached.with(address, |found| found.map(|(_, services)| services.clone())).unwrap_or_default()
     }
 
     /// All Services, in no order: for zone transfers and tests.
@@ -254,6 +284,10 @@ impl Reader {
 
 fn pointed<A>((address, pointer): (A, Option<Pointer>)) -> Option<Pointed<A>> {
     pointer.map(|pointer| Pointed { address, pointer })
+}
+
+fn addresses(external: Option<&Arc<External>>) -> impl Iterator<Item = IpAddr> {
+    external.into_iter().flat_map(|external| [false, true].map(|v6| external.addresses(v6))).flatten().copied()
 }
 
 impl Entry for Arc<Service> {
@@ -304,7 +338,8 @@ impl Entry for (Label, IpAddr) {
     }
 }
 
-impl Entry for (IpAddr, Arc<PodName>) {
+/// What is known of an address: its pod, or the Services that are reached there.
+impl<T: ?Sized + 'static> Entry for (IpAddr, Arc<T>) {
     type Key<'k> = IpAddr;
 
     fn key(&self) -> IpAddr {

@@ -157,8 +157,8 @@ impl Context<'_, '_> {
             return Written::NoData;
         }
         let weight = weight(numbers.pairs * addresses.len());
-        let seed =
-            self.seed(numbers.count() * Target::wire(target).srv_octets(), || addresses.iter().copied().map(octets).sum());
+        let seed = self
+            .seed(numbers.count() * Target::wire(target).srv_octets(), || addresses.iter().copied().map(octets).sum());
         let Self { owner, ttl, ref mut out, .. } = *self;
         let mut first = None;
         let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {

@@ -404,9 +404,7 @@ impl Index {
             }
         }
         let spec = Spec::new(fact.spec, &mut self.ports);
-        let external = fact
-            .external
-            .map(|fact| Arc::new(External { name: name.clone(), hosts: fact.hosts.into(), ports: fact.ports.into() }));
+        let external = fact.external.map(|fact| Arc::new(External::new(name.clone(), &fact.hosts, fact.ports.into())));
         let object = Object { version: fact.version, arrived, generation, selector: fact.selector, spec, external };
         self.set_service(&name, Some(object), now);
     }

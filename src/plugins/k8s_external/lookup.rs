@@ -1,32 +1,33 @@
 //! What a name of an outside zone is in the cluster.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use crate::plugins::chain::{Choice, Query};
 use crate::wire::{Label, Name};
-use crate::zone::{External, ExternalHost, Pointer, Port, Service, ServiceKind, ServiceName, View};
+use crate::zone::{External, Pointer, Service, ServiceKind, ServiceName, View};
 
-/// One port at one host of a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) host: ExternalHost,
-    /// `None` for a Service without ports.
-    pub(super) port: Option<u16>,
-    /// The name that has the address, for SRV records.
+/// A Service that is reached from outside, or one of its ports.
+pub(super) struct Hosts<'n> {
+    pub(super) external: Arc<External>,
+    /// The name that has the addresses, for SRV records.
     pub(super) owner: Name,
+    /// The port and its protocol, without underscores.
+    pub(super) port: Option<(&'n [u8], &'n [u8])>,
 }
 
 /// What a name is.
-pub(super) enum Named {
+pub(super) enum Named<'n> {
     /// One that exists and has no records.
     Empty,
     /// A Service that is reached from outside.
-    Hosts(Vec<Found>),
+    Hosts(Hosts<'n>),
     /// One of a Service that is not: its endpoints may be told, where they are.
     Endpoints,
 }
 
 /// What a name is; `None` where it does not exist.
-pub(super) fn look_up(view: &View, zone: &Name, name: &Name) -> Option<Named> {
+pub(super) fn look_up<'n>(view: &View, zone: &Name, name: &'n Name) -> Option<Named<'n>> {
     let labels: Vec<&[u8]> = name.labels().collect();
     let own = labels.get(..labels.len().checked_sub(zone.labels().count())?)?;
     let (namespace, own) = own.split_last()?;
@@ -42,20 +43,21 @@ pub(super) fn look_up(view: &View, zone: &Name, name: &Name) -> Option<Named> {
     let key = ServiceName::new(&Label::new(service).ok()?, &Label::new(namespace).ok()?);
     // As in CoreDNS, a label before a Service with outside addresses changes nothing.
     let Some(external) = view.reader.external(&key) else { return Some(Named::Endpoints) };
-    let found = of_external(&external, zone, port);
-    (!found.is_empty()).then_some(Named::Hosts(found))
+    external.ports(port)?;
+    Some(Named::Hosts(Hosts { owner: owner(&external.name, zone)?, external, port }))
 }
 
-/// The names of the Services that have an address from outside.
-pub(super) fn look_up_address(view: &View, zone: &Name, address: IpAddr) -> Vec<Name> {
-    let mut all = view.reader.externals();
-    all.retain(|external| {
-        external.hosts.contains(&ExternalHost::Address(address))
-            && view.namespaces.as_ref().is_none_or(|_| is_exposed(view, external.name.namespace()))
-    });
-    let mut names: Vec<Name> = all.iter().filter_map(|external| owner(&external.name, zone, None)).collect();
-    names.sort_by(|one, other| one.as_wire().cmp(other.as_wire()));
-    names
+/// The names of the Services that are reached from outside at an address, as many as the answer can hold.
+pub(super) fn look_up_address(view: &View, zone: &Name, address: IpAddr, query: &Query) -> Choice<Name> {
+    let all = view.reader.reached(address);
+    let Choice { records, all } = match &view.namespaces {
+        None => query.some_of(&all),
+        Some(_) => {
+            let shown = all.iter().filter(|name| is_exposed(view, name.namespace()));
+            query.some_of(&shown.cloned().collect::<Vec<_>>())
+        }
+    };
+    Choice { records: records.iter().filter_map(|name| owner(name, zone)).collect(), all }
 }
 
 /// The addresses by which this server is reached from outside; its own where no endpoint has them.
@@ -74,10 +76,7 @@ pub(super) fn servers(view: &View, headless: bool) -> Vec<IpAddr> {
                 (_, Some(service)) if headless && is_headless(&service) => {
                     addresses.extend(service.endpoints.iter().flat_map(|(_, state)| state.addresses));
                 }
-                (Some(external), _) => addresses.extend(external.hosts.iter().filter_map(|host| match host {
-                    ExternalHost::Address(address) => Some(*address),
-                    ExternalHost::Name(_) => None,
-                })),
+                (Some(external), _) => addresses.extend([false, true].iter().flat_map(|&v6| external.addresses(v6))),
                 _ => {}
             }
         }
@@ -99,34 +98,9 @@ fn is_headless(service: &Service) -> bool {
     matches!(service.kind, ServiceKind::Headless | ServiceKind::Alias(_))
 }
 
-fn of_external(external: &External, zone: &Name, port: Option<(&[u8], &[u8])>) -> Vec<Found> {
-    let Some(owner) = owner(&external.name, zone, None) else { return Vec::new() };
-    let mut ports: Vec<Option<u16>> =
-        external.ports.iter().filter(|own| is_wanted(own, port)).map(|own| Some(own.number)).collect();
-    if external.ports.is_empty() && port.is_none() {
-        ports.push(None);
-    }
-    let each = |host: &ExternalHost| {
-        let (host, owner) = (host.clone(), owner.clone());
-        ports
-            .iter()
-            .map(move |port| Found { host: host.clone(), port: *port, owner: owner.clone() })
-            .collect::<Vec<_>>()
-    };
-    external.hosts.iter().flat_map(each).collect()
-}
-
-fn is_wanted(own: &Port, wanted: Option<(&[u8], &[u8])>) -> bool {
-    wanted.is_none_or(|(name, protocol)| {
-        own.protocol.label() == protocol && own.name.as_ref().is_some_and(|own| own.as_bytes() == name)
-    })
-}
-
-/// `[ENDPOINT.]SERVICE.NAMESPACE.ZONE`.
-fn owner(service: &ServiceName, zone: &Name, endpoint: Option<&Label>) -> Option<Name> {
-    let endpoint = endpoint.into_iter().map(Label::as_bytes);
-    let labels = endpoint.chain([service.service(), service.namespace()]).chain(zone.labels());
-    Name::from_labels(labels).ok()
+/// `SERVICE.NAMESPACE.ZONE`.
+fn owner(service: &ServiceName, zone: &Name) -> Option<Name> {
+    Name::from_labels([service.service(), service.namespace()].into_iter().chain(zone.labels())).ok()
 }
 
 fn plain(label: &[u8]) -> &[u8] {

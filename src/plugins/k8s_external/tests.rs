@@ -5,7 +5,8 @@ use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, li
 use super::*;
 use crate::wire::Rcode;
 use crate::zone::{
-    Change, Changes, Endpoints, External, Pointer, Port, Protocol, Service, ServiceKind, ServiceName, State,
+    Change, Changes, Endpoints, External, ExternalHost, Pointer, Port, Protocol, Service, ServiceKind, ServiceName,
+    State,
 };
 
 fn label(text: &str) -> Label {
@@ -27,7 +28,7 @@ fn cluster(text: &str, synced: bool) -> Block {
     let mut publisher = mirrors.publisher.unwrap();
     let mut changes = Changes { namespaces: vec![(label("default"), true)], ..Changes::default() };
     let outside = |service: &str, hosts: Vec<ExternalHost>, ports: Vec<Port>| {
-        let external = External { name: name(service), hosts: hosts.into(), ports: ports.into() };
+        let external = External::new(name(service), &hosts, ports.into());
         (name(service), Some(Arc::new(external)))
     };
     let address = |text: &str| ExternalHost::Address(text.parse().unwrap());

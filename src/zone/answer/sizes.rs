@@ -68,7 +68,8 @@ fn what_stays_of_an_answer_is_drawn_by_the_choice_and_the_order_of_one_that_fits
     let mut lines = "namespace default\n".to_owned();
     let sizes = [2, 5, 7, 8, 9, 10, 13, 14, 15, 16, 20, 27, 28, 29, 30, 31, 64, 65, 73, 74, 200];
     for size in sizes {
-        lines += &format!("headless s{size}.default\nheadless six{size}.default\ncluster-ip c{size}.default 10.96.0.{size}");
+        lines +=
+            &format!("headless s{size}.default\nheadless six{size}.default\ncluster-ip c{size}.default 10.96.0.{size}");
         (0..size).for_each(|port| lines += &format!(" p{port}/TCP/{}", 1000 + port));
         lines += "\n";
         for at in 0..size {

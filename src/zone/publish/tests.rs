@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::zone::{Change, Endpoints, Port, Protocol, ServiceKind, State};
+use crate::zone::{Change, Endpoints, ExternalHost, Port, Protocol, ServiceKind, State};
 
 fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).unwrap()
@@ -64,6 +64,30 @@ fn what_is_published_is_found_until_it_is_gone() {
     assert!(reader.service(&name("kubia")).is_none() && reader.services().is_empty() && reader.imports().is_empty());
     assert_eq!((reader.pointer(address), reader.pointer(v6)), (None, None));
     assert!(!reader.has_namespace(b"default") && !reader.has_pod(b"default", address));
+}
+
+#[test]
+fn an_address_from_outside_leads_to_its_services() {
+    let (mut publisher, reader) = pair();
+    let external = |service: &str, addresses: &[&str]| {
+        let hosts: Vec<_> = addresses.iter().map(|text| ExternalHost::Address(text.parse().unwrap())).collect();
+        (name(service), Some(Arc::new(External::new(name(service), &hosts, vec![].into()))))
+    };
+    let reached = |address: &str| {
+        let services = reader.reached(address.parse().unwrap());
+        services.iter().map(|name| String::from_utf8_lossy(name.service()).into_owned()).collect::<Vec<_>>()
+    };
+    let mut publish = |external| publisher.publish(Changes { external, ..Changes::default() });
+    publish(vec![
+        external("b", &["192.0.2.1"]),
+        external("a", &["192.0.2.1", "fd00::1"]),
+        external("c", &["192.0.2.9"]),
+    ]);
+    assert_eq!((reached("192.0.2.1"), reached("fd00::1")), (vec!["a".into(), "b".into()], vec!["a".into()]));
+    // The last change of a Service counts.
+    publish(vec![external("a", &["192.0.2.7"]), external("a", &["192.0.2.9"]), (name("b"), None)]);
+    assert_eq!((reached("192.0.2.1"), reached("fd00::1"), reached("192.0.2.7")), (vec![], vec![], vec![]));
+    assert_eq!(reached("192.0.2.9"), ["a", "c"]);
 }
 
 #[test]
