@@ -49,7 +49,6 @@ impl Plugin for Any {
                 return Outcome::Next;
             }
             let mut message = query.reply_message();
-            message.metadata.authoritative = true;
             // RFC 8482 section 4.2: HINFO with this text.
             let data = RData::HINFO(rdata::HINFO::new("ANY obsoleted".into(), "See RFC 8482".into()));
             message.answers.push(Record::from_rdata(query.name(), 8482, data));
@@ -78,6 +77,7 @@ mod tests {
         let chain = block("any\nwhoami").unwrap().chain;
         let reply = message(run(&chain, &mut query("a.example.", RecordType::ANY)));
         assert_eq!(reply.answers.first().unwrap().record_type(), RecordType::HINFO);
+        assert!(!reply.metadata.authoritative, "as in CoreDNS");
         assert_eq!(message(run(&chain, &mut query("a.example.", RecordType::A))).answers.len(), 0);
         assert!(fault("any yes").starts_with("Corefile:2:5:"));
     }

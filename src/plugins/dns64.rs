@@ -30,7 +30,7 @@
 //!
 //! Ready: always.
 //!
-//! Differences: none.
+//! Differences: the flags AA and RA are those of the answer with the IPv4 addresses.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;

@@ -171,7 +171,10 @@ impl Divert {
             Self::Names(filter) => filter.holds(question.qname.as_wire()),
             Self::Name(name) => question.qname.as_wire() == name.as_wire(),
             Self::Zone(zone, qtype) => {
-                qtype.is_none_or(|qtype| qtype == question.qtype) && ends_in(question.qname.as_wire(), zone.as_wire())
+                // A question for any type is one for this type as well.
+                const ANY: u16 = 255;
+                qtype.is_none_or(|qtype| [qtype, ANY].contains(&question.qtype))
+                    && ends_in(question.qname.as_wire(), zone.as_wire())
             }
         }
     }

@@ -1,6 +1,7 @@
 use super::super::setup::Block;
 use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
 use super::*;
+use crate::wire::{Parsed, parse};
 
 const IP: &str = r#"template IN A corp.example {
     match "^ip-(?P<a>[0-9]+)-(?P<b>[0-9]+)-(?P<c>[0-9]+)-(?P<d>[0-9]+)[.]corp[.]example[.]$"
@@ -23,6 +24,18 @@ fn answers_are_made_from_the_name() {
     assert_eq!(ask(&block, "who.corp.example.", RecordType::A).additionals.len(), 2);
     assert_eq!(ask(&block, "ip-10-1-2-4.corp.example.", RecordType::AAAA).additionals.len(), 2);
     assert_eq!(ask(&block, "ip-10-1-2-4.example.", RecordType::A).additionals.len(), 2);
+}
+
+#[test]
+fn a_question_for_any_type_takes_the_chain_as_one_for_the_type_of_the_rule_does() {
+    let block =
+        block("kubernetes cluster.local\ntemplate IN TXT cluster.local {\nanswer \"{{ .Name }} 5 IN TXT t\"\n}")
+            .unwrap();
+    for (qtype, is_diverted) in [(RecordType::TXT, true), (RecordType::ANY, true), (RecordType::A, false)] {
+        let octets = query("web.default.svc.cluster.local.", qtype).request.to_vec().unwrap();
+        let Parsed::Query(question) = parse(&octets) else { panic!("a query of ours is well-formed") };
+        assert_eq!(block.settings.diverts.iter().any(|divert| divert.holds(&question)), is_diverted, "{qtype}");
+    }
 }
 
 #[test]
