@@ -76,6 +76,32 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+// RFC 7871 section 7.3.1: an answer with a scope is for the networks within it; others want another.
+#[test]
+fn an_answer_for_some_networks_is_not_remembered() {
+    let qname = wire("www.example");
+    let ask = ask(&qname);
+    let now = Instant::now();
+    let with = |options: &[u8]| {
+        let opt = owned(&[0], 41, 0, options);
+        let cache = cache(|_| {});
+        let verdict = cache.store(&ask, &reply(&ask, 0x0180, [&[record(1, 60, &[192, 0, 2, 1])], &[], &[opt]]), now);
+        assert_eq!(verdict.kept, look(&cache, &ask, now).is_some(), "{options:?}");
+        verdict.kept
+    };
+    let subnet = |family: u8, scope: u8| [&[0, 8, 0, 7, 0, family, 24, scope][..], &[192, 0, 2]].concat();
+    let other = [0, 10, 0, 2, 1, 2];
+    for family in [1, 2] {
+        assert!(with(&subnet(family, 0)), "for everybody");
+        for scope in [1, 24, 32, 128] {
+            assert!(!with(&subnet(family, scope)), "{scope}");
+            assert!(!with(&[&other[..], &subnet(family, scope)].concat()), "behind another option");
+            assert!(!with(&[subnet(family, scope), other.to_vec()].concat()), "before another option");
+        }
+    }
+    assert!(with(&[]) && with(&other));
+}
+
 #[test]
 fn an_alias_alone_is_shown_as_an_answer_and_not_remembered() {
     let qname = wire("www.example.org.");
