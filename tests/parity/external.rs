@@ -5,23 +5,10 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::api_server::ApiServer;
-use super::pair::{Findings, Pair, ask, coredns, number, seeds};
+use super::pair::{EXTERNAL, Findings, Pair, ask, coredns, number, seeds};
 use super::questions::{A, AAAA, CNAME, MX, NS, PTR, Question, SOA, SRV, TXT, labels};
 use super::reply::{Line, Reply};
 use super::world::Random;
-
-const COREFILE: &str = "
-.:PORT {
-    bind 127.0.0.1
-    ready READY
-    kubernetes cluster.local {
-        endpoint API
-    }
-    k8s_external ext.test {
-        OPTIONS
-    }
-}
-";
 
 const OPTIONS: [&str; 4] = ["headless", "ttl 30", "headless\n        apex here", "ttl 0\n        fallthrough"];
 const NAMESPACES: [&str; 3] = ["a", "default", "dns"];
@@ -37,7 +24,7 @@ fn external_names_are_answered_as_by_coredns() {
         api.set_protobuf(false);
         let (names, aliases) = fill(&api, &mut random);
         let options = OPTIONS[(seed % 4) as usize];
-        let pair = Pair::start(&coredns, &COREFILE.replace("API", &api.url()).replace("OPTIONS", options));
+        let pair = Pair::start(&coredns, &EXTERNAL.replace("API", &api.url()).replace("OPTIONS", options));
         let host = IpAddr::from([127, 0, 0, 1]);
         let mut clients = pair.clients(host, host);
         for _ in 0..number("PARITY_QUESTIONS", 600) {

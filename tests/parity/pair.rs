@@ -8,6 +8,20 @@ use super::reply::{Client, Reply};
 use super::server::Server;
 use super::world::Counts;
 
+/// A cluster, and its Services by a name from outside.
+pub(crate) const EXTERNAL: &str = "
+.:PORT {
+    bind 127.0.0.1
+    ready READY
+    kubernetes cluster.local {
+        endpoint API
+    }
+    k8s_external ext.test {
+        OPTIONS
+    }
+}
+";
+
 /// The CoreDNS to compare with, or why there is no comparison.
 pub(crate) fn coredns() -> Option<PathBuf> {
     let coredns = std::env::var_os("COREDNS").map(PathBuf::from);

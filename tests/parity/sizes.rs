@@ -8,24 +8,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::api_server::ApiServer;
-use super::pair::{Findings, Pair, coredns};
+use super::pair::{EXTERNAL, Findings, Pair, coredns};
 use super::questions::{A, Question, SRV, labels};
 use super::reply::Reply;
 
 const SIZES: [usize; 4] = [500, 1000, 2000, 5000];
-
-const COREFILE: &str = "
-.:PORT {
-    bind 127.0.0.1
-    ready READY
-    kubernetes cluster.local {
-        endpoint API
-    }
-    k8s_external ext.test {
-        headless
-    }
-}
-";
 
 /// How much longer an answer from ten times the peers may take; what is quadratic takes a hundred times as long.
 const GROWTH: u32 = 30;
@@ -36,7 +23,7 @@ fn large_services_are_answered_whole_and_in_time() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let api = runtime.block_on(ApiServer::start());
     fill(&api);
-    let pair = Pair::start(&coredns, &COREFILE.replace("API", &api.url()));
+    let pair = Pair::start(&coredns, &EXTERNAL.replace("API", &api.url()).replace("OPTIONS", "headless"));
     let host = IpAddr::from([127, 0, 0, 1]);
     let mut clients = pair.clients(host, host);
     let mut findings = Findings::default();
