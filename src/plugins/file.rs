@@ -38,8 +38,8 @@
 //! Differences: a zone file with a fault is refused with its line, and so is data that cannot be sent. A record outside of its
 //! zone is left out, with a warning. A zone signed with NSEC3 is served, without denials. `$GENERATE` keeps to `$TTL`. Types of any
 //! (`ANY`) are answered. A wildcard is not for names that stand above others (RFC 4592 section 2.2.2), a SOA beside a denial lives no
-//! longer than its minimum (RFC 2308 section 3), also where an alias leads to nothing, and a circle of aliases is told once. Owners
-//! are spelled as in the question.
+//! longer than its minimum (RFC 2308 section 3), also where an alias leads to nothing, and a circle of aliases is told once. A record
+//! that is written twice stands once, with its first TTL. Owners are spelled as in the question.
 
 mod zone;
 

@@ -192,7 +192,7 @@ fn explained(ours: &Reply, theirs: &Reply, question: &Question) -> Option<&'stat
         }
     }
     let (mut ours, mut theirs) = (folded(ours), folded(theirs));
-    let rows: [(&'static str, Fold); 5] = [
+    let rows: [(&'static str, Fold); 6] = [
         ("owners are spelled as asked", None),
         (
             "the TTL of a denial",
@@ -213,6 +213,13 @@ fn explained(ours: &Reply, theirs: &Reply, question: &Question) -> Option<&'stat
                 if reply.answers.iter().all(|line| matches!(line.rtype, CNAME | DNAME)) {
                     reply.authority.clear();
                 }
+            }),
+        ),
+        (
+            "a record stands once, with its first TTL",
+            Some(|reply| {
+                reply.answers.iter_mut().for_each(|line| line.ttl = 0);
+                reply.answers.dedup();
             }),
         ),
     ];
