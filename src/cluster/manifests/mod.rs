@@ -5,7 +5,7 @@
 //! gets one of loopback: pods from 127.1.0.0/16, ClusterIPs from 127.96.0.0/16. Nothing runs there; each "pod" can be run
 //! by hand. Not for checking manifests in full: fields that no name depends on are not looked at.
 //!
-//! [`survey`] finds the files and [`content`] reads one; [`reading`] keeps what each held last. [`load`] makes facts of it
+//! [`survey`] finds the files and [`content`] reads one; [`reading`] keeps what each held last. [`load()`] makes facts of it
 //! all, which [`live`] serves; [`follow`] looks again when something changes.
 
 mod address;
