@@ -14,8 +14,7 @@ use super::error::Error;
 use super::flags::{Check, Output};
 use super::plan::Plan;
 use super::{interfaces, origin};
-use crate::corefile;
-use crate::corefile::{Corefile, Position};
+use crate::corefile::Corefile;
 
 /// The outcome of a check, ready to be printed.
 #[derive(Debug)]
@@ -59,11 +58,11 @@ fn look(input: &Input, here: bool) -> (String, Vec<Finding>) {
         Err(fault) => return (String::new(), vec![Finding::Fault(fault)]),
     };
     if corefile.blocks.is_empty() {
-        let whole = Position { file: input.name().into(), line: 0, column: 0 };
-        let fault = corefile::Error::new(&whole, "expected a server block, as in `.:53 {`, found none");
+        let fault = input.whole("expected a server block, as in `.:53 {`, found none");
         return (String::new(), vec![Finding::Fault(fault)]);
     }
-    let plan = |corefile: &Corefile| Plan::look(corefile, !here);
+    let elsewhere = Some(input.elsewhere()).filter(|_| !here);
+    let plan = |corefile: &Corefile| Plan::look(corefile, elsewhere);
     let (plan, faults) = match plan(&corefile) {
         Ok(plan) => (Some(plan), Vec::new()),
         Err(first) => faults::all(corefile.clone(), first, &plan),
@@ -73,7 +72,6 @@ fn look(input: &Input, here: bool) -> (String, Vec<Finding>) {
         notes.extend(describe::surroundings(plan, &corefile, &interfaces::list()));
         notes.extend(plan.blocks.iter().flat_map(|block| &block.settings.notes).cloned());
     }
-    notes.retain(|note| !input.brings(&note.message));
     let faults = faults.into_iter().map(|fault| Finding::Fault(origin::explained(fault, &corefile)));
     let mut findings: Vec<Finding> = faults.chain(notes.into_iter().map(Finding::Note)).collect();
     findings.sort_by_cached_key(Finding::place);

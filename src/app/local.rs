@@ -48,7 +48,7 @@ pub(super) fn plan(options: &Local, reader: &Reader, kept: &Kept) -> Result<(Pla
     let source = Source::Text { name: "built-in Corefile".to_owned(), text: corefile(options, &asked) };
     let corefile = origin::read(&source)?;
     let port = options.listen.first().map_or(53, SocketAddr::port);
-    let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), kept, false)?;
+    let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), kept, None)?;
     for block in blocks.iter_mut().filter(|block| block.keys.iter().any(|key| key.zone == ".")) {
         let outside = Outside::new(reader.clone(), &asked);
         let at = block.chain.iter().position(|plugin| matches!(plugin.name(), "loop" | "forward"));

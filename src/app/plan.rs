@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::interfaces;
 use super::mirrors::Unsynced;
-use crate::corefile::{Corefile, Error, Key, Scheme, Token};
+use crate::corefile::{Corefile, Elsewhere, Error, Key, Scheme, Token};
 use crate::plugins::chain::Client;
 use crate::plugins::settings::{Reload, Settings, Timeouts, Tls};
 use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
@@ -67,14 +67,15 @@ impl Plan {
         mirrors: &mut dyn Mirrors,
         kept: &Kept,
     ) -> Result<Self, Error> {
-        Self::of(set_up(corefile, default_port, mirrors, kept, false)?, default_port)
+        Self::of(set_up(corefile, default_port, mirrors, kept, None)?, default_port)
     }
 
-    /// Sets a Corefile up to look at it, without a cluster. `elsewhere`: what this machine lacks is a note.
+    /// Sets a Corefile up to look at it, without a cluster. `elsewhere`: another machine will serve, and what this one lacks
+    /// is a note.
     ///
     /// # Errors
     /// At the first fault, with its place.
-    pub(super) fn look(corefile: &Corefile, elsewhere: bool) -> Result<Self, Error> {
+    pub(super) fn look(corefile: &Corefile, elsewhere: Option<&Elsewhere>) -> Result<Self, Error> {
         Self::of(set_up(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)?, 53)
     }
 
@@ -173,7 +174,7 @@ impl Plan {
     }
 }
 
-/// Sets the server blocks of a Corefile up on this machine. `elsewhere`: what it lacks is a note, since another will serve.
+/// Sets the server blocks of a Corefile up on this machine. `elsewhere`: another will serve, and what this one lacks is a note.
 ///
 /// # Errors
 /// At the first fault, with its place.
@@ -182,7 +183,7 @@ pub(super) fn set_up(
     default_port: u16,
     mirrors: &mut dyn Mirrors,
     kept: &Kept,
-    elsewhere: bool,
+    elsewhere: Option<&Elsewhere>,
 ) -> Result<Vec<Block>, Error> {
     let interfaces = interfaces::list();
     let hostname = hostname();
@@ -330,7 +331,7 @@ mod tests {
 
     fn try_plan(text: &str) -> Result<Plan, Error> {
         let source = Source::Text { name: "Corefile".into(), text: text.into() };
-        Plan::look(&parse(&source, &|_| None)?, false)
+        Plan::look(&parse(&source, &|_| None)?, None)
     }
 
     fn labels(plan: &Plan) -> Vec<String> {

@@ -124,6 +124,11 @@ impl Error {
         Self { path: path.to_owned(), why }
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether there is no such file, so that it may come yet.
     pub fn is_missing(&self) -> bool {
         matches!(&self.why, Why::System(error) if error.kind() == io::ErrorKind::NotFound)

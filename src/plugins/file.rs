@@ -264,6 +264,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
                 *source.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
                 context.settings.notes.extend(warnings);
             }
+            Err(_) if !source.path.exists() && context.brings(&source.path) => {}
             // A file that is not there yet is looked for again.
             Err(error) if !source.path.exists() && !every.is_zero() => {
                 context.settings.notes.push(file.error(format!("{}; it is looked for every {every:?}", error.message)));

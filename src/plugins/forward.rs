@@ -292,7 +292,7 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
                 context.misses_file(word, "the list of upstreams", &error)?;
                 Vec::new()
             }
-            Named::Host(..) if context.host.elsewhere => {
+            Named::Host(..) if context.host.elsewhere.is_some() => {
                 let note = "is the name of a host: the machine that serves asks for its addresses at the start";
                 context.settings.notes.push(word.error(format!("`{}` {note}", word.text)));
                 Vec::new()
@@ -312,7 +312,7 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
         }
     }
     // Another machine may know more upstreams than this one, which asks nobody for names.
-    if endpoints.is_empty() && !context.host.elsewhere {
+    if endpoints.is_empty() && context.host.elsewhere.is_none() {
         return Err(line.name.error("forward found no upstream in what follows its zone"));
     }
     // Named files must be good also where nothing uses them yet.
@@ -531,7 +531,7 @@ fn tls(words: &[Token], at: &Token, context: &mut Context<'_, '_>) -> Result<Opt
     for word in words {
         are_here &= context.expects_file(word, "the file")?;
     }
-    if context.host.elsewhere
+    if context.host.elsewhere.is_some()
         && !matches!(words.len(), 1 | 3)
         && let Err(why) = system_roots()
     {

@@ -310,6 +310,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     let at = file.unwrap_or(&directive.name);
     match files::check(&hosts.path, files::RECORDS) {
         Ok(()) => hosts.reload(),
+        Err(error) if error.is_missing() && context.brings(&hosts.path) => {}
         Err(error) if error.is_missing() || hosts.path.is_dir() => {
             context.settings.notes.push(at.error(format!("the hosts file {error}")));
         }

@@ -219,6 +219,7 @@ fn weighted(
     let path = words::file(file);
     let weights = match load(&path) {
         Ok(weights) => weights,
+        Err(_) if !path.exists() && context.brings(&path) => Weights::new(),
         Err(fault) if !path.exists() && !every.is_zero() => {
             context.settings.notes.push(file.error(format!("{fault}; it is looked for every {every:?}")));
             Weights::new()

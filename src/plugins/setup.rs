@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use futures_util::future::BoxFuture;
 use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
 use super::settings::Settings;
 use super::{digest_of_files, directives, kubernetes, words};
-use crate::corefile::{Directive, Error, Key, Scheme, ServerBlock, Token};
+use crate::corefile::{Directive, Elsewhere, Error, Key, Scheme, ServerBlock, Token};
 use crate::files;
 use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{Failure, Name, Question};
@@ -129,8 +130,9 @@ pub struct Host<'h> {
     pub kept: &'h Kept,
     /// The present time.
     pub now: Instant,
-    /// Whether another machine will serve: what this one lacks is a note then, and nobody is asked over the network.
-    pub elsewhere: bool,
+    /// What is known of another machine that will serve: what this one lacks is a note then, and nobody is asked over the
+    /// network.
+    pub elsewhere: Option<&'h Elsewhere>,
 }
 
 /// Mirrors clusters for `kubernetes` directives; equal sources share one mirror, also across reloads.
@@ -207,7 +209,7 @@ impl Context<'_, '_> {
     /// # Errors
     /// The fault, where this machine will serve.
     pub(crate) fn lacks(&mut self, fault: Error) -> Result<(), Error> {
-        if !self.host.elsewhere {
+        if self.host.elsewhere.is_none() {
             return Err(fault);
         }
         self.settings.notes.push(fault.of_elsewhere());
@@ -231,8 +233,16 @@ impl Context<'_, '_> {
     /// # Errors
     /// At the word that names it.
     pub(crate) fn misses_file(&mut self, word: &Token, what: &str, error: &files::Error) -> Result<(), Error> {
+        if self.brings(error.path()) {
+            return Ok(());
+        }
         let fault = word.error(format!("{what} {error}"));
         if error.may_be_elsewhere() { self.lacks(fault) } else { Err(fault) }
+    }
+
+    /// Whether another machine will serve, and has this file for sure.
+    pub(crate) fn brings(&self, file: &Path) -> bool {
+        self.host.elsewhere.is_some_and(|elsewhere| elsewhere.files.contains_key(file))
     }
 
     /// What stands behind a directive in the block's chain, and all that its answers depend on, as text: equal texts give

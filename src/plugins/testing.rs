@@ -210,7 +210,7 @@ pub(crate) fn blocks_with(text: &str, mirrors: &mut dyn Mirrors, kept: &Kept) ->
     ];
     let now = Instant::now();
     let mut host =
-        Host { interfaces: &interfaces, hostname: "server-1", default_port: 53, mirrors, kept, now, elsewhere: false };
+        Host { interfaces: &interfaces, hostname: "server-1", default_port: 53, mirrors, kept, now, elsewhere: None };
     blocks::set_up(&file, &mut host)
 }
 

@@ -23,8 +23,10 @@ const CUSTOM: &str = "custom";
 pub(super) struct Input {
     name: String,
     text: String,
-    /// The files beside it, where it comes with them.
-    mounted: Option<Elsewhere>,
+    /// Where it will be served, with the files that come with it.
+    elsewhere: Elsewhere,
+    /// It is that of a pod, whichever machine this is.
+    mounted: bool,
 }
 
 /// Reads what a path, or `-` for standard input, holds.
@@ -43,20 +45,19 @@ pub(super) fn read(file: &Path) -> Result<Vec<Input>, Error> {
     let text = text.map_err(|error| whole(&name, format!("cannot read the Corefile: {}", error.why())))?;
     match is_manifest(&text) {
         true => config_maps(&name, &text),
-        false => Ok(vec![Input { name, text, mounted: None }]),
+        false => Ok(vec![Input { name, text, elsewhere: Elsewhere::default(), mounted: false }]),
     }
 }
 
 impl Input {
-    /// How positions name it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// What is known of the machine that will serve it.
+    pub(super) fn elsewhere(&self) -> &Elsewhere {
+        &self.elsewhere
     }
 
-    /// Whether a file that is missed on this machine comes with the Corefile: it is looked at when the server starts.
-    pub(super) fn brings(&self, missed: &str) -> bool {
-        let mut files = self.mounted.iter().flat_map(|mounted| mounted.files.keys());
-        files.any(|file| missed.contains(&format!(" {} cannot be read", file.display())))
+    /// A fault of the whole of it.
+    pub(super) fn whole(&self, message: &str) -> Error {
+        whole(&self.name, message.to_owned())
     }
 
     /// Reads the words. `here`: this machine will serve, and has all files.
@@ -65,12 +66,9 @@ impl Input {
     /// At the first fault of the grammar.
     pub(super) fn parse(&self, here: bool) -> Result<Corefile, Error> {
         let source = Source::Text { name: self.name.clone(), text: self.text.clone() };
-        match &self.mounted {
-            None if here => origin::read(&source),
-            mounted => {
-                let elsewhere = mounted.clone().unwrap_or_default();
-                corefile::parse_elsewhere(&source, &elsewhere, &origin::variable)
-            }
+        match here && !self.mounted {
+            true => origin::read(&source),
+            false => corefile::parse_elsewhere(&source, &self.elsewhere, &origin::variable),
         }
     }
 }
@@ -151,7 +149,8 @@ fn input(map: &[Entry], custom: &BTreeMap<PathBuf, (String, String)>) -> Option<
     let beside = map.iter().filter(|(key, ..)| key != "Corefile");
     let beside = beside.map(|(key, name, text)| (Path::new(FOLDER).join(key), (name.clone(), text.clone())));
     let files = custom.clone().into_iter().chain(beside).collect();
-    Some(Input { name: name.clone(), text: text.clone(), mounted: Some(Elsewhere { folder: FOLDER.into(), files }) })
+    let elsewhere = Elsewhere { folder: FOLDER.into(), files };
+    Some(Input { name: name.clone(), text: text.clone(), elsewhere, mounted: true })
 }
 
 /// What others add, without the Corefile that imports it: `*.override` in the block of all names, `*.server` beside it.
@@ -159,8 +158,8 @@ fn alone(custom: BTreeMap<PathBuf, (String, String)>) -> Input {
     let has = |end: &str| custom.keys().any(|path| path.extension().is_some_and(|extension| extension == end));
     let block = if has("override") { format!(". {{\n import {CUSTOM}/*.override\n}}\n") } else { String::new() };
     let servers = if has("server") { format!("import {CUSTOM}/*.server\n") } else { String::new() };
-    let mounted = Some(Elsewhere { folder: FOLDER.into(), files: custom });
-    Input { name: "the Corefile that imports them".to_owned(), text: block + &servers, mounted }
+    let elsewhere = Elsewhere { folder: FOLDER.into(), files: custom };
+    Input { name: "the Corefile that imports them".to_owned(), text: block + &servers, elsewhere, mounted: true }
 }
 
 /// The text of a key as it stands in the manifest, at its lines and columns, and the line where it ends: a literal block,

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::corefile::{self, Elsewhere};
 
 /// The findings in a Corefile that another machine will serve.
 fn found(text: &str, here: bool) -> Vec<Finding> {
@@ -55,7 +56,8 @@ fn what_the_machine_lacks_is_noted_and_a_variable_that_is_not_set_is_named() {
     let source = corefile::Source::Text { name: "Corefile".into(), text: text.into() };
     let corefile = corefile::parse(&source, &|_| None).unwrap();
     let interfaces = [("eth0".to_owned(), "10.0.0.1".parse().unwrap())];
-    let notes = describe::surroundings(&Plan::look(&corefile, true).unwrap(), &corefile, &interfaces);
+    let notes =
+        describe::surroundings(&Plan::look(&corefile, Some(&Elsewhere::default())).unwrap(), &corefile, &interfaces);
     let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
     assert!(notes[0].starts_with("Corefile:2:17: this machine does not have 192.0.2.1"), "{notes:?}");
     assert!(notes[1].starts_with("Corefile:3:2: this machine does not have 192.0.2.2"), "{notes:?}");
@@ -120,6 +122,17 @@ fn files_that_come_with_the_corefile_are_not_missed() {
                file /etc/coredns/db.other other.\n    }\n  NodeHosts: |\n    192.0.2.1 node\n";
     let notes = told(&found(map, false), false);
     assert!(notes.len() == 1 && notes[0].starts_with("6:14: the zone file /etc/coredns/db.other"), "{notes:?}");
+    for line in [
+        "file /etc/coredns/here a.",
+        "file /etc/coredns/here a. {\n            reload 0\n        }",
+        "loadbalance weighted /etc/coredns/here",
+        "autopath /etc/coredns/here",
+        "tls /etc/coredns/here /etc/coredns/here",
+        "forward . /etc/coredns/here",
+    ] {
+        let map = format!("kind: ConfigMap\ndata:\n  Corefile: |\n    . {{\n        {line}\n    }}\n  here: x\n");
+        assert_eq!(found(&map, false), [], "{line}");
+    }
 }
 
 #[test]

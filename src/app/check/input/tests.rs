@@ -35,7 +35,7 @@ fn a_config_map_has_the_lines_of_its_manifest() {
     // Text that YAML cannot write as a block, as kubectl does where a line ends with a blank.
     let quoted = "kind: ConfigMap\ndata:\n  Corefile: \".:53 {\\n errors \\n}\\n\"\nmetadata:\n  name: coredns\n";
     assert_eq!(lines(quoted), [["2:2 errors"]]);
-    assert!(read_text(quoted).unwrap()[0].name().ends_with("cm.yaml#coredns/Corefile"));
+    assert!(read_text(quoted).unwrap()[0].name.ends_with("cm.yaml#coredns/Corefile"));
     let json = r#"{"kind": "ConfigMap", "metadata": {"name": "dns"}, "data": {"Corefile": ".:53 {\n log\n}\n"}}"#;
     assert_eq!(lines(json), [["2:2 log"]]);
 }
