@@ -40,12 +40,24 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, Error> {
 /// # Errors
 /// As [`read_text`].
 pub fn read_handed_over(path: &Path, most: u64) -> Result<String, Error> {
-    let handed_over = path == Path::new("/dev/stdin") || path.starts_with("/dev/fd");
-    let octets = match handed_over {
+    let octets = match is_handed_over(path) {
         true => File::open(path).map_err(Why::from).and_then(|file| take(file, most)),
         false => return read_text(path, most),
     };
     octets.and_then(text).map_err(|why| Error::new(path, why))
+}
+
+/// Whether a path stands for what the shell hands over, which can be read once.
+pub fn is_handed_over(path: &Path) -> bool {
+    path == Path::new("/dev/stdin") || path.starts_with("/dev/fd")
+}
+
+/// Reads text from what the command line names: `-` is standard input.
+///
+/// # Errors
+/// As [`read_handed_over`].
+pub fn read_named(path: &Path, most: u64) -> Result<String, Error> {
+    if path == Path::new("-") { read_stdin(most) } else { read_handed_over(path, most) }
 }
 
 /// Reads text from standard input to its end.

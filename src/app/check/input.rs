@@ -38,10 +38,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Input>, Error> {
         Some("-") => "stdin".to_owned(),
         _ => file.to_string_lossy().into_owned(),
     };
-    let text = match file.to_str() {
-        Some("-") => files::read_stdin(files::CONFIGURATION),
-        _ => files::read_handed_over(file, files::CONFIGURATION),
-    };
+    let text = files::read_named(file, files::CONFIGURATION);
     let text = text.map_err(|error| whole(&name, format!("cannot read the Corefile: {}", error.why())))?;
     match is_manifest(&text) {
         true => config_maps(&name, &text),

@@ -313,16 +313,15 @@ pub(super) fn few(mut remarks: Vec<Remark>) -> Vec<Remark> {
     remarks
 }
 
-/// Whether a path stands for what the shell hands over, which can be read once.
+/// Whether a path stands for what can be read once.
 fn is_handed_over(path: &Path) -> bool {
-    path == Path::new("-") || path == Path::new("/dev/stdin") || path.starts_with("/dev/fd")
+    path == Path::new("-") || files::is_handed_over(path)
 }
 
 fn read_once(path: &Path, namespace: &str) -> Result<Content, Error> {
-    let stdin = path == Path::new("-");
-    let name = if stdin { Path::new("stdin") } else { path };
-    let read = if stdin { files::read_stdin(files::RECORDS) } else { files::read_handed_over(path, files::RECORDS) };
-    let text = read.map_err(|error| Error::file(name, format!("cannot be read: {}", error.why())))?;
+    let name = if path == Path::new("-") { Path::new("stdin") } else { path };
+    let text = files::read_named(path, files::RECORDS)
+        .map_err(|error| Error::file(name, format!("cannot be read: {}", error.why())))?;
     let content = Content::read(&name.into(), &text, namespace, true);
     match content.refusal() {
         Some(error) => Err(error.clone()),
