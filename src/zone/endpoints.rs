@@ -49,7 +49,7 @@ pub struct State {
 pub(super) struct Grouped {
     groups: Box<[Group]>,
     /// The addresses of all groups; `None` when there is one group, whose addresses they are.
-    union: Option<Addresses>,
+    union: Option<Box<Addresses>>,
     /// The same endpoints laid out, where merging them by label says too little.
     layout: Option<Arc<Layout>>,
 }
@@ -115,7 +115,7 @@ impl Endpoints {
         if groups.is_empty() {
             return Self(None);
         }
-        let union = (groups.len() > 1).then(|| self.addresses().cloned().unwrap_or_default().apply(v4, v6));
+        let union = (groups.len() > 1).then(|| Box::new(self.addresses().cloned().unwrap_or_default().apply(v4, v6)));
         Self(Some(Arc::new(Grouped { groups: groups.into(), union, layout: None })))
     }
 
@@ -170,7 +170,7 @@ impl Endpoints {
     /// The addresses of all endpoints, each once; `None` when there is no endpoint.
     pub(super) fn addresses(&self) -> Option<&Addresses> {
         let grouped = self.0.as_ref()?;
-        grouped.union.as_ref().or_else(|| grouped.groups.first().map(|group| &group.addresses))
+        grouped.union.as_deref().or_else(|| grouped.groups.first().map(|group| &group.addresses))
     }
 }
 

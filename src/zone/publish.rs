@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::shards::{Entry, Shards};
+use super::shards::{Entry, FEW, Shards};
 use super::{External, Import, Pointer, Service, ServiceName};
 use crate::wire::Label;
 
@@ -82,14 +82,14 @@ impl Changes {
 #[derive(Debug)]
 struct Maps {
     services: Shards<Arc<Service>>,
-    imports: Shards<Arc<Import>>,
+    imports: Shards<Arc<Import>, FEW>,
     pointers_v4: Shards<Pointed<Ipv4Addr>>,
     pointers_v6: Shards<Pointed<Ipv6Addr>>,
-    namespaces: Shards<Label>,
+    namespaces: Shards<Label, FEW>,
     pods: Shards<(Label, IpAddr)>,
     clients: Shards<(IpAddr, Arc<PodName>)>,
-    external: Shards<Arc<External>>,
-    reached: Shards<(IpAddr, Arc<[ServiceName]>)>,
+    external: Shards<Arc<External>, FEW>,
+    reached: Shards<(IpAddr, Arc<[ServiceName]>), FEW>,
     serial: AtomicU32,
     synced: AtomicBool,
     /// The endpoints of the cluster's own Services are complete, as far as they go.

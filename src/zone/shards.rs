@@ -23,17 +23,20 @@ pub(super) trait Entry: Clone {
     fn has(&self, key: Self::Key<'_>) -> bool;
 }
 
-/// A map from keys to entries with one writer and any number of readers.
-pub(super) struct Shards<E> {
+/// A map from keys to entries with one writer and any number of readers, in so many parts: a power of two.
+pub(super) struct Shards<E, const PARTS: usize = MANY> {
     parts: Box<[ArcSwap<HashTable<E>>]>,
     // Seeded at random, so that nobody can choose names that crowd one part.
     hasher: RandomState,
 }
 
-/// A power of two. Empty parts share one allocation, so that the map of a small cluster costs 8 KiB of pointers.
-const PARTS: usize = 1024;
+/// Empty parts share one allocation, so that the map of a small cluster costs 8 KiB of pointers.
+const MANY: usize = 1024;
 
-impl<E: Entry> Shards<E> {
+/// For what even large clusters have by the thousand at most.
+pub(super) const FEW: usize = 64;
+
+impl<E: Entry, const PARTS: usize> Shards<E, PARTS> {
     pub(super) fn new() -> Self {
         let empty = Arc::new(HashTable::new());
         Self { parts: (0..PARTS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(), hasher: RandomState::default() }
@@ -43,7 +46,7 @@ impl<E: Entry> Shards<E> {
     #[inline]
     pub(super) fn with<R>(&self, key: E::Key<'_>, look: impl FnOnce(Option<&E>) -> R) -> R {
         let hash = self.hasher.hash_one(key);
-        let part = self.parts[part_of(hash)].load();
+        let part = self.parts[Self::part_of(hash)].load();
         look(part.find(hash, |entry| entry.has(key)))
     }
 
@@ -58,12 +61,12 @@ impl<E: Entry> Shards<E> {
         let mut changes: Vec<(u64, C)> =
             changes.into_iter().map(|change| (self.hasher.hash_one(key(&change)), change)).collect();
         // A stable sort: of two changes of one key the later one counts.
-        changes.sort_by_key(|&(hash, _)| part_of(hash));
+        changes.sort_by_key(|&(hash, _)| Self::part_of(hash));
         let mut changes = changes.into_iter().peekable();
         while let Some(&(hash, _)) = changes.peek() {
-            let at = part_of(hash);
+            let at = Self::part_of(hash);
             let mut table = HashTable::clone(&self.parts[at].load());
-            while let Some((hash, change)) = changes.next_if(|&(hash, _)| part_of(hash) == at) {
+            while let Some((hash, change)) = changes.next_if(|&(hash, _)| Self::part_of(hash) == at) {
                 if let Ok(found) = table.find_entry(hash, |entry| entry.has(key(&change))) {
                     found.remove();
                 }
@@ -78,21 +81,21 @@ impl<E: Entry> Shards<E> {
         }
     }
 
+    /// The part that a hash belongs to. The table inside uses the hash's lower and topmost bits; these are others.
+    fn part_of(hash: u64) -> usize {
+        (hash >> 40) as usize % PARTS
+    }
+
     /// Every entry, in no order; each part in its present version.
     pub(super) fn entries(&self) -> Vec<E> {
         self.parts.iter().flat_map(|part| part.load().iter().cloned().collect::<Vec<_>>()).collect()
     }
 }
 
-impl<E> std::fmt::Debug for Shards<E> {
+impl<E, const PARTS: usize> std::fmt::Debug for Shards<E, PARTS> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shards").finish_non_exhaustive()
     }
-}
-
-/// The part that a hash belongs to. The table inside uses the hash's lower and topmost bits; these are others.
-fn part_of(hash: u64) -> usize {
-    (hash >> 40) as usize % PARTS
 }
 
 #[cfg(test)]
@@ -120,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_last_change_of_a_key_counts() {
-        let shards = Shards::new();
+        let shards: Shards<Pair> = Shards::new();
         change(&shards, &[(1, Some(10)), (2, Some(20)), (1, None), (1, Some(11)), (2, None)]);
         assert_eq!(shards.with(1, |entry| entry.cloned()), Some(Pair(1, 11)));
         assert_eq!(shards.with(2, |entry| entry.cloned()), None);
