@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::error::{Place, Remark};
 use super::objects::{Objects, PodObject, PodSpec, ServiceObject, ServiceType, Target, Workload, WorkloadKind};
-use super::selection::{Selection, selects};
+use super::selection::{Meant, Selection, Selectors, selects};
 use crate::cluster::facts::ObjectKey;
 
 /// Looks at a Service whose endpoints come from pods.
@@ -12,7 +12,7 @@ pub(super) fn service(
     service: &ServiceObject,
     pods: &Selection<'_, PodObject>,
     templates: &Selection<'_, Workload>,
-    workloads: &[Workload],
+    meant: &Meant<'_>,
 ) -> Vec<Remark> {
     match &service.kind {
         ServiceType::ExternalName(_) => return Vec::new(),
@@ -32,7 +32,7 @@ pub(super) fn service(
     let templates = templates.selected(namespace, &service.selector).into_iter().map(|own| &own.spec);
     let selected: Vec<&PodSpec> = pods.chain(templates).collect();
     if selected.is_empty() {
-        return vec![Remark::warning(&service.meta.place, selects_nothing(service, workloads))];
+        return vec![Remark::warning(&service.meta.place, selects_nothing(service, meant))];
     }
     let mut remarks = Vec::new();
     for own in &service.ports {
@@ -59,7 +59,7 @@ pub(super) fn service(
     remarks
 }
 
-fn selects_nothing(service: &ServiceObject, workloads: &[Workload]) -> String {
+fn selects_nothing(service: &ServiceObject, meant: &Meant<'_>) -> String {
     let key = &service.meta.key;
     let mut message = format!(
         "the selector of Service {} ({}) selects no pod in namespace {}",
@@ -67,14 +67,9 @@ fn selects_nothing(service: &ServiceObject, workloads: &[Workload]) -> String {
         written(&service.selector),
         key.namespace
     );
-    let elsewhere = workloads.iter().find(|own| selects(&service.selector, &own.labels));
-    // Whose labels have the same keys may be meant.
-    let near = workloads.iter().find(|own| {
-        own.meta.key.namespace == key.namespace && service.selector.keys().all(|key| own.labels.contains_key(key))
-    });
-    if let Some(own) = elsewhere {
+    if let Some(own) = meant.elsewhere(&service.selector) {
         message += &format!("; {} {} is in namespace {}", own.kind.name(), own.meta.key.name, own.meta.key.namespace);
-    } else if let Some(own) = near {
+    } else if let Some(own) = meant.with_keys(&key.namespace, &service.selector) {
         let labels = own.labels.iter().filter(|(key, _)| service.selector.contains_key(*key));
         let labels: BTreeMap<_, _> = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
         message += &format!("; those of {} {} have {}", own.kind.name(), own.meta.key.name, written(&labels));
@@ -87,13 +82,12 @@ fn written(labels: &BTreeMap<String, String>) -> String {
 }
 
 /// Looks whether the pods of StatefulSets have names of their own.
-pub(super) fn workloads(objects: &Objects) -> Vec<Remark> {
-    let services: HashMap<&ObjectKey, &ServiceObject> =
-        objects.services.iter().map(|service| (&service.meta.key, service)).collect();
+pub(super) fn workloads(objects: &Objects, services: &HashMap<&ObjectKey, &ServiceObject>) -> Vec<Remark> {
+    let headless = Selectors::of(objects.services.iter().filter(|own| own.kind == ServiceType::Headless));
     let look = |workload: &Workload| {
         let WorkloadKind::StatefulSet { service, .. } = &workload.kind else { return None };
         match service {
-            None => Some(nameless(workload, objects)),
+            None => Some(nameless(workload, &headless)),
             Some((name, place)) => {
                 let key = ObjectKey::new(&workload.meta.key.namespace, name);
                 governing(name, place, workload, services.get(&key).copied())
@@ -103,12 +97,8 @@ pub(super) fn workloads(objects: &Objects) -> Vec<Remark> {
     objects.workloads.iter().filter_map(look).collect()
 }
 
-fn nameless(workload: &Workload, objects: &Objects) -> Remark {
-    let headless = objects.services.iter().find(|own| {
-        own.meta.key.namespace == workload.meta.key.namespace
-            && own.kind == ServiceType::Headless
-            && selects(&own.selector, &workload.labels)
-    });
+fn nameless(workload: &Workload, headless: &Selectors<'_>) -> Remark {
+    let headless = headless.of_labels(&workload.meta.key.namespace, &workload.labels);
     let write = headless.map_or_else(
         || "give it the name of a headless Service".to_owned(),
         |own| format!("write serviceName: {}", own.meta.key.name),

@@ -1,5 +1,6 @@
 //! One file: what its documents are, and what is wrong with those that are manifests.
 
+use std::cell::LazyCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,13 +33,13 @@ impl Content {
             content.take_foreign(path, text);
             return content;
         }
-        match Node::read(path, text) {
-            Ok(documents) => content.take_documents(path, text, &documents, namespace),
+        match Node::read(path, 0, text) {
+            Ok(documents) => content.take_documents(path, 0, text, &documents, namespace),
             Err(error) => match documents(text) {
                 // One document that cannot be read does not hide the others.
-                Some(documents) => documents.for_each(|document| match Node::read(path, &document) {
-                    Ok(nodes) => content.take_documents(path, &document, &nodes, namespace),
-                    Err(error) => content.take_unreadable(error, &document),
+                Some(documents) => documents.for_each(|(before, document)| match Node::read(path, before, document) {
+                    Ok(nodes) => content.take_documents(path, before, document, &nodes, namespace),
+                    Err(error) => content.take_unreadable(error, document),
                 }),
                 None => content.take_unreadable(error, text),
             },
@@ -76,17 +77,19 @@ impl Content {
         self.strays.push(Stray { error: Error::at(place, NO_KIND), sort });
     }
 
-    fn take_documents(&mut self, path: &Arc<Path>, text: &str, documents: &[Node], namespace: &str) {
+    /// Takes the documents of a text that stands behind so many lines.
+    fn take_documents(&mut self, path: &Arc<Path>, before: u32, text: &str, documents: &[Node], namespace: &str) {
+        let lines = LazyCell::new(|| text.lines().collect::<Vec<_>>());
         for document in documents.iter().filter(|document| !document.is_empty()) {
-            let before = self.faults.len();
+            let faults = self.faults.len();
             self.take(&document.root(path), namespace);
             // A name such as "{{ .Release.Name }}" is one of a template.
             let is_template = |fault: &Error| {
-                let line = fault.place().and_then(|place| text.lines().nth((place.line as usize).saturating_sub(1)));
+                let line = fault.place().and_then(|place| lines.get(place.line.saturating_sub(before + 1) as usize));
                 line.is_some_and(|line| line.contains("{{"))
             };
-            if self.faults.iter().skip(before).any(is_template) {
-                self.strays.extend(self.faults.drain(before..).map(|error| Stray { error, sort: Sort::Template }));
+            if self.faults.iter().skip(faults).any(is_template) {
+                self.strays.extend(self.faults.drain(faults..).map(|error| Stray { error, sort: Sort::Template }));
             }
         }
     }
@@ -154,22 +157,17 @@ fn is_slip(text: &str) -> bool {
     kind && text.lines().any(|line| begins(line.trim_start(), "metadata") || begins(line.trim_start(), "\"metadata"))
 }
 
-/// The documents of a YAML text that has several, each with blank lines in place of what is before it, so that places are
-/// right.
-fn documents(text: &str) -> Option<impl Iterator<Item = String>> {
-    let mut starts: Vec<(usize, usize)> = vec![(0, 0)];
+/// The documents of a YAML text that has several, each with the number of lines before it.
+fn documents(text: &str) -> Option<impl Iterator<Item = (u32, &str)>> {
+    let mut starts: Vec<(usize, u32)> = vec![(0, 0)];
     let mut at = 0;
-    for (number, line) in text.split_inclusive('\n').enumerate() {
+    for (number, line) in (0..).zip(text.split_inclusive('\n')) {
         if number > 0 && line.starts_with("---") {
             starts.push((at, number));
         }
         at += line.len();
     }
     let ends: Vec<usize> = starts.iter().skip(1).map(|(start, _)| *start).chain([text.len()]).collect();
-    (starts.len() > 1).then(|| {
-        starts
-            .into_iter()
-            .zip(ends)
-            .map(|((start, line), end)| "\n".repeat(line) + text.get(start..end).unwrap_or_default())
-    })
+    let cut = move |((start, before), end)| (before, text.get(start..end).unwrap_or_default());
+    (starts.len() > 1).then(|| starts.into_iter().zip(ends).map(cut))
 }

@@ -18,7 +18,7 @@ pub(super) struct Names {
 /// Reads a kustomization; one that cannot be read names nothing.
 pub(super) fn read(path: &Arc<Path>, text: &str) -> Names {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let documents = Node::read(path, text).unwrap_or_default();
+    let documents = Node::read(path, 0, text).unwrap_or_default();
     let mut names = Names::default();
     for document in &documents {
         let root = document.root(path);

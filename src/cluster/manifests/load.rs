@@ -10,7 +10,7 @@ use super::checks;
 use super::error::{Error, Level, Remark};
 use super::objects::{Meta, Objects, ServiceObject, ServiceType, SliceObject};
 use super::reading::{Reading, Sources, few};
-use super::selection::Selection;
+use super::selection::{Meant, Selection};
 use super::summary::Summary;
 use super::{slices, workloads};
 use crate::cluster::facts::{
@@ -60,7 +60,8 @@ pub fn load(paths: &[PathBuf], addresses: &mut Addresses) -> Result<Loaded, Erro
 
 /// Refuses objects that are there twice, where the command line names the file of the second.
 pub(super) fn refuse(loaded: &Loaded, reading: &Reading) -> Result<(), Error> {
-    let named = |error: &&Error| reading.is_named(error.subject().file());
+    let in_folders = reading.in_folders();
+    let named = |error: &&Error| !in_folders.contains(&**error.subject().file());
     loaded.conflicts.iter().find(named).map_or(Ok(()), |error| Err(error.clone()))
 }
 
@@ -187,22 +188,25 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
     let metas = metas.chain(objects.pods.iter().map(|pod| &pod.meta));
     namespaces.extend(metas.chain(objects.workloads.iter().map(|own| &own.meta)).map(|meta| &*meta.key.namespace));
 
+    let by_key: HashMap<&ObjectKey, &ServiceObject> =
+        objects.services.iter().map(|service| (&service.meta.key, service)).collect();
     let mut slices: Vec<SliceFact> = Vec::new();
     for slice in &objects.slices {
-        if !slice.mirrored || is_mirrored(slice, objects, &mut remarks) {
+        if !slice.mirrored || is_mirrored(slice, &by_key, &mut remarks) {
             slices.push(slice_fact(slice, version));
         }
     }
     let own: HashSet<_> = slices.iter().map(|slice| (slice.key.namespace.clone(), slice.service.clone())).collect();
     let (pods, templates) = (Selection::of_pods(&objects.pods), Selection::of_workloads(&objects.workloads));
+    let meant = Meant::of(&objects.workloads);
     for service in &objects.services {
         // Slices that are written down stand for what the controller made of pods that may not be here.
         if !own.contains(&(service.meta.key.namespace.clone(), service.meta.key.name.clone())) {
             slices.extend(slices::derive(service, &pods, version));
-            remarks.extend(checks::service(service, &pods, &templates, &objects.workloads));
+            remarks.extend(checks::service(service, &pods, &templates, &meant));
         }
     }
-    remarks.extend(checks::workloads(objects));
+    remarks.extend(checks::workloads(objects, &by_key));
 
     let summary = Summary::of(&namespaces, objects, &slices);
     let names = namespaces.into_iter().map(|name| Fact::Namespace(NamespaceFact { name: name.into() }));
@@ -216,14 +220,12 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
 }
 
 /// Endpoints are mirrored for Services without a selector only: the others have slices of their pods.
-fn is_mirrored(slice: &SliceObject, objects: &Objects, remarks: &mut Vec<Remark>) -> bool {
+fn is_mirrored(slice: &SliceObject, services: &HashMap<&ObjectKey, &ServiceObject>, remarks: &mut Vec<Remark>) -> bool {
     if slice.meta.labels.get("endpointslice.kubernetes.io/skip-mirror").is_some_and(|value| value == "true") {
         return false;
     }
-    let service = objects.services.iter().find(|service| {
-        service.meta.key.name == slice.service && service.meta.key.namespace == slice.meta.key.namespace
-    });
-    let why = match service {
+    let key = ObjectKey::new(&slice.meta.key.namespace, &slice.service);
+    let why = match services.get(&key) {
         None => "there is no Service of this name",
         Some(service) if !service.selector.is_empty() => "its Service selects pods",
         Some(_) => return true,

@@ -256,9 +256,9 @@ impl Reading {
         objects
     }
 
-    /// Whether the command line names this file.
-    pub(super) fn is_named(&self, file: &Path) -> bool {
-        self.files.iter().any(|own| own.named && own.path == file) || !self.files.iter().any(|own| own.path == file)
+    /// The files that only stand in a folder: all others are named by the command line.
+    pub(super) fn in_folders(&self) -> HashSet<&Path> {
+        self.files.iter().filter(|file| !file.named).map(|file| &*file.path).collect()
     }
 
     /// When the files should be looked at again although nothing tells of a change.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::objects::{Meta, PodObject, Workload};
+use super::objects::{Meta, PodObject, ServiceObject, Workload};
 
 /// Labels, as an object or a template has them.
 type Labels = BTreeMap<String, String>;
@@ -40,14 +40,71 @@ impl<'o, T> Selection<'o, T> {
 
     /// What a selector selects in a namespace, in order; an empty one selects nothing here.
     pub(super) fn selected(&self, namespace: &str, selector: &Labels) -> Vec<&'o T> {
-        let mut fewest: Option<&[_]> = None;
-        for (key, value) in selector {
-            let things = self.by_label.get(&[namespace, key, value]).map_or(&[][..], Vec::as_slice);
-            fewest = Some(fewest.filter(|fewest| fewest.len() <= things.len()).unwrap_or(things));
-        }
-        let fewest = fewest.unwrap_or_default();
-        fewest.iter().filter(|(labels, _)| selects(selector, labels)).map(|(_, thing)| *thing).collect()
+        let things = fewest(selector.iter().map(|(key, value)| self.by_label.get(&[namespace, key, value])));
+        things.iter().filter(|(labels, _)| selects(selector, labels)).map(|(_, thing)| *thing).collect()
     }
+}
+
+/// Workloads that a selector may have meant which selects nothing.
+#[derive(Debug)]
+pub(super) struct Meant<'o> {
+    by_label: HashMap<[&'o str; 2], Vec<&'o Workload>>,
+    by_key: HashMap<[&'o str; 2], Vec<&'o Workload>>,
+}
+
+impl<'o> Meant<'o> {
+    pub(super) fn of(workloads: &'o [Workload]) -> Self {
+        let (mut by_label, mut by_key) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        for workload in workloads {
+            for (key, value) in &workload.labels {
+                by_label.entry([key.as_str(), value]).or_default().push(workload);
+                by_key.entry([&*workload.meta.key.namespace, key.as_str()]).or_default().push(workload);
+            }
+        }
+        Self { by_label, by_key }
+    }
+
+    /// The first workload of any namespace whose pods have the labels of a selector.
+    pub(super) fn elsewhere(&self, selector: &Labels) -> Option<&'o Workload> {
+        let workloads = fewest(selector.iter().map(|(key, value)| self.by_label.get(&[key.as_str(), value])));
+        workloads.iter().find(|own| selects(selector, &own.labels)).copied()
+    }
+
+    /// The first workload of a namespace whose pods have labels with the keys of a selector.
+    pub(super) fn with_keys(&self, namespace: &str, selector: &Labels) -> Option<&'o Workload> {
+        let workloads = fewest(selector.keys().map(|key| self.by_key.get(&[namespace, key.as_str()])));
+        workloads.iter().find(|own| selector.keys().all(|key| own.labels.contains_key(key))).copied()
+    }
+}
+
+/// Services by one of the labels that they select.
+#[derive(Debug)]
+pub(super) struct Selectors<'o> {
+    by_label: HashMap<[&'o str; 3], Vec<(usize, &'o ServiceObject)>>,
+}
+
+impl<'o> Selectors<'o> {
+    pub(super) fn of(services: impl Iterator<Item = &'o ServiceObject>) -> Self {
+        let mut by_label = HashMap::<_, Vec<_>>::new();
+        for (at, service) in services.enumerate() {
+            if let Some((key, value)) = service.selector.first_key_value() {
+                by_label.entry([&*service.meta.key.namespace, key, value]).or_default().push((at, service));
+            }
+        }
+        Self { by_label }
+    }
+
+    /// The first Service of a namespace that selects these labels.
+    pub(super) fn of_labels(&self, namespace: &str, labels: &Labels) -> Option<&'o ServiceObject> {
+        let services = labels.iter().filter_map(|(key, value)| self.by_label.get(&[namespace, key, value])).flatten();
+        let selecting = services.filter(|(_, service)| selects(&service.selector, labels));
+        selecting.min_by_key(|(at, _)| *at).map(|(_, service)| *service)
+    }
+}
+
+/// The shortest of the lists that each have all that is looked for.
+fn fewest<'l, T>(lists: impl Iterator<Item = Option<&'l Vec<T>>>) -> &'l [T] {
+    lists.map(|list| list.map_or(&[][..], Vec::as_slice)).min_by_key(|list| list.len()).unwrap_or_default()
 }
 
 /// Whether a selector of labels selects these labels; an empty one selects nothing here.

@@ -1,6 +1,6 @@
 //! Documents from which no name comes: told of in one line, however many there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use super::error::{Error, Remark};
@@ -88,16 +88,15 @@ pub(super) fn summary<'s>(strays: impl IntoIterator<Item = &'s Stray>) -> Option
 
 /// The first files, each once.
 fn examples(errors: &[&Error], place: bool) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for error in errors {
-        let name = match place {
+    let mut seen = HashSet::new();
+    let mut names: Vec<String> = errors
+        .iter()
+        .map(|error| match place {
             true => error.subject().to_string(),
             false => error.subject().file().display().to_string(),
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
+        })
+        .filter(|name| seen.insert(name.clone()))
+        .collect();
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
     let text = names.join(", ");

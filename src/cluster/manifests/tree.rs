@@ -34,11 +34,11 @@ enum Value {
 }
 
 impl Node {
-    /// Reads all documents of one file. JSON is read as the YAML that it is.
+    /// Reads all documents of a text that stands behind so many lines of a file. JSON is read as the YAML that it is.
     ///
     /// # Errors
     /// When the text is no YAML, with the place and what is wrong there.
-    pub(super) fn read(file: &Arc<Path>, text: &str) -> Result<Vec<Self>, Error> {
+    pub(super) fn read(file: &Arc<Path>, before: u32, text: &str) -> Result<Vec<Self>, Error> {
         // Many objects in one file are nothing odd; what aliases may make of a short text stays bounded.
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
@@ -48,17 +48,30 @@ impl Node {
                 max_depth: 128,
             },
         };
-        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let documents = serde_saphyr::from_multiple_with_options(text, options).map(|mut documents: Vec<Self>| {
+            documents.iter_mut().for_each(|document| document.move_down(before));
+            documents
+        });
+        documents.map_err(|error| {
             let error = error.without_snippet();
             let mut message = UserMessageFormatter.format_message(error).replace(char::is_control, " ");
             if text.contains("{{") {
                 message.push_str("; a template is rendered first: helm template");
             }
             match error.location() {
-                Some(at) => Error::at(place(file, at.line() as u32, at.column() as u32), message),
+                Some(at) => Error::at(place(file, before + at.line() as u32, at.column() as u32), message),
                 None => Error::file(file, message),
             }
         })
+    }
+
+    fn move_down(&mut self, lines: u32) {
+        self.line += lines;
+        match &mut self.value {
+            Value::List(nodes) => nodes.iter_mut().for_each(|node| node.move_down(lines)),
+            Value::Map(fields) => fields.iter_mut().for_each(|(_, node)| node.move_down(lines)),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
+        }
     }
 
     /// Whether a document holds nothing.

@@ -1,5 +1,7 @@
 //! Files and folders as people have them.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -140,3 +142,66 @@ fn paths_that_cannot_be_read_are_refused_by_name() {
 }
 
 //----------- Summary --------------------------------------------------------
+
+/// Documents of one sort, so many of them.
+type Many = fn(usize) -> String;
+
+// Eight times as much costs about eight times the work: it was sixty times for each of these.
+#[test]
+fn what_is_wrong_in_many_documents_costs_no_more_for_each_of_them_than_in_few() {
+    let kinds: [(&str, Many); 5] = [
+        ("one document of a file cannot be read", |many| {
+            let service = |n| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\nspec: {{}}\n---\n");
+            (0..many).map(service).collect::<String>() + "foo: [\n"
+        }),
+        ("templates", |many| {
+            "apiVersion: v1\nkind: Service\nmetadata: {name: '{{ .Release.Name }}'}\nspec: {}\n---\n".repeat(many)
+        }),
+        ("selectors that select nothing", |many| {
+            let pair = |n| {
+                format!(
+                    "apiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\nspec: {{selector: {{a: a{n}}}}}\n---\n\
+                     apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: w{n}}}\nspec:\n  replicas: 0\n  \
+                     selector: {{matchLabels: {{b: b{n}}}}}\n  template: {{metadata: {{labels: {{b: b{n}}}}}}}\n---\n"
+                )
+            };
+            (0..many).map(pair).collect()
+        }),
+        ("StatefulSets without a Service", |many| {
+            let set = |n| {
+                format!(
+                    "apiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\nspec: {{clusterIP: None, selector: {{a: \
+                     a{n}}}}}\n---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: w{n}}}\nspec:\n  replicas: \
+                     0\n  selector: {{matchLabels: {{b: b{n}}}}}\n  template: {{metadata: {{labels: {{b: b{n}}}}}}}\n---\n"
+                )
+            };
+            (0..many).map(set).collect()
+        }),
+        ("Endpoints of no Service", |many| {
+            let endpoints = |n| {
+                format!(
+                    "apiVersion: v1\nkind: Endpoints\nmetadata: {{name: e{n}}}\nsubsets: [{{addresses: [{{ip: \
+                     10.0.0.1}}]}}]\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\nspec: {{}}\n---\n"
+                )
+            };
+            (0..many).map(endpoints).collect()
+        }),
+    ];
+    for (what, text) in kinds {
+        let cost = |many: usize| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("a.yaml"), KUBIA.to_owned() + "---\n" + &text(many)).unwrap();
+            let start = worked();
+            load(&[folder.path().into()], &mut Addresses::default()).unwrap();
+            worked() - start
+        };
+        let (few, many) = (cost(500).min(cost(500)), cost(4000));
+        assert!(many < few * 14, "{what}: {many:?} for 4,000, {few:?} for 500");
+    }
+}
+
+/// How long this thread has been at work, whatever else the machine does.
+fn worked() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
