@@ -1,0 +1,37 @@
+# What is typed often. `just --list` names the recipes; each is a line that can be typed without just as well.
+
+# format, lints, documents: before every commit
+check:
+    .ci/run format lint docs
+
+# all tests, with what this machine has; `just test zone::` for some
+test *FILTER:
+    cargo test --locked {{FILTER}}
+
+# the tests with a real control plane, CoreDNS and Helm
+cluster:
+    .ci/run cluster
+
+# whole messages compared with CoreDNS, which COREDNS names
+parity:
+    cargo test --locked --test parity
+
+# one benchmark: parse, lookup, index, corefile, cache, memory or versus
+bench NAME *ARGUMENTS:
+    cargo bench --bench {{NAME}} {{ARGUMENTS}}
+
+# hostile bytes, the committed corpus first
+fuzz:
+    cargo test --locked --test fuzz --test hostile
+
+# the image, built with buildah
+image *TAG:
+    deploy/image {{TAG}}
+
+# binaries, images, checksums and notes of a version, for x86-64 and arm64
+release *ARGUMENTS:
+    deploy/release {{ARGUMENTS}}
+
+# everything that must hold before a change lands
+all:
+    .ci/run
