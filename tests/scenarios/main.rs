@@ -45,6 +45,17 @@ fn every_scenario_ends_as_it_is_written() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// What somebody who reports a fault begins with.
+#[test]
+fn the_examples_for_reports_are_scenarios() {
+    let read = |path: &str| fs::read_to_string(repository(path)).unwrap();
+    let contributing = read("CONTRIBUTING.md");
+    let shown = contributing.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(run(shown), Vec::<String>::new());
+    let form: serde_json::Value = serde_saphyr::from_str(&read(".github/ISSUE_TEMPLATE/wrong-answer.yml")).unwrap();
+    assert_eq!(run(form["body"][0]["attributes"]["value"].as_str().unwrap()), Vec::<String>::new());
+}
+
 #[test]
 fn a_wrong_answer_is_told_with_its_line() {
     let text = "$ORIGIN default.svc.cluster.local.\n@objects\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n\
