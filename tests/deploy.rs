@@ -202,8 +202,9 @@ fn what_is_compared_is_the_base_beside_the_clusters_dns() {
         assert_eq!(object["metadata"]["name"], "rollcall-compare");
     }
     let name = compared["metadata"]["name"].as_str().unwrap();
-    let readme = read("README.md");
-    assert!(readme.contains(&format!("exec deployment/{name} -- /rollcall diff")), "README's step 2 names it");
+    let switching = read("docs/switching.md");
+    let told = format!("exec deployment/{name} -- /rollcall diff");
+    assert!(switching.contains(&told), "step 2 in docs/switching.md names it");
 }
 
 #[test]

@@ -336,8 +336,8 @@ fn counters_of_our_own_are_there_before_they_count() {
     let server = start(folder.path(), &api.url(), SocketAddr::from(([127, 0, 0, 1], dead)), dead);
     server.until("rollcall_objects{kind=\"Pod\"} 1");
     let said = server.exposition();
-    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
-    let counters: Vec<&str> = readme.split('`').filter(|word| is_own_counter(word)).collect();
+    let documented = std::fs::read_to_string(repository("docs/metrics.md")).unwrap();
+    let counters: Vec<&str> = documented.split('`').filter(|word| is_own_counter(word)).collect();
     assert!(counters.len() > 8, "{counters:?}");
     for name in counters {
         let samples: Vec<&str> = said.lines().filter(|line| line.starts_with(name)).collect();

@@ -30,7 +30,7 @@ impl Case<'_> {
         if self.is_older() {
             return Some("the one asked a moment after the other");
         }
-        // In the order of the table in the README.
+        // In the order of the table in docs/differences.md.
         let rows: [Row<Self>; 13] = [
             ("cluster names behind cache", Self::never_cached),
             ("TXT at a name that has none", Self::txt_without_records),

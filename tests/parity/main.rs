@@ -1,5 +1,5 @@
 //! Side by side with CoreDNS: one cluster on a real control plane, one Corefile, thousands of generated questions, whole
-//! messages compared. Only the differences that the README lists are allowed.
+//! messages compared. Only the differences that docs/differences.md lists are allowed.
 //!
 //! Runs where `KUBEBUILDER_ASSETS` names a folder with the control plane's programs and `COREDNS` a CoreDNS; elsewhere it
 //! says so and passes. `PARITY_SEED` and `PARITY_QUESTIONS` choose other questions, and more of them.

@@ -1,6 +1,7 @@
 //! The differences from CoreDNS that are meant: which they are, and how they are told from others.
 //!
-//! README lists them with their reasons. Each rule names the whole shape of both answers, so that nothing else passes by it.
+//! docs/differences.md lists them with their reasons. Each rule names the whole shape of both answers, so that nothing else
+//! passes by it.
 
 use super::names::Kind;
 use super::reply::{Line, Records, Reply};

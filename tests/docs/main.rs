@@ -1,20 +1,28 @@
-//! What the documents say is so: their Corefiles start, their tables are complete.
+//! What the documents say is so: their Corefiles start, their tables are complete, their links lead somewhere, their
+//! commands work.
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod commands;
+mod documents;
+mod links;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const README: &str = include_str!("../README.md");
+use documents::Document;
 
 #[test]
-fn every_corefile_in_the_readme_and_in_the_heads_of_plugins_is_accepted() {
+fn every_corefile_in_a_document_or_in_the_head_of_a_plugin_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     provide_files(folder.path());
-    let mut examples = blocks(README).map(|text| ("README.md".to_owned(), text)).collect::<Vec<_>>();
-    assert!(!examples.is_empty(), "README.md has a Corefile");
+    let mut examples = Vec::new();
+    for document in documents::all() {
+        examples.extend(blocks(&document.text).map(|text| (document.path.clone(), text)));
+    }
+    assert!(!examples.is_empty(), "docs/ has a Corefile");
     for plugin in plugin_files() {
         let head = head(&fs::read_to_string(&plugin).unwrap());
         let name = plugin.file_name().unwrap().to_string_lossy().into_owned();
@@ -45,13 +53,13 @@ fn every_plugin_has_an_example_and_says_how_it_differs() {
 
 #[test]
 fn the_table_of_directives_is_the_list_of_the_program() {
-    let rows: BTreeSet<String> = table_after("## Directives").collect();
+    let rows: BTreeSet<String> = first_column("docs/directives.md").collect();
     assert_eq!(rows, directives());
 }
 
 #[test]
 fn the_table_of_metrics_is_what_the_sources_register() {
-    let named: BTreeSet<String> = table_after("## Metrics").collect();
+    let named: BTreeSet<String> = first_column("docs/metrics.md").collect();
     let mut registered = BTreeSet::new();
     for file in rust_files(Path::new("src")) {
         let text = fs::read_to_string(file).unwrap();
@@ -61,6 +69,21 @@ fn the_table_of_metrics_is_what_the_sources_register() {
         registered.extend(strings.map(str::to_owned));
     }
     assert_eq!(named, registered);
+}
+
+#[test]
+fn the_readme_is_read_in_three_minutes() {
+    let text = Document::read("README.md").prose();
+    let words = text.split_whitespace().count();
+    assert!(words < 660, "README.md has {words} words outside of its blocks: move a chapter to docs/");
+}
+
+#[test]
+fn every_chapter_in_docs_is_found_from_the_readme() {
+    let readme = Document::read("README.md").text;
+    for document in documents::all().into_iter().filter(|document| document.path.starts_with("docs/")) {
+        assert!(readme.contains(&format!("]({})", document.path)), "README.md has no link to {}", document.path);
+    }
 }
 
 #[test]
@@ -79,17 +102,18 @@ fn what_the_readme_says_that_local_prints_is_what_it_prints() {
     });
     server.kill().unwrap();
     server.wait().unwrap();
+    let readme = Document::read("README.md").text;
     // Whom this machine asks for other names is its own affair.
     let printed = printed.unwrap();
     let printed =
         printed.lines().filter(|line| !line.starts_with('[')).map(|line| format!("{line}\n")).collect::<String>();
     let (peers, rest) = printed.split_once("\n\n").unwrap();
-    assert!(README.contains(peers), "README.md does not have:\n{peers}");
+    assert!(readme.contains(peers), "README.md does not have:\n{peers}");
     // The port was chosen by the system.
     let port = rest.split("127.0.0.1:").nth(1).unwrap().split(' ').next().unwrap();
     let rest = rest.replace(port, "1053");
     let rest = rest.trim_end();
-    assert!(README.contains(rest), "README.md does not have:\n{rest}");
+    assert!(readme.contains(rest), "README.md does not have:\n{rest}");
 }
 
 /// The texts of the code blocks marked `corefile`.
@@ -103,11 +127,12 @@ fn head(source: &str) -> String {
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// The first column of the first table below a heading.
-fn table_after(heading: &str) -> impl Iterator<Item = String> {
-    let section = README.split(&format!("\n{heading}\n")).nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-    rows.skip(2).map(|row| row.split('`').nth(1).unwrap().to_owned())
+/// The first column of a document's first table.
+fn first_column(path: &str) -> impl Iterator<Item = String> {
+    let text = Document::read(path).text;
+    let rows = text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = rows.skip(2).map(|row| row.split('`').nth(1).unwrap().to_owned());
+    cells.collect::<Vec<_>>().into_iter()
 }
 
 fn directives() -> BTreeSet<String> {
