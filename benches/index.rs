@@ -2,9 +2,6 @@
 
 #![allow(missing_docs, reason = "criterion's macros write functions without documentation")]
 
-#[expect(dead_code, reason = "of the helpers, this needs two")]
-mod support;
-
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
@@ -12,7 +9,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rollcall::cluster::facts::{EndpointFact, Fact, Family, Kind, ObjectKey, ServiceFact, ServiceSpec, SliceFact};
 use rollcall::cluster::{Index, Settings};
 use rollcall::zone::pair;
-use support::{label, ports};
+use rollcall_testing::zone::{label, ports};
 
 const SLICES: usize = 10_000;
 const PER_SLICE: usize = 10;

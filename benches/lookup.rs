@@ -2,22 +2,19 @@
 
 #![allow(missing_docs, reason = "criterion's macros write functions without documentation")]
 
-mod support;
-
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollcall::wire::{Parsed, parse};
 use rollcall::zone::{Seeds, answer};
+use rollcall_testing::queries::{self, A, AAAA, SRV};
+use rollcall_testing::zone::zone;
 
-const A: u16 = 1;
-const AAAA: u16 = 28;
-const SRV: u16 = 33;
 const UDP: usize = 1232;
 const TCP: usize = 65_535;
 
 fn lookup(criterion: &mut Criterion) {
-    let (_publisher, view) = support::zone(&[("five", 5), ("ten", 10), ("thousand", 1000), ("many", 5000)]);
+    let (_publisher, view) = zone(&[("five", 5), ("ten", 10), ("thousand", 1000), ("many", 5000)]);
     let mut buffer = vec![0; TCP];
     for (title, name, qtype, limit) in [
         ("hit", "peer-3.five", A, UDP),
@@ -31,7 +28,8 @@ fn lookup(criterion: &mut Criterion) {
         ("truncated_srv_of_1000", "thousand", SRV, 512),
         ("truncated_srv_of_5000", "many", SRV, 512),
     ] {
-        let octets = support::query(&format!("{name}.default.svc.cluster.local"), qtype);
+        let octets = queries::query(0x1234, &format!("{name}.default.svc.cluster.local"), qtype);
+        let octets = queries::with_edns(octets, 1232, false);
         let Parsed::Query(question) = parse(&octets) else { panic!("a query of ours is well-formed") };
         let mut seed = 0;
         criterion.bench_function(&format!("lookup/{title}"), |bencher| {

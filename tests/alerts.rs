@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use rollcall_testing::{repository, skip};
 use serde_json::Value;
 
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(repository(path)).unwrap()
 }
 
 /// What a PrometheusRule holds, as Prometheus itself reads it.
@@ -29,7 +30,7 @@ fn alerts() -> Vec<Value> {
 fn alerts_fire_as_their_tests_say() {
     let promtool = std::env::var_os("PROMTOOL").map_or_else(|| "promtool".into(), PathBuf::from);
     if let Err(error) = Command::new(&promtool).arg("--version").output() {
-        return println!("skipped: {}: {error}; PROMTOOL names Prometheus's promtool", promtool.display());
+        return skip(format_args!("{}: {error}; PROMTOOL names Prometheus's promtool", promtool.display()));
     }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rules.json"), rules().to_string()).unwrap();

@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+
+use rollcall_testing::run;
 
 const TABLE: &str = include_str!("fixtures/corefiles/broken.txt");
 
 /// Status and words of `rollcall check` for a Corefile, or of `rollcall -conf`.
 fn refuse(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-    let output = command.args(arguments).current_dir(folder).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    let (status, _, said) = run(arguments, folder);
+    (status, said)
 }
 
 /// Place, message and text of each row.
@@ -45,10 +45,7 @@ fn every_broken_line_is_refused_at_its_place() {
 #[test]
 fn no_directive_takes_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let (_, listed) = {
-        let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).arg("-plugins").output().unwrap();
-        (output.status, String::from_utf8(output.stdout).unwrap())
-    };
+    let (_, listed, _) = run(&["-plugins"], folder.path());
     let known: BTreeSet<&str> = listed.lines().filter_map(|line| line.trim().strip_prefix("dns.")).collect();
     let first = |text: &str| text.split([' ', '\n', '{']).next().unwrap_or_default().to_owned();
     let tried: BTreeSet<String> = rows().map(|(_, _, text)| first(&text)).collect();

@@ -2,15 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{World, ask, labels, names, repository, same};
 use rollcall::cluster::Settings;
 use rollcall::cluster::facts::Fact;
 use rollcall::zone::{Answered, Fallthrough, Pods, View};
+use rollcall_testing::repository;
+use rollcall_testing::world::{World, ask, labels, names, same};
 use serde::Deserialize;
 
 const CHASE: &str = "another server is asked for the target: the chain does that";

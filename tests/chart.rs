@@ -4,15 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/control_plane.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod control_plane;
-
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use control_plane::ControlPlane;
+use rollcall_testing::{ControlPlane, named};
 use serde_json::{Value, json};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/coredns");
@@ -20,18 +15,18 @@ const THEIRS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/coredn
 
 /// Helm with a home of its own.
 struct Helm {
-    program: OsString,
+    program: PathBuf,
     home: tempfile::TempDir,
     kubeconfig: PathBuf,
 }
 
 impl Helm {
-    /// The program that `HELM` names, or why there is none.
-    fn find() -> Result<Self, &'static str> {
-        let program = std::env::var_os("HELM").ok_or("HELM is not set; it names Helm 3, for the chart")?;
+    /// The program that `HELM` names, if any.
+    fn find() -> Option<Self> {
+        let program = named("HELM", "Helm 3, for the chart")?;
         let home = tempfile::tempdir().unwrap();
         let kubeconfig = home.path().join("none");
-        Ok(Self { program, home, kubeconfig })
+        Some(Self { program, home, kubeconfig })
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -76,10 +71,7 @@ fn port_names(ports: &Value) -> Vec<&str> {
 
 #[test]
 fn everything_is_called_as_in_the_other_chart() {
-    let helm = match Helm::find() {
-        Ok(helm) => helm,
-        Err(why) => return println!("skipped: {why}"),
-    };
+    let Some(helm) = Helm::find() else { return };
     for (release, sets, full, app, name) in [
         ("coredns", &[][..], "coredns", "coredns", "coredns"),
         ("dns", &[], "dns-coredns", "coredns", "coredns"),
@@ -119,10 +111,7 @@ fn everything_is_called_as_in_the_other_chart() {
 
 #[test]
 fn ports_have_the_names_and_the_order_of_the_other_chart() {
-    let helm = match Helm::find() {
-        Ok(helm) => helm,
-        Err(why) => return println!("skipped: {why}"),
-    };
+    let Some(helm) = Helm::find() else { return };
     let servers = r#"servers=[
         {"port": 53, "zones": [{"zone": "."}], "plugins": [{"name": "prometheus", "parameters": ":9153"}]},
         {"port": 53, "zones": [{"zone": "b.", "use_tcp": true}], "nodePort": 30053},
@@ -145,10 +134,7 @@ fn ports_have_the_names_and_the_order_of_the_other_chart() {
 
 #[test]
 fn what_no_template_would_read_is_refused_by_name() {
-    let helm = match Helm::find() {
-        Ok(helm) => helm,
-        Err(why) => return println!("skipped: {why}"),
-    };
+    let Some(helm) = Helm::find() else { return };
     for (set, part) in [
         ("typo=1", "typo"),
         ("service.typo=1", "typo"),
@@ -193,14 +179,8 @@ fn kept(object: &Value) -> Value {
 
 #[test]
 fn a_release_of_the_other_chart_is_upgraded_and_rolled_back() {
-    let mut helm = match Helm::find() {
-        Ok(helm) => helm,
-        Err(why) => return println!("skipped: {why}"),
-    };
-    let plane = match ControlPlane::start() {
-        Ok(plane) => plane,
-        Err(why) => return println!("skipped: {why}"),
-    };
+    let Some(mut helm) = Helm::find() else { return };
+    let Some(plane) = ControlPlane::start() else { return };
     helm.kubeconfig = plane.kubeconfig();
     let own =
         "fullnameOverride=dns,k8sAppLabelOverride=kube-dns,autoscaler.enabled=true,prometheus.service.enabled=true";

@@ -8,13 +8,6 @@
     reason = "a test stops at what it did not expect, and shows figures"
 )]
 
-#[path = "support/client.rs"]
-mod client;
-#[path = "support/control_plane.rs"]
-mod plane;
-#[path = "support/server.rs"]
-mod server;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -22,10 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use client::Client;
-use plane::ControlPlane;
+use rollcall_testing::{Client, ControlPlane, Site, program, repository, wait_for};
 use serde_json::{Value, json};
-use server::Server;
 
 const KUBIA: &str = "kubia.default.svc.cluster.local";
 
@@ -79,17 +70,14 @@ spec:
 
 #[test]
 fn peers_of_a_stateful_set_are_seen_as_they_come_and_go() {
-    let plane = match ControlPlane::start() {
-        Ok(plane) => plane,
-        Err(why) => return println!("skipped: {why}"),
-    };
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base");
+    let Some(plane) = ControlPlane::start() else { return };
+    let deploy = repository("deploy/base");
     for file in ["service-account.yaml", "cluster-role.yaml", "cluster-role-binding.yaml"] {
         plane.apply_file(&deploy.join(file));
     }
     // No more rights than the manifests grant.
     let corefile = COREFILE.replace("KUBECONFIG", plane.kubeconfig_with("kube-system", "coredns").to_str().unwrap());
-    let server = Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &corefile);
+    let server = Site::start(&program(), &corefile);
     let mut test = Scenario { dns: Client::new(server.addr()), plane: &plane, server: server.addr() };
 
     test.comes_up_in_order();
@@ -224,7 +212,7 @@ impl Scenario<'_> {
     }
 
     /// Each answer is told with its rule, its objects, their versions and when they arrived.
-    fn explains(&self, server: &Server) {
+    fn explains(&self, server: &Site) {
         let told = server.explain(&format!("kubia-1.{KUBIA}"));
         assert!(told.contains("the endpoint kubia-1\n") && told.contains("; lists kubia-1, ready\n"), "{told}");
         let service = self.plane.kubectl(&["get", "service", "kubia", "--output=jsonpath={.metadata.resourceVersion}"]);
@@ -342,12 +330,8 @@ impl From<&Value> for Pod {
     }
 }
 
-fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(60);
-    while !check() {
-        assert!(Instant::now() < limit, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn eventually(what: &str, check: impl FnMut() -> bool) {
+    wait_for(check, || what.to_owned());
 }
 
 /// What the API has already must show in the answers within [`LAG`].
@@ -414,7 +398,7 @@ struct Api {
 impl Api {
     fn new(kubeconfig: &Path) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = rollcall_testing::runtime();
         let client = runtime.block_on(async {
             let config = kube::Config::try_from(kube::config::Kubeconfig::read_from(kubeconfig).unwrap()).unwrap();
             kube::Client::try_from(config).unwrap()

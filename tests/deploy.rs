@@ -5,27 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/client.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod client;
-#[path = "support/control_plane.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod control_plane;
-#[path = "support/server.rs"]
-mod server;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use client::Client;
-use control_plane::ControlPlane;
+use rollcall_testing::{Client, ControlPlane, Site, named, program, repository};
 use serde_json::{Value, json};
-use server::Server;
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
 
 /// The documents of a text in YAML.
 fn documents(text: &str) -> Vec<Value> {
@@ -260,7 +245,7 @@ fn check(config_map: &Value) {
     for (file, text) in config_map["data"].as_object().unwrap() {
         fs::write(folder.path().join(file), text.as_str().unwrap()).unwrap();
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    let mut command = Command::new(program());
     let output = command.args(["check", "Corefile"]).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}\n{config_map}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("server block"));
@@ -270,10 +255,7 @@ fn check(config_map: &Value) {
 
 #[test]
 fn a_real_api_server_takes_every_overlay_and_every_chart() {
-    let plane = match ControlPlane::start() {
-        Ok(plane) => plane,
-        Err(why) => return println!("skipped: {why}"),
-    };
+    let Some(plane) = ControlPlane::start() else { return };
     plane.apply_file(&repository("tests/fixtures/prometheus-operator.yaml"));
     for crd in ["servicemonitors", "prometheusrules"] {
         let name = format!("crd/{crd}.monitoring.coreos.com");
@@ -287,9 +269,8 @@ fn a_real_api_server_takes_every_overlay_and_every_chart() {
         plane.tries(file, &read(&format!("deploy/monitoring/{file}.yaml")));
     }
     // Before there is a Deployment: its selector cannot be changed.
-    match std::env::var_os("HELM") {
-        Some(helm) => plane.takes_the_chart(Path::new(&helm)),
-        None => println!("skipped: HELM is not set; it names Helm 3, for the chart"),
+    if let Some(helm) = named("HELM", "Helm 3, for the chart") {
+        plane.takes_the_chart(&helm);
     }
     plane.swaps_the_image_and_nothing_else();
     plane.serves_with_the_rights_of_the_base();
@@ -357,12 +338,12 @@ impl Plane {
             .replace("prometheus :9153", "prometheus 127.0.0.1:0")
             .replace("health {", "health 127.0.0.1:0 {")
             .replace("/etc/resolv.conf", "127.0.0.1:9");
-        let server = Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &corefile);
+        let server = Site::start(&program(), &corefile);
         let found = Client::new(server.addr()).addresses("kube-dns.kube-system.svc.cluster.local");
         assert_eq!(found.into_iter().map(|address| address.to_string()).collect::<Vec<_>>(), ["10.96.0.10"]);
         // The rights of the service account are enough to compare as well.
         let (address, account) = (server.addr().to_string(), account.to_str().unwrap());
-        let compared = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+        let compared = Command::new(program())
             .args(["diff", "--from", &address, "--to", &address, "--kubeconfig", account])
             .output()
             .unwrap();

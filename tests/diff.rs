@@ -5,25 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/api_server.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod api_server;
-#[path = "support/control_plane.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod control_plane;
-#[path = "support/protobuf.rs"]
-mod protobuf;
-#[path = "support/server.rs"]
-mod server;
-
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use api_server::{ApiServer, Fault, Verb};
-use control_plane::ControlPlane;
+use rollcall_testing::api_server::{ApiServer, Fault, Verb};
+use rollcall_testing::{ControlPlane, Site, coredns, program};
 use serde_json::{Value, json};
-use server::Server;
 
 /// An API server on a runtime of its own, and a kubeconfig for it.
 struct Cluster {
@@ -34,7 +22,7 @@ struct Cluster {
 
 impl Cluster {
     fn start(objects: &[(&str, Value)]) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = rollcall_testing::runtime();
         let api = runtime.block_on(ApiServer::start());
         api.set_protobuf(false);
         objects.iter().for_each(|(plural, object)| {
@@ -60,15 +48,15 @@ impl Cluster {
     }
 
     /// A server that mirrors this cluster, with these options of `kubernetes`.
-    fn serve(&self, options: &str) -> Server {
+    fn serve(&self, options: &str) -> Site {
         let access = format!("endpoint {}\n  {options}", self.api.url());
-        Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &corefile(&access))
+        Site::start(&program(), &corefile(&access))
     }
 }
 
 /// Exit status, standard output and standard error of a comparison.
 fn diff(kubeconfig: &Path, from: SocketAddr, to: SocketAddr, more: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+    let output = Command::new(program())
         // As in an image that holds nothing else: an API server without TLS needs no certificates.
         .env("SSL_CERT_FILE", "/nowhere")
         .env("SSL_CERT_DIR", "/nowhere")
@@ -259,13 +247,8 @@ const KUBEADM: &str = "
 
 #[test]
 fn a_real_coredns_differs_only_as_documented() {
-    let Some(coredns) = std::env::var_os("COREDNS").map(PathBuf::from) else {
-        return println!("skipped: COREDNS is not set; it names a CoreDNS 1.15.0 to compare with");
-    };
-    let plane = match ControlPlane::start() {
-        Ok(plane) => plane,
-        Err(why) => return println!("skipped: {why}"),
-    };
+    let Some(coredns) = coredns() else { return };
+    let Some(plane) = ControlPlane::start() else { return };
     let items: Vec<Value> = objects()
         .into_iter()
         .filter(|(plural, _)| *plural != "namespaces")
@@ -285,8 +268,7 @@ fn a_real_coredns_differs_only_as_documented() {
         .collect();
     plane.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string());
     let access = KUBEADM.replace("KUBECONFIG", &plane.kubeconfig().display().to_string());
-    let (from, to) =
-        (Server::start(&coredns, &access), Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &access));
+    let (from, to) = (Site::start(&coredns, &access), Site::start(&program(), &access));
     let (status, out, said) = diff(&plane.kubeconfig(), from.addr(), to.addr(), &[]);
     assert_eq!(status, Some(0), "{out}{said}");
     for words in ["TXT of a name", "SOA of a name", "a name that has only others", "ExternalName", "SRV weight"] {

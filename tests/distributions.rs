@@ -5,34 +5,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "support/api_server.rs"]
-#[allow(dead_code, reason = "each test crate uses its own part")]
-mod api_server;
-#[path = "support/protobuf.rs"]
-mod protobuf;
-#[path = "support/resolver.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
-mod resolver;
-
-#[path = "support/ports.rs"]
-mod ports;
-
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use api_server::ApiServer;
-use ports::free_port;
-use resolver::{Act, Asked, Resolver, answer, empty};
-use rollcall::wire::message::{Asked as Question, Message, RData, RecordType, ResponseCode, decode};
+use rollcall::wire::message::{Message, RData, RecordType, ResponseCode, decode};
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::queries;
+use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
+use rollcall_testing::{Client, Server, ask, command, free_port, get};
 use serde_json::json;
 
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/corefiles/distributions");
 
 //----------- Surroundings ---------------------------------------------------
@@ -70,17 +54,17 @@ impl World {
 }
 
 /// A distribution's server at work; killed when the test ends.
-struct Server {
-    child: Child,
+struct Distribution {
+    server: Server,
     port: u16,
     health: u16,
     ready: u16,
     metrics: u16,
     text: String,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
-impl Server {
+impl Distribution {
     fn start(name: &str, api: &str, upstream: SocketAddr) -> Self {
         let fixture = fs::read_to_string(format!("{FIXTURES}/{name}.Corefile")).unwrap();
         let [port, health, ready, metrics] = std::array::from_fn(|_| free_port());
@@ -89,48 +73,22 @@ impl Server {
         fs::write(folder.path().join("NodeHosts"), "10.30.0.1 node-1\n").unwrap();
         let text = adapt(&fixture, api, &upstream.to_string(), folder.path(), [port, health, ready, metrics]);
         fs::write(folder.path().join("Corefile"), &text).unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-        command.args(["-conf", "Corefile"]).current_dir(folder.path()).stdin(Stdio::null());
-        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Self { child, port, health, ready, metrics, text, folder }
+        let server = Server::start(&["-conf", "Corefile"], folder.path());
+        Self { server, port, health, ready, metrics, text, _folder: folder }
     }
 
     /// Waits until it is ready, or answers where the Corefile has no `ready`.
     fn wait(&mut self) {
         let has_ready = self.text.lines().any(|line| line.trim().starts_with("ready"));
-        let begun = Instant::now();
-        loop {
-            let is_up = match has_ready {
-                true => get(self.ready, "/ready").is_some_and(|(status, _)| status == 200),
-                false => self.try_ask("up.example.org.", RecordType::A).is_some(),
-            };
-            if is_up {
-                return;
-            }
-            let ended = self.child.try_wait().unwrap();
-            let said = || fs::read_to_string(self.folder.path().join("log")).unwrap();
-            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{ended:?}\n{}\n{}", self.text, said());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn try_ask(&self, name: &str, qtype: RecordType) -> Option<Message> {
-        let mut query = Message::query();
-        query.metadata.id = 4711;
-        query.metadata.recursion_desired = true;
-        query.queries.push(Question::query(name.parse().unwrap(), qtype));
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(("127.0.0.1", self.port)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        socket.send(&query.to_vec().unwrap()).ok()?;
-        let mut buffer = [0; 4096];
-        let len = socket.recv(&mut buffer).ok()?;
-        decode(&buffer[..len]).ok()
+        let (port, ready) = (self.port, self.ready);
+        self.server.up(|| match has_ready {
+            true => get(ready, "/ready").is_some_and(|(status, _)| status == 200),
+            false => ask(port, "up.example.org.", RecordType::A).is_some(),
+        });
     }
 
     fn ask(&self, name: &str, qtype: RecordType) -> Message {
-        self.try_ask(name, qtype).unwrap_or_else(|| panic!("no answer to {name} {qtype}\n{}", self.text))
+        ask(self.port, name, qtype).unwrap_or_else(|| panic!("no answer to {name} {qtype}\n{}", self.text))
     }
 
     /// The values of the answer with the TTL of each, sorted.
@@ -140,13 +98,6 @@ impl Server {
         let mut all: Vec<_> = reply.answers.iter().map(|record| (record.ttl, record.data.to_string())).collect();
         all.sort();
         all
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -173,16 +124,6 @@ fn adapt(fixture: &str, api: &str, upstream: &str, folder: &Path, [port, health,
     text.replace("/etc/coredns", &folder.display().to_string())
 }
 
-fn get(port: u16, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
 //----------- What each must do ----------------------------------------------
 
 /// What differs between the distributions as a client sees them.
@@ -197,9 +138,9 @@ const COMMON: Shipped = Shipped { ttl: 30, pods: true, reverse: true };
 
 const KUBIA: &str = "kubia.default.svc.cluster.local.";
 
-async fn holds(name: &str, shipped: Shipped) -> (World, Server) {
+async fn holds(name: &str, shipped: Shipped) -> (World, Distribution) {
     let world = World::new().await;
-    let mut server = Server::start(name, &world.api.url(), world.outside.address);
+    let mut server = Distribution::start(name, &world.api.url(), world.outside.address);
     server.wait();
     let ttl = shipped.ttl;
     answers_the_cluster(&server, ttl);
@@ -215,7 +156,7 @@ async fn holds(name: &str, shipped: Shipped) -> (World, Server) {
         let pointer = (ttl, format!("kubia-1.{KUBIA}"));
         assert_eq!(server.answers("12.1.244.10.in-addr.arpa.", RecordType::PTR), [pointer], "{name}");
     }
-    assert!(world.outside.asked.lock().unwrap().iter().all(|asked| !resolver::name(&asked.octets).contains("cluster")));
+    assert!(world.outside.asked.lock().unwrap().iter().all(|asked| !queries::name(&asked.octets).contains("cluster")));
     answers_the_outside(&server);
     let before = world.outside.count();
     answers_the_outside(&server);
@@ -230,14 +171,14 @@ async fn holds(name: &str, shipped: Shipped) -> (World, Server) {
     (world, server)
 }
 
-fn answers_the_cluster(server: &Server, ttl: u32) {
+fn answers_the_cluster(server: &Distribution, ttl: u32) {
     let peers = [0, 1].map(|n| (ttl, format!("0 50 8080 kubia-{n}.{KUBIA}")));
     assert_eq!(server.answers(KUBIA, RecordType::SRV), peers);
     assert_eq!(server.answers(&format!("kubia-0.{KUBIA}"), RecordType::A), [(ttl, "10.244.1.11".to_owned())]);
     assert_eq!(server.answers("web.default.svc.cluster.local.", RecordType::A), [(ttl, "10.96.0.80".to_owned())]);
 }
 
-fn answers_the_outside(server: &Server) {
+fn answers_the_outside(server: &Distribution) {
     let answers = server.answers("www.example.org.", RecordType::A);
     assert!(matches!(answers.as_slice(), [(1..=300, address)] if address == "192.0.2.7"), "{answers:?}");
 }
@@ -290,16 +231,11 @@ async fn k3s_answers_the_names_of_its_nodes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openshift_tells_its_host_name() {
     let (_world, server) = holds("openshift", Shipped { ttl: 5, ..COMMON }).await;
-    let mut query = Message::query();
-    let mut question = Question::query("hostname.bind.".parse().unwrap(), RecordType::TXT);
-    question.query_class = rollcall::wire::message::DNSClass::CH;
-    query.queries.push(question);
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.send_to(&query.to_vec().unwrap(), ("127.0.0.1", server.port)).unwrap();
-    let mut buffer = [0; 4096];
-    let len = socket.recv(&mut buffer).unwrap();
-    assert_eq!(decode(&buffer[..len]).unwrap().answers.len(), 1);
+    let mut query = queries::query(1, "hostname.bind.", RecordType::TXT);
+    // Class CH.
+    *query.last_mut().unwrap() = 3;
+    let answer = Client::new(SocketAddr::from(([127, 0, 0, 1], server.port))).send(&query, false).unwrap();
+    assert_eq!(decode(&answer).unwrap().answers.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -315,7 +251,7 @@ async fn gardener_shortens_the_search_path() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cache_on_the_node_asks_the_clusters_server_over_tcp() {
     let (world, cluster) = holds("kubeadm", COMMON).await;
-    let mut node = Server::start("node-local", "", SocketAddr::from(([127, 0, 0, 1], cluster.port)));
+    let mut node = Distribution::start("node-local", "", SocketAddr::from(([127, 0, 0, 1], cluster.port)));
     node.wait();
     for _ in 0..3 {
         answers_the_cluster_from_a_cache(&node);
@@ -335,7 +271,7 @@ async fn a_cache_on_the_node_asks_the_clusters_server_over_tcp() {
     answers_the_cluster_from_a_cache(&node);
 }
 
-fn answers_the_cluster_from_a_cache(server: &Server) {
+fn answers_the_cluster_from_a_cache(server: &Distribution) {
     let values = |name: &str, qtype| -> BTreeSet<String> {
         server.answers(name, qtype).into_iter().map(|(_, value)| value).collect()
     };
@@ -367,7 +303,7 @@ fn every_fixture_is_read_as_it_is_and_the_common_ones_take_the_fast_path() {
     for entry in fs::read_dir(FIXTURES).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).arg("check").arg(&path).output().unwrap();
+        let output = command().arg("check").arg(&path).output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let cluster = out.lines().filter(|line| line.contains("cluster.local."));

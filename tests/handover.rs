@@ -1,32 +1,24 @@
 //! Not one query is lost: not by reloads under load, and not in a rolling restart.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/api_server.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod api_server;
-#[path = "support/process.rs"]
-mod process;
-#[path = "support/protobuf.rs"]
-mod protobuf;
-
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use api_server::{ApiServer, Verb};
 use hickory_proto::rr::RecordType;
-use process::{PATIENCE, Server, answer, folder, free_port, wait_for};
+use rollcall_testing::api_server::{ApiServer, Verb};
+use rollcall_testing::http::is_ready;
+use rollcall_testing::queries::{self, framed, receive};
+use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, wait_for};
 use serde_json::json;
 
 /// `a.example` A, with an id.
 fn query(id: u16) -> Vec<u8> {
-    let mut octets = id.to_be_bytes().to_vec();
-    octets.extend_from_slice(b"\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01");
-    octets
+    queries::query(id, "a.example", queries::A)
 }
 
 /// Who is asked, when to stop, and what became of the queries.
@@ -90,16 +82,11 @@ impl Load {
                 let mut stream = TcpStream::connect(to).unwrap();
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 while !load.ended() && load.to() == to {
-                    let batch: Vec<u8> = (0..8)
-                        .flat_map(|id| {
-                            let query = query(id);
-                            [&[0, u8::try_from(query.len()).unwrap()], &query[..]].concat()
-                        })
-                        .collect();
+                    let batch: Vec<u8> = (0..8).flat_map(|id| framed(&query(id))).collect();
                     load.asked.fetch_add(8, Ordering::Relaxed);
                     stream.write_all(&batch).unwrap();
                     for _ in 0..8 {
-                        if read(&mut stream).is_ok() {
+                        if receive(&mut stream).is_ok() {
                             load.answered.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -115,14 +102,6 @@ impl Load {
         assert!(asked > 0);
         assert_eq!(asked, answered, "{} of {asked} queries were lost", asked - answered);
     }
-}
-
-fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut len = [0; 2];
-    stream.read_exact(&mut len)?;
-    let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
-    stream.read_exact(&mut octets)?;
-    Ok(octets)
 }
 
 /// Waits until both loads have been answered this many times more.
@@ -189,15 +168,9 @@ fn a_rolling_restart_loses_no_query() {
         )
     };
     let (old_folder, new_folder) = (folder(&text(1)), folder(&text(2)));
-    let is_ready = |host: u8| {
-        let mut stream = TcpStream::connect((format!("127.0.0.{host}"), ready)).ok()?;
-        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).ok()?;
-        Some(head.ends_with(b" 200"))
-    };
+    let is_ready = |host: u8| is_ready(SocketAddr::from(([127, 0, 0, host], ready)));
     let mut old = Server::start(&[], old_folder.path());
-    wait_for(|| is_ready(1) == Some(true), || format!("the old server: {}", old.said()));
+    wait_for(|| is_ready(1), || format!("the old server: {}", old.said()));
     let addresses = [1, 2].map(|host| SocketAddr::from(([127, 0, 0, host], port)));
     let (udp, tcp) = (Load::of(addresses[0]), Load::of(addresses[0]));
     let (udp_clients, tcp_clients) = (vec![udp.udp(), udp.udp()], vec![tcp.tcp(), tcp.tcp()]);
@@ -207,10 +180,10 @@ fn a_rolling_restart_loses_no_query() {
     go_on([&udp, &tcp], 100);
 
     let new = Server::start(&[], new_folder.path());
-    wait_for(|| is_ready(2) == Some(true), || format!("the new server: {}", new.said()));
+    wait_for(|| is_ready(2), || format!("the new server: {}", new.said()));
     let told = Instant::now();
     old.signal("TERM");
-    wait_for(|| is_ready(1) != Some(true), || "/ready to fail".to_owned());
+    wait_for(|| !is_ready(1), || "/ready to fail".to_owned());
     assert!(told.elapsed() < Duration::from_secs(3), "/ready fails at once: {:?}", told.elapsed());
     // What watches readiness needs its time until clients are sent elsewhere.
     sleep(Duration::from_millis(500));
@@ -222,10 +195,8 @@ fn a_rolling_restart_loses_no_query() {
     // A client that does not turn: it is answered past the order to close, until it must be closed while it still asks.
     let mut late = TcpStream::connect(addresses[0]).unwrap();
     late.set_read_timeout(Some(PATIENCE)).unwrap();
-    let octets = query(99);
-    let framed = [&[0, u8::try_from(octets.len()).unwrap()], &octets[..]].concat();
     let mut answered = Instant::now();
-    while late.write_all(&framed).is_ok() && read(&mut late).is_ok() {
+    while queries::send(&mut late, &query(99)).is_ok() && receive(&mut late).is_ok() {
         answered = Instant::now();
         sleep(Duration::from_millis(10));
     }

@@ -1,10 +1,6 @@
 //! Clients that mean no good cost themselves, and nobody else.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/process.rs"]
-mod process;
-
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -12,10 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
-use process::{PATIENCE, Server, ask, folder, free_port, get, wait_for};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rollcall_testing::{PATIENCE, Server, ask, folder, free_port, get, program, tls, wait_for};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// A query for `a.example` with its length.
@@ -41,14 +36,7 @@ impl Way {
         tcp.set_write_timeout(Some(Duration::from_millis(500)))?;
         match self {
             Self::Plain => Ok(Box::new(tcp)),
-            Self::Tls(config) => {
-                let name = ServerName::try_from("dns.example").unwrap();
-                let mut stream = StreamOwned::new(ClientConnection::new(config.clone(), name).unwrap(), tcp);
-                while stream.conn.is_handshaking() {
-                    stream.conn.complete_io(&mut stream.sock)?;
-                }
-                Ok(Box::new(stream))
-            }
+            Self::Tls(config) => Ok(Box::new(tls::connect(config, tcp)?)),
         }
     }
 
@@ -65,14 +53,7 @@ impl Way {
 
 /// A certificate in a folder, and clients that trust it.
 fn secured(folder: &std::path::Path) -> Way {
-    let made = rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap();
-    fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
-    fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates([CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()]);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Way::Tls(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    Way::Tls(tls::trusting(&tls::renew(folder, "tls")))
 }
 
 fn metric(port: u16, name: &str) -> f64 {
@@ -210,7 +191,7 @@ fn answers_over_https_and_quic_that_nobody_reads_are_not_all_kept() {
         tls.alpn_protocols = vec![protocol.to_vec()];
         tls
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let _entered = runtime.enter();
     let over_https = async || {
         let tcp = tokio::net::TcpStream::connect(("127.0.0.1", https)).await.unwrap();
@@ -277,7 +258,7 @@ fn answers_over_https_and_quic_that_nobody_reads_are_not_all_kept() {
 /// A server that may have few files open.
 fn starved(folder: &std::path::Path) -> Server {
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64 && exec \"$0\" -conf Corefile", env!("CARGO_BIN_EXE_rollcall")]);
+    command.args(["-c", "ulimit -n 64 && exec \"$0\" -conf Corefile"]).arg(program());
     command.current_dir(folder).env_remove("KUBERNETES_SERVICE_HOST");
     Server::of(command, "")
 }

@@ -4,16 +4,13 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/process.rs"]
-mod process;
-
 use std::fs;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
-use process::{PATIENCE, Server, answer, command, folder, free_port, wait_for};
+use rollcall_testing::{PATIENCE, Server, answer, command, coredns, folder, free_port, queries, skip, wait_for};
 
 /// Eight server blocks, each at a port of its own.
 fn blocks() -> (String, u16) {
@@ -86,13 +83,12 @@ fn nobody_wakes_and_little_is_held_when_nobody_asks() {
     {
         let (ours, _folder) = start(command(), &corefile, port);
         wait_for(|| data_threads(&ours) == threads, || format!("{name}: {} data threads", data_threads(&ours)));
-        let theirs = std::env::var_os("COREDNS").map(|path| {
+        let theirs = coredns().map(|path| {
             // Its own ports; one that is taken meanwhile would end it.
             let (corefile, port) = if threads == 8 { blocks() } else { sockets(64) };
             start(Command::new(path), &corefile, port)
         });
         let Some((theirs, _folder)) = &theirs else {
-            println!("no COREDNS: the wake-ups are held against a fixed bound alone");
             assert!(idle(&[&ours], ENOUGH)[0] <= ENOUGH, "{name}");
             assert!(memory(&ours) < most, "{name}: {} KiB", memory(&ours));
             continue;
@@ -116,13 +112,13 @@ fn an_address_has_as_many_threads_as_its_load_takes_within_the_processors_of_the
         if processors == 1 {
             // The affinity stands for a quota: both count as available.
             program = Command::new("taskset");
-            program.args(["-c", "0", env!("CARGO_BIN_EXE_rollcall")]);
+            program.args(["-c", "0"]).arg(rollcall_testing::program());
             if Command::new("taskset").arg("-V").output().is_err() {
-                println!("no taskset: a process with one processor is not tried");
+                skip("no taskset: a process with one processor is not tried");
                 continue;
             }
         } else if std::thread::available_parallelism().unwrap().get() < 2 {
-            println!("one processor: a second thread is not tried");
+            skip("one processor: a second thread is not tried");
             continue;
         }
         let (server, _folder) = start(program, &corefile, port);
@@ -134,8 +130,8 @@ fn an_address_has_as_many_threads_as_its_load_takes_within_the_processors_of_the
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();
             client.connect(("127.0.0.1", port)).unwrap();
             client.set_read_timeout(Some(PATIENCE)).unwrap();
-            let query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
-            (0..32).for_each(|_| assert_eq!(client.send(query).unwrap(), query.len()));
+            let query = queries::query(0x1234, "a.example", queries::A);
+            (0..32).for_each(|_| assert_eq!(client.send(&query).unwrap(), query.len()));
             (0..32).for_each(|_| assert!(client.recv(&mut [0; 512]).unwrap() > 12));
             assert!(data_threads(&server) <= most);
         }

@@ -7,13 +7,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rollcall_testing::{Client, PATIENCE, get, is_there, program, queries, repository, skip};
 use serde_json::Value;
 
 const MOST: u64 = 20_000_000;
@@ -75,7 +75,7 @@ cluster.example:53 {
 fn the_image_runs_as_kubernetes_runs_it() {
     let binary = match needs() {
         Ok(binary) => binary,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return skip(why),
     };
     let folder = tempfile::tempdir().unwrap();
     let image = Image::build(folder.path(), &binary);
@@ -91,17 +91,18 @@ fn a_binary_that_would_not_start_in_the_image_is_refused() {
     let script = folder.path().join("script");
     fs::write(&script, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let built = Path::new(env!("CARGO_BIN_EXE_rollcall"));
+    let built = program();
+    let built = built.as_path();
     for (binary, why) in [
         (built, "is linked dynamically"),
         (&script, "is no program for Linux"),
         (Path::new("/nowhere/rollcall"), "/nowhere/rollcall is no program; set ROLLCALL_STATIC"),
     ] {
-        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/image");
+        let deploy = repository("deploy/image");
         let output = Command::new(deploy).env("ROLLCALL_STATIC", binary).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         if said.contains("there is no readelf") {
-            return println!("skipped: {said}");
+            return skip(said);
         }
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(why), "{said}");
@@ -117,8 +118,7 @@ fn needs() -> Result<PathBuf, String> {
     for (program, from) in
         [("buildah", "buildah"), ("capsh", "libcap2-bin"), ("unshare", "util-linux"), ("ip", "iproute2")]
     {
-        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
-        if !found.unwrap().success() {
+        if !is_there(program) {
             return Err(format!("there is no {program} on this machine; install {from}"));
         }
     }
@@ -142,7 +142,7 @@ const TAG: &str = "localhost/coredns:v1.0.0-rollcall.test";
 impl Image {
     fn build(folder: &Path, binary: &Path) -> Self {
         let storage = folder.join("storage");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/image");
+        let script = repository("deploy/image");
         let output =
             Command::new(script).arg(TAG).env("ROLLCALL_STATIC", binary).env("IMAGE_ROOT", &storage).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -243,23 +243,21 @@ fn needs_no_library(binary: &[u8]) {
 #[test]
 fn inside_the_namespace() {
     let Ok(server) = std::env::var("SERVER") else {
-        return println!("skipped: this is the client that the test of the image starts");
+        // Nobody's own test: what the test of the image starts.
+        return;
     };
     let begun = Instant::now();
     let reply = loop {
         if let Some(reply) = ask() {
             break reply;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "no answer on port 53");
+        assert!(begun.elapsed() < PATIENCE, "no answer on port 53");
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!((reply[3] & 0xf, &reply[reply.len() - 4..]), (0, &[192, 0, 2, 7][..]));
     for (port, path) in [(8080, "/health"), (8181, "/ready"), (9153, "/metrics")] {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        assert!(text.starts_with("HTTP/1.1 200"), "{path}: {text}");
+        let page = get(port, path).unwrap();
+        assert_eq!(page.0, 200, "{path}: {page:?}");
     }
     let status = fs::read_to_string(format!("/proc/{server}/status")).unwrap();
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
@@ -277,12 +275,7 @@ fn inside_the_namespace() {
 
 /// `printer.example.org A`, over UDP, without EDNS.
 fn ask() -> Option<Vec<u8>> {
-    let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x07printer\x07example\x03org\0\0\x01\0\x01";
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    socket.connect("127.0.0.1:53").unwrap();
-    socket.send(query).ok()?;
-    let mut buffer = [0; 512];
-    let len = socket.recv(&mut buffer).ok()?;
-    Some(buffer[..len].to_vec())
+    let mut client = Client::new(SocketAddr::from(([127, 0, 0, 1], 53)));
+    client.set_patience(Duration::from_millis(500));
+    client.send(&queries::query(7, "printer.example.org", queries::A), false).ok()
 }

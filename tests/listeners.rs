@@ -1,47 +1,20 @@
 //! Encrypted listeners of the built binary: certificates with their faults and renewals, and clients of other makers.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/process.rs"]
-mod process;
-
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
-use process::{PATIENCE, Server, folder, free_port, get, run, wait_for};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-const HOST: &str = "dns.example";
-
-/// Writes a new certificate and its key into a folder, `NAME.crt` and `NAME.key`; gives its PEM.
-fn certificate(folder: &Path, name: &str) -> String {
-    let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
-    fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
-    fs::write(folder.join(format!("{name}.crt")), made.cert.pem()).unwrap();
-    made.cert.pem()
-}
+use rollcall_testing::tls::renew as certificate;
+use rollcall_testing::{PATIENCE, Server, folder, free_port, get, queries, run, skip, tls, wait_for};
 
 /// Asks for an address over TLS, trusting one certificate alone.
 fn ask(port: u16, trusted: &str) -> Option<Vec<u8>> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates([CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()]);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
     let tcp = TcpStream::connect(("127.0.0.1", port)).ok()?;
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = StreamOwned::new(ClientConnection::new(config, ServerName::try_from(HOST).unwrap()).unwrap(), tcp);
-    stream.write_all(b"\0\x1b\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01").ok()?;
-    let mut len = [0; 2];
-    stream.read_exact(&mut len).ok()?;
-    let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
-    stream.read_exact(&mut octets).ok()?;
-    Some(octets)
+    let mut stream = tls::connect(&tls::trusting(trusted), tcp).ok()?;
+    queries::send(&mut stream, &queries::query(7, "a.example", queries::A)).ok()?;
+    queries::receive(&mut stream).ok()
 }
 
 #[test]
@@ -127,14 +100,14 @@ fn clients_of_other_makers_are_answered() {
         let port = port.to_string();
         let arguments = ["@127.0.0.1", "-p", &port, way, "+short", "a.example"];
         let Ok(output) = Command::new(program).args(arguments).output() else {
-            println!("{program} is not here: {way} is skipped");
+            skip(format_args!("no {program} on the path: {way} is not tried"));
             continue;
         };
         let (said, fault) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         if !output.status.success()
             && (fault.to_lowercase().contains("invalid option") || said.contains("Invalid option"))
         {
-            println!("this {program} does not know {way}: skipped");
+            skip(format_args!("this {program} does not know {way}"));
             continue;
         }
         assert_eq!(said.trim(), "192.0.2.7", "{program} {way}: {fault}");

@@ -2,26 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/process.rs"]
-mod process;
-
-use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use process::{PATIENCE, Server, answer, folder, free_port};
+use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, queries, run};
 use serde_json::{Value, json};
 
-/// A query for a name of any octets, label by label, and what follows the question.
+/// A query for a name of any octets, label by label, with CD set; and what follows the question.
 fn query(labels: &[&[u8]], additional: &[u8]) -> Vec<u8> {
-    let mut octets = b"\x12\x34\x01\x10\0\x01\0\0\0\0\0\0".to_vec();
+    let mut octets = queries::of_labels(0x1234, labels, queries::A);
+    octets[3] = 0x10;
     octets[11] = u8::from(!additional.is_empty());
-    for label in labels {
-        octets.push(label.len() as u8);
-        octets.extend_from_slice(label);
-    }
-    octets.extend_from_slice(b"\0\0\x01\0\x01");
     octets.extend_from_slice(additional);
     octets
 }
@@ -36,8 +28,8 @@ fn send_udp(port: u16, query: &[u8]) {
 fn send_tcp(port: u16, query: &[u8]) {
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
-    client.write_all(&[&(query.len() as u16).to_be_bytes()[..], query].concat()).unwrap();
-    client.read_exact(&mut [0; 14]).expect("an answer");
+    queries::send(&mut client, query).unwrap();
+    queries::receive(&mut client).expect("an answer");
 }
 
 /// Names that try to be more than names.
@@ -153,7 +145,7 @@ fn a_query_is_an_object_with_its_fields() {
 #[test]
 fn the_last_word_of_a_start_that_fails_is_an_object_too() {
     let folder = folder(". {\n nosuch\n}\n");
-    let (status, out, said) = process::run(&["-log-format=json"], folder.path());
+    let (status, out, said) = run(&["-log-format=json"], folder.path());
     assert_eq!((status, out.as_str()), (Some(2), ""));
     let read: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(read["level"], "FATAL");

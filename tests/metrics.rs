@@ -3,29 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/api_server.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod api_server;
-#[path = "support/protobuf.rs"]
-mod protobuf;
-#[path = "support/resolver.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
-mod resolver;
-
-#[path = "support/ports.rs"]
-mod ports;
-
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
-use api_server::ApiServer;
-use ports::free_port;
 use regex::Regex;
-use resolver::{Act, Resolver};
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::http::{Response, fetch};
+use rollcall_testing::resolver::{self, Act, Resolver};
+use rollcall_testing::{Client, Server, free_port, queries, repository, wait_for};
 use serde_json::{Value, json};
 
 //----------- The list --------------------------------------------------------
@@ -70,10 +57,6 @@ fn buckets(word: &str) -> Option<Vec<f64>> {
         "P" => Some(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
         _ => None,
     }
-}
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 //----------- The exposition --------------------------------------------------
@@ -124,21 +107,14 @@ fn parse(text: &str) -> BTreeMap<String, Family> {
 
 //----------- The server ------------------------------------------------------
 
-struct Server {
-    child: Child,
+struct Counting {
+    _server: Server,
     port: u16,
     metrics: u16,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A server with every directive that counts something.
-fn start(folder: &Path, api: &str, upstream: SocketAddr, dead: u16) -> Server {
+fn start(folder: &Path, api: &str, upstream: SocketAddr, dead: u16) -> Counting {
     let [port, metrics, health] = [free_port(), free_port(), free_port()];
     let corefile = format!(
         "(common) {{
@@ -195,48 +171,36 @@ dead.example:{port} {{
 }}
 "
     );
-    let file = folder.join("Corefile");
-    std::fs::write(&file, corefile).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-    let command = command.arg("-conf").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
-    Server { child: command.spawn().unwrap(), port, metrics }
+    std::fs::write(folder.join("Corefile"), corefile).unwrap();
+    Counting::start(folder, port, metrics)
 }
 
-impl Server {
+impl Counting {
+    /// Starts the Corefile of a folder, and waits until all pages are there.
+    fn start(folder: &Path, port: u16, metrics: u16) -> Self {
+        let server = Server::start(&[], folder);
+        server.until("CoreDNS-");
+        Self { _server: server, port, metrics }
+    }
+
     /// Asks, and does not mind silence.
     fn ask(&self, name: &str, qtype: u16) -> Option<Vec<u8>> {
-        let mut query = resolver::query(7, name);
-        let end = query.len();
-        query[end - 4..end - 2].copy_from_slice(&qtype.to_be_bytes());
-        // An OPT record with DO set.
-        query[11] = 1;
-        query.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0]);
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        socket.send_to(&query, ("127.0.0.1", self.port)).unwrap();
-        let mut buffer = [0; 4096];
-        socket.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec())
+        let mut client = Client::new(SocketAddr::from(([127, 0, 0, 1], self.port)));
+        client.set_patience(Duration::from_secs(2));
+        client.send(&queries::with_edns(queries::query(7, name, qtype), 1232, true), false).ok()
     }
 
     fn exposition(&self) -> String {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.metrics)) else { return String::new() };
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let page = SocketAddr::from(([127, 0, 0, 1], self.metrics));
+        let Some(Response { head, body, .. }) = fetch(page, "/metrics") else { return String::new() };
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         assert!(!head.to_lowercase().contains("chunked"), "{head}");
-        body.to_owned()
+        body
     }
 
     /// Waits until a sample is there.
     fn until(&self, sample: &str) {
-        let begun = Instant::now();
-        while !self.exposition().contains(sample) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "waited for {sample} in {}", self.exposition());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_for(|| self.exposition().contains(sample), || format!("{sample} in {}", self.exposition()));
     }
 }
 
@@ -274,14 +238,16 @@ fn triggered(api: &ApiServer, service: &str, address: &str, changed: &str) {
 
 /// Brings all of the list about, and returns what the server says then.
 fn exercised() -> String {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let api = runtime.block_on(ApiServer::start());
     api.set_protobuf(false);
     fill(&api);
     let upstream = runtime.block_on(Resolver::start(|asked| {
-        let qtype = &asked.octets[asked.octets.len().min(12)..];
-        let is_aaaa = qtype.windows(5).any(|window| window == [0, 0, 28, 0, 1]);
-        let reply = if is_aaaa { resolver::empty(&asked.octets, 0) } else { resolver::answer(&asked.octets, 0, 7) };
+        let reply = if queries::qtype(&asked.octets) == queries::AAAA {
+            resolver::empty(&asked.octets, 0)
+        } else {
+            resolver::answer(&asked.octets, 0, 7)
+        };
         vec![Act::Send(reply)]
     }));
     let folder = tempfile::tempdir().unwrap();
@@ -327,7 +293,7 @@ fn exercised() -> String {
 /// An alert sees a counter rise only when it was there before.
 #[test]
 fn counters_of_our_own_are_there_before_they_count() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let api = runtime.block_on(ApiServer::start());
     api.set_protobuf(false);
     fill(&api);
@@ -361,15 +327,12 @@ fn counters_of_our_own_are_there_before_they_count() {
 fn a_dead_upstream_is_asked_answers_nothing_and_fails_its_checks() {
     let folder = tempfile::tempdir().unwrap();
     let [port, metrics, dead] = [free_port(), free_port(), free_port()];
-    let file = folder.path().join("Corefile");
     let corefile = format!(
         ".:{port} {{\n bind 127.0.0.1\n prometheus 127.0.0.1:{metrics}\n forward . 127.0.0.1:{dead} {{\n  \
          health_check 50ms\n }}\n}}\n"
     );
-    std::fs::write(&file, corefile).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-    let child = command.arg("-conf").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let server = Server { child, port, metrics };
+    std::fs::write(folder.path().join("Corefile"), corefile).unwrap();
+    let server = Counting::start(folder.path(), port, metrics);
     let to = format!("to=\"127.0.0.1:{dead}\"");
     server.until(&format!("coredns_proxy_healthcheck_failures_total{{proxy_name=\"forward\",{to}}} 0\n"));
     let answer = server.ask("a.example", 1).expect("a failure is told");
@@ -379,12 +342,8 @@ fn a_dead_upstream_is_asked_answers_nothing_and_fails_its_checks() {
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
     // The checks of one that is down go on.
-    let begun = Instant::now();
     let failures = format!("coredns_proxy_healthcheck_failures_total{{proxy_name=\"forward\",{to}}}");
-    while value(&server.exposition(), &failures) < 3.0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{}", server.exposition());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for(|| value(&server.exposition(), &failures) >= 3.0, || format!("failures in {}", server.exposition()));
     let said = server.exposition();
     let value = |sample: &str| value(&said, sample);
     assert!(value(&format!("coredns_forward_requests_total{{{to}}}")) >= 1.0);

@@ -12,6 +12,7 @@ use rollcall::zone::{
     Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, Layout, Part, Pods, Pointer, Port, PortList,
     Protocol, Publisher, Seeds, Service, ServiceKind, ServiceName, State, View, answer, pair,
 };
+use rollcall_testing::queries::{A, query};
 
 struct Counting;
 
@@ -122,18 +123,6 @@ fn zone() -> (Publisher, View) {
     (publisher, view)
 }
 
-fn query(qname: &str, qtype: u16) -> Vec<u8> {
-    let mut octets = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in qname.split('.') {
-        octets.push(label.len() as u8);
-        octets.extend_from_slice(label.as_bytes());
-    }
-    octets.push(0);
-    octets.extend_from_slice(&qtype.to_be_bytes());
-    octets.extend_from_slice(&[0, 1]);
-    octets
-}
-
 #[test]
 fn an_answer_allocates_nothing() {
     let (_publisher, view) = zone();
@@ -143,19 +132,19 @@ fn an_answer_allocates_nothing() {
         answer(&question, &view, limit, limit < 65_535, Seeds { order: 11, choice: &|| 12 }, &mut buffer)
     };
     // A thread's first look allocates its place among the readers.
-    ask(&query("kubia.a-namespace-with-a-long-name.svc.cluster.local", 1), 1232);
+    ask(&query(1, "kubia.a-namespace-with-a-long-name.svc.cluster.local", A), 1232);
     let in_namespace = |name: &str| format!("{name}.a-namespace-with-a-long-name.svc.cluster.local");
     for (name, qtype, rcode) in [
-        (in_namespace("kubia"), 1, Rcode::NOERROR),
+        (in_namespace("kubia"), 1_u16, Rcode::NOERROR),
         (in_namespace("kubia"), 28, Rcode::NOERROR),
         (in_namespace("kubia"), 33, Rcode::NOERROR),
         (in_namespace("few"), 33, Rcode::NOERROR),
         (in_namespace("_http._tcp.kubia"), 33, Rcode::NOERROR),
-        (in_namespace("kubia-with-a-long-name-7.kubia"), 1, Rcode::NOERROR),
+        (in_namespace("kubia-with-a-long-name-7.kubia"), 1_u16, Rcode::NOERROR),
         (in_namespace("kubia-with-a-long-name-7.kubia"), 33, Rcode::NOERROR),
-        (in_namespace("web"), 1, Rcode::NOERROR),
+        (in_namespace("web"), 1_u16, Rcode::NOERROR),
         (in_namespace("web"), 33, Rcode::NOERROR),
-        (in_namespace("alias"), 1, Rcode::NOERROR),
+        (in_namespace("alias"), 1_u16, Rcode::NOERROR),
         (in_namespace("nobody"), 1, Rcode::NXDOMAIN),
         (in_namespace("nobody.kubia"), 33, Rcode::NXDOMAIN),
         ("kubia.elsewhere.svc.cluster.local".into(), 1, Rcode::NXDOMAIN),
@@ -170,7 +159,7 @@ fn an_answer_allocates_nothing() {
         ("7.0.0.10.in-addr.arpa".into(), 12, Rcode::NOERROR),
         ("7.0.9.10.in-addr.arpa".into(), 12, Rcode::NXDOMAIN),
     ] {
-        let message = query(&name, qtype);
+        let message = query(1, &name, qtype);
         for limit in [512, 1232, 65_535] {
             let before = COUNT.with(Cell::get);
             let answered = ask(&message, limit);

@@ -1,9 +1,6 @@
 //! The built binary as an operator meets it: flags, exit status, signals, answers.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/process.rs"]
-mod process;
-
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
@@ -12,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType, rdata};
-use process::{PATIENCE, Server, answer, ask, command, folder, free_port, get, run, wait_for};
+use rollcall_testing::{PATIENCE, Server, answer, ask, command, folder, free_port, get, run, signal, wait_for};
 
 #[test]
 fn help_version_and_directives_are_printed() {
@@ -196,7 +193,7 @@ fn a_pidfile_is_written_through_no_link_and_into_no_pipe() {
 #[test]
 fn an_order_to_stop_ends_a_start_that_waits_for_its_files() {
     let folder = folder(". {\n    import /dev/stdin\n}\n");
-    for (signal, conf) in [("TERM", "stdin"), ("INT", "stdin"), ("TERM", "Corefile"), ("INT", "Corefile")] {
+    for (name, conf) in [("TERM", "stdin"), ("INT", "stdin"), ("TERM", "Corefile"), ("INT", "Corefile")] {
         // Standard input stays open, and says nothing.
         let mut waiting = command();
         waiting.args(["-conf", conf]).current_dir(folder.path()).stdin(Stdio::piped());
@@ -204,14 +201,12 @@ fn an_order_to_stop_ends_a_start_that_waits_for_its_files() {
         let _open = waiting.stdin.take().unwrap();
         std::thread::sleep(Duration::from_millis(500));
         assert!(waiting.try_wait().unwrap().is_none(), "{conf}: it waits");
-        assert!(
-            Command::new("kill").args([&format!("-{signal}"), &waiting.id().to_string()]).status().unwrap().success()
-        );
+        signal(waiting.id(), name);
         let begun = Instant::now();
         while waiting.try_wait().unwrap().is_none() {
             if begun.elapsed() > PATIENCE {
                 waiting.kill().unwrap();
-                panic!("{signal} did not end it: {conf}");
+                panic!("{name} did not end it: {conf}");
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -275,8 +270,7 @@ fn a_log_that_nobody_reads_stops_no_answer() {
     let dropped = text.lines().find_map(|line| line.strip_prefix("rollcall_log_lines_dropped_total "));
     assert!(dropped.unwrap().parse::<f64>().unwrap() > 1000.0, "{dropped:?}");
     // The end does not wait for a reader either.
-    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+    signal(child.id(), "TERM");
     let mut ended = None;
     wait_for(
         || {
@@ -553,7 +547,7 @@ fn local_reads_standard_input_and_listens_at_every_address() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     fs::write(folder.path().join("m.yaml"), manifests(2)).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+    let child = Command::new(rollcall_testing::program())
         .args(["local", "--listen", &format!(":{port}"), "-n", "prod", "--forward", "none", "-"])
         .stdin(fs::File::open(folder.path().join("m.yaml")).unwrap())
         .stdout(Stdio::null())

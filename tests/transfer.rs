@@ -1,27 +1,18 @@
 //! Zones leave over TCP in many messages, to those that may have them, and no faster than they are taken.
 #![expect(clippy::unwrap_used, reason = "a test may unwrap, its helpers too")]
 
-#[path = "support/api_server.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod api_server;
-#[path = "support/process.rs"]
-mod process;
-#[path = "support/protobuf.rs"]
-mod protobuf;
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
-use api_server::ApiServer;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use process::{PATIENCE, Server, answer, folder, free_port, wait_for};
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, queries, skip, wait_for};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
@@ -47,15 +38,11 @@ fn connect(port: u16, from: [u8; 4]) -> TcpStream {
 }
 
 fn send(stream: &mut TcpStream, octets: &[u8]) {
-    stream.write_all(&[&u16::try_from(octets.len()).unwrap().to_be_bytes(), octets].concat()).unwrap();
+    queries::send(stream, octets).unwrap();
 }
 
 fn read(stream: &mut TcpStream) -> Message {
-    let mut len = [0; 2];
-    stream.read_exact(&mut len).unwrap();
-    let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
-    stream.read_exact(&mut octets).unwrap();
-    let message = Message::from_vec(&octets).unwrap();
+    let message = Message::from_vec(&queries::receive(stream).unwrap()).unwrap();
     assert_eq!(message.metadata.id, 9);
     message
 }
@@ -175,7 +162,7 @@ async fn the_names_of_a_cluster_go_to_those_that_may_have_them() {
                 let said = String::from_utf8(output.stdout).unwrap();
                 assert!(said.contains(";; XFR size: "), "{said}");
             }
-            Err(_) => println!("dig is not here: its part is skipped"),
+            Err(_) => skip("no dig on the path: it transfers no zone"),
         }
     })
     .await

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use resolver::{Act, Asked, Resolver, answer, empty, name, query};
 use rollcall::upstream::{
     Answered, Check, Connections, Endpoint, Error, Group, Policy, Settings, Trouble, Upstream, Way, client_config,
 };
-
-#[path = "support/resolver.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
-mod resolver;
+use rollcall_testing::queries::{self, name};
+use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
 
 const NAME: &str = "wWw.example.org";
+
+fn query(id: u16, name: &str) -> Vec<u8> {
+    queries::query(id, name, queries::A)
+}
 
 fn endpoint(resolver: &Resolver) -> Endpoint {
     Endpoint { address: resolver.address, way: Way::Plain, server_name: None }

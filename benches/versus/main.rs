@@ -7,17 +7,11 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are its purpose")]
 
-#[expect(dead_code, clippy::unwrap_used, reason = "of the tests' API server, this needs what goes well")]
-#[path = "../../tests/support/api_server.rs"]
-mod api_server;
 mod chart;
 mod cores;
 mod dnsperf;
 mod growth;
 mod machine;
-#[expect(clippy::unwrap_used, reason = "part of the tests' API server")]
-#[path = "../../tests/support/protobuf.rs"]
-mod protobuf;
 mod records;
 mod report;
 mod servers;
@@ -29,7 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use api_server::ApiServer;
+use rollcall_testing::api_server::ApiServer;
+
 use machine::Machine;
 use records::Cluster;
 use report::Report;

@@ -3,11 +3,14 @@
 use std::fmt::Write;
 use std::fs;
 use std::io::{self, Read, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+use rollcall_testing::free_port;
+use rollcall_testing::queries::{A, SRV, framed, query};
 
 use super::machine::{self, Machine};
 
@@ -114,7 +117,7 @@ impl Server {
         cores: Option<usize>,
         files: impl FnOnce(u16, &Path) -> Vec<(&'static str, String)>,
     ) -> io::Result<Self> {
-        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        let (folder, port) = (tempfile::tempdir()?, free_port());
         for (name, text) in files(port, folder.path()) {
             fs::write(folder.path().join(name), text)?;
         }
@@ -202,16 +205,6 @@ fn number(stat: &str, field: usize) -> Option<u64> {
     stat.split(' ').nth(field)?.trim().parse().ok()
 }
 
-/// A port that is free for UDP and TCP at this moment.
-fn free_port() -> io::Result<u16> {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-}
-
 //----------- Client ---------------------------------------------------------
 
 /// Asks one question at a time.
@@ -227,14 +220,14 @@ impl Client {
     /// Whether a name has an address; `None` without an answer.
     pub(crate) fn address(&self, name: &str, patience: Duration) -> Option<bool> {
         static NEXT: AtomicU16 = AtomicU16::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let query = query(id, name, 1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let query = query(id, name, A);
         self.0.set_read_timeout(Some(patience)).ok()?;
         self.0.send(&query).ok()?;
         let mut answer = [0; 1500];
         loop {
             let len = self.0.recv(&mut answer).ok()?;
-            if len >= 12 && answer[..2] == id {
+            if len >= 12 && answer[..2] == id.to_be_bytes() {
                 return Some(answer[3] & 0xf == 0 && answer[6..8] != [0, 0]);
             }
         }
@@ -246,8 +239,7 @@ pub(crate) fn srv_over_tcp(port: u16, name: &str, time: Duration) -> io::Result<
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let query = query([0, 1], name, 33);
-    let framed = [&(query.len() as u16).to_be_bytes(), query.as_slice()].concat();
+    let framed = framed(&query(1, name, SRV));
     let (begun, mut count, mut answer) = (Instant::now(), 0, vec![0; 65_535]);
     while begun.elapsed() < time {
         stream.write_all(&framed)?;
@@ -258,15 +250,4 @@ pub(crate) fn srv_over_tcp(port: u16, name: &str, time: Duration) -> io::Result<
         count += 1;
     }
     Ok(count)
-}
-
-/// The octets of a query without EDNS.
-fn query(id: [u8; 2], name: &str, qtype: u8) -> Vec<u8> {
-    let mut query = vec![id[0], id[1], 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.') {
-        query.push(label.len() as u8);
-        query.extend_from_slice(label.as_bytes());
-    }
-    query.extend_from_slice(&[0, 0, qtype, 0, 1]);
-    query
 }

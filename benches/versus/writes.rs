@@ -5,7 +5,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::api_server::ApiServer;
+use rollcall_testing::api_server::ApiServer;
+
 use super::dnsperf::{self, How, Run, median};
 use super::milliseconds;
 use super::records::{Cluster, Load};

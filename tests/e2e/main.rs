@@ -6,27 +6,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "../support/api_server.rs"]
-#[allow(dead_code, reason = "each test crate uses its own part")]
-mod api_server;
 mod probe;
-#[path = "../support/protobuf.rs"]
-mod protobuf;
-#[path = "../support/resolver.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each test crate uses its own part")]
-mod resolver;
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use api_server::ApiServer;
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, rdata};
 use probe::Probe;
-use resolver::{Act, Asked, Resolver};
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::resolver::{Act, Asked, Resolver};
+use rollcall_testing::{PATIENCE, Server, comes_true, http, is_there, skip};
 use serde_json::{Value, json};
 
 const INSIDE: &str = "ROLLCALL_E2E_INSIDE";
@@ -35,8 +27,6 @@ const SEARCH: &str = "e2e-dns.svc.cluster.local svc.cluster.local cluster.local"
 const DNS: &str = "10.96.0.10";
 const DNS_POD: &str = "10.244.0.53";
 const CLIENT: &str = "172.17.0.50";
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn probes_of_kubernetes_and_of_coredns_hold() {
@@ -45,23 +35,18 @@ fn probes_of_kubernetes_and_of_coredns_hold() {
     }
     for program in ["unshare", "ip", "mount", "dig"] {
         if !is_there(program) {
-            return eprintln!("skipped: probes_of_kubernetes_and_of_coredns_hold needs the program `{program}`");
+            return skip(format_args!("no {program} on the path: no probe of Kubernetes is run"));
         }
     }
     let allowed = Command::new("unshare").args(["-Urmn", "ip", "link", "set", "lo", "up"]).output().unwrap();
     if !allowed.status.success() {
         let why = String::from_utf8_lossy(&allowed.stderr).trim().to_owned();
-        return eprintln!("skipped: probes_of_kubernetes_and_of_coredns_hold may not have namespaces here: {why}");
+        return skip(format_args!("this machine allows no namespaces: no probe of Kubernetes is run: {why}"));
     }
     let mut command = Command::new("unshare");
     command.arg("-Urmn").arg(std::env::current_exe().unwrap());
     command.args(["--exact", "probes_of_kubernetes_and_of_coredns_hold", "--nocapture"]).env(INSIDE, "1");
     assert!(command.status().unwrap().success());
-}
-
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 //----------- Inside ---------------------------------------------------------
@@ -189,49 +174,19 @@ fn resolve(names: &[(&str, &str)], asked: &Asked) -> Vec<Act> {
     vec![Act::Send(message.to_vec().unwrap())]
 }
 
-/// The server on port 53; killed when it is done.
-struct Server(Child);
-
-impl Server {
-    fn start(corefile: &str, place: &Place) -> Self {
-        let path = place.file("Corefile");
-        fs::write(&path, corefile).unwrap();
-        let log = fs::File::create(place.file("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-        command.arg("-conf").arg(path).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let mut server = Self(command.spawn().unwrap());
-        let begun = Instant::now();
-        while !is_ready() {
-            let ended = server.0.try_wait().unwrap();
-            let said = || fs::read_to_string(place.file("log")).unwrap();
-            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{ended:?} {corefile}\n{}", said());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-}
-
-fn is_ready() -> bool {
-    use std::io::{Read, Write};
-    let Ok(mut stream) = TcpStream::connect("127.0.0.1:8181") else { return false };
-    let mut answer = String::new();
-    stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok()
-        && stream.read_to_string(&mut answer).is_ok()
-        && answer.starts_with("HTTP/1.1 200")
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// The server on port 53.
+fn start(corefile: &str, place: &Place) -> Server {
+    fs::write(place.file("Corefile"), corefile).unwrap();
+    let mut server = Server::start(&[], place.folder.path());
+    server.up(|| http::is_ready(SocketAddr::from(([127, 0, 0, 1], 8181))));
+    server
 }
 
 const KUBEADM: &str = include_str!("../fixtures/corefiles/distributions/kubeadm.Corefile");
 
 fn inside() {
     let place = Place::new();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let (api, outside, company) = runtime.block_on(async {
         let outside = Resolver::start(|asked| resolve(&OUTSIDE, asked)).await;
         let both: Vec<_> = OUTSIDE.into_iter().chain(COMPANY).collect();
@@ -250,7 +205,7 @@ fn inside() {
         let text = text.replace("{API}", &url).replace("{UPSTREAM}", &company).replace("{FOLDER}", folder);
         if server.as_ref().is_none_or(|(own, _)| *own != text) {
             drop(server.take());
-            server = Some((text.clone(), Server::start(&text, &place)));
+            server = Some((text.clone(), start(&text, &place)));
         }
         place.resolv(&probe.search(SEARCH));
         place.hosts(&probe.hosts_line());
@@ -281,15 +236,14 @@ fn change(api: &ApiServer, probe: &Probe) {
     api.apply("services", json!({"metadata": {"namespace": "e2e-dns", "name": "dns-test-service-3"}, "spec": spec}));
 }
 
+/// Complaints of a check, once there are none or none go away any more.
 fn until(check: impl Fn() -> Vec<String>) -> Vec<String> {
-    let begun = Instant::now();
-    loop {
-        let complaints = check();
-        if complaints.is_empty() || begun.elapsed() > Duration::from_secs(5) {
-            return complaints;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let mut complaints = Vec::new();
+    comes_true(PATIENCE, || {
+        complaints = check();
+        complaints.is_empty()
+    });
+    complaints
 }
 
 #[test]

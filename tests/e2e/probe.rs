@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use rollcall_testing::skip;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -102,7 +103,7 @@ impl Probe {
             return Vec::new();
         }
         let Ok(output) = Command::new(program).args(words).output() else {
-            eprintln!("skipped: {} needs the program `{program}`", self.id);
+            skip(format_args!("no {program} on the path: the probe {} is not run", self.id));
             return Vec::new();
         };
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -1,7 +1,6 @@
 //! Corefiles: a tree, or one fault with a place that is there.
 
 use std::fs;
-use std::path::Path;
 
 use proptest::prelude::*;
 use rollcall::corefile::{Source, parse};
@@ -23,7 +22,7 @@ fn is_tree_or_fault(text: &str) {
 
 /// Every Corefile that stands in the tests.
 fn corpus() -> Vec<String> {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let tests = rollcall_testing::repository("tests");
     let mut texts: Vec<String> =
         ["fuzz/corpus/corefiles", "fixtures/corefiles/bad", "fixtures/corefiles/distributions"]
             .iter()

@@ -2,70 +2,45 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use hickory_proto::op::Message as Oracle;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use rollcall_testing::queries::framed;
+use rollcall_testing::{Client, Server, free_port};
 
-use super::ports::free_port;
 use super::{a_message, corpus};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// `rollcall local` on a free port; killed when the test ends.
-struct Server {
-    child: Child,
+/// `rollcall local` on a free port.
+struct Local {
+    server: Server,
     port: u16,
     _folder: tempfile::TempDir,
 }
 
-impl Server {
+impl Local {
     fn start() -> Self {
         let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let objects = include_str!("../e2e/cluster.yaml");
         fs::write(folder.path().join("cluster.yaml"), objects).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-        command.args(["local", "--listen", &format!("127.0.0.1:{port}")]).arg(folder.path());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut server = Self { child, port, _folder: folder };
-        let begun = Instant::now();
-        while !server.answers() {
-            assert!(
-                server.child.try_wait().unwrap().is_none() && begun.elapsed() < PATIENCE,
-                "the server does not start"
-            );
-        }
-        server
+        let server = Server::start(&["local", "--listen", &format!("127.0.0.1:{port}"), "."], folder.path());
+        let mut local = Self { server, port, _folder: folder };
+        local.goes_on();
+        local
     }
 
-    /// Whether a good question gets its good answer.
-    fn answers(&self) -> bool {
-        let (_, good) = corpus().swap_remove(0);
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(("127.0.0.1", self.port)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let mut buffer = [0; 4096];
-        socket.send(&good).is_ok()
-            && socket.recv(&mut buffer).is_ok_and(|len| Oracle::from_vec(&buffer[..len]).unwrap().metadata.id == 0x1234)
-    }
-
+    /// Waits until a good question gets its good answer.
     fn goes_on(&mut self) {
-        let begun = Instant::now();
-        while !self.answers() {
-            assert!(self.child.try_wait().unwrap().is_none(), "the server has ended");
-            assert!(begun.elapsed() < PATIENCE, "the server does not answer any more");
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let (_, good) = corpus().swap_remove(0);
+        let port = self.port;
+        self.server.up(|| {
+            let mut client = Client::new(SocketAddr::from(([127, 0, 0, 1], port)));
+            client.set_patience(Duration::from_millis(500));
+            client.send(&good, false).is_ok_and(|octets| Oracle::from_vec(&octets).unwrap().metadata.id == 0x1234)
+        });
     }
 }
 
@@ -85,7 +60,7 @@ fn is_answer(reply: &[u8], sent: &[u8]) {
 
 #[test]
 fn hostile_datagrams_get_an_answer_an_error_or_silence() {
-    let mut server = Server::start();
+    let mut server = Local::start();
     let mut answered = 0;
     for batch in packets().chunks(32) {
         // A socket for each, so that an answer belongs to what was sent.
@@ -113,13 +88,12 @@ fn hostile_datagrams_get_an_answer_an_error_or_silence() {
 
 #[test]
 fn hostile_streams_end_and_do_no_harm() {
-    let mut server = Server::start();
+    let mut server = Local::start();
     let connect = || {
         let stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         stream
     };
-    let framed = |octets: &[u8]| [&u16::try_from(octets.len()).unwrap().to_be_bytes(), octets].concat();
     let (_, good) = corpus().swap_remove(0);
     let mut streams = Vec::new();
     for packet in packets().iter().step_by(5) {

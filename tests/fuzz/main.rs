@@ -4,14 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod corefiles;
 mod hostile;
 mod messages;
 mod names;
-#[path = "../support/ports.rs"]
-mod ports;
 
 /// Name and octets of each message of the corpus.
 fn corpus() -> Vec<(&'static str, Vec<u8>)> {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use rollcall::wire::message::{Size, decode, decode_query, encode};
 use rollcall::wire::{Parsed, Rcode, error_reply, parse};
 use rollcall::zone::{Answered, Seeds, View, answer};
+use rollcall_testing::world::World;
 
-use super::common::World;
 use super::{a_message, a_query_with_records, corpus};
 
 /// The reader agrees with itself and with the oracle about what the question is.

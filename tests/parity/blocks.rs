@@ -5,10 +5,13 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::pair::{Findings, Pair, ask, coredns, number, seeds};
+use rollcall_testing::coredns;
+use rollcall_testing::queries;
+use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
+
+use super::pair::{Findings, Pair, ask, number, seeds};
 use super::questions::{A, AAAA, MX, Question, TXT, labels};
 use super::reply::Reply;
-use super::resolver::{Act, Asked, Resolver, answer, empty};
 use super::world::Random;
 
 /// Who asks, and where.
@@ -37,7 +40,7 @@ const VIEWS: [&str; 12] = [
 #[test]
 fn server_blocks_are_told_apart_as_in_coredns() {
     let Some(coredns) = coredns() else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let upstreams = [81, 82, 83].map(|last| runtime.block_on(Resolver::start(move |asked| upstream(asked, last))));
     let addresses = upstreams.each_ref().map(|one| one.address.to_string());
     let mut findings = Findings::default();
@@ -55,7 +58,7 @@ fn server_blocks_are_told_apart_as_in_coredns() {
 /// Every upstream has its own address for names, an empty answer for other types, and NXDOMAIN below `example.com`.
 fn upstream(asked: &Asked, last: u8) -> Vec<Act> {
     let end = asked.octets[12..].iter().position(|octet| *octet == 0).unwrap() + 12;
-    let gone = super::resolver::name(&asked.octets).ends_with("example.com.");
+    let gone = queries::name(&asked.octets).ends_with("example.com.");
     vec![Act::Send(match asked.octets[end + 2] {
         _ if gone => empty(&asked.octets, 3),
         1 => answer(&asked.octets, 0, last),

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::coredns;
 use serde_json::{Value, json};
 
-use super::api_server::ApiServer;
-use super::pair::{EXTERNAL, Findings, Pair, ask, coredns, number, seeds};
+use super::pair::{EXTERNAL, Findings, Pair, ask, number, seeds};
 use super::questions::{A, AAAA, CNAME, MX, NS, PTR, Question, SOA, SRV, TXT, labels};
 use super::reply::{Line, Reply};
 use super::world::Random;
@@ -16,7 +17,7 @@ const NAMESPACES: [&str; 3] = ["a", "default", "dns"];
 #[test]
 fn external_names_are_answered_as_by_coredns() {
     let Some(coredns) = coredns() else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let mut findings = Findings::default();
     for seed in seeds() {
         let mut random = Random(seed ^ 0xe87);

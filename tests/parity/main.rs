@@ -6,20 +6,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "../support/api_server.rs"]
-#[expect(dead_code, reason = "each test uses its part")]
-mod api_server;
-#[path = "../support/control_plane.rs"]
-#[expect(dead_code, reason = "each test uses its part")]
-mod plane;
-#[path = "../support/protobuf.rs"]
-mod protobuf;
-#[path = "../support/resolver.rs"]
-#[expect(dead_code, unreachable_pub, reason = "each test uses its part")]
-mod resolver;
-#[path = "../support/server.rs"]
-mod server;
-
 mod blocks;
 mod differences;
 mod external;
@@ -33,15 +19,13 @@ mod upstreams;
 mod world;
 mod zones;
 
-use std::path::{Path, PathBuf};
-
 use differences::Case;
-use plane::ControlPlane;
 use questions::Question;
 use reply::Client;
-use resolver::{Act, Asked, Resolver};
 use rollcall::wire::message::{Message, RData, Record, ResponseCode, answer_to, decode, rdata};
-use server::Server;
+use rollcall_testing::ControlPlane;
+use rollcall_testing::resolver::{Act, Asked, Resolver};
+use rollcall_testing::{Site, coredns, program};
 use world::{Counts, Random, World};
 
 const COREFILE: &str = "
@@ -76,18 +60,13 @@ const VARIANTS: [(&str, &[(&str, &str)]); 5] = [
 
 #[test]
 fn answers_are_those_of_coredns() {
-    let Some(coredns) = std::env::var_os("COREDNS").map(PathBuf::from) else {
-        return println!("skipped: COREDNS is not set; it names a CoreDNS 1.15 to compare with");
-    };
-    let plane = match ControlPlane::start() {
-        Ok(plane) => plane,
-        Err(why) => return println!("skipped: {why}"),
-    };
+    let Some(coredns) = coredns() else { return };
+    let Some(plane) = ControlPlane::start() else { return };
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (seed, count) = (number("PARITY_SEED", 1), number("PARITY_QUESTIONS", 800));
     let world = World::new(seed);
     plane.apply(&world.manifest());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let upstream = runtime.block_on(Resolver::start(|asked| vec![Act::Send(upstream(asked))]));
     let base = COREFILE
         .replace("KUBECONFIG", plane.kubeconfig().to_str().unwrap())
@@ -96,8 +75,8 @@ fn answers_are_those_of_coredns() {
     let (mut counts, mut unexplained) = (Counts::new(), Vec::new());
     for (name, changes) in VARIANTS {
         let corefile = changes.iter().fold(base.clone(), |text, (from, to)| text.replace(from, to));
-        let ours = Server::start(Path::new(env!("CARGO_BIN_EXE_rollcall")), &corefile);
-        let theirs = Server::start(&coredns, &corefile);
+        let ours = Site::start(&program(), &corefile);
+        let theirs = Site::start(&coredns, &corefile);
         let (mut ours, mut reference) = (Client::new(ours.addr()), Client::new(theirs.addr()));
         let mut random = Random(seed ^ name.len() as u64);
         for _ in 0..count {

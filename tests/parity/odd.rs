@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rollcall::wire::message::decode;
+use rollcall_testing::coredns;
 
-use super::pair::{Findings, Pair, coredns};
+use super::pair::{Findings, Pair};
 use super::questions::{A, Question, labels};
 use super::reply::Reply;
 

@@ -1,11 +1,12 @@
 //! This server and CoreDNS with one Corefile, asked the same, and what differs.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use rollcall_testing::{Site, program};
 
 use super::questions::Question;
 use super::reply::{Client, Reply};
-use super::server::Server;
 use super::world::Counts;
 
 /// A cluster, and its Services by a name from outside.
@@ -22,15 +23,6 @@ pub(crate) const EXTERNAL: &str = "
 }
 ";
 
-/// The CoreDNS to compare with, or why there is no comparison.
-pub(crate) fn coredns() -> Option<PathBuf> {
-    let coredns = std::env::var_os("COREDNS").map(PathBuf::from);
-    if coredns.is_none() {
-        eprintln!("skipped: COREDNS is not set; it names a CoreDNS 1.15 to compare with");
-    }
-    coredns
-}
-
 /// A number that the environment may change.
 pub(crate) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -43,14 +35,13 @@ pub(crate) fn seeds() -> std::ops::Range<u64> {
 }
 
 pub(crate) struct Pair {
-    servers: [Server; 2],
+    servers: [Site; 2],
 }
 
 impl Pair {
     /// Starts both. The Corefile has `PORT`, and `READY` somewhere.
     pub(crate) fn start(coredns: &Path, corefile: &str) -> Self {
-        let program = Path::new(env!("CARGO_BIN_EXE_rollcall"));
-        Self { servers: [program, coredns].map(|program| Server::start(program, corefile)) }
+        Self { servers: [&program(), coredns].map(|program| Site::start(program, corefile)) }
     }
 
     pub(crate) fn reload(&self, corefile: &str) {

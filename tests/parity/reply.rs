@@ -1,8 +1,7 @@
 //! A whole answer, taken apart so that two can be compared.
 
 use std::fmt;
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rollcall::wire::message::{RData, Record, decode, present};
@@ -136,72 +135,30 @@ fn line(record: &Record) -> Line {
 //----------- Client ----------------------------------------------------------
 
 /// Asks one server.
-pub(crate) struct Client {
-    client: IpAddr,
-    server: SocketAddr,
-    patience: Duration,
-    socket: UdpSocket,
-    id: u16,
-}
-
-/// Longer than an answer takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) struct Client(rollcall_testing::Client);
 
 impl Client {
     pub(crate) fn new(server: SocketAddr) -> Self {
-        Self::between(IpAddr::from([127, 0, 0, 1]), server)
+        Self(rollcall_testing::Client::new(server))
     }
 
     /// Asks from one address of this machine.
     pub(crate) fn between(client: IpAddr, server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((client, 0)).unwrap();
-        socket.connect(server).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { client, server, patience: PATIENCE, socket, id: 0 }
+        Self(rollcall_testing::Client::between(client, server))
     }
 
     pub(crate) fn ask(&mut self, question: &Question) -> Result<Reply, String> {
-        self.id = self.id.wrapping_add(1);
-        Reply::read(&self.send(&question.octets(self.id), question.tcp)?)
+        let id = self.0.next_id();
+        Reply::read(&self.send(&question.octets(id), question.tcp)?)
     }
 
     /// Sends octets as they are; the error is that nothing came back in time.
     pub(crate) fn send(&self, query: &[u8], tcp: bool) -> Result<Vec<u8>, String> {
-        let octets = if tcp { self.by_tcp(query) } else { self.by_udp(query) };
-        octets.map_err(|error| format!("no answer: {error}"))
+        self.0.send(query, tcp).map_err(|error| format!("no answer: {error}"))
     }
 
     /// How long an answer is waited for.
     pub(crate) fn set_patience(&mut self, patience: Duration) {
-        self.socket.set_read_timeout(Some(patience)).unwrap();
-        self.patience = patience;
-    }
-
-    fn by_udp(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
-        self.socket.send(query)?;
-        let mut buffer = vec![0; 65_535];
-        loop {
-            let len = self.socket.recv(&mut buffer)?;
-            if buffer[..2] == query[..2] {
-                buffer.truncate(len);
-                return Ok(buffer);
-            }
-        }
-    }
-
-    fn by_tcp(&self, query: &[u8]) -> std::io::Result<Vec<u8>> {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(self.client, 0).into())?;
-        socket.connect(&self.server.into())?;
-        let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(self.patience))?;
-        let mut framed = (query.len() as u16).to_be_bytes().to_vec();
-        framed.extend_from_slice(query);
-        stream.write_all(&framed)?;
-        let mut len = [0; 2];
-        stream.read_exact(&mut len)?;
-        let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
-        stream.read_exact(&mut octets)?;
-        Ok(octets)
+        self.0.set_patience(patience);
     }
 }

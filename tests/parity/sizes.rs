@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::coredns;
 use serde_json::json;
 
-use super::api_server::ApiServer;
-use super::pair::{EXTERNAL, Findings, Pair, coredns};
+use super::pair::{EXTERNAL, Findings, Pair};
 use super::questions::{A, Question, SRV, labels};
 use super::reply::Reply;
 
@@ -20,7 +21,7 @@ const GROWTH: u32 = 30;
 #[test]
 fn large_services_are_answered_whole_and_in_time() {
     let Some(coredns) = coredns() else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let api = runtime.block_on(ApiServer::start());
     fill(&api);
     let pair = Pair::start(&coredns, &EXTERNAL.replace("API", &api.url()).replace("OPTIONS", "headless"));

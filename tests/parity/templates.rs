@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::process::Command;
 
-use super::pair::{Findings, Pair, ask, coredns};
+use rollcall_testing::coredns;
+
+use super::pair::{Findings, Pair, ask};
 use super::questions::{A, Question, TXT, labels};
 
 /// Each stands in a zone of its own; the name is matched in two groups, `first` and `second`.
@@ -80,7 +82,7 @@ fn is_read(corefile: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Corefile");
     std::fs::write(&file, corefile.replace("PORT", "53").replace("READY", "127.0.0.1:0")).unwrap();
-    let mut check = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    let mut check = Command::new(rollcall_testing::program());
     check.arg("check").arg(&file).output().unwrap().status.success()
 }
 

@@ -4,10 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::pair::{Findings, Pair, coredns};
+use rollcall_testing::coredns;
+use rollcall_testing::queries::{self, question_end};
+use rollcall_testing::resolver::{self, Act, Asked, Resolver};
+
+use super::pair::{Findings, Pair};
 use super::questions::{A, Question, labels};
 use super::reply::Reply;
-use super::resolver::{Act, Asked, Resolver};
 
 const COREFILE: &str = "
 .:PORT {
@@ -115,10 +118,6 @@ const ODD: &[Odd] = &[
     }),
 ];
 
-fn question_end(message: &[u8]) -> usize {
-    12 + message[12..].iter().position(|octet| *octet == 0).unwrap() + 5
-}
-
 fn ttl(reply: &mut [u8], ttl: u32) {
     let end = question_end(reply);
     reply[end + 6..end + 10].copy_from_slice(&ttl.to_be_bytes());
@@ -126,11 +125,11 @@ fn ttl(reply: &mut [u8], ttl: u32) {
 
 /// The odd reply that a name asks for; with `behind` a good one follows, from `192.0.2.1`.
 fn upstream(asked: &Asked) -> Vec<Act> {
-    let name = super::resolver::name(&asked.octets);
+    let name = queries::name(&asked.octets);
     let mut words = name.split('.');
     let (what, how) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let good = super::resolver::answer(&asked.octets, 0, 1);
-    let mut odd = super::resolver::answer(&asked.octets, 0, 66);
+    let good = resolver::answer(&asked.octets, 0, 1);
+    let mut odd = resolver::answer(&asked.octets, 0, 66);
     if let Some((_, change)) = ODD.iter().chain(DOUBTFUL).find(|(own, _)| *own == what) {
         change(&mut odd);
     }
@@ -144,7 +143,7 @@ fn upstream(asked: &Asked) -> Vec<Act> {
 #[test]
 fn what_an_upstream_says_reaches_the_client_as_through_coredns_or_better() {
     let Some(coredns) = coredns() else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = rollcall_testing::runtime();
     let mut findings = Findings::default();
     for way in ["prefer_udp", "force_tcp"] {
         let upstream = runtime.block_on(Resolver::start(upstream));

@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::pair::{Findings, Pair, ask, coredns, number, seeds};
+use rollcall_testing::coredns;
+
+use super::pair::{Findings, Pair, ask, number, seeds};
 use super::questions::{AAAA, CNAME, MX, NS, PTR, Question, SOA, SRV, TXT, labels};
 use super::reply::Reply;
 use super::world::Random;

@@ -1,23 +1,18 @@
 //! What a client or an operator sees of a server, each as one line of text.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::sync::Arc;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rollcall::wire::Rcode;
 use rollcall::wire::message::{Message, RData, decode};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rollcall_testing::queries::{self, receive, send};
+pub(crate) use rollcall_testing::queries::{A, AAAA, SOA, TXT};
+use rollcall_testing::{Client, comes_true, get, tls};
 
-use super::place::{Place, wait_for};
+use super::place::Place;
 
-pub(crate) const A: u16 = 1;
-pub(crate) const SOA: u16 = 6;
-pub(crate) const TXT: u16 = 16;
-pub(crate) const AAAA: u16 = 28;
 pub(crate) const ANY: u16 = 255;
 const AXFR: u16 = 252;
 
@@ -26,35 +21,16 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// A query with EDNS of 4,096 octets that asks for the server's identifier.
 fn query(name: &str, qtype: u16, class: u16) -> Vec<u8> {
-    let mut octets = super::resolver::query(7, name);
+    let mut octets = queries::query(7, name, qtype);
     let end = octets.len();
-    octets[end - 4..].copy_from_slice(&[qtype.to_be_bytes(), class.to_be_bytes()].concat());
-    octets[11] = 1;
-    octets.extend([0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 4, 0, 3, 0, 0]);
-    octets
+    octets[end - 2..].copy_from_slice(&class.to_be_bytes());
+    queries::with_options(octets, 4096, false, &[0, 3, 0, 0])
 }
 
 fn exchange(to: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.set_read_timeout(Some(MOMENT)).unwrap();
-    socket.connect(to).unwrap();
-    socket.send(query).ok()?;
-    let mut buffer = vec![0; 65_535];
-    let len = socket.recv(&mut buffer).ok()?;
-    buffer.truncate(len);
-    Some(buffer)
-}
-
-fn framed(octets: &[u8]) -> Vec<u8> {
-    [&u16::try_from(octets.len()).unwrap().to_be_bytes(), octets].concat()
-}
-
-fn read_frame(stream: &mut impl Read) -> Option<Vec<u8>> {
-    let mut len = [0; 2];
-    stream.read_exact(&mut len).ok()?;
-    let mut octets = vec![0; usize::from(u16::from_be_bytes(len))];
-    stream.read_exact(&mut octets).ok()?;
-    Some(octets)
+    let mut client = Client::new(to);
+    client.set_patience(MOMENT);
+    client.send(query, false).ok()
 }
 
 /// A name that was not asked before.
@@ -144,7 +120,7 @@ impl Place {
         let name = fresh("cached.test");
         let (first, second) = (self.answer(&name, A), self.answer(&name, A));
         let asked = self.world.upstreams[0].asked.lock().unwrap();
-        let count = asked.iter().filter(|one| super::resolver::name(&one.octets) == format!("{name}.")).count();
+        let count = asked.iter().filter(|one| queries::name(&one.octets) == format!("{name}.")).count();
         if first == second { format!("{count}") } else { format!("{first}, then {second}") }
     }
 
@@ -153,7 +129,7 @@ impl Place {
         let name = fresh(zone);
         self.ask(&name, A);
         let mut found = String::new();
-        wait_for(MOMENT, || {
+        comes_true(MOMENT, || {
             let log = self.log();
             let line = log.lines().find(|line| line.contains(&name)).unwrap_or_default();
             found = line.split(&name).next().unwrap_or_default().to_owned();
@@ -169,13 +145,7 @@ impl Place {
     }
 
     fn page(&self, nth: usize, path: &str) -> Option<(String, String)> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.other_port(nth))).ok()?;
-        stream.set_read_timeout(Some(MOMENT * 10)).unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.to_owned(), body.to_owned()))
+        get(self.other_port(nth), path).map(|(status, body)| (status.to_string(), body))
     }
 
     /// Whether a connection that has asked once is closed soon.
@@ -183,8 +153,8 @@ impl Place {
         let asked = || {
             let mut stream = TcpStream::connect(self.address()).ok()?;
             stream.set_read_timeout(Some(MOMENT * 3)).unwrap();
-            stream.write_all(&framed(&query("a.test", A, 1))).ok()?;
-            read_frame(&mut stream)?;
+            send(&mut stream, &query("a.test", A, 1)).ok()?;
+            receive(&mut stream).ok()?;
             Some(stream)
         };
         let Some(mut stream) = asked() else { return "silence".to_owned() };
@@ -200,9 +170,8 @@ impl Place {
     pub(crate) fn on_one_connection(&self) -> String {
         let Ok(mut stream) = TcpStream::connect(self.address()) else { return "closed".to_owned() };
         stream.set_read_timeout(Some(MOMENT * 10)).unwrap();
-        let answered = (0..5).take_while(|_| {
-            stream.write_all(&framed(&query("a.test", A, 1))).is_ok() && read_frame(&mut stream).is_some()
-        });
+        let answered =
+            (0..5).take_while(|_| send(&mut stream, &query("a.test", A, 1)).is_ok() && receive(&mut stream).is_ok());
         answered.count().to_string()
     }
 
@@ -224,33 +193,24 @@ impl Place {
 
     /// The answer over TLS to a client that trusts one certificate alone.
     fn over_tls(&self, trusted: &str) -> Option<Vec<u8>> {
-        let mut roots = RootCertStore::empty();
-        let pem = std::fs::read(self.path(&format!("{trusted}.crt"))).unwrap();
-        roots.add_parsable_certificates([CertificateDer::from_pem_slice(&pem).unwrap()]);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+        let pem = std::fs::read_to_string(self.path(&format!("{trusted}.crt"))).unwrap();
         let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, self.other_port(2))).ok()?;
         tcp.set_read_timeout(Some(MOMENT * 10)).unwrap();
-        let name = ServerName::try_from("dns.example").unwrap();
-        let mut stream = StreamOwned::new(ClientConnection::new(config, name).unwrap(), tcp);
-        stream.write_all(&framed(&query("a.test", A, 1))).ok()?;
-        read_frame(&mut stream)
+        let mut stream = tls::connect(&tls::trusting(&pem), tcp).ok()?;
+        send(&mut stream, &query("a.test", A, 1)).ok()?;
+        receive(&mut stream).ok()
     }
 
     /// How a zone transfer begins.
     pub(crate) fn transfer(&self, zone: &str) -> String {
         let Ok(mut stream) = TcpStream::connect(self.address()) else { return "closed".to_owned() };
         stream.set_read_timeout(Some(MOMENT * 10)).unwrap();
-        stream.write_all(&framed(&super::resolver::query(9, zone))).unwrap();
-        let plain = read_frame(&mut stream).unwrap_or_default();
-        let mut query = super::resolver::query(9, zone);
-        let end = query.len();
-        query[end - 4..end - 2].copy_from_slice(&AXFR.to_be_bytes());
-        if plain.is_empty() || stream.write_all(&framed(&query)).is_err() {
+        send(&mut stream, &queries::query(9, zone, A)).unwrap();
+        let plain = receive(&mut stream).unwrap_or_default();
+        if plain.is_empty() || send(&mut stream, &queries::query(9, zone, AXFR)).is_err() {
             return "closed".to_owned();
         }
-        let octets = read_frame(&mut stream).unwrap_or_default();
+        let octets = receive(&mut stream).unwrap_or_default();
         decode(&octets).map_or_else(
             |_| "closed".to_owned(),
             |m| {
@@ -272,7 +232,7 @@ impl Place {
             self.port()
         );
         std::fs::write(&file, text + &block).unwrap();
-        let noticed = wait_for(MOMENT * 7, || self.answer(&zone, A) == "NOERROR 192.0.2.3");
+        let noticed = comes_true(MOMENT * 7, || self.answer(&zone, A) == "NOERROR 192.0.2.3");
         if noticed { "by itself" } else { "no" }.to_owned()
     }
 
@@ -284,7 +244,7 @@ impl Place {
     /// Whether the log has lines for who looks for faults.
     pub(crate) fn debugs(&self) -> String {
         self.ask(&fresh("dead.test"), A);
-        let debugs = wait_for(MOMENT * 3, || self.log().lines().any(|line| line.contains("[DEBUG]")));
+        let debugs = comes_true(MOMENT * 3, || self.log().lines().any(|line| line.contains("[DEBUG]")));
         if debugs { "lines" } else { "none" }.to_owned()
     }
 }

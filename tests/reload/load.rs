@@ -1,14 +1,12 @@
 //! Clients that ask all the time, over UDP and over a TCP connection for each query.
 
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::place::{PATIENCE, wait_for};
-use super::resolver::query;
+use rollcall_testing::{PATIENCE, comes_true, queries};
 
 /// How long an answer is waited for; longer than any takes on a busy machine.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -53,7 +51,7 @@ impl Load {
     pub(crate) fn goes_on(&self) {
         let count = |way: usize| self.counts.answered[way].load(Ordering::Relaxed) + self.lost();
         let before = [0, 1].map(count);
-        assert!(wait_for(PATIENCE, || (0..2).all(|way| count(way) > before[way] + 20)), "nothing is answered");
+        assert!(comes_true(PATIENCE, || (0..2).all(|way| count(way) > before[way] + 20)), "nothing is answered");
     }
 
     pub(crate) fn lost(&self) -> usize {
@@ -67,18 +65,21 @@ impl Load {
     }
 }
 
+fn query(id: u16) -> Vec<u8> {
+    queries::query(id, "stays.example", queries::A)
+}
+
 fn udp(port: u16, id: u16) -> std::io::Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.set_read_timeout(Some(ANSWER))?;
     // Not connected: a port that is closed for a moment loses the query.
-    socket.send_to(&query(id, "stays.example"), (Ipv4Addr::LOCALHOST, port))?;
+    socket.send_to(&query(id), (Ipv4Addr::LOCALHOST, port))?;
     socket.recv(&mut [0; 512]).map(drop)
 }
 
 fn tcp(port: u16, id: u16) -> std::io::Result<()> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(ANSWER))?;
-    let query = query(id, "stays.example");
-    stream.write_all(&[&[0, u8::try_from(query.len()).unwrap()], &query[..]].concat())?;
-    stream.read_exact(&mut [0; 14])
+    queries::send(&mut stream, &query(id))?;
+    queries::receive(&mut stream).map(drop)
 }

@@ -5,17 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "../support/api_server.rs"]
-#[expect(dead_code, reason = "each test uses its part")]
-mod api_server;
-#[path = "../support/ports.rs"]
-mod ports;
-#[path = "../support/protobuf.rs"]
-mod protobuf;
-#[path = "../support/resolver.rs"]
-#[expect(dead_code, unreachable_pub, reason = "each test uses its part")]
-mod resolver;
-
 mod effects;
 mod load;
 mod place;
@@ -23,9 +12,11 @@ mod table;
 mod world;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rollcall_testing::{coredns, program};
 
 use load::Load;
 use place::Place;
@@ -42,7 +33,7 @@ fn each_directive_has_a_row() {
 #[test]
 fn a_reload_brings_what_the_corefile_says_and_loses_no_query() {
     let faults = all(|world, row| {
-        let (load, faults) = try_row(world, Path::new(env!("CARGO_BIN_EXE_rollcall")), row, row.seen);
+        let (load, faults) = try_row(world, &program(), row, row.seen);
         faults.into_iter().chain((load.lost() > 0).then(|| format!("{} queries were lost", load.lost()))).collect()
     });
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -50,9 +41,7 @@ fn a_reload_brings_what_the_corefile_says_and_loses_no_query() {
 
 #[test]
 fn a_reload_brings_what_it_brings_in_coredns() {
-    let Some(coredns) = std::env::var_os("COREDNS").map(PathBuf::from) else {
-        return println!("skipped: COREDNS is not set; it names a CoreDNS 1.15 to compare with");
-    };
+    let Some(coredns) = coredns() else { return };
     let faults = all(|world, row| {
         let seen = match row.reference {
             Reference::Same => row.seen,

@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ports::free_port;
-use super::world::World;
+use rollcall_testing::server::of_program;
+use rollcall_testing::{PATIENCE, Server, comes_true, free_port};
 
-/// Longer than anything takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+use super::world::World;
 
 /// Answers all the time, whatever the row is about.
 const STAYS: &str = r#"
@@ -24,7 +22,7 @@ stays.example:{PORT} {
 
 /// A server at work; killed when the row ends.
 pub(crate) struct Place {
-    child: Child,
+    server: Server,
     pub(crate) world: Arc<World>,
     folder: tempfile::TempDir,
     port: u16,
@@ -38,26 +36,18 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         world.write_certificates(folder.path());
         files(folder.path());
-        let log = fs::File::create(folder.path().join("log")).unwrap();
         let (port, ports) = (free_port(), std::array::from_fn(|_| free_port()));
         fs::write(folder.path().join("Corefile"), fill(corefile, world, folder.path(), port, ports)).unwrap();
-        let child = Command::new(program)
-            .args(["-conf", "Corefile"])
-            .current_dir(folder.path())
-            .env_remove("KUBERNETES_SERVICE_HOST")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut place = Self { child, world: world.clone(), folder, port, ports };
-        let answers = |place: &Self| !place.ask("stays.example", 1).is_empty();
-        assert!(
-            wait_for(PATIENCE, || place.child.try_wait().unwrap().is_some() || answers(&place)),
-            "no answer with {corefile}: {}",
-            place.log()
-        );
-        assert!(place.child.try_wait().unwrap().is_none(), "no start with {corefile}: {}", place.log());
+        let mut command = of_program(program);
+        command.args(["-conf", "Corefile"]).current_dir(folder.path());
+        let server = Server::of(command, "");
+        let mut place = Self { server, world: world.clone(), folder, port, ports };
+        let mut ended = false;
+        let answers = comes_true(PATIENCE, || {
+            ended = place.server.child.try_wait().unwrap().is_some();
+            ended || !place.ask("stays.example", 1).is_empty()
+        });
+        assert!(answers && !ended, "no answer with {corefile}: {}", place.log());
         place
     }
 
@@ -69,12 +59,8 @@ impl Place {
         self.ports[nth]
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        self.server.said()
     }
 
     pub(crate) fn log_end(&self) -> String {
@@ -92,12 +78,11 @@ impl Place {
         fs::write(self.path("Corefile"), text).unwrap();
         let before = self.log().len();
         let (mut said, mut signalled) = (String::new(), None::<Instant>);
-        let done = wait_for(PATIENCE, || {
+        let done = comes_true(PATIENCE, || {
             said = self.log()[before..].to_owned();
             // One that comes while a server starts may be lost.
             if said.is_empty() && signalled.is_none_or(|at| at.elapsed() > Duration::from_secs(3)) {
-                let kill = Command::new("kill").args(["-USR1", &self.pid().to_string()]).status();
-                assert!(kill.unwrap().success());
+                self.server.signal("USR1");
                 signalled = Some(Instant::now());
             }
             ["Reloading complete", "Restart failed", "the old one is served on"].iter().any(|end| said.contains(end))
@@ -108,18 +93,11 @@ impl Place {
     /// Looks until it sees what is expected; returns what it saw last.
     pub(crate) fn until(&self, effect: fn(&Self) -> String, expected: &str) -> String {
         let mut found = String::new();
-        wait_for(PATIENCE, || {
+        comes_true(PATIENCE, || {
             found = effect(self);
             found == expected
         });
         found
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -153,19 +131,5 @@ fn files(folder: &Path) {
         fs::write(folder.join(format!("{name}.zone")), zone).unwrap();
         fs::write(folder.join(format!("{name}.conf")), format!("search first.test {name}.test\n")).unwrap();
         fs::write(folder.join(format!("{name}.hosts")), format!("192.0.2.{last} a.test\n")).unwrap();
-    }
-}
-
-/// Whether something comes true in time.
-pub(crate) fn wait_for(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let begun = Instant::now();
-    loop {
-        if holds() {
-            return true;
-        }
-        if begun.elapsed() > patience {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::queries::{AAAA, qtype};
+use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
+use rollcall_testing::tls;
 use serde_json::json;
-
-use super::api_server::ApiServer;
-use super::resolver::{Act, Asked, Resolver, answer, empty};
 
 pub(crate) struct World {
     api: ApiServer,
@@ -15,11 +16,9 @@ pub(crate) struct World {
     _runtime: tokio::runtime::Runtime,
 }
 
-const AAAA: u8 = 28;
-
 impl World {
     pub(crate) fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = rollcall_testing::runtime();
         let api = runtime.block_on(ApiServer::start());
         // The few fields that the tests write in protobuf are not enough here.
         api.set_protobuf(false);
@@ -27,8 +26,7 @@ impl World {
         let spec = json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "externalIPs": ["192.0.2.11"], "ports": [{"port": 80}]});
         api.apply("services", json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}));
         let upstreams = [1, 2].map(|last| runtime.block_on(Resolver::start(move |asked| upstream(asked, last))));
-        let certificates =
-            ["a", "b"].map(|name| (name, rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap()));
+        let certificates = ["a", "b"].map(|name| (name, tls::certificate()));
         Self { api, upstreams, certificates, _runtime: runtime }
     }
 
@@ -43,8 +41,7 @@ impl World {
     /// Writes the certificates and their keys into a folder.
     pub(crate) fn write_certificates(&self, folder: &std::path::Path) {
         for (name, made) in &self.certificates {
-            std::fs::write(folder.join(format!("{name}.crt")), made.cert.pem()).unwrap();
-            std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+            tls::write(folder, name, made);
         }
     }
 
@@ -53,11 +50,6 @@ impl World {
         let asked = self.upstreams[0].asked.lock().unwrap();
         asked.iter().filter(|one| qtype(&one.octets) == 13).count()
     }
-}
-
-fn qtype(query: &[u8]) -> u8 {
-    let end = query[12..].iter().position(|octet| *octet == 0).unwrap() + 12;
-    query[end + 2]
 }
 
 /// Each upstream has an address of its own for every name, and no AAAA.

@@ -18,16 +18,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{World, ask, names, repository};
 use rollcall::cluster::Settings;
 use rollcall::cluster::facts::{Kind, ObjectKey};
 use rollcall::zone::Answered;
+use rollcall_testing::repository;
+use rollcall_testing::world::{World, ask, names};
 
 #[test]
 fn every_scenario_ends_as_it_is_written() {

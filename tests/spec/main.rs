@@ -1,16 +1,13 @@
 //! The Kubernetes DNS specification 1.1.0, section by section: each test cites the clause that it holds to.
 
-#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
-
-#[path = "../common/mod.rs"]
-mod common;
-
 mod section_2_1_definitions;
 mod section_2_2_schema_version;
 mod section_2_3_cluster_ip;
 mod section_2_4_headless;
 mod section_2_5_external_name;
 mod section_2_6_deprecated;
+
+use rollcall_testing::world::World;
 
 /// The examples of the specification as objects.
 const CLUSTER: &str = "
@@ -86,8 +83,8 @@ metadata: {name: inside}
 spec: {type: ExternalName, externalName: kubernetes.default.svc.cluster.local}
 ";
 
-fn world() -> common::World {
-    common::World::of(CLUSTER)
+fn world() -> World {
+    World::of(CLUSTER)
 }
 
 /// The answer records as lines without TTL, sorted.

@@ -1,6 +1,7 @@
 //! Kubernetes DNS 2.1: hostname, ready, comparison without case.
 
-use super::common::World;
+use rollcall_testing::world::World;
+
 use super::{answers, assert_absent};
 
 // Kubernetes DNS 2.1: the hostname of an endpoint is its `hostname` field, if there is one.

@@ -34,7 +34,7 @@ fn each_ready_endpoint_has_records_under_its_hostname() {
 #[test]
 fn a_hostname_with_several_addresses_has_a_record_for_each() {
     let again = super::CLUSTER.replace("hostname: my-pet-2", "hostname: my-pet");
-    let reply = super::common::World::of(&again).ask(&format!("my-pet.{HEADLESS}"), "A");
+    let reply = super::World::of(&again).ask(&format!("my-pet.{HEADLESS}"), "A");
     assert_eq!(reply.data(), ["10.3.0.100", "10.3.0.101"]);
 }
 

@@ -1,8 +1,8 @@
 //! Kubernetes DNS 2.5: records for External Name Services.
 
 use rollcall::zone::Answered;
+use rollcall_testing::world::ask;
 
-use super::common::ask;
 use super::{answers, world};
 
 // Kubernetes DNS 2.5: a CNAME record from the Service to the external name.
@@ -16,7 +16,7 @@ fn the_service_is_an_alias_of_the_external_name() {
 #[test]
 fn an_external_target_is_looked_up() {
     let answered = ask(&world().view(), "foo.default.svc.cluster.local.", "A");
-    assert_eq!(answered, Err(Answered::Chase { targets: super::common::names(&["www.example.com."]) }));
+    assert_eq!(answered, Err(Answered::Chase { targets: rollcall_testing::world::names(&["www.example.com."]) }));
 }
 
 // Kubernetes DNS 2.5: the same for a target in the cluster, which needs no other server.

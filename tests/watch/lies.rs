@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use rollcall_testing::api_server::{ApiServer, Fault, Verb};
 use serde_json::json;
 
-use super::api_server::{ApiServer, Fault, Verb};
 use super::guard::Guard;
 use super::{
     NAMESPACES, SERVICES, SLICES, eventually, fill, has, has_address, is_synced, options, server, service, slice,

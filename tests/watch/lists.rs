@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use rollcall_testing::api_server::{Fault, Seen, Verb};
 use serde_json::json;
 
-use super::api_server::{Fault, Seen, Verb};
 use super::{
     NAMESPACES, SERVICES, SLICES, eventually, has, has_address, is_synced, namespace, options, paged, relists, server,
     service, slice, start, synced,

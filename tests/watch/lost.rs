@@ -1,6 +1,7 @@
 //! A place in the stream of changes that is lost.
 
-use super::api_server::{Fault, Verb};
+use rollcall_testing::api_server::{Fault, Verb};
+
 use super::guard::Guard;
 use super::{
     SERVICES, SLICES, eventually, has, has_address, is_synced, options, paged, relists, server, service, slice, start,

@@ -5,11 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-#[path = "../support/api_server.rs"]
-mod api_server;
-#[path = "../support/protobuf.rs"]
-mod protobuf;
-
 mod guard;
 mod lies;
 mod lists;
@@ -21,10 +16,11 @@ mod trouble;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use api_server::ApiServer;
 use rollcall::cluster::{Connection, Mirror, Options, Settings, Timing};
 use rollcall::wire::Label;
 use rollcall::zone::{Reader, ServiceName};
+use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::{PATIENCE, eventually};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -74,18 +70,7 @@ async fn synced(options: &Options) -> Mirror {
 }
 
 async fn is_synced(mirror: &Mirror) {
-    tokio::time::timeout(LIMIT, mirror.synced()).await.expect("the mirror syncs");
-}
-
-/// Longer than anything takes here, on a machine that has much else to do.
-const LIMIT: Duration = Duration::from_secs(30);
-
-async fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let limit = Instant::now() + LIMIT;
-    while !check() {
-        assert!(Instant::now() < limit, "never came true: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    tokio::time::timeout(PATIENCE, mirror.synced()).await.expect("the mirror syncs");
 }
 
 fn service(name: &str) -> Value {

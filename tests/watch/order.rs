@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use rollcall::cluster::Mirror;
-
-use super::api_server::ApiServer;
+use rollcall_testing::api_server::ApiServer;
 
 use super::{
     NAMESPACES, SERVICES, SLICES, eventually, has, has_address, namespace, options, relists, server, service, slice,

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rollcall::cluster::{Connection, Mirror, Options, Timing};
+use rollcall_testing::api_server::{ApiServer, Fault, Verb};
 
-use super::api_server::{ApiServer, Fault, Verb};
 use super::guard::Guard;
 use super::{
     NAMESPACES, SERVICES, SLICES, eventually, fill, has, has_address, is_synced, options, relists, server, service,

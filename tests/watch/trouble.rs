@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rollcall::cluster::Timing;
+use rollcall_testing::api_server::{Fault, Stopped, Verb};
 
-use super::api_server::{Fault, Stopped, Verb};
 use super::guard::Guard;
 use super::{
     SERVICES, SLICES, eventually, fill, has, has_address, is_synced, options, paged, relists, server, service, start,

@@ -1,19 +1,10 @@
 use std::time::Duration;
 
+use rollcall_testing::resolver::{Act, Resolver, answer, empty};
+
 use super::super::testing::{block, fault, query, query_edns};
 use super::*;
 use crate::wire::message::{RecordType, rdata};
-use resolver::{Act, Resolver, answer, empty};
-
-#[path = "../../../tests/support/resolver.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "the file is shared with the integration tests"
-)]
-mod resolver;
 
 async fn good(last: u8) -> Resolver {
     Resolver::start(move |asked| vec![Act::Send(answer(&asked.octets, 0, last))]).await

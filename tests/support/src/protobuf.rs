@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 /// A Status with its envelope.
-pub(crate) fn status(value: &Value) -> Vec<u8> {
+pub fn status(value: &Value) -> Vec<u8> {
     envelope("status", "", &object("status", value))
 }
 
 /// A list with its envelope; its items are as [`object`] writes them.
-pub(crate) fn list<'i>(plural: &str, version: u64, next: &str, items: impl Iterator<Item = &'i [u8]>) -> Vec<u8> {
+pub fn list<'i>(plural: &str, version: u64, next: &str, items: impl Iterator<Item = &'i [u8]>) -> Vec<u8> {
     let mut meta = Vec::new();
     bytes(&mut meta, 2, version.to_string().as_bytes());
     bytes(&mut meta, 3, next.as_bytes());
@@ -19,7 +19,7 @@ pub(crate) fn list<'i>(plural: &str, version: u64, next: &str, items: impl Itera
 }
 
 /// A frame of a watch, with its length; its object is as [`object`] writes it.
-pub(crate) fn frame(kind: &str, plural: &str, object: &[u8]) -> Vec<u8> {
+pub fn frame(kind: &str, plural: &str, object: &[u8]) -> Vec<u8> {
     let mut raw = Vec::new();
     bytes(&mut raw, 1, &envelope(plural, "", object));
     let mut event = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn frame(kind: &str, plural: &str, object: &[u8]) -> Vec<u8> {
 }
 
 /// The group with its version, and the kind, of the objects that a plural stands for.
-pub(crate) fn kind_of(plural: &str) -> (&'static str, &'static str) {
+pub fn kind_of(plural: &str) -> (&'static str, &'static str) {
     match plural {
         "services" => ("v1", "Service"),
         "endpointslices" => ("discovery.k8s.io/v1", "EndpointSlice"),
@@ -54,7 +54,7 @@ fn envelope(plural: &str, suffix: &str, message: &[u8]) -> Vec<u8> {
 }
 
 /// One object without its envelope.
-pub(crate) fn object(plural: &str, value: &Value) -> Vec<u8> {
+pub fn object(plural: &str, value: &Value) -> Vec<u8> {
     let mut message = Vec::new();
     if plural == "status" {
         text(&mut message, 2, &value["status"]);

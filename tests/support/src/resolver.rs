@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
+use crate::queries::question_end;
+
 /// A query as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -169,18 +171,6 @@ async fn serve_stream(
     }
 }
 
-/// A query for the A records of a name, as a client spells it.
-pub fn query(id: u16, name: &str) -> Vec<u8> {
-    let mut octets = id.to_be_bytes().to_vec();
-    octets.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.trim_end_matches('.').split('.') {
-        octets.push(u8::try_from(label.len()).unwrap());
-        octets.extend(label.as_bytes());
-    }
-    octets.extend([0, 0, 1, 0, 1]);
-    octets
-}
-
 /// The answer to a query: 192.0.2.`last` with a TTL of 300, `flags` added to QR, RD and RA. EDNS of the query is dropped.
 pub fn answer(query: &[u8], flags: u16, last: u8) -> Vec<u8> {
     let end = question_end(query);
@@ -197,24 +187,4 @@ pub fn empty(query: &[u8], flags: u16) -> Vec<u8> {
     octets[2..4].copy_from_slice(&(0x8180 | flags).to_be_bytes());
     octets[6..12].fill(0);
     octets
-}
-
-/// The name of a query or answer in lower case, with dots.
-pub fn name(message: &[u8]) -> String {
-    let (mut at, mut text) = (12, String::new());
-    while message[at] != 0 {
-        let next = at + 1 + usize::from(message[at]);
-        text.push_str(&String::from_utf8_lossy(&message[at + 1..next]).to_lowercase());
-        text.push('.');
-        at = next;
-    }
-    text
-}
-
-fn question_end(message: &[u8]) -> usize {
-    let mut at = 12;
-    while message[at] != 0 {
-        at += 1 + usize::from(message[at]);
-    }
-    at + 5
 }

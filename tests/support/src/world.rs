@@ -1,11 +1,8 @@
 //! A cluster of manifests inside of the test: objects in, questions asked, whole answers out.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::collections::HashSet;
 use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
@@ -17,7 +14,7 @@ use rollcall::wire::{Name, Parsed, parse};
 use rollcall::zone::{Answered, Fallthrough, Pods, Reader, Seeds, View, answer, pair};
 
 /// A cluster and its zone.
-pub(crate) struct World {
+pub struct World {
     index: Index,
     reader: Reader,
     addresses: Addresses,
@@ -27,7 +24,7 @@ pub(crate) struct World {
 
 impl World {
     /// An empty cluster that is not synced yet.
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let (publisher, reader) = pair();
         let index = Index::new(publisher, settings);
         Self {
@@ -40,21 +37,21 @@ impl World {
     }
 
     /// A cluster that holds just these manifests.
-    pub(crate) fn of(manifests: &str) -> Self {
+    pub fn of(manifests: &str) -> Self {
         let mut world = Self::new(Settings::default());
         world.replace(manifests);
         world
     }
 
     /// The manifests as facts.
-    pub(crate) fn facts(&mut self, manifests: &str) -> Vec<Fact> {
+    pub fn facts(&mut self, manifests: &str) -> Vec<Fact> {
         let path = self.folder.path().join("cluster.yaml");
         fs::write(&path, manifests).unwrap();
         load(&[path], &mut self.addresses).unwrap_or_else(|error| panic!("{error}")).facts
     }
 
     /// What a multicluster zone shows of the manifests.
-    pub(crate) fn imports(manifests: &[&str]) -> Vec<Fact> {
+    pub fn imports(manifests: &[&str]) -> Vec<Fact> {
         let facts = manifests.iter().filter_map(|manifest| {
             let value: serde_json::Value = serde_saphyr::from_str(manifest).unwrap();
             let kind = match value["kind"].as_str() {
@@ -72,13 +69,13 @@ impl World {
     }
 
     /// Facts received, the list not complete yet.
-    pub(crate) fn receive(&mut self, facts: Vec<Fact>) {
+    pub fn receive(&mut self, facts: Vec<Fact>) {
         self.clock += 1;
         self.index.apply_page(facts, Instant::now(), self.clock);
     }
 
     /// A complete list of everything: what is not in it is gone.
-    pub(crate) fn list(&mut self, facts: &[Fact]) {
+    pub fn list(&mut self, facts: &[Fact]) {
         for kind in Kind::ALL {
             self.clock += 1;
             self.index.begin_list(kind);
@@ -90,18 +87,18 @@ impl World {
     }
 
     /// The cluster is what these manifests say from now on.
-    pub(crate) fn replace(&mut self, manifests: &str) {
+    pub fn replace(&mut self, manifests: &str) {
         let facts = self.facts(manifests);
         self.list(&facts);
     }
 
     /// One event of a watch.
-    pub(crate) fn index(&mut self) -> &mut Index {
+    pub fn index(&mut self) -> &mut Index {
         &mut self.index
     }
 
     /// The zone under the settings of kubeadm's Corefile, TTL 30.
-    pub(crate) fn view(&self) -> View {
+    pub fn view(&self) -> View {
         View {
             reader: self.reader.clone(),
             zones: names(&["cluster.local.", "in-addr.arpa.", "ip6.arpa."]),
@@ -118,47 +115,53 @@ impl World {
     }
 
     /// Asks under the settings of [`view`](Self::view).
-    pub(crate) fn ask(&self, qname: &str, qtype: &str) -> Reply {
+    pub fn ask(&self, qname: &str, qtype: &str) -> Reply {
         ask(&self.view(), qname, qtype).unwrap_or_else(|other| panic!("{qname} {qtype}: {other:?}"))
     }
 }
 
 /// Names of text.
-pub(crate) fn names(texts: &[&str]) -> Vec<Name> {
+pub fn names(texts: &[&str]) -> Vec<Name> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
 /// Labels of text.
-pub(crate) fn labels(texts: &[&str]) -> HashSet<rollcall::wire::Label> {
+pub fn labels(texts: &[&str]) -> HashSet<rollcall::wire::Label> {
     texts.iter().map(|text| rollcall::wire::Label::new(text.as_bytes()).unwrap()).collect()
 }
 
 /// A whole answer, its sections sorted lines of a zone file without class.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Reply {
-    pub(crate) rcode: String,
-    pub(crate) authoritative: bool,
-    pub(crate) truncated: bool,
-    pub(crate) answers: Vec<String>,
-    pub(crate) authority: Vec<String>,
-    pub(crate) additional: Vec<String>,
+pub struct Reply {
+    /// The response code in words.
+    pub rcode: String,
+    /// AA.
+    pub authoritative: bool,
+    /// TC.
+    pub truncated: bool,
+    /// The answer section.
+    pub answers: Vec<String>,
+    /// The authority section.
+    pub authority: Vec<String>,
+    /// The additional section.
+    pub additional: Vec<String>,
 }
 
 impl Reply {
     /// Just the data of the answers, sorted.
-    pub(crate) fn data(&self) -> Vec<&str> {
+    pub fn data(&self) -> Vec<&str> {
         self.answers.iter().map(|record| record.splitn(4, ' ').nth(3).unwrap()).collect()
     }
 
     /// The owner of the SOA in the authority section.
-    pub(crate) fn soa(&self) -> Option<&str> {
+    pub fn soa(&self) -> Option<&str> {
         let soa = self.authority.iter().find(|record| record.split(' ').nth(2) == Some("SOA"));
         soa.and_then(|record| record.split(' ').next())
     }
 }
 
 /// Asks a zone over UDP with EDNS of 4,096 octets; what is no reply comes back as the error.
-pub(crate) fn ask(view: &View, qname: &str, qtype: &str) -> Result<Reply, Answered> {
+pub fn ask(view: &View, qname: &str, qtype: &str) -> Result<Reply, Answered> {
     let mut query = Message::new(0x2a2a, MessageType::Query, OpCode::Query);
     let mut name = MessageName::from_ascii(qname).unwrap();
     name.set_fqdn(true);
@@ -218,7 +221,7 @@ fn line(record: &Record) -> String {
 }
 
 /// Whether the lines of two sections are the same records; `*` fits a TTL or the serial of a SOA, data compares without case.
-pub(crate) fn same(expected: &[String], found: &[String]) -> bool {
+pub fn same(expected: &[String], found: &[String]) -> bool {
     let mut found: Vec<&String> = found.iter().collect();
     expected.len() == found.len()
         && expected.iter().all(|line| {
@@ -238,9 +241,4 @@ fn same_record(expected: &str, found: &str) -> bool {
     (owner, kind, data.len()) == (own, own_kind, own_data.len())
         && (ttl == "*" || ttl == own_ttl)
         && data.iter().zip(&own_data).all(|(one, other)| *one == "*" || one.eq_ignore_ascii_case(other))
-}
-
-/// The path of a file of this repository.
-pub(crate) fn repository(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }

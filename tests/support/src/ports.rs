@@ -9,7 +9,7 @@ const FIRST: u16 = 10_000;
 const COUNT: u32 = 20_000;
 
 /// A port of 127.0.0.1 that is free for UDP and TCP at this moment; no two calls give the same.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         // Programs that run at the same time begin in different places.

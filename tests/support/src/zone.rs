@@ -1,4 +1,4 @@
-//! A cluster in memory and questions about it, for the benchmarks of the read path.
+//! A cluster in memory, made by numbers, for the benchmarks of the read path.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use rollcall::zone::{
 };
 
 /// A label.
-pub(crate) fn label(text: &str) -> Label {
+pub fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).expect("a label of ours is well-formed")
 }
 
 /// The one port of all Services.
-pub(crate) fn ports() -> Arc<[Port]> {
+pub fn ports() -> Arc<[Port]> {
     [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 8080 }].into()
 }
 
 /// A zone of headless Services `SIZE-N.default`, each with so many endpoints `peer-0`, `peer-1`, …
-pub(crate) fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
+pub fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
     let (mut publisher, reader) = pair();
     let mut changes = Changes { namespaces: vec![(label("default"), true)], ..Changes::default() };
     let mut address = 0x0a80_0000_u32;
@@ -54,17 +54,4 @@ pub(crate) fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
         multicluster: Vec::new(),
     };
     (publisher, view)
-}
-
-/// The octets of a query with an OPT record of 1232 octets, as dig sends them.
-pub(crate) fn query(qname: &str, qtype: u16) -> Vec<u8> {
-    let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    for label in qname.split('.') {
-        octets.push(label.len() as u8);
-        octets.extend_from_slice(label.as_bytes());
-    }
-    octets.push(0);
-    octets.extend_from_slice(&qtype.to_be_bytes());
-    octets.extend_from_slice(&[0, 1, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
-    octets
 }

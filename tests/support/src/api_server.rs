@@ -1,9 +1,7 @@
 //! An API server in the test's own process: real HTTP/1.1 and, over TLS, HTTP/2; lists in pages, watches, bookmarks,
 //! WatchList, JSON and protobuf, tokens, and faults by script.
 
-#[path = "api_server/query.rs"]
 mod query;
-#[path = "api_server/respond.rs"]
 mod respond;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,12 +14,12 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::protobuf;
+use crate::protobuf;
 use respond::{acceptor, connection};
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub enum Verb {
     /// A list, or a page of one.
     List,
     /// A watch from a version on.
@@ -32,9 +30,18 @@ pub(crate) enum Verb {
 
 /// What goes wrong with one request.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// A refusal.
-    Status { code: u16, reason: &'static str, message: &'static str, retry_after: Option<u64> },
+    Status {
+        /// The status code, in the head and in the body.
+        code: u16,
+        /// The word for machines.
+        reason: &'static str,
+        /// The words for people.
+        message: &'static str,
+        /// Seconds in the head field `Retry-After`.
+        retry_after: Option<u64>,
+    },
     /// The head never comes.
     Stall,
     /// So many octets of the body come, then nothing, and the connection stays open.
@@ -44,7 +51,14 @@ pub(crate) enum Fault {
     /// The watch ends as soon as it begins.
     Close,
     /// The watch brings one event of type ERROR.
-    ErrorEvent { code: u16, reason: &'static str, message: &'static str },
+    ErrorEvent {
+        /// The status code in its Status.
+        code: u16,
+        /// The word for machines.
+        reason: &'static str,
+        /// The words for people.
+        message: &'static str,
+    },
     /// Status 200 with this type and body.
     Body(&'static str, Vec<u8>),
     /// The body is compressed.
@@ -53,16 +67,21 @@ pub(crate) enum Fault {
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) verb: Verb,
-    pub(crate) plural: String,
-    pub(crate) query: String,
-    pub(crate) accept: String,
-    pub(crate) at: Instant,
+pub struct Seen {
+    /// What it was for.
+    pub verb: Verb,
+    /// The objects it was about.
+    pub plural: String,
+    /// What stood behind the question mark.
+    pub query: String,
+    /// The head field `Accept`.
+    pub accept: String,
+    /// When it came.
+    pub at: Instant,
 }
 
 /// The server. Dropping it closes its port and its connections.
-pub(crate) struct ApiServer {
+pub struct ApiServer {
     shared: Arc<Shared>,
     addr: SocketAddr,
     task: Option<AbortHandle>,
@@ -115,26 +134,27 @@ struct Change {
 
 impl ApiServer {
     /// Starts on a free port of 127.0.0.1.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), Self::empty()).await
     }
 
     /// Starts at an address that nobody has any more.
-    pub(crate) async fn start_at_address(addr: SocketAddr) -> Self {
+    pub async fn start_at_address(addr: SocketAddr) -> Self {
         Self::start_at(addr, Self::empty()).await
     }
 
     /// Stops, forgetting nothing; [`again`](Stopped::again) starts it at the same address.
-    pub(crate) fn stop(self) -> Stopped {
+    pub fn stop(self) -> Stopped {
         Stopped { shared: self.shared.clone(), addr: self.addr }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// The address as a client is told it.
+    pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     /// Creates or changes an object; gives it the next version, which is returned.
-    pub(crate) fn apply(&self, plural: &str, mut object: Value) -> u64 {
+    pub fn apply(&self, plural: &str, mut object: Value) -> u64 {
         let mut state = self.lock();
         state.version += 1;
         let version = state.version;
@@ -150,7 +170,7 @@ impl ApiServer {
     }
 
     /// Deletes an object.
-    pub(crate) fn delete(&self, plural: &str, namespace: &str, name: &str) {
+    pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
         let mut state = self.lock();
         let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
         let mut object = state.objects.remove(&key).expect("the object to delete exists").value.clone();
@@ -163,7 +183,7 @@ impl ApiServer {
     }
 
     /// Tells those who watch of an event as it is given, whatever its object's version; what is stored stays as it is.
-    pub(crate) fn tell(&self, plural: &str, kind: &'static str, mut object: Value, resource_version: u64) {
+    pub fn tell(&self, plural: &str, kind: &'static str, mut object: Value, resource_version: u64) {
         let mut state = self.lock();
         state.version += 1;
         let version = state.version;
@@ -174,32 +194,32 @@ impl ApiServer {
     }
 
     /// Resets all connections.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.shared.cut.send_modify(|count| *count += 1);
     }
 
     /// Lets all connections that are there fall silent for good, without a word; new ones work.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.shared.frozen.send_modify(|count| *count += 1);
     }
 
     /// Takes requests with this token only.
-    pub(crate) fn require(&self, token: &str) {
+    pub fn require(&self, token: &str) {
         self.lock().token = Some(token.to_owned());
     }
 
     /// Shows another certificate from now on.
-    pub(crate) fn certify(&self, made: &rcgen::CertifiedKey<rcgen::KeyPair>) {
+    pub fn certify(&self, made: &rcgen::CertifiedKey<rcgen::KeyPair>) {
         self.lock().tls = Some(acceptor(made));
     }
 
     /// How many requests came over HTTP/2.
-    pub(crate) fn http2(&self) -> usize {
+    pub fn http2(&self) -> usize {
         self.lock().http2
     }
 
     /// Forgets all changes so far: watches and continue tokens from before now are expired.
-    pub(crate) fn compact(&self) {
+    pub fn compact(&self) {
         let mut state = self.lock();
         state.version += 1;
         state.compacted = state.version;
@@ -207,44 +227,49 @@ impl ApiServer {
     }
 
     /// Goes back to an earlier version with other objects, as after a restored backup: what was known is not to come.
-    pub(crate) fn go_back(&self, version: u64) {
+    pub fn go_back(&self, version: u64) {
         let mut state = self.lock();
         state.version = version;
         state.log.clear();
     }
 
     /// Scripts the next `times` requests of one sort.
-    pub(crate) fn fault(&self, verb: Verb, plural: &str, fault: Fault, times: usize) {
+    pub fn fault(&self, verb: Verb, plural: &str, fault: Fault, times: usize) {
         self.lock().faults.push_back((verb, plural.to_owned(), fault, times));
     }
 
-    pub(crate) fn clear_faults(&self) {
+    /// Drops what is left of the script.
+    pub fn clear_faults(&self) {
         self.lock().faults.clear();
     }
 
-    pub(crate) fn set_protobuf(&self, speaks: bool) {
+    /// Whether it speaks protobuf to those who ask for it.
+    pub fn set_protobuf(&self, speaks: bool) {
         self.lock().protobuf = speaks;
     }
 
-    pub(crate) fn set_max_page(&self, objects: usize) {
+    /// The most objects in a page, whatever is asked for.
+    pub fn set_max_page(&self, objects: usize) {
         self.lock().max_page = objects;
     }
 
     /// Gives the same continue token again and again.
-    pub(crate) fn repeat_tokens(&self, repeat: bool) {
+    pub fn repeat_tokens(&self, repeat: bool) {
         self.lock().repeats = repeat;
     }
 
-    pub(crate) fn set_bookmarks(&self, every: Duration) {
+    /// How often a watch is sent a bookmark.
+    pub fn set_bookmarks(&self, every: Duration) {
         self.lock().bookmarks = every;
     }
 
     /// The requests of one sort so far.
-    pub(crate) fn seen(&self, verb: Verb, plural: &str) -> Vec<Seen> {
+    pub fn seen(&self, verb: Verb, plural: &str) -> Vec<Seen> {
         self.lock().seen.iter().filter(|seen| seen.verb == verb && seen.plural == plural).cloned().collect()
     }
 
-    pub(crate) fn all_seen(&self) -> Vec<Seen> {
+    /// All requests so far.
+    pub fn all_seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
     }
 
@@ -309,23 +334,24 @@ impl Drop for ApiServer {
 }
 
 /// A server that is down.
-pub(crate) struct Stopped {
+pub struct Stopped {
     shared: Arc<Shared>,
     addr: SocketAddr,
 }
 
 impl Stopped {
     /// A server that is not there yet.
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         ApiServer::start().await.stop()
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// The address as a client is told it.
+    pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     /// Lets things happen while it is away.
-    pub(crate) fn changed(self, change: impl FnOnce(&ApiServer)) -> Self {
+    pub fn changed(self, change: impl FnOnce(&ApiServer)) -> Self {
         // A server without a task: nobody can reach it.
         let away = ApiServer { shared: self.shared.clone(), addr: self.addr, task: None };
         change(&away);
@@ -333,7 +359,7 @@ impl Stopped {
     }
 
     /// Starts it again, with what it held.
-    pub(crate) async fn again(self) -> ApiServer {
+    pub async fn again(self) -> ApiServer {
         ApiServer::start_at(self.addr, self.shared).await
     }
 }

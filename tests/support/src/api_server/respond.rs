@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use super::query::Query;
-use super::{Change, Fault, Seen, Shared, State, Stored, Verb, protobuf};
+use super::{Change, Fault, Seen, Shared, State, Stored, Verb};
+use crate::protobuf;
 
 /// Serves one connection until it ends, is cut or falls silent.
 pub(super) async fn connection(shared: Arc<Shared>, stream: TcpStream) {

@@ -6,17 +6,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::skip;
+use crate::wait::PATIENCE;
+
 /// A running control plane. Dropping it stops all its parts.
-pub(crate) struct ControlPlane {
+pub struct ControlPlane {
     child: Child,
     assets: PathBuf,
     /// Its state, and the files of the test.
-    pub(crate) dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
 }
 
 impl ControlPlane {
-    /// Starts one from `KUBEBUILDER_ASSETS`, or says why not.
-    pub(crate) fn start() -> Result<Self, String> {
+    /// Starts one from `KUBEBUILDER_ASSETS`, or [`skip()`]s.
+    pub fn start() -> Option<Self> {
+        Self::try_start().map_err(skip).ok()
+    }
+
+    fn try_start() -> Result<Self, String> {
         let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from).ok_or_else(|| {
             "KUBEBUILDER_ASSETS is not set; it names a folder with etcd, kube-apiserver, kube-controller-manager, kubectl \
              and controlplane"
@@ -39,7 +46,7 @@ impl ControlPlane {
             .spawn()
             .unwrap();
         let mut plane = Self { child, assets, dir };
-        let limit = Instant::now() + Duration::from_secs(120);
+        let limit = Instant::now() + PATIENCE * 2;
         while !plane.dir.path().join("state/ready").exists() {
             let said = || std::fs::read_to_string(plane.dir.path().join("up.log")).unwrap_or_default();
             assert!(plane.child.try_wait().unwrap().is_none(), "the control plane ended: {}", said());
@@ -50,12 +57,12 @@ impl ControlPlane {
     }
 
     /// The administrator's.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
+    pub fn kubeconfig(&self) -> PathBuf {
         self.dir.path().join("state/kubeconfig")
     }
 
     /// A kubeconfig of a service account that has the rights of a ClusterRole in this manifest, and no more.
-    pub(crate) fn kubeconfig_with(&self, namespace: &str, account: &str) -> PathBuf {
+    pub fn kubeconfig_with(&self, namespace: &str, account: &str) -> PathBuf {
         let token = self.kubectl(&["create", "token", account, "--namespace", namespace, "--duration=2h"]);
         let admin = std::fs::read_to_string(self.kubeconfig()).unwrap();
         let file = self.dir.path().join(format!("kubeconfig-{account}"));
@@ -65,7 +72,7 @@ impl ControlPlane {
     }
 
     /// Runs kubectl and returns what it prints.
-    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
         let output = Command::new(self.assets.join("kubectl"))
             .args(arguments)
             .env("KUBECONFIG", self.kubeconfig())
@@ -77,18 +84,19 @@ impl ControlPlane {
     }
 
     /// `kubectl apply` of a file or of text.
-    pub(crate) fn apply(&self, manifest: &str) {
+    pub fn apply(&self, manifest: &str) {
         let file = self.dir.path().join("apply.yaml");
         std::fs::write(&file, manifest).unwrap();
         self.apply_file(&file);
     }
 
-    pub(crate) fn apply_file(&self, file: &Path) {
+    /// `kubectl apply` of a file.
+    pub fn apply_file(&self, file: &Path) {
         self.kubectl(&["apply", "--filename", file.to_str().unwrap()]);
     }
 
     /// Objects as the API has them.
-    pub(crate) fn objects(&self, kind: &str, selector: &str) -> Vec<Value> {
+    pub fn objects(&self, kind: &str, selector: &str) -> Vec<Value> {
         let text = self.kubectl(&["get", kind, "--selector", selector, "--output", "json"]);
         serde_json::from_str::<Value>(&text).unwrap()["items"].as_array().unwrap().clone()
     }
