@@ -122,6 +122,27 @@ fn plain_rooms_neither_wait_nor_open_sockets() {
 }
 
 #[test]
+fn tests_take_what_they_share_from_their_crate() {
+    let mut wrong = Vec::new();
+    for folder in ["tests", "benches"] {
+        let mut all = Vec::new();
+        read(&root().join(folder), 0, &mut all);
+        for source in all.iter().filter(|source| !source.path.ends_with("tests/layering.rs")) {
+            let own = source.path.starts_with(root().join("tests/support"));
+            for (line, text) in (1..).zip(source.text.lines()) {
+                let text = text.trim_start();
+                let path = text.starts_with("#[path");
+                let waived = text.starts_with('#') && text.contains("dead_code");
+                if path || waived || !own && text.contains("\"skipped: ") {
+                    wrong.push(format!("{}:{line}: {text}", source.path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "rollcall-testing shares, and says what is skipped:\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn the_reading_of_sources_finds_paths_and_skips_comments_and_tests() {
     let text = "use crate::zone::View; // crate::app\n/// [`crate::serve`]\nfn f() { crate::wire::parse(\"//\") }\n\
                 #[cfg(test)]\nmod tests { use crate::cluster::Index; }\n";

@@ -45,7 +45,10 @@ fn a_reload_brings_what_it_brings_in_coredns() {
     let faults = all(|world, row| {
         let seen = match row.reference {
             Reference::Same => row.seen,
-            Reference::Differs { seen, .. } => seen,
+            Reference::Differs { because, seen } => {
+                eprintln!("{}: differs, {because}", row.directive);
+                seen
+            }
         };
         try_row(world, &coredns, row, seen).1
     });

@@ -16,11 +16,7 @@ pub(crate) struct Row {
 /// What CoreDNS shows.
 pub(crate) enum Reference {
     Same,
-    Differs {
-        #[expect(dead_code, reason = "it is for who reads the table")]
-        because: &'static str,
-        seen: [&'static str; 2],
-    },
+    Differs { because: &'static str, seen: [&'static str; 2] },
 }
 
 const fn row(
