@@ -134,7 +134,7 @@ impl Case<'_> {
 
     /// No difference between servers.
     fn is_older(&self) -> bool {
-        self.cached && self.left().is_none() && self.ours.same_but_for_age(&self.theirs)
+        self.cached && self.left().is_none() && self.ours.same_but_for_age(&self.theirs, self.reference.asking())
     }
 
     fn txt_without_records(&mut self) -> bool {

@@ -418,15 +418,18 @@ fn each_of_thousands_of_ports_is_found_by_its_name_and_listed_once() {
     let lines = format!("namespace n\ncluster-ip many.n 10.0.0.1{}", ports.collect::<String>());
     let (_publisher, reader) = zone(&lines);
     let view = view(reader);
-    let start = std::time::Instant::now();
+    let mut took = Vec::new();
     for at in 0..5000 {
         let protocol = if at < 2500 { "udp" } else { "tcp" };
+        let start = std::time::Instant::now();
         let got = ask(&view, &format!("_p{at}._{protocol}.many.n.svc.cluster.local"), "SRV");
+        took.push(start.elapsed());
         let number = 1000 + at % 1000;
         assert_eq!(got.short(), format!("NOERROR; SRV 0 100 {number} many.n.svc.cluster.local."), "port {at}");
     }
-    let each = start.elapsed() / 5000;
-    assert!(each < std::time::Duration::from_millis(1), "one question takes {each:?}");
+    // Of the median, as the machine may have much else to do.
+    took.sort_unstable();
+    assert!(took[2500] < std::time::Duration::from_millis(1), "one question takes {:?}", took[2500]);
     assert_eq!(ask(&view, "_p5._tcp.many.n.svc.cluster.local", "SRV").short(), "NXDOMAIN");
     let all = ask(&view, "many.n.svc.cluster.local", "SRV");
     let distinct: std::collections::HashSet<String> = all.answers().into_iter().collect();

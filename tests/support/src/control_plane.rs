@@ -9,6 +9,9 @@ use serde_json::Value;
 use crate::skip;
 use crate::wait::PATIENCE;
 
+/// Words of kubectl where no answer came in time.
+const LATE: &[&str] = &["imeout", "timed out", "deadline exceeded", "connection refused", "EOF", "too many requests"];
+
 /// A running control plane. Dropping it stops all its parts.
 pub struct ControlPlane {
     child: Child,
@@ -73,14 +76,25 @@ impl ControlPlane {
 
     /// Runs kubectl and returns what it prints.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = Command::new(self.assets.join("kubectl"))
-            .args(arguments)
-            .env("KUBECONFIG", self.kubeconfig())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        let begun = Instant::now();
+        let mut again = false;
+        loop {
+            let output = Command::new(self.assets.join("kubectl"))
+                .args(arguments)
+                .env("KUBECONFIG", self.kubeconfig())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            // What the first try has done, though it did not hear of it, is done.
+            let done = again && arguments[0] == "delete" && said.contains("NotFound");
+            if output.status.success() || done {
+                return String::from_utf8(output.stdout).unwrap();
+            }
+            // A server that is busy is asked again, as kubectl's own patience is short.
+            again = LATE.iter().any(|word| said.contains(word)) && begun.elapsed() < PATIENCE;
+            assert!(again, "kubectl {arguments:?}: {said}");
+        }
     }
 
     /// `kubectl apply` of a file or of text.
