@@ -30,7 +30,10 @@ fn alerts() -> Vec<Value> {
 fn alerts_fire_as_their_tests_say() {
     let promtool = std::env::var_os("PROMTOOL").map_or_else(|| "promtool".into(), PathBuf::from);
     if let Err(error) = Command::new(&promtool).arg("--version").output() {
-        return skip(format_args!("{}: {error}; PROMTOOL names Prometheus's promtool", promtool.display()));
+        return skip(format_args!(
+            "PROMTOOL is not set; it names Prometheus's promtool: {}: {error}",
+            promtool.display()
+        ));
     }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rules.json"), rules().to_string()).unwrap();

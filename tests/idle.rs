@@ -114,7 +114,7 @@ fn an_address_has_as_many_threads_as_its_load_takes_within_the_processors_of_the
             program = Command::new("taskset");
             program.args(["-c", "0"]).arg(rollcall_testing::program());
             if Command::new("taskset").arg("-V").output().is_err() {
-                skip("no taskset: a process with one processor is not tried");
+                skip("no taskset on the path: a process with one processor is not tried");
                 continue;
             }
         } else if std::thread::available_parallelism().unwrap().get() < 2 {

@@ -119,7 +119,7 @@ fn needs() -> Result<PathBuf, String> {
         [("buildah", "buildah"), ("capsh", "libcap2-bin"), ("unshare", "util-linux"), ("ip", "iproute2")]
     {
         if !is_there(program) {
-            return Err(format!("there is no {program} on this machine; install {from}"));
+            return Err(format!("no {program} on the path; install {from}"));
         }
     }
     if fs::metadata("/proc/self").unwrap().uid() != 0 {

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rollcall_testing::skip;
+
 use super::documents::{self, Document, root};
 
 /// Commands that are not run here, by how they begin, with the reason. What they name is looked at all the same.
@@ -385,9 +387,4 @@ fn every_part_of_the_checks_and_every_recipe_is_there() {
             }
         }
     }
-}
-
-/// Says in one line what is left out, past the harness, so that it can be counted.
-fn skip(reason: &str) {
-    let _ = std::io::stderr().write_all(format!("skipped: {reason}\n").as_bytes());
 }
