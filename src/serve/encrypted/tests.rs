@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::super::testing::{query_with_id, site};
+use super::super::testing::{query_with_id, site, wide_address};
 use super::super::{Limits, Server, metrics};
 use super::*;
 use crate::plugins::settings::Tls;
@@ -87,7 +87,7 @@ struct Running {
 
 fn start(encryption: Encryption, limits: &Limits) -> Running {
     let certificate = Certificate::new();
-    let (site, gate) = site("127.0.0.1:0", limits, Some(certificate.tls()));
+    let (site, gate) = site(&wide_address(), limits, Some(certificate.tls()));
     let mut server = Server::new(Some(encryption), 100, &Handle::current());
     server.commit(server.prepare(vec![site], false).unwrap());
     Running { server, gate, certificate }
