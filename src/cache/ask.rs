@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use crate::wire::{Edns, OwnEdns, Question};
+use crate::wire::{Edns, OwnEdns, Question, is_within};
 
 /// A question and what its answer copies from it, borrowed from wherever the query stands.
 #[derive(Clone, Copy, Debug)]
@@ -67,15 +67,7 @@ impl Ask<'_> {
 
     /// Whether the qname is the zone (wire format, lower case) or lies below it.
     pub fn is_within(&self, zone: &[u8]) -> bool {
-        let mut rest = self.qname;
-        loop {
-            if rest == zone {
-                return true;
-            }
-            let Some((&length, after)) = rest.split_first() else { return false };
-            let Some(next) = after.get(usize::from(length)..).filter(|_| length != 0) else { return false };
-            rest = next;
-        }
+        is_within(self.qname, zone)
     }
 
     /// The DO and CD bits in one octet: part of what an answer is found by.

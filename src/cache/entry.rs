@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ask::{AD, CD, RD};
 use super::shape::{Shape, Sort};
 use super::{Ask, Settings};
-use crate::wire::{Shears, Source, cut};
+use crate::wire::{NSID, Shears, Source, cut, opt_head, option_head};
 
 /// The half of the memory that an answer lies in; what the label `type` says in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,12 +222,9 @@ impl Entry {
             let additional = u16::from_be_bytes([header[10], header[11]]).checked_add(1)?;
             [header[10], header[11]] = additional.to_be_bytes();
             let (fixed, options) = opt.split_first_chunk_mut::<11>()?;
-            let [p0, p1] = ask.own.payload.to_be_bytes();
-            let [l0, l1] = u16::try_from(options.len()).ok()?.to_be_bytes();
-            *fixed = [0, 0, 41, p0, p1, 0, 0, if edns.dnssec_ok { 0x80 } else { 0 }, 0, l0, l1];
+            *fixed = opt_head(ask.own.payload, 0, edns.dnssec_ok, u16::try_from(options.len()).ok()?);
             if let (Some(nsid), Some((head, value))) = (&ask.own.nsid, options.split_first_chunk_mut::<4>()) {
-                let [n0, n1] = u16::try_from(value.len()).ok()?.to_be_bytes();
-                *head = [0, 3, n0, n1];
+                *head = option_head(NSID, u16::try_from(value.len()).ok()?);
                 value.copy_from_slice(nsid.get(..value.len())?);
             }
         }

@@ -1,9 +1,8 @@
 //! What an answer is, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
 
 use super::Ask;
-use crate::wire::{Malformed, Name, Records, name_at};
+use crate::wire::{Malformed, Name, OPT, Records, name_at};
 
-const OPT: u16 = 41;
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
 pub(super) const TXT: u16 = 16;

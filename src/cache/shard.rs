@@ -6,14 +6,15 @@ use hashbrown::HashTable;
 
 use super::Ask;
 use super::entry::Entry;
+use crate::wire::Random;
 
 /// Entries in a row, found through a table of their positions; a random one is one index away.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shard {
     table: HashTable<u32>,
     slots: Vec<Slot>,
     bytes: usize,
-    random: u64,
+    random: Random,
 }
 
 #[derive(Debug)]
@@ -26,8 +27,8 @@ struct Slot {
 const SAMPLE: usize = 4;
 
 impl Shard {
-    pub(super) fn new(random: u64) -> Self {
-        Self { random: random | 1, ..Self::default() }
+    pub(super) fn new(seed: u64) -> Self {
+        Self { table: HashTable::new(), slots: Vec::new(), bytes: 0, random: Random::new(seed) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -80,10 +81,7 @@ impl Shard {
     fn evict(&mut self) {
         let soonest = (0..SAMPLE)
             .filter_map(|_| {
-                self.random ^= self.random << 13;
-                self.random ^= self.random >> 7;
-                self.random ^= self.random << 17;
-                let at = usize::try_from(self.random).unwrap_or(usize::MAX).checked_rem(self.slots.len())?;
+                let at = self.random.below(self.slots.len());
                 Some((self.slots.get(at)?.entry.ends(), at))
             })
             .min_by_key(|&(ends, _): &(Instant, usize)| ends);

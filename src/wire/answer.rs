@@ -9,6 +9,7 @@ use std::net::IpAddr;
 mod row;
 
 use super::cut::ADDITIONAL;
+use super::opt::{EXTENDED_ERROR, NSID, opt_head, option_head};
 use super::{Edns, Failure, OwnEdns, Question, Rcode};
 pub use row::SrvRow;
 
@@ -402,24 +403,19 @@ fn put_opt(
     rcode: Rcode,
     extended: Option<u16>,
 ) -> Result<(), Full> {
-    const NSID: u16 = 3;
-    const EXTENDED_ERROR: u16 = 15;
     let Some(query) = edns else { return Ok(()) };
     let nsid = own.nsid_for(query);
-    let [size0, size1] = own.payload.to_be_bytes();
-    let [len0, len1] = (nsid.map_or(0, |nsid| 4 + nsid.len() as u16) + extended.map_or(0, |_| 6)).to_be_bytes();
+    let options = nsid.map_or(0, |nsid| 4 + nsid.len() as u16) + extended.map_or(0, |_| 6);
     // RFC 6891 section 6.1.3: the upper 8 bits of the response code, version 0, DO copied (RFC 3225), no other flag. What
     // another version means by its flags is not known.
     let dnssec_ok = query.dnssec_ok && rcode != Rcode::BADVERS;
-    out.put(&[0, 0, 41, size0, size1, (rcode.0 >> 4) as u8, 0, u8::from(dnssec_ok) << 7, 0, len0, len1])?;
+    out.put(&opt_head(own.payload, (rcode.0 >> 4) as u8, dnssec_ok, options))?;
     if let Some(nsid) = nsid {
-        out.put(&NSID.to_be_bytes())?;
-        out.put(&(nsid.len() as u16).to_be_bytes())?;
+        out.put(&option_head(NSID, nsid.len() as u16))?;
         out.put(nsid)?;
     }
     if let Some(code) = extended {
-        out.put(&EXTENDED_ERROR.to_be_bytes())?;
-        out.put(&[0, 2])?;
+        out.put(&option_head(EXTENDED_ERROR, 2))?;
         out.put(&code.to_be_bytes())?;
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! at once, however many names lead through it: 64 KiB of pointers to pointers cost no more than 64 KiB of addresses.
 
 use super::layout;
+use super::opt::OPT;
 use super::records::{Found, MOST_HOPS, Malformed, Records, skip_name};
 
 /// Reads a message to its end: its header, questions and records, and every name in them. Returns where it ends; octets
@@ -73,7 +74,6 @@ pub fn respell(message: &mut [u8], name: &[u8]) -> Result<usize, Malformed> {
 /// Walks a message; `label` is told once of each label, where it stands and where the one above it does (0 for the root,
 /// which is not told of), those above before those below.
 fn walk(message: &[u8], mut label: impl FnMut(usize, usize)) -> Result<usize, Malformed> {
-    const OPT: u16 = 41;
     let mut names = Names { message, known: vec![Known::default(); message.len().min(REACH)], steps: Vec::new() };
     let mut records = Records::new(message)?;
     let mut at = 12;

@@ -12,7 +12,8 @@ mod rename;
 pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
 
-use super::{Failure, Name, Rcode, Records};
+use super::opt::Options;
+use super::{Failure, Name, OPT, Rcode, Records};
 pub use data::rdata_from;
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
@@ -51,19 +52,17 @@ pub(super) fn is_query(octets: &[u8]) -> bool {
 
 /// The same query with its client subnet of family 0 and no address as one of family 1.
 fn without_family(octets: &[u8]) -> Option<Vec<u8>> {
-    const OPT: u16 = 41;
     const NONE: &[u8] = &[0, 8, 0, 4, 0, 0, 0, 0];
     let found = Records::new(octets).ok()?.flatten().find(|record| record.rtype == OPT)?;
     let mut at = found.rdata;
-    while at < found.end {
-        let option = octets.get(at..found.end)?;
-        if option.starts_with(NONE) {
+    for option in Options::new(octets.get(found.rdata..found.end)?) {
+        let option = option.ok()?.octets;
+        if option == NONE {
             let mut octets = octets.to_vec();
             *octets.get_mut(at + 5)? = 1;
             return Some(octets);
         }
-        let &[_, _, high, low] = option.first_chunk::<4>()?;
-        at += 4 + usize::from(u16::from_be_bytes([high, low]));
+        at += option.len();
     }
     None
 }

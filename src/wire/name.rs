@@ -161,17 +161,20 @@ impl Name {
 
     /// Whether this name is the other or lies below it.
     pub fn is_within(&self, zone: &Self) -> bool {
-        let mut rest: &[u8] = &self.0;
-        loop {
-            if *rest == *zone.0 {
-                return true;
-            }
-            match rest.split_first() {
-                Some((&len, tail)) if len > 0 => rest = tail.get(usize::from(len)..).unwrap_or_default(),
-                _ => return false,
-            }
+        is_within(&self.0, &zone.0)
+    }
+}
+
+/// Whether a name is a zone or lies below it, both in wire format and lower case.
+pub fn is_within(name: &[u8], zone: &[u8]) -> bool {
+    let mut rest = name;
+    while rest.len() > zone.len() {
+        match rest.split_first() {
+            Some((&len, tail)) if len > 0 => rest = tail.get(usize::from(len)..).unwrap_or_default(),
+            _ => return false,
         }
     }
+    rest == zone
 }
 
 impl std::str::FromStr for Name {

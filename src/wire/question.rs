@@ -7,6 +7,8 @@
 //! chosen. A query with a question and an OPT record needs no second reading for that; one with anything else is rare, and the
 //! codec itself is asked.
 
+use super::opt::{NSID, OPT, Options, SUBNET};
+use super::records::{Malformed, skip_name};
 use super::{Edns, Name, OwnEdns, Rcode, message};
 
 /// What the octets of one message call for.
@@ -133,7 +135,6 @@ impl std::fmt::Debug for QName {
 }
 
 const HEADER: usize = 12;
-const OPT: u16 = 41;
 
 /// Reads the question of a message. Time is linear in the octets; nothing is allocated, unless there are records that the
 /// codec is asked about.
@@ -228,9 +229,6 @@ fn read_question(message: &[u8], id: u16, flags: u16) -> Option<Question<'_>> {
     })
 }
 
-/// The records behind the question are cut off, or their OPT record is none.
-struct Malformed;
-
 /// What stands behind the question.
 struct Behind {
     edns: Option<Edns>,
@@ -240,16 +238,15 @@ struct Behind {
 
 /// Steps over `before` records and looks for the OPT record among the `additionals` behind them.
 fn read_records(message: &[u8], from: usize, before: usize, additionals: usize) -> Result<Behind, Malformed> {
-    let mut rest = message.get(from..).ok_or(Malformed)?;
+    let mut at = from;
     let mut behind = Behind { edns: None, is_plain: true };
     for index in 0..before + additionals {
-        let owner_is_root = rest.first() == Some(&0);
-        rest = skip_name(rest)?;
+        let owner_is_root = message.get(at) == Some(&0);
+        let rest = message.get(skip_name(message, at)?..).ok_or(Malformed)?;
         let (&[t0, t1, c0, c1, _extended, version, z0, _z1, l0, l1], rdata) =
             rest.split_first_chunk::<10>().ok_or(Malformed)?;
-        let rdlen = usize::from(u16::from_be_bytes([l0, l1]));
-        let (rdata, after) = rdata.split_at_checked(rdlen).ok_or(Malformed)?;
-        rest = after;
+        let rdata = rdata.get(..usize::from(u16::from_be_bytes([l0, l1]))).ok_or(Malformed)?;
+        at = message.len() - rest.len() + 10 + rdata.len();
         if u16::from_be_bytes([t0, t1]) != OPT {
             behind.is_plain = false;
             continue;
@@ -270,43 +267,23 @@ fn read_records(message: &[u8], from: usize, before: usize, additionals: usize) 
     Ok(behind)
 }
 
-/// Steps over the owner of a record. It may end in a pointer, which is not followed.
-fn skip_name(octets: &[u8]) -> Result<&[u8], Malformed> {
-    let mut rest = octets;
-    for _ in 0..128 {
-        let (&len, tail) = rest.split_first().ok_or(Malformed)?;
-        match len {
-            0 => return Ok(tail),
-            1..=63 => rest = tail.get(usize::from(len)..).ok_or(Malformed)?,
-            0xc0.. => return tail.get(1..).ok_or(Malformed),
-            _ => return Err(Malformed),
-        }
-    }
-    Err(Malformed)
-}
-
 /// Which of the options that somebody looks at a query has.
 #[derive(Default)]
-struct Options {
+struct Wanted {
     nsid: bool,
     /// The client's subnet (RFC 7871), the one option whose inside the codec reads.
     subnet: bool,
 }
 
 /// Walks the options, which must fill the RDATA exactly; options unknown to us are ignored (RFC 6891 section 6.1.2).
-fn read_options(rdata: &[u8]) -> Result<Options, Malformed> {
-    const NSID: u16 = 3;
-    const SUBNET: u16 = 8;
-    let mut rest = rdata;
-    let mut options = Options::default();
-    while !rest.is_empty() {
-        let (&[c0, c1, l0, l1], value) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
-        let code = u16::from_be_bytes([c0, c1]);
-        options.nsid |= code == NSID;
-        options.subnet |= code == SUBNET;
-        rest = value.get(usize::from(u16::from_be_bytes([l0, l1]))..).ok_or(Malformed)?;
+fn read_options(rdata: &[u8]) -> Result<Wanted, Malformed> {
+    let mut wanted = Wanted::default();
+    for option in Options::new(rdata) {
+        let code = option?.code;
+        wanted.nsid |= code == NSID;
+        wanted.subnet |= code == SUBNET;
     }
-    Ok(options)
+    Ok(wanted)
 }
 
 #[cfg(test)]

@@ -151,8 +151,10 @@ pub(super) fn read_name<'w>(message: &[u8], mut at: usize, wire: &'w mut [u8; 25
 }
 
 /// Where a name ends in place: behind its root label or its first pointer.
+#[inline]
 pub(super) fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
-    loop {
+    // A name has 127 labels and the root.
+    for _ in 0..128 {
         let octet = *message.get(at).ok_or(Malformed)?;
         match octet >> 6 {
             0 if octet == 0 => return Ok(at + 1),
@@ -161,6 +163,7 @@ pub(super) fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malforme
             _ => return Err(Malformed),
         }
     }
+    Err(Malformed)
 }
 
 fn count(message: &[u8], at: usize) -> Result<u16, Malformed> {

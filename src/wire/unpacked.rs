@@ -1,8 +1,7 @@
 //! How long a message is when no name in it is compressed, as logs tell the size of an answer.
 
+use super::opt::OPT;
 use super::records::{Malformed, Records};
-
-const OPT: u16 = 41;
 
 /// The octets of a message with every name written out: without its OPT records, and those of its OPT records.
 ///

@@ -7,6 +7,7 @@ use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
+use crate::wire::opt::head;
 use crate::wire::{ADDITIONAL, Random};
 
 /// How large a message may be.
@@ -91,12 +92,9 @@ pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) ->
 fn opt_record(message: &Message) -> Vec<u8> {
     let Some(edns) = &message.edns else { return Vec::new() };
     let mut out = Vec::with_capacity(32);
-    out.extend_from_slice(&[0, 0, 41]);
-    out.extend_from_slice(&edns.max_payload().to_be_bytes());
-    out.extend_from_slice(&[message.metadata.response_code.high(), edns.version()]);
-    out.extend_from_slice(&u16::from(*edns.flags()).to_be_bytes());
     let options = plain(edns.options()).filter(|options| options.len() < 1024).unwrap_or_default();
-    out.extend_from_slice(&(options.len() as u16).to_be_bytes());
+    let upper = [message.metadata.response_code.high(), edns.version()];
+    out.extend_from_slice(&head(edns.max_payload(), upper, u16::from(*edns.flags()), options.len() as u16));
     out.extend_from_slice(&options);
     out
 }

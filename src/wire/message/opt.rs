@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::{Message, MessageEdns, Size, encode, rdata};
+use crate::wire::opt::{EXTENDED_ERROR, NSID, Options, SUBNET};
 use crate::wire::{Edns, Failure, Malformed, OwnEdns, Records, Shears, Source, cut};
+use crate::wire::{OPT, opt_head, option_head};
 use rdata::opt::{EdnsCode, EdnsOption};
-
-const OPT: u16 = 41;
 
 /// Writes a message with the server's own OPT record, cut to the size, into `buffer`. Returns whether TC is set.
 ///
@@ -25,9 +25,9 @@ pub fn finish_message(
         let mut edns = MessageEdns::new();
         edns.set_dnssec_ok(query.dnssec_ok).set_max_payload(own.payload);
         if let Some(nsid) = own.nsid_for(query) {
-            edns.options_mut().insert(EdnsOption::Unknown(3, nsid.to_vec()));
+            edns.options_mut().insert(EdnsOption::Unknown(NSID, nsid.to_vec()));
         }
-        for code in [EdnsCode::Unknown(15), EdnsCode::Subnet] {
+        for code in [EdnsCode::Unknown(EXTENDED_ERROR), EdnsCode::Subnet] {
             if let Some(option) = brought.as_ref().and_then(|brought| brought.option(code)) {
                 edns.options_mut().insert(option.clone());
             }
@@ -100,8 +100,6 @@ struct Opt {
 }
 
 fn find(octets: &[u8]) -> Result<Found, Malformed> {
-    const EXTENDED_ERROR: &[u8] = &[0, 15];
-    const SUBNET: &[u8] = &[0, 8];
     let mut records = Records::new(octets)?;
     let question_end = records.at();
     let mut found = Found { question_end, counts: [0; 3], opt: None, kept: Vec::new() };
@@ -117,14 +115,9 @@ fn find(octets: &[u8]) -> Result<Found, Malformed> {
             continue;
         }
         found.opt = Some(Opt { at: record.owner, is_last: true, upper: (record.ttl >> 24) as u8 });
-        let mut options = octets.get(record.rdata..record.end).unwrap_or_default();
-        while let Some((&[_, _, l0, l1], value)) = options.split_first_chunk::<4>() {
-            let (option, rest) = options.split_at(4 + usize::from(u16::from_be_bytes([l0, l1])).min(value.len()));
-            if option.starts_with(EXTENDED_ERROR) || option.starts_with(SUBNET) {
-                found.kept.extend_from_slice(option);
-            }
-            options = rest;
-        }
+        let options = Options::new(octets.get(record.rdata..record.end).unwrap_or_default());
+        let kept = options.flatten().filter(|option| [EXTENDED_ERROR, SUBNET].contains(&option.code));
+        kept.for_each(|option| found.kept.extend_from_slice(option.octets));
     }
     if let Some(opt) = &mut found.opt {
         opt.is_last &= records.at() == octets.len();
@@ -136,14 +129,10 @@ fn find(octets: &[u8]) -> Result<Found, Malformed> {
 fn append(octets: &mut Vec<u8>, query: Option<Edns>, own: &OwnEdns, upper: u8, options: &[u8]) {
     let Some(query) = query else { return };
     let nsid = own.nsid_for(query);
-    octets.extend_from_slice(&[0, 0, OPT as u8]);
-    octets.extend_from_slice(&own.payload.to_be_bytes());
-    octets.extend_from_slice(&[upper, 0, u8::from(query.dnssec_ok) << 7, 0]);
     let len = nsid.map_or(0, |nsid| nsid.len() + 4) + options.len();
-    octets.extend_from_slice(&(len as u16).to_be_bytes());
+    octets.extend_from_slice(&opt_head(own.payload, upper, query.dnssec_ok, len as u16));
     if let Some(nsid) = nsid {
-        octets.extend_from_slice(&[0, 3]);
-        octets.extend_from_slice(&(nsid.len() as u16).to_be_bytes());
+        octets.extend_from_slice(&option_head(NSID, nsid.len() as u16));
         octets.extend_from_slice(nsid);
     }
     octets.extend_from_slice(options);
