@@ -39,7 +39,8 @@
 //! | [`plugins`] | what one directive does to one query; a file for each, in CoreDNS's fixed order |
 //! | [`serve`] | carries octets between listeners, the zone and the chain; limits of size and connections |
 //! | [`admin`] | tells an operator the state over HTTP: health, ready, metrics |
-//! | [`app`] | wires it all: command line, Corefile to plan, start, reload, drain |
+//! | [`process`] | one running server: Corefile to plan, start, reload, drain |
+//! | [`cli`] | the command line and its subcommands |
 //!
 //! Which room may import which is a table in `tests/layering.rs`, and the test holds it.
 //!
@@ -59,15 +60,16 @@
 //! - Whatever a client sends gets an answer, an error answer or silence. No byte from outside reaches a panic.
 //! - Only [`serve`], [`upstream`], [`cluster`] and [`admin`] touch the network.
 //! - `unsafe` stands in one module of [`serve`], for system calls on many datagrams (Linux; elsewhere a safe loop stands
-//!   in), and in one of [`app`], for calls to the allocator.
+//!   in), and in one of [`process`], for calls to the allocator.
 
 pub mod admin;
-pub mod app;
 pub mod cache;
+pub mod cli;
 pub mod cluster;
 pub mod corefile;
 pub mod files;
 pub mod plugins;
+pub mod process;
 pub mod serve;
 pub mod upstream;
 pub mod wire;

@@ -1,7 +1,7 @@
-//! The server's process; [`rollcall::app`] is what it does.
+//! The server's process; [`rollcall::cli`] is what it does.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rollcall::app::main(std::env::args_os().skip(1))
+    rollcall::cli::main(std::env::args_os().skip(1))
 }

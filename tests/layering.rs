@@ -20,12 +20,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plugins", &["wire", "zone", "cache", "upstream", "corefile", "files"]),
     ("serve", &["wire", "zone", "plugins"]),
     ("admin", &[]),
-    ("app", &["wire", "zone", "cluster", "files", "corefile", "cache", "upstream", "plugins", "serve", "admin"]),
+    ("process", &["wire", "zone", "cluster", "files", "corefile", "plugins", "serve", "admin"]),
+    ("cli", &["wire", "zone", "cluster", "files", "corefile", "upstream", "plugins", "process"]),
 ];
 
 /// Who alone may name an outside crate.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("arc_swap", &["zone", "app"]),
+    ("arc_swap", &["zone"]),
     ("h2", &["serve"]),
     ("hickory_proto", &["wire"]),
     ("hickory_server", &["serve"]),
@@ -36,18 +37,18 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["admin"]),
     ("hyper_rustls", &["cluster"]),
     ("hyper_util", &["admin", "cluster"]),
-    ("if_addrs", &["app"]),
+    ("if_addrs", &["process"]),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
-    ("libc", &["app", "files", "serve"]),
+    ("libc", &["cli", "files", "process", "serve"]),
     ("notify", &["cluster"]),
-    ("ring", &["app"]),
-    ("serde_saphyr", &["app", "cluster"]),
+    ("ring", &["process"]),
+    ("serde_saphyr", &["cli", "cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),
     ("tokio_rustls", &["serve", "upstream"]),
     ("tower", &["cluster"]),
     ("tower_http", &["cluster"]),
-    ("tracing_subscriber", &["app"]),
+    ("tracing_subscriber", &["process"]),
 ];
 
 /// Rooms that are handed time, bytes and handles, and neither wait nor open anything.

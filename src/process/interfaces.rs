@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// Lists the addresses, each with the name of its interface; none when the system does not tell.
-pub(super) fn list() -> Vec<(String, IpAddr)> {
+pub(crate) fn list() -> Vec<(String, IpAddr)> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.into_iter().map(|interface| (interface.name.clone(), interface.ip())).collect()
 }

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use super::error::Error;
 use super::flags::Diff;
 use crate::cluster::{self, Connection, Options};
 use crate::files;
+use crate::process::error::Error;
 use crate::upstream;
 use crate::upstream::{Endpoint, Group, Upstream};
 use crate::wire::Name;

@@ -12,7 +12,7 @@ pub(super) const OCTETS: usize = 1 << 20;
 const KEPT: usize = 64 << 10;
 
 /// Lines for which there was no room.
-pub(in crate::app) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+pub(crate) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
     IntCounter::new("rollcall_log_lines_dropped_total", "Log lines dropped because standard output was not read")
         .expect("the name is well-formed")
 });
@@ -117,10 +117,10 @@ pub(super) mod tests {
 
     /// Takes nothing while its lock is held.
     #[derive(Clone, Default)]
-    pub(in crate::app::logs) struct Sink(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::process::logs) struct Sink(Arc<Mutex<Vec<u8>>>);
 
     impl Sink {
-        pub(in crate::app::logs) fn text(&self) -> String {
+        pub(in crate::process::logs) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }

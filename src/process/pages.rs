@@ -16,7 +16,7 @@ use crate::wire::{Label, Name};
 use crate::zone::{Reader, ServiceName, View};
 
 /// The pages of a plan. Server blocks that name the same address share a page.
-pub(super) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>) -> Sites {
+pub(crate) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>) -> Sites {
     let mut sites = Sites::default();
     for address in health_addresses(plan) {
         sites.put(&address, "/health", admin::health());
@@ -39,7 +39,7 @@ pub(super) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>
 }
 
 /// The page that explains answers: of the view whose zone holds the most of a name, with what its mirror knows.
-pub(super) fn explain(plan: &Plan, mirrors: &[Arc<dyn Known>]) -> Page {
+pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn Known>]) -> Page {
     let views: Vec<Arc<View>> = plan.blocks.iter().filter_map(|block| block.view()).collect();
     let mirrors = mirrors.to_vec();
     admin::explain(move |name| {
@@ -59,7 +59,7 @@ pub(super) fn explain(plan: &Plan, mirrors: &[Arc<dyn Known>]) -> Page {
 }
 
 /// What a zone was made of: asked for the page that explains answers.
-pub(super) trait Known: Send + Sync {
+pub(crate) trait Known: Send + Sync {
     /// Whether this zone is meant.
     fn publishes(&self, zone: &Reader) -> bool;
 
@@ -100,7 +100,7 @@ impl Known for LocalObjects {
 }
 
 /// Where `/health` stands.
-pub(super) fn health_addresses(plan: &Plan) -> BTreeSet<String> {
+pub(crate) fn health_addresses(plan: &Plan) -> BTreeSet<String> {
     plan.blocks.iter().filter_map(|block| block.settings.health.as_ref()).map(|health| health.address.clone()).collect()
 }
 

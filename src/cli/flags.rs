@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::diff::connection;
-use super::error::Error;
-use super::logs::Format;
 use crate::cluster::Connection;
+use crate::process::error::Error;
+use crate::process::logs::Format;
 use crate::upstream::{Endpoint, Host, Way};
 
 /// What `--help` prints.

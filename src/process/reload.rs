@@ -17,7 +17,7 @@ const SYNC: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What is served now, and where it came from.
-pub(super) struct Reloader {
+pub(crate) struct Reloader {
     source: Source,
     port: u16,
     mirrors: Registry,
@@ -35,7 +35,7 @@ impl Reloader {
     ///
     /// # Errors
     /// When it is wrong, or when an address cannot be bound.
-    pub(super) fn start(source: Source, port: u16, mirrors: Registry, instance: &mut Instance) -> Result<Self, Error> {
+    pub(crate) fn start(source: Source, port: u16, mirrors: Registry, instance: &mut Instance) -> Result<Self, Error> {
         let corefile = origin::read(&source)?;
         if corefile.blocks.is_empty() {
             return Err(Error::operator(format!(
@@ -61,7 +61,7 @@ impl Reloader {
     /// Reads the file again and changes over, if that can be done. A poll leaves alone what has not changed.
     ///
     /// May be cancelled, as by another order to reload: until the change itself nothing has happened.
-    pub(super) async fn reload(&mut self, instance: &mut Instance, asked: bool) {
+    pub(crate) async fn reload(&mut self, instance: &mut Instance, asked: bool) {
         match self.try_reload(instance, asked).await {
             Ok(()) => self.refused = None,
             Err(error) => {
@@ -128,7 +128,7 @@ impl Reloader {
     }
 
     /// The number that stands for the Corefile in use.
-    pub(super) fn hash(&self) -> &str {
+    pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
 }
@@ -148,7 +148,7 @@ fn is_synced(view: Option<std::sync::Arc<crate::zone::View>>) -> bool {
 }
 
 /// How long to wait before the next look at the file: many replicas must not look at the same time.
-pub(super) fn pause(reload: Reload) -> Duration {
+pub(crate) fn pause(reload: Reload) -> Duration {
     let half = reload.jitter / 2;
     reload.interval.saturating_sub(half) + reload.jitter.mul_f64(rand::random())
 }

@@ -19,8 +19,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
-pub(super) use line::{Format, fatal};
-pub(super) use queue::DROPPED;
+pub(crate) use line::{Format, fatal};
+pub(crate) use queue::DROPPED;
 use queue::Queue;
 
 type Control = reload::Handle<Targets, Registry>;
@@ -32,7 +32,7 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Begins to log, at least what `wishes` (`RUST_LOG`) ask for: `info`, `rollcall::cluster=debug`. Only the first call counts.
-pub(super) fn start(format: Format, wishes: Option<&str>) {
+pub(crate) fn start(format: Format, wishes: Option<&str>) {
     let (wishes, fault) = match wishes.map(Targets::from_str) {
         None => (Targets::new(), None),
         Some(Ok(wishes)) => (wishes, None),
@@ -52,14 +52,14 @@ pub(super) fn start(format: Format, wishes: Option<&str>) {
 }
 
 /// Waits until all lines are written, but not for a reader who does not read.
-pub(super) fn flush() {
+pub(crate) fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(PATIENCE);
     }
 }
 
 /// `debug`: debug lines too, or no longer.
-pub(super) fn set_debug(debug: bool) {
+pub(crate) fn set_debug(debug: bool) {
     if let Some((control, wishes)) = CONTROL.get() {
         let _ = control.reload(targets(debug, wishes));
     }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use super::{Argument, Arguments, Command, address, explain, log_format, server};
-use crate::app::error::Error;
-use crate::app::interfaces;
-use crate::app::logs::Format;
+use crate::process::error::Error;
+use crate::process::interfaces;
+use crate::process::logs::Format;
 use crate::upstream::Endpoint;
 use crate::wire::Label;
 
@@ -35,28 +35,28 @@ local:
 
 /// What `local` is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::app) struct Local {
+pub(in crate::cli) struct Local {
     /// Where to answer.
-    pub(in crate::app) listen: Vec<SocketAddr>,
+    pub(in crate::cli) listen: Vec<SocketAddr>,
     /// The cluster domain.
-    pub(in crate::app) zone: String,
+    pub(in crate::cli) zone: String,
     /// The namespace of objects that name none.
-    pub(in crate::app) namespace: String,
+    pub(in crate::cli) namespace: String,
     /// Who is asked for other names.
-    pub(in crate::app) forward: Resolvers,
+    pub(in crate::cli) forward: Resolvers,
     /// The TTL of answers in seconds.
-    pub(in crate::app) ttl: u16,
+    pub(in crate::cli) ttl: u16,
     /// How log lines are written.
-    pub(in crate::app) log_format: Format,
+    pub(in crate::cli) log_format: Format,
     /// Where answers are explained.
-    pub(in crate::app) explain: Option<SocketAddr>,
+    pub(in crate::cli) explain: Option<SocketAddr>,
     /// Manifest files and folders.
-    pub(in crate::app) paths: Vec<PathBuf>,
+    pub(in crate::cli) paths: Vec<PathBuf>,
 }
 
 /// Who is asked for names outside of the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::app) enum Resolvers {
+pub(in crate::cli) enum Resolvers {
     /// Those of /etc/resolv.conf.
     OfTheMachine,
     /// Nobody.

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Otherwise each control thread keeps a heap of its own, with room that the first list took and nobody else can use:
 /// 43 MB instead of 39 with 100,000 endpoints. Data threads allocate nothing for a cluster name, and small pieces come
 /// from each thread's own store, so that the heap is not fought for.
-pub(super) fn share() {
+pub(crate) fn share() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes two numbers and no pointer; it is called before there is a second thread.
     unsafe {
@@ -21,7 +21,7 @@ pub(super) fn share() {
 }
 
 /// How often it is seen whether memory can be given back.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 
 /// What may be held without use: giving it back and taking it again costs more than it is worth.
 const SPARE: usize = 16 << 20;
@@ -30,7 +30,7 @@ const SPARE: usize = 16 << 20;
 /// where a single piece in use holds all of it: 10,000 connections that had sent an octet each left 143 MiB.
 ///
 /// `left` is what could not be given back the last time.
-pub(super) fn give_back(left: &mut usize) {
+pub(crate) fn give_back(left: &mut usize) {
     let Some(spare) = spare() else { return };
     *left = spare.min(*left);
     if spare > *left + SPARE {
@@ -71,7 +71,7 @@ mod tests {
             return true;
         }
         let run = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("app::heap::tests::{test}"), "--test-threads", "1"])
+            .args(["--exact", &format!("process::heap::tests::{test}"), "--test-threads", "1"])
             .env(MARK, "1")
             .output()
             .unwrap();

@@ -39,7 +39,7 @@ const IN_CLUSTER: &str = "\
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error> {
+pub(crate) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error> {
     let text = |name: &str, text: String| Source::Text { name: name.to_owned(), text };
     match conf {
         Some("stdin") => {
@@ -65,17 +65,17 @@ pub(super) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error
 ///
 /// # Errors
 /// At the first fault, with its place.
-pub(super) fn read(source: &Source) -> Result<Corefile, corefile::Error> {
+pub(crate) fn read(source: &Source) -> Result<Corefile, corefile::Error> {
     corefile::parse(source, &variable)
 }
 
 /// A variable of the environment.
-pub(super) fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 /// A fault with what may be behind it: a variable in the faulty word that is not set.
-pub(super) fn explained(error: corefile::Error, corefile: &Corefile) -> corefile::Error {
+pub(crate) fn explained(error: corefile::Error, corefile: &Corefile) -> corefile::Error {
     let unset = corefile.unset.iter().find(|unset| unset.position == error.position);
     match unset {
         Some(unset) => {
@@ -87,7 +87,7 @@ pub(super) fn explained(error: corefile::Error, corefile: &Corefile) -> corefile
 }
 
 /// The SHA-512 of a Corefile's words and structure, in hexadecimal: comments and white space do not count.
-pub(super) fn hash(corefile: &Corefile) -> String {
+pub(crate) fn hash(corefile: &Corefile) -> String {
     let mut words = Words(Context::new(&SHA512));
     for block in &corefile.blocks {
         block.keys.iter().for_each(|key| words.word(&key.token.text));

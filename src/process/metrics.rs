@@ -9,14 +9,14 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounter, IntGaugeVec, Opts, Registry};
 use tokio::runtime::Handle;
 
-use super::logs;
+use super::{logs, version};
 use crate::admin;
 use crate::cluster;
 use crate::plugins;
 use crate::serve;
 
 /// Reloads that failed.
-pub(super) static RELOAD_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
+pub(crate) static RELOAD_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
     IntCounter::new("coredns_reload_failed_total", "Counter of the number of failed reload attempts.")
         .expect("the name is well-formed")
 });
@@ -52,7 +52,7 @@ fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
 }
 
 /// The registry with the metrics of all rooms.
-pub(super) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> {
+pub(crate) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
     admin::register(&registry)?;
     cluster::register(&registry)?;
@@ -66,12 +66,12 @@ pub(super) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     #[cfg(target_os = "linux")]
     registry.register(Box::new(ProcessCollector::for_self()))?;
     registry.register(Box::new(Tasks::new(runtime.clone())?))?;
-    BUILD_INFO.with_label_values(&[super::VERSION, super::REVISION, "rust"]).set(1);
+    BUILD_INFO.with_label_values(&[version::VERSION, version::REVISION, "rust"]).set(1);
     Ok(registry)
 }
 
 /// Says which Corefile is in use, and which directives: `[server, zone, view, directive]`.
-pub(super) fn describe(hash: &str, enabled: impl IntoIterator<Item = [String; 4]>) {
+pub(crate) fn describe(hash: &str, enabled: impl IntoIterator<Item = [String; 4]>) {
     VERSION_INFO.reset();
     VERSION_INFO.with_label_values(&["sha512", hash]).set(1);
     PLUGIN_ENABLED.reset();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::state::Known;
+use super::pages::Known;
 use crate::cluster;
 use crate::cluster::{Connection, Mirror, Options, TlsFiles};
 use crate::corefile::{Error, Token};
@@ -16,54 +16,54 @@ use crate::zone::{self, Reader};
 
 /// The mirrors that the present plan uses.
 #[derive(Debug)]
-pub(super) struct Registry {
+pub(crate) struct Registry {
     runtime: Handle,
     mirrors: HashMap<Source, Arc<Mirror>>,
 }
 
 impl Registry {
     /// No mirror yet; their watches run on `runtime`.
-    pub(super) fn new(runtime: Handle) -> Self {
+    pub(crate) fn new(runtime: Handle) -> Self {
         Self { runtime, mirrors: HashMap::new() }
     }
 
     /// Begins to set a plan up.
-    pub(super) fn session(&self) -> Session<'_> {
+    pub(crate) fn session(&self) -> Session<'_> {
         Session { registry: self, used: HashMap::new() }
     }
 
     /// Keeps what the new plan uses; mirrors that nobody uses any more end.
-    pub(super) fn keep(&mut self, used: Used) {
+    pub(crate) fn keep(&mut self, used: Used) {
         self.mirrors = used.0;
     }
 }
 
 /// The mirrors of a plan in the making; those that are new end with it, unless they are [kept](Registry::keep).
 #[derive(Debug)]
-pub(super) struct Session<'r> {
+pub(crate) struct Session<'r> {
     registry: &'r Registry,
     used: HashMap<Source, Arc<Mirror>>,
 }
 
 /// The mirrors that a plan uses.
 #[derive(Debug)]
-pub(super) struct Used(HashMap<Source, Arc<Mirror>>);
+pub(crate) struct Used(HashMap<Source, Arc<Mirror>>);
 
 impl Session<'_> {
     /// What the plan uses.
-    pub(super) fn finish(self) -> Used {
+    pub(crate) fn finish(self) -> Used {
         Used(self.used)
     }
 }
 
 impl Used {
     /// The mirrors, to ask them about their objects.
-    pub(super) fn mirrors(&self) -> Vec<Arc<dyn Known>> {
+    pub(crate) fn mirrors(&self) -> Vec<Arc<dyn Known>> {
         self.0.values().map(|mirror| mirror.clone() as Arc<dyn Known>).collect()
     }
 
     /// Waits until all mirrors are synced, at most for `patience`; says whether they are.
-    pub(super) async fn synced(&self, patience: Duration) -> bool {
+    pub(crate) async fn synced(&self, patience: Duration) -> bool {
         let all = futures_util::future::join_all(self.0.values().map(|mirror| mirror.synced()));
         tokio::time::timeout(patience, all).await.is_ok()
     }
@@ -117,7 +117,7 @@ fn read(source: &Source) -> (Options, cluster::Settings) {
 
 /// One zone for every source: that of the manifests.
 #[derive(Debug)]
-pub(super) struct Fixed(pub(super) Reader);
+pub(crate) struct Fixed(pub(crate) Reader);
 
 impl Mirrors for Fixed {
     fn mirror(&mut self, _: &Source, _: &Token) -> Result<Reader, Error> {
@@ -127,7 +127,7 @@ impl Mirrors for Fixed {
 
 /// No cluster at all: for a look at a Corefile.
 #[derive(Debug)]
-pub(super) struct Unsynced;
+pub(crate) struct Unsynced;
 
 impl Mirrors for Unsynced {
     fn mirror(&mut self, _: &Source, _: &Token) -> Result<Reader, Error> {

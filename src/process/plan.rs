@@ -19,41 +19,41 @@ use crate::wire::{OwnEdns, Question};
 
 /// An address to listen on, and how messages travel there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     /// How messages travel.
-    pub(super) scheme: Scheme,
+    pub(crate) scheme: Scheme,
     /// The address; `[::]` for all of both families.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// What has sockets and connections of its own, which pass from one address to the other.
-pub(super) type Port = (Scheme, u16);
+pub(crate) type Port = (Scheme, u16);
 
 impl Listener {
     /// Its port.
-    pub(super) fn port(&self) -> Port {
+    pub(crate) fn port(&self) -> Port {
         (self.scheme, self.address.port())
     }
 }
 
 /// What one listener serves.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// Limits of its connections.
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     /// Who it is, where it is encrypted.
-    pub(super) secure: Option<Tls>,
+    pub(crate) secure: Option<Tls>,
     /// Its server blocks, each with those of its keys that are for this listener.
     blocks: Vec<(Arc<Block>, Vec<Key>)>,
 }
 
 /// Everything that a Corefile asks for.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// What each listener serves.
-    pub(super) servers: BTreeMap<Listener, Server>,
+    pub(crate) servers: BTreeMap<Listener, Server>,
     /// The server blocks, as written.
-    pub(super) blocks: Vec<Arc<Block>>,
+    pub(crate) blocks: Vec<Arc<Block>>,
 }
 
 impl Plan {
@@ -61,7 +61,7 @@ impl Plan {
     ///
     /// # Errors
     /// At the first fault, with its place.
-    pub(super) fn new(
+    pub(crate) fn new(
         corefile: &Corefile,
         default_port: u16,
         mirrors: &mut dyn Mirrors,
@@ -75,7 +75,7 @@ impl Plan {
     ///
     /// # Errors
     /// At the first fault, with its place.
-    pub(super) fn look(corefile: &Corefile, elsewhere: Option<&Elsewhere>) -> Result<Self, Error> {
+    pub(crate) fn look(corefile: &Corefile, elsewhere: Option<&Elsewhere>) -> Result<Self, Error> {
         Self::of(set_up(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)?, 53)
     }
 
@@ -83,7 +83,7 @@ impl Plan {
     ///
     /// # Errors
     /// When a listener cannot be had as the blocks say, with the place.
-    pub(super) fn of(blocks: Vec<Block>, default_port: u16) -> Result<Self, Error> {
+    pub(crate) fn of(blocks: Vec<Block>, default_port: u16) -> Result<Self, Error> {
         let blocks: Vec<Arc<Block>> = blocks.into_iter().map(Arc::new).collect();
         let mut servers = BTreeMap::<Listener, Server>::new();
         for block in &blocks {
@@ -108,42 +108,42 @@ impl Plan {
     }
 
     /// The listeners of a server block.
-    pub(super) fn listeners(&self, block: &Arc<Block>) -> Vec<String> {
+    pub(crate) fn listeners(&self, block: &Arc<Block>) -> Vec<String> {
         let has = |server: &Server| server.blocks.iter().any(|(other, _)| Arc::ptr_eq(other, block));
         self.servers.iter().filter(|(_, server)| has(server)).map(|(listener, _)| listener.to_string()).collect()
     }
 
     /// The directive that asks for an admin address.
-    pub(super) fn page_at(&self, address: &str) -> Option<&Token> {
+    pub(crate) fn page_at(&self, address: &str) -> Option<&Token> {
         let mut pages = self.blocks.iter().flat_map(|block| &block.settings.pages);
         pages.find(|(own, _)| own == address).map(|(_, directive)| directive)
     }
 
     /// `reload`: the first that is written counts for the whole process.
-    pub(super) fn reload(&self) -> Option<Reload> {
+    pub(crate) fn reload(&self) -> Option<Reload> {
         self.blocks.iter().find_map(|block| block.settings.reload)
     }
 
     /// How long answers go on after the order to stop: the longest `lameduck`.
-    pub(super) fn lameduck(&self) -> Duration {
+    pub(crate) fn lameduck(&self) -> Duration {
         let lameducks =
             self.blocks.iter().filter_map(|block| block.settings.health.as_ref()).map(|health| health.lameduck);
         lameducks.max().unwrap_or_default()
     }
 
     /// Whether some server block has `debug`.
-    pub(super) fn debug(&self) -> bool {
+    pub(crate) fn debug(&self) -> bool {
         self.blocks.iter().any(|block| block.settings.debug)
     }
 
     /// A number for what the files of certificates hold at present.
-    pub(super) fn certificates(&self) -> u64 {
+    pub(crate) fn certificates(&self) -> u64 {
         let all = self.blocks.iter().filter_map(|block| block.settings.tls.as_ref());
         digest_of_files(all.flat_map(|tls| &tls.files))
     }
 
     /// What is enabled where: `[server, zone, view, directive]`.
-    pub(super) fn enabled(&self) -> Vec<[String; 4]> {
+    pub(crate) fn enabled(&self) -> Vec<[String; 4]> {
         let mut all = Vec::new();
         for (listener, server) in &self.servers {
             for (block, keys) in &server.blocks {
@@ -158,7 +158,7 @@ impl Plan {
     }
 
     /// A line for each zone and listener, as CoreDNS prints them at the start: `.:53`, `.:53 on 127.0.0.1`.
-    pub(super) fn banner(&self) -> Vec<String> {
+    pub(crate) fn banner(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (listener, server) in &self.servers {
             for key in server.blocks.iter().flat_map(|(_, keys)| keys) {
@@ -178,7 +178,7 @@ impl Plan {
 ///
 /// # Errors
 /// At the first fault, with its place.
-pub(super) fn set_up(
+pub(crate) fn set_up(
     corefile: &Corefile,
     default_port: u16,
     mirrors: &mut dyn Mirrors,
@@ -215,7 +215,7 @@ impl Server {
     }
 
     /// The plan of the listener, whose label in metrics is `label`.
-    pub(super) fn plan(&self, label: &str) -> serve::Plan {
+    pub(crate) fn plan(&self, label: &str) -> serve::Plan {
         let blocks = self.blocks.iter().map(|(block, keys)| served(block, keys)).collect();
         serve::Plan::new(label, blocks)
     }
@@ -234,7 +234,7 @@ fn secure(key: &Key, settings: &Settings) -> Result<Option<Tls>, Error> {
 }
 
 /// How messages travel below TLS.
-pub(super) fn encryption(scheme: Scheme) -> Option<Encryption> {
+pub(crate) fn encryption(scheme: Scheme) -> Option<Encryption> {
     match scheme {
         Scheme::Dns => None,
         Scheme::Tls => Some(Encryption::Tls),
@@ -301,7 +301,7 @@ fn hostname() -> String {
 }
 
 /// The scheme as a Corefile writes it.
-pub(super) fn scheme(scheme: Scheme) -> &'static str {
+pub(crate) fn scheme(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Dns => "dns",
         Scheme::Tls => "tls",

@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::error::Error;
+use super::pages::{self, Known};
 use super::plan::{Plan, Port, encryption};
-use super::state::{self, Known};
 use super::{logs, metrics};
 use crate::admin::{self, Admin, Probe};
 use crate::plugins::setup::{Kept, Task};
@@ -23,16 +23,16 @@ use crate::serve::{Prepared, Server, Site};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything that runs.
-pub(super) struct Instance {
+pub(crate) struct Instance {
     runtime: Handle,
     told: Told,
     max_in_flight: usize,
     explain: Option<SocketAddr>,
     /// The mirrors of the plan that is applied next.
-    pub(super) mirrors: Vec<Arc<dyn Known>>,
+    pub(crate) mirrors: Vec<Arc<dyn Known>>,
     registry: prometheus::Registry,
     /// What outlives reloads: caches, connections.
-    pub(super) kept: Kept,
+    pub(crate) kept: Kept,
     admin: Admin,
     probes: Vec<Probe>,
     servers: BTreeMap<Port, Server>,
@@ -43,7 +43,7 @@ pub(super) struct Instance {
 
 /// Where an operator says on which address to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// By the keys and `bind` of the Corefile.
     Corefile,
     /// By `--listen` of `rollcall local`.
@@ -55,7 +55,7 @@ impl Instance {
     ///
     /// # Errors
     /// When two rooms want the same metric.
-    pub(super) fn new(
+    pub(crate) fn new(
         runtime: Handle,
         told: Told,
         max_in_flight: usize,
@@ -85,7 +85,7 @@ impl Instance {
     ///
     /// # Errors
     /// When an address cannot be bound; the present plan goes on.
-    pub(super) fn apply(&mut self, plan: Plan, hash: &str) -> Result<(), Error> {
+    pub(crate) fn apply(&mut self, plan: Plan, hash: &str) -> Result<(), Error> {
         // What is bound anew may lie beside what is there already, and which is ours.
         self.share(true);
         let prepared = self.prepare(&plan);
@@ -102,7 +102,7 @@ impl Instance {
         self.share(false);
         self.runtime.spawn(drain(gone));
         self.start_tasks(&plan);
-        let addresses = state::health_addresses(&plan);
+        let addresses = pages::health_addresses(&plan);
         let probed = addresses.iter().filter_map(|address| self.admin.address(address));
         self.probes = probed.map(|address| Probe::start(address, &self.runtime)).collect();
         logs::set_debug(plan.debug());
@@ -114,9 +114,9 @@ impl Instance {
 
     /// Binds everything that a plan needs and that is not bound yet.
     fn prepare(&mut self, plan: &Plan) -> Result<(admin::Prepared, BTreeMap<Port, Prepared>), Error> {
-        let mut sites = state::sites(plan, &self.registry, &self.stopping);
+        let mut sites = pages::sites(plan, &self.registry, &self.stopping);
         if let Some(address) = self.explain {
-            sites.put(&address.to_string(), "/explain", state::explain(plan, &self.mirrors));
+            sites.put(&address.to_string(), "/explain", pages::explain(plan, &self.mirrors));
         }
         let mut ports = BTreeMap::<Port, Vec<Site>>::new();
         for (listener, server) in &plan.servers {
@@ -182,22 +182,22 @@ impl Instance {
     }
 
     /// The present plan.
-    pub(super) fn plan(&self) -> Option<&Plan> {
+    pub(crate) fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
     }
 
     /// Where a listener really listens.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.servers.values().flat_map(Server::addresses)
     }
 
     /// From now on `/ready` says that we are leaving; everything else goes on.
-    pub(super) fn announce_stop(&self) {
+    pub(crate) fn announce_stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
     /// Closes the listeners: what has been asked is still answered.
-    pub(super) async fn drain(&mut self) {
+    pub(crate) async fn drain(&mut self) {
         drain(std::mem::take(&mut self.servers).into_values().collect()).await;
     }
 }

@@ -10,11 +10,11 @@ mod input;
 
 use self::findings::Finding;
 use self::input::Input;
-use super::error::Error;
 use super::flags::{Check, Output};
-use super::plan::Plan;
-use super::{interfaces, origin};
 use crate::corefile::Corefile;
+use crate::process::error::Error;
+use crate::process::plan::Plan;
+use crate::process::{interfaces, origin};
 
 /// The outcome of a check, ready to be printed.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! All faults of a Corefile: each is found by leaving out the lines of those before it.
 
-use crate::app::plan::Plan;
 use crate::corefile::{Corefile, Directive, Error, Position};
+use crate::process::plan::Plan;
 
 /// How many faults are told at once.
 const MOST: usize = 20;

@@ -212,7 +212,7 @@ impl Report {
 mod tests {
     use super::super::reply::testing::reply;
     use super::*;
-    use crate::app::diff::names::Kind;
+    use crate::cli::diff::names::Kind;
     use crate::wire::Name;
     use crate::wire::message::RecordType;
 

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::app::origin;
 use crate::corefile;
 use crate::corefile::{Corefile, Elsewhere, Error, Position, Source};
 use crate::files;
+use crate::process::origin;
 
 /// Where a pod has its Corefile.
 const FOLDER: &str = "/etc/coredns";

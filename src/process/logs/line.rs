@@ -21,7 +21,7 @@ const CUT: &str = "… (cut)";
 
 /// How lines are written: `-log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::app) enum Format {
+pub(crate) enum Format {
     /// `[LEVEL] plugin/NAME: MESSAGE`.
     #[default]
     Text,
@@ -73,7 +73,7 @@ impl Format {
 }
 
 /// The last word of a process that cannot go on, for standard error.
-pub(in crate::app) fn fatal(format: Format, error: &dyn Display, now: SystemTime) -> Vec<u8> {
+pub(crate) fn fatal(format: Format, error: &dyn Display, now: SystemTime) -> Vec<u8> {
     let mut line = Vec::new();
     match format {
         // For a person in front of a terminal: as long as it takes.

@@ -6,7 +6,7 @@ use crate::corefile;
 
 /// What ends the process.
 #[derive(Debug)]
-pub(super) struct Error {
+pub(crate) struct Error {
     fault: Fault,
     message: String,
 }
@@ -22,17 +22,17 @@ enum Fault {
 
 impl Error {
     /// The command line or the configuration is wrong.
-    pub(super) fn operator(message: impl Into<String>) -> Self {
+    pub(crate) fn operator(message: impl Into<String>) -> Self {
         Self { fault: Fault::Operator, message: message.into() }
     }
 
     /// Something failed that the configuration asked for rightly.
-    pub(super) fn runtime(message: impl Into<String>) -> Self {
+    pub(crate) fn runtime(message: impl Into<String>) -> Self {
         Self { fault: Fault::Runtime, message: message.into() }
     }
 
     /// The exit status.
-    pub(super) fn status(&self) -> u8 {
+    pub(crate) fn status(&self) -> u8 {
         match self.fault {
             Fault::Runtime => 1,
             Fault::Operator => 2,

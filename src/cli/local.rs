@@ -8,16 +8,16 @@ use std::path::Path;
 
 use outside::Outside;
 
-use super::error::Error;
 use super::flags::local::{Local, Resolvers};
-use super::mirrors::Fixed;
-use super::plan::{self, Plan};
-use super::{interfaces, origin};
 use crate::cluster;
 use crate::cluster::manifests::{LocalCluster, Sources};
 use crate::corefile::Source;
 use crate::files;
 use crate::plugins::setup::Kept;
+use crate::process::error::Error;
+use crate::process::mirrors::Fixed;
+use crate::process::plan::{self, Plan};
+use crate::process::{interfaces, origin};
 use crate::upstream::{Endpoint, nameservers};
 use crate::wire::Name;
 use crate::zone::Reader;
@@ -185,7 +185,7 @@ pub(super) fn introduction(cluster: &LocalCluster, listen: &[SocketAddr], option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::flags::{self, Command};
+    use crate::cli::flags::{self, Command};
 
     fn options(line: &str) -> Local {
         match flags::read(line.split_whitespace().map(Into::into), &|_| None) {

@@ -11,16 +11,18 @@ use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::error::Error;
 use super::flags::local::Local;
 use super::flags::{Command, Diff, Serve};
-use super::instance::{Instance, Told};
-use super::mirrors::Registry;
-use super::plan::Plan;
-use super::reload::{self, Reloader};
 use super::signals::{Signal, Signals};
-use super::{COMPATIBLE, REVISION, VERSION, check, diff, flags, heap, local, logs, origin};
+use super::{check, diff, flags, local};
 use crate::plugins;
+use crate::process::error::Error;
+use crate::process::instance::{Instance, Told};
+use crate::process::mirrors::Registry;
+use crate::process::plan::Plan;
+use crate::process::reload::{self, Reloader};
+use crate::process::version::{COMPATIBLE, REVISION, VERSION};
+use crate::process::{heap, logs, origin};
 use crate::wire::Name;
 
 /// Runs the program. `arguments` are those after its name.
