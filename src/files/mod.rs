@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -66,6 +67,15 @@ pub fn read_named(path: &Path, most: u64) -> Result<String, Error> {
 /// When it is longer than the bound, or no text.
 pub fn read_stdin(most: u64) -> Result<String, Error> {
     take(io::stdin().lock(), most).and_then(text).map_err(|why| Error::new(Path::new("stdin"), why))
+}
+
+/// A number for what files hold now: another one once they have changed.
+pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
+    let mut digest = DefaultHasher::new();
+    for path in paths {
+        read(path, CONFIGURATION).ok().hash(&mut digest);
+    }
+    digest.finish()
 }
 
 /// Looks whether [`read`] would read a file, for those whose files are read elsewhere.

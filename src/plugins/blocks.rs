@@ -58,6 +58,7 @@ pub(super) fn block(at: usize, blocks: &[ServerBlock], host: &mut Host<'_>) -> R
     let identity = whom(source);
     // Those that serve the same are told apart by their order.
     let identity = format!("{identity} {}", before.iter().filter(|other| whom(other) == identity).count());
+    let order: Vec<&str> = directives::TABLE.iter().map(|(name, _)| *name).collect();
     let mut context = Context {
         zones: &zones,
         keys: &source.keys,
@@ -65,6 +66,7 @@ pub(super) fn block(at: usize, blocks: &[ServerBlock], host: &mut Host<'_>) -> R
         block: source,
         blocks,
         host,
+        order: &order,
         view,
         settings: Settings::default(),
     };

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 
+use super::expression::Subject;
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, RData, Record, RecordType, Size};
 use crate::wire::{self, Failure, Name, Question, Rcode, sample};
@@ -353,6 +354,59 @@ impl Query {
         if !passed.is_empty() {
             self.passed.lock().unwrap_or_else(PoisonError::into_inner).extend(passed);
         }
+    }
+}
+
+impl Subject for Query {
+    fn name(&self) -> MessageName {
+        self.name()
+    }
+
+    fn qtype(&self) -> RecordType {
+        self.qtype()
+    }
+
+    fn qclass(&self) -> DNSClass {
+        self.qclass()
+    }
+
+    fn dnssec_ok(&self) -> bool {
+        self.dnssec_ok()
+    }
+
+    fn id(&self) -> u16 {
+        self.request.metadata.id
+    }
+
+    fn opcode(&self) -> u8 {
+        self.request.metadata.op_code.into()
+    }
+
+    fn bufsize(&self) -> u16 {
+        match self.client.transport {
+            Transport::Udp => self.request.edns.as_ref().map_or(512, |edns| edns.max_payload().max(512)),
+            _ => u16::MAX,
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.client.peer
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.client.local
+    }
+
+    fn proto(&self) -> &'static str {
+        self.client.transport.label()
+    }
+
+    fn metadata(&self, label: &str) -> Option<&str> {
+        self.metadata.get(label).map(String::as_str)
     }
 }
 

@@ -62,5 +62,3 @@ pub(crate) mod testing;
 pub use directives::directive_names;
 pub use filter::NameFilter;
 pub use metrics::register;
-pub use tls::digest as digest_of_files;
-pub use view::Filter;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
+use super::chain::Query;
 use super::filter::NameFilter;
 use super::setup::Task;
-use super::view::Filter;
 use crate::corefile::{Error, Token};
 use crate::wire::{Name, Question};
 
@@ -48,7 +48,7 @@ pub struct Settings {
     /// `tls`: the certificate of encrypted listeners.
     pub tls: Option<Tls>,
     /// `view`: the block serves only queries for which this holds.
-    pub view: Option<Arc<Filter>>,
+    pub view: Option<Arc<dyn Admits>>,
     /// Questions that take the chain though the zone could answer them.
     pub diverts: Vec<Divert>,
     /// Whether each of its plugins is ready, by the plugin's name.
@@ -69,6 +69,15 @@ impl Settings {
             _ => false,
         }
     }
+}
+
+/// Decides which queries a server block serves.
+pub trait Admits: fmt::Debug + Send + Sync {
+    /// The name of the block's `view`, for metrics.
+    fn name(&self) -> &str;
+
+    /// Whether the block serves a query.
+    fn admits(&self, query: &Query) -> bool;
 }
 
 /// `health`.

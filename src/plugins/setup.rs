@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
 use super::settings::Settings;
-use super::{digest_of_files, directives, kubernetes, words};
+use super::{kubernetes, words};
 use crate::corefile::{Directive, Elsewhere, Error, Key, Scheme, ServerBlock, Token};
 use crate::files;
 use crate::wire::message::{self, MessageName, RecordType, Size};
@@ -68,7 +68,7 @@ impl Block {
             self.chain.iter().for_each(|plugin| plugin.metadata(&query, &mut metadata));
             query.metadata = metadata;
         }
-        filter.holds(&query)
+        filter.admits(&query)
     }
 
     /// The view to answer cluster names from without the chain, or why that cannot be: one reason for each plugin in the way.
@@ -197,6 +197,8 @@ pub struct Context<'c, 'h> {
     pub blocks: &'c [ServerBlock],
     /// The surroundings.
     pub host: &'c mut Host<'h>,
+    /// The names of all directives, in the order of their plugins in a chain.
+    pub order: &'c [&'static str],
     /// The name of the block's `view` in metrics, mostly empty.
     pub view: &'c str,
     /// The block's settings, being filled.
@@ -248,9 +250,8 @@ impl Context<'_, '_> {
     /// What stands behind a directive in the block's chain, and all that its answers depend on, as text: equal texts give
     /// equal answers. An alias of `file` or `template` leads through other blocks, which count then as well.
     pub(crate) fn behind(&self, directive: &str) -> String {
-        let behind = directives::TABLE.iter().skip_while(|(name, _)| *name != directive).skip(1);
-        let behind =
-            behind.flat_map(|(name, _)| self.block.directives.iter().filter(move |line| line.name.text == *name));
+        let behind = self.order.iter().skip_while(|name| **name != directive).skip(1);
+        let behind = behind.flat_map(|name| self.block.directives.iter().filter(move |line| line.name.text == *name));
         let mut text = String::new();
         let mut leads_on = false;
         for line in behind {
@@ -270,8 +271,8 @@ pub(super) fn write_line(line: &Directive, into: &mut String) {
     let words = [&line.name].into_iter().chain(&line.arguments);
     words.for_each(|word| *into += &format!("{:?} ", word.text));
     if line.name.text == "forward" {
-        let files = line.arguments.iter().skip(1).map(words::file).filter(|path| path.is_file());
-        *into += &format!("{:x} ", digest_of_files(&files.collect::<Vec<_>>()));
+        let paths = line.arguments.iter().skip(1).map(words::file).filter(|path| path.is_file());
+        *into += &format!("{:x} ", files::digest(&paths.collect::<Vec<_>>()));
     }
     if let Some(body) = &line.body {
         *into += "{ ";

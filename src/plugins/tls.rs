@@ -94,15 +94,6 @@ fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Tls, Err
     })
 }
 
-/// A number for what files hold now: another one once they have changed.
-pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
-    let mut digest = DefaultHasher::new();
-    for path in paths {
-        files::read(path, files::CONFIGURATION).ok().hash(&mut digest);
-    }
-    digest.finish()
-}
-
 //----------- Files ----------------------------------------------------------
 
 /// The files that a directive names, each read once; `None` for one that only the machine that serves has.
@@ -283,7 +274,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::testing::{block, fault};
-    use super::*;
+    use crate::files::digest;
 
     /// A folder with two certificates and their keys: `a.crt`, `a.key`, `b.crt`, `b.key`.
     fn folder() -> tempfile::TempDir {

@@ -42,21 +42,26 @@ use std::sync::Arc;
 
 use super::chain::{Plugin, Query};
 use super::expression::{Expression, Scope};
+use super::settings::Admits;
 use super::setup::{Context, once};
 use super::words;
 use crate::corefile::{Directive, Error};
 
 /// The view of a server block.
 #[derive(Debug)]
-pub struct Filter {
+struct Filter {
     /// Its name, the label `view` in metrics.
-    pub name: String,
+    name: String,
     expressions: Vec<Expression>,
 }
 
-impl Filter {
-    /// Whether the block serves a query: not where it is unknown whether an expression is true.
-    pub fn holds(&self, query: &Query) -> bool {
+impl Admits for Filter {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Not where it is unknown whether an expression is true.
+    fn admits(&self, query: &Query) -> bool {
         self.expressions.iter().all(|expression| expression.is_true(query))
     }
 }
@@ -91,7 +96,7 @@ mod tests {
         let block = block(&format!("view a {{\nexpr {expression}\n}}\nwhoami")).unwrap();
         let mut asked = query("a.b.example.com.", RecordType::A);
         asked.metadata.insert("x/y".into(), "z".into());
-        block.settings.view.unwrap().holds(&asked)
+        block.settings.view.unwrap().admits(&asked)
     }
 
     #[test]

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use super::interfaces;
 use super::mirrors::Unsynced;
 use crate::corefile::{Corefile, Elsewhere, Error, Key, Scheme, Token};
+use crate::files;
+use crate::plugins::blocks;
 use crate::plugins::chain::Client;
 use crate::plugins::settings::{Reload, Settings, Timeouts, Tls};
 use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
-use crate::plugins::{blocks, digest_of_files};
 use crate::serve::{self, Encryption, Limits};
 use crate::wire::{OwnEdns, Question};
 
@@ -139,7 +140,7 @@ impl Plan {
     /// A number for what the files of certificates hold at present.
     pub(crate) fn certificates(&self) -> u64 {
         let all = self.blocks.iter().filter_map(|block| block.settings.tls.as_ref());
-        digest_of_files(all.flat_map(|tls| &tls.files))
+        files::digest(all.flat_map(|tls| &tls.files))
     }
 
     /// What is enabled where: `[server, zone, view, directive]`.
@@ -147,7 +148,7 @@ impl Plan {
         let mut all = Vec::new();
         for (listener, server) in &self.servers {
             for (block, keys) in &server.blocks {
-                let view = block.settings.view.as_ref().map_or("", |view| &view.name);
+                let view = block.settings.view.as_ref().map_or("", |view| view.name());
                 for key in keys {
                     let row = |name: &&str| [&listener.to_string(), &key.zone, view, name].map(ToOwned::to_owned);
                     all.extend(block.settings.enabled.iter().map(row));
@@ -280,7 +281,7 @@ fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
             let block = block.clone();
             Box::new(move |question: &Question<'_>, client: &Client| block.admits(question, client)) as serve::Admits
         }),
-        view: settings.view.as_ref().map_or_else(String::new, |view| view.name.clone()),
+        view: settings.view.as_ref().map_or_else(String::new, |view| view.name().to_owned()),
     }
 }
 
