@@ -36,6 +36,7 @@
 //! | [`corefile`] | turns text into a syntax tree with line and column; knows no directive's meaning |
 //! | [`cache`] | remembers an answer until its TTL ends |
 //! | [`upstream`] | asks another resolver and returns its answer |
+//! | [`syntax`] | the small languages inside a directive's words: templates, expressions, patterns, zone-file text |
 //! | [`plugins`] | what one directive does to one query; a file for each, in CoreDNS's fixed order |
 //! | [`serve`] | carries octets between listeners, the zone and the chain; limits of size and connections |
 //! | [`admin`] | tells an operator the state over HTTP: health, ready, metrics |
@@ -71,6 +72,7 @@ pub mod files;
 pub mod plugins;
 pub mod process;
 pub mod serve;
+pub mod syntax;
 pub mod upstream;
 pub mod wire;
 pub mod zone;

@@ -39,10 +39,11 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::names::{self, Zones};
+use super::metrics;
 use super::setup::Context;
-use super::{metrics, record, words};
 use crate::corefile::{Directive, Error};
+use crate::syntax::names::{self, Zones};
+use crate::syntax::{record, words};
 use crate::wire::Name;
 use crate::wire::message::{MessageEdns, RecordType, ResponseCode, rdata};
 

@@ -30,8 +30,8 @@ use futures_util::future::BoxFuture;
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::settings::Divert;
 use super::setup::{Context, last};
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::words;
 use crate::wire::Name;
 use crate::wire::message::{RData, Record, RecordType, rdata};
 

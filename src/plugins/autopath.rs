@@ -37,11 +37,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::names::{self, Zones};
+use super::metrics;
 use super::setup::{Context, last};
-use super::{metrics, words};
 use crate::corefile::{Directive, Error};
 use crate::files;
+use crate::syntax::names::{self, Zones};
+use crate::syntax::words;
 use crate::wire::message::{MessageName, RData, Record, ResponseCode, rdata};
 use crate::wire::{Name, Rcode};
 

@@ -34,8 +34,8 @@ use std::sync::Arc;
 
 use super::chain::Plugin;
 use super::setup::Context;
-use super::words;
 use crate::corefile::{Directive, Error, Token};
+use crate::syntax::words;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let mut bound: Vec<IpAddr> = Vec::new();

@@ -67,8 +67,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registr
 use tokio::sync::Semaphore;
 
 use super::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
-use super::names::Zones;
 use crate::cache::{self, Ask, Hit, Kind, Room, Settings};
+use crate::syntax::names::Zones;
 use crate::wire::message::{self, OpCode};
 use crate::wire::{Edns, Name, OwnEdns, Rcode, shuffle_addresses};
 use crate::zone::TtlBounds;

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use super::expression::Subject;
+use crate::syntax::expression::Subject;
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, RData, Record, RecordType, Size};
 use crate::wire::{self, Failure, Name, Question, Rcode, sample};

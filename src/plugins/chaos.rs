@@ -32,9 +32,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::names;
 use super::setup::{Context, last};
 use crate::corefile::{Directive, Error};
+use crate::syntax::names;
 use crate::wire::Name;
 use crate::wire::message::{DNSClass, RData, Record, RecordType, ResponseCode, rdata};
 

@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use super::chain::Plugin;
 use super::setup::{Context, last};
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::words;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     last(lines, words::alone)?;

@@ -39,10 +39,11 @@ use futures_util::future::BoxFuture;
 use ipnet::Ipv6Net;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::metrics;
 use super::settings::Divert;
 use super::setup::{Context, last};
-use super::{metrics, words};
 use crate::corefile::{Directive, Error, Token};
+use crate::syntax::words;
 use crate::wire::Name;
 use crate::wire::message::{DNSClass, Message, RData, Record, RecordType, ResponseCode, rdata};
 

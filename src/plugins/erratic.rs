@@ -41,8 +41,8 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::setup::{Context, last};
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::words;
 use crate::wire::message::{RData, Record, RecordType, rdata};
 use crate::wire::{Failure, Name};
 

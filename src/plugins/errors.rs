@@ -40,8 +40,8 @@ use regex::Regex;
 
 use super::chain::{Next, Outcome, Passing, Plugin, Query};
 use super::setup::{Context, Task, once};
-use super::{names, words};
 use crate::corefile::{Directive, Error, Token};
+use crate::syntax::{names, words};
 use crate::wire::{Name, TypeName};
 
 /// How loud a line is.

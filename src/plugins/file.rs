@@ -51,12 +51,12 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::kubernetes::{append, is_transfer};
-use super::names::{self, Zones};
-use super::names::{falls_through, read_fallthrough};
-use super::record::{self, Fault};
 use super::setup::{Context, Task};
-use super::words;
 use crate::corefile::{Directive, Error, Position};
+use crate::syntax::names::{self, Zones};
+use crate::syntax::names::{falls_through, read_fallthrough};
+use crate::syntax::record::{self, Fault};
+use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, Record, ResponseCode};
 use crate::wire::{Failure, Name};
 use crate::zone::Fallthrough;

@@ -72,11 +72,11 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, Registry};
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
-use super::names;
 use super::setup::Context;
-use super::words;
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
+use crate::syntax::names;
+use crate::syntax::words;
 use crate::upstream::{
     Endpoint, Group, Host, Policy, Settings, TlsConfig, Upstream, Way, client_config, nameservers, resolve,
     system_roots,

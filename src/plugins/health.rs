@@ -35,8 +35,8 @@ use std::time::Duration;
 use super::chain::Plugin;
 use super::settings::Health;
 use super::setup::Context;
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::words;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let mut health = Health { address: ":8080".to_owned(), lameduck: Duration::ZERO };

@@ -45,12 +45,12 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Choice, Next, Outcome, Plugin, Query, Reply};
 use super::kubernetes::{append, is_transfer};
-use super::names::{self, Zones};
-use super::names::{falls_through, read_fallthrough};
 use super::settings::Divert;
 use super::setup::{Context, last};
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::names::{self, Zones};
+use crate::syntax::names::{falls_through, read_fallthrough};
+use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
 use crate::wire::{Failure, Label, Name, Parsed, parse};
 use crate::zone::{Answered, Fallthrough, Outside, Seeds, View, answer_outside};

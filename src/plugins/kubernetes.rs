@@ -81,10 +81,10 @@ pub use source::{Access, Source};
 
 use self::options::Options;
 use super::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport};
-use super::names::{self, Zones};
 use super::settings::ReadyCheck;
 use super::setup::{Context, once};
 use crate::corefile::{Directive, Error};
+use crate::syntax::names::{self, Zones};
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
 use crate::wire::{self, Failure, Name, Parsed, Rcode};
 use crate::zone::{self, Answered, Pods, Seeds, View};

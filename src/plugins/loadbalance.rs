@@ -47,11 +47,11 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::chain::{Next, Outcome, Passing, Plugin, Query};
-use super::names;
 use super::setup::{Context, Task, last};
-use super::words;
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
+use crate::syntax::names;
+use crate::syntax::words;
 use crate::wire::message::{Record, RecordType};
 use crate::wire::{Name, Rcode};
 

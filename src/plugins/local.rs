@@ -34,10 +34,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
+use super::metrics;
 use super::settings::Divert;
 use super::setup::{Context, last};
-use super::{metrics, names, words};
 use crate::corefile::{Directive, Error};
+use crate::syntax::{names, words};
 use crate::wire::message::{Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
 use crate::wire::{Failure, Name};
 

@@ -49,10 +49,10 @@ mod format;
 use self::answer::{Answer, Code};
 use self::format::{COMMON, Format};
 use super::chain::{Next, Outcome, Plugin, Query};
-use super::names::{self, Zones};
 use super::setup::Context;
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::names::{self, Zones};
+use crate::syntax::words;
 use crate::wire::{ClassName, Name, TypeName};
 
 struct Rule {

@@ -35,10 +35,10 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::chain::{Next, Outcome, Plugin, Query};
-use super::names;
 use super::setup::{Context, Task, once, port};
-use super::words;
 use crate::corefile::{Directive, Error, Scheme};
+use crate::syntax::names;
+use crate::syntax::words;
 use crate::wire::message::RecordType;
 use crate::wire::{Failure, Name};
 

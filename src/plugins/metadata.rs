@@ -28,9 +28,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Passing, Plugin, Query};
-use super::names::{self, Zones};
 use super::setup::{Context, once};
 use crate::corefile::{Directive, Error};
+use crate::syntax::names::{self, Zones};
 use crate::wire::Name;
 
 /// The plugin.

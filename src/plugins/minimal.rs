@@ -29,8 +29,8 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query};
 use super::setup::{Context, last};
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::words;
 use crate::wire::Name;
 use crate::wire::message::{Message, Record, RecordType, ResponseCode};
 
@@ -77,7 +77,7 @@ pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec
 mod tests {
     use super::super::testing::{Answers, message, query, run};
     use super::*;
-    use crate::plugins::record::parse_line;
+    use crate::syntax::record::parse_line;
 
     #[test]
     fn positive_answers_lose_what_is_beside_them_and_denials_keep_their_soa() {

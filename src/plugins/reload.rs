@@ -32,8 +32,8 @@ use std::time::Duration;
 use super::chain::Plugin;
 use super::settings::Reload;
 use super::setup::{Context, last};
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::words;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     context.settings.reload = Some(last(lines, read)?);

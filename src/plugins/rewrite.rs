@@ -50,9 +50,9 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::kubernetes::append;
-use super::names;
 use super::setup::Context;
 use crate::corefile::{Directive, Error, Token};
+use crate::syntax::names;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, rdata};
 use crate::wire::{Failure, Malformed, Name};
 use rules::{Back, Rewritten, Rule};

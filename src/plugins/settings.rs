@@ -11,9 +11,9 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
 use super::chain::Query;
-use super::filter::NameFilter;
 use super::setup::Task;
 use crate::corefile::{Error, Token};
+use crate::syntax::filter::NameFilter;
 use crate::wire::{Name, Question};
 
 /// Everything of a server block that is no plugin.

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 
 use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
+use super::kubernetes;
 use super::settings::Settings;
-use super::{kubernetes, words};
 use crate::corefile::{Directive, Elsewhere, Error, Key, Scheme, ServerBlock, Token};
 use crate::files;
+use crate::syntax::words;
 use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{Failure, Name, Question};
 use crate::zone::{Reader, View};

@@ -9,16 +9,12 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Reply, Resolve, Transport};
 use super::setup::{Block, Host, Kept, Mirrors};
-use super::{blocks, kubernetes, names, record};
-use crate::corefile::{Error, Position, Token};
+use super::{blocks, kubernetes};
+use crate::corefile::{Error, Token};
+use crate::syntax::{names, record};
 use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode, Size};
 use crate::wire::{Failure, Name};
 use crate::zone::{Publisher, Reader};
-
-/// A word at line 1.
-pub(crate) fn token(text: &str) -> Token {
-    Token { text: text.into(), position: Position { file: "Corefile".into(), line: 1, column: 1 } }
-}
 
 /// A query over UDP from 127.0.0.1.
 pub(crate) fn query(name: &str, qtype: RecordType) -> Query {

@@ -40,8 +40,8 @@ use std::time::Duration;
 
 use super::chain::Plugin;
 use super::setup::Context;
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::words;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     for directive in lines {

@@ -48,9 +48,9 @@ use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureA
 use super::chain::Plugin;
 use super::settings::Tls;
 use super::setup::{Context, last};
-use super::words;
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
+use crate::syntax::words;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let tls = last(lines, |directive| read(directive, context))?;

@@ -39,11 +39,11 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{More, Next, Outcome, Plugin, Query, Reply, Transport};
 use super::kubernetes::is_transfer;
-use super::names::{self, Zones};
 use super::settings::Divert;
 use super::setup::Context;
-use super::words;
 use crate::corefile::{Directive, Error, Token};
+use crate::syntax::names::{self, Zones};
+use crate::syntax::words;
 use crate::wire::message::{self, Message, RData, Record, RecordType, ResponseCode, Size};
 use crate::wire::{Failure, Name};
 
@@ -226,9 +226,9 @@ fn read_address(word: &Token) -> Result<IpAddr, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::parse_line;
     use super::super::testing::{block, fault, message, query, run};
     use super::*;
+    use crate::syntax::record::parse_line;
 
     struct Holds(usize);
 

@@ -41,11 +41,11 @@
 use std::sync::Arc;
 
 use super::chain::{Plugin, Query};
-use super::expression::{Expression, Scope};
 use super::settings::Admits;
 use super::setup::{Context, once};
-use super::words;
 use crate::corefile::{Directive, Error};
+use crate::syntax::expression::{Expression, Scope};
+use crate::syntax::words;
 
 /// The view of a server block.
 #[derive(Debug)]

@@ -28,8 +28,8 @@ use futures_util::future::BoxFuture;
 
 use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::setup::{Context, last};
-use super::{names, words};
 use crate::corefile::{Directive, Error};
+use crate::syntax::{names, words};
 use crate::wire::Name;
 use crate::wire::message::{RData, Record, rdata};
 

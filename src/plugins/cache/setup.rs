@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::super::chain::Plugin;
-use super::super::names::Zones;
 use super::super::setup::{Context, once};
-use super::super::words;
 use super::{Cache, Inner, REFRESHES, Verify};
 use crate::cache::{self, Prefetch, Settings, Stale};
 use crate::corefile::{Directive, Error, Token};
+use crate::syntax::names::Zones;
+use crate::syntax::words;
 use crate::wire::Name;
 
 const OPTIONS: [&str; 8] =

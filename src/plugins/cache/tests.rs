@@ -5,7 +5,7 @@ use super::super::testing::{
     Answers, Asks, OneZone, block, blocks_with, fault, message, query, query_edns, run as run_chain,
 };
 use super::*;
-use crate::plugins::record::parse_line;
+use crate::syntax::record::parse_line;
 use crate::wire::Failure;
 use crate::wire::message::{RecordType, ResponseCode};
 use crate::zone::View;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::super::chain::{Choice, Query};
-use super::super::names;
-use super::super::record::Placed;
 use crate::corefile::{Error, Position};
+use crate::syntax::names;
+use crate::syntax::record::Placed;
 use crate::wire::message::{MessageName, RData, Record, RecordType, ResponseCode, rdata_from};
 use crate::wire::{Name, TypeName};
 

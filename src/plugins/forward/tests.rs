@@ -130,7 +130,7 @@ async fn upstreams_come_from_a_file_and_from_a_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("resolv.conf");
     std::fs::write(&file, "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.1\n").unwrap();
-    let word = |text: String| Token { text, position: super::super::testing::token("").position };
+    let word = |text: String| Token { text, position: crate::syntax::testing::token("").position };
     let Ok(Named::Upstreams(found)) = named(&word(file.display().to_string())) else { panic!("no list") };
     assert_eq!(found.len(), 3);
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::plugins::chain::Metadata;
-use crate::plugins::names::{self, Zones};
+use crate::syntax::names::{self, Zones};
 use crate::wire::Name;
 use crate::zone::View;
 

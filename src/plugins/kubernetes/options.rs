@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::setup::Context;
-use super::super::{names, words};
 use super::selector;
 use super::source::{Access, Source};
 use crate::corefile::{Directive, Error, Token};
+use crate::syntax::{names, words};
 use crate::wire::{Label, Name};
 use crate::zone::{Fallthrough, Pods};
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::super::names;
+use crate::syntax::names;
 use crate::wire::message::{self, Asked, Message, MessageName, RData, Record, RecordType, rdata};
 use crate::wire::{self, Label, Name, Parsed};
 use crate::zone::{self, Answered, Import, ImportKind, Port, Seeds, Service, ServiceKind, ServiceName, State, View};

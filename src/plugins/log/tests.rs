@@ -1,6 +1,7 @@
-use super::super::testing::{Answers, block, fault, message, query, query_edns, run, token};
+use super::super::testing::{Answers, block, fault, message, query, query_edns, run};
 use super::*;
 use crate::plugins::chain::{Reply, Transport};
+use crate::syntax::testing::token;
 use crate::wire::Failure;
 use crate::wire::message::{OpCode, RecordType, ResponseCode};
 

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::super::chain::Query;
-use super::super::record::hex_octets;
-use super::super::{names, words};
 use super::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDPayload};
 use super::rules::Back;
 use crate::corefile::{Error, Token};
+use crate::syntax::record::hex_octets;
+use crate::syntax::{names, words};
 use crate::wire::message::MessageEdns;
 
 /// `edns0 …`.

@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::corefile::{Error, Token};
 use crate::wire::Name;
 
-use super::super::words;
+use crate::syntax::words;
 
 /// Finds names in lower case with a final dot.
 #[derive(Clone, Debug)]

@@ -5,14 +5,14 @@ use std::ops::RangeInclusive;
 use regex::Regex;
 
 use super::super::chain::{Metadata, Query};
-use super::super::names;
 use super::super::settings::Divert;
 use super::super::template::read_rcode;
-use super::super::{record, words};
 use super::edns::Edns0;
 use super::matcher::{Matcher, absolute, by_groups, check_groups};
 use super::{Message, MessageName, RData, Record, RecordType, rdata};
 use crate::corefile::{Error, Token};
+use crate::syntax::names;
+use crate::syntax::{record, words};
 use crate::wire::message::{Asked, DNSClass, Named, ResponseCode, rename};
 use crate::wire::{Malformed, Name, Records};
 use rdata::opt::{EdnsCode, EdnsOption};

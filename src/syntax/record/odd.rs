@@ -314,7 +314,7 @@ mod tests {
         for bad in ["20010229000000", "20001301000000", "20000101240000", "2000010100000x"] {
             assert_eq!(date(bad), None, "{bad}");
         }
-        assert_eq!(crate::plugins::record::fields::seconds("1w2d3h4m5s"), Some(788_645));
+        assert_eq!(crate::syntax::record::fields::seconds("1w2d3h4m5s"), Some(788_645));
     }
 
     #[test]

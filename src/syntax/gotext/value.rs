@@ -111,9 +111,9 @@ impl fmt::Display for Value {
     }
 }
 
-impl From<crate::plugins::expression::Value> for Value {
-    fn from(value: crate::plugins::expression::Value) -> Self {
-        use crate::plugins::expression::Value as Own;
+impl From<crate::syntax::expression::Value> for Value {
+    fn from(value: crate::syntax::expression::Value) -> Self {
+        use crate::syntax::expression::Value as Own;
         match value {
             Own::Bool(truth) => Self::Bool(truth),
             Own::Int(number) => Self::Int(number),

@@ -144,8 +144,8 @@ pub(crate) fn compile(text: &str) -> Result<regex::Regex, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::token;
     use super::*;
+    use crate::syntax::testing::token;
 
     #[test]
     fn durations_have_units() {
