@@ -14,7 +14,7 @@ use super::chain::Query;
 use super::setup::Task;
 use crate::corefile::{Error, Token};
 use crate::syntax::filter::NameFilter;
-use crate::wire::{Name, Question};
+use crate::wire::{Name, Question, is_within};
 
 /// Everything of a server block that is no plugin.
 #[derive(Clone, Debug, Default)]
@@ -183,16 +183,8 @@ impl Divert {
                 // A question for any type is one for this type as well.
                 const ANY: u16 = 255;
                 qtype.is_none_or(|qtype| [qtype, ANY].contains(&question.qtype))
-                    && ends_in(question.qname.as_wire(), zone.as_wire())
+                    && is_within(question.qname.as_wire(), zone.as_wire())
             }
         }
     }
-}
-
-fn ends_in(mut name: &[u8], zone: &[u8]) -> bool {
-    while name.len() > zone.len() {
-        let skip = name.first().map_or(0, |&len| usize::from(len));
-        name = name.get(skip + 1..).unwrap_or_default();
-    }
-    name == zone
 }
