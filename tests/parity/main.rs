@@ -19,6 +19,8 @@ mod upstreams;
 mod world;
 mod zones;
 
+use std::time::{Duration, Instant};
+
 use differences::Case;
 use questions::Question;
 use reply::Client;
@@ -79,9 +81,12 @@ fn answers_are_those_of_coredns() {
         let theirs = Site::start(&coredns, &corefile);
         let (mut ours, mut reference) = (Client::new(ours.addr()), Client::new(theirs.addr()));
         let mut random = Random(seed ^ name.len() as u64);
+        let mut apart = Duration::ZERO;
         for _ in 0..count {
             let question = questions::question(&world, "cluster.local", &mut random);
+            let begun = Instant::now();
             let (mine, other) = (ours.ask(&question), reference.ask(&question));
+            apart = apart.max(begun.elapsed());
             let (Ok(mine), Ok(other)) = (mine.clone(), other.clone()) else {
                 unexplained.push(show(name, &question, &format!("{mine:?}"), &format!("{other:?}")));
                 continue;
@@ -99,6 +104,7 @@ fn answers_are_those_of_coredns() {
                 theirs: other,
                 reference: &mut reference,
                 cached,
+                apart,
             };
             match case.allowed_by() {
                 Some(row) => *counts.entry(row).or_default() += 1,

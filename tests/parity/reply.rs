@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rollcall::wire::message::{RData, Record, decode, present};
 
@@ -94,9 +94,8 @@ impl Reply {
             && self.sections() == other.sections()
     }
 
-    /// Whether two messages say the same but for what two caches have counted down: each forgets what is old and is told anew
-    /// at another question, so that ages differ by no more than they have been asked for, and that is longer on a busy
-    /// machine.
+    /// Whether two messages say the same but for what two caches have counted down: each was told at the same question, so
+    /// that ages differ by as much as lay between the two, and that is longer on a busy machine.
     pub(crate) fn same_but_for_age(&self, other: &Self, apart: Duration) -> bool {
         let apart = 3 + u32::try_from(apart.as_secs()).unwrap();
         let close = |(a, b): (&Line, &Line)| a.ttl.abs_diff(b.ttl) <= apart;
@@ -136,38 +135,30 @@ fn line(record: &Record) -> Line {
 //----------- Client ----------------------------------------------------------
 
 /// Asks one server.
-pub(crate) struct Client {
-    client: rollcall_testing::Client,
-    begun: Instant,
-}
+pub(crate) struct Client(rollcall_testing::Client);
 
 impl Client {
     pub(crate) fn new(server: SocketAddr) -> Self {
-        Self { client: rollcall_testing::Client::new(server), begun: Instant::now() }
+        Self(rollcall_testing::Client::new(server))
     }
 
     /// Asks from one address of this machine.
     pub(crate) fn between(client: IpAddr, server: SocketAddr) -> Self {
-        Self { client: rollcall_testing::Client::between(client, server), begun: Instant::now() }
-    }
-
-    /// How long it has been asking.
-    pub(crate) fn asking(&self) -> Duration {
-        self.begun.elapsed()
+        Self(rollcall_testing::Client::between(client, server))
     }
 
     pub(crate) fn ask(&mut self, question: &Question) -> Result<Reply, String> {
-        let id = self.client.next_id();
+        let id = self.0.next_id();
         Reply::read(&self.send(&question.octets(id), question.tcp)?)
     }
 
     /// Sends octets as they are; the error is that nothing came back in time.
     pub(crate) fn send(&self, query: &[u8], tcp: bool) -> Result<Vec<u8>, String> {
-        self.client.send(query, tcp).map_err(|error| format!("no answer: {error}"))
+        self.0.send(query, tcp).map_err(|error| format!("no answer: {error}"))
     }
 
     /// How long an answer is waited for.
     pub(crate) fn set_patience(&mut self, patience: Duration) {
-        self.client.set_patience(patience);
+        self.0.set_patience(patience);
     }
 }
