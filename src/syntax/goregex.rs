@@ -58,17 +58,17 @@ fn class<'t>(text: &'t str, out: &mut String) -> &'t str {
         let after = rest.get(c.len_utf8()..).unwrap_or_default();
         let named = rest.strip_prefix("[:").and_then(|inner| inner.split_once(":]"));
         let mut one = true;
-        match c {
-            ']' if !is_first => {
+        match (c, named) {
+            (']', _) if !is_first => {
                 out.push(']');
                 return after;
             }
-            '\\' => (rest, one) = escape(after, out),
-            '[' if let Some((name, behind)) = named => {
+            ('\\', _) => (rest, one) = escape(after, out),
+            ('[', Some((name, behind))) => {
                 out.push_str(&format!("[:{name}:]"));
                 (rest, one) = (behind, false);
             }
-            '[' | ']' | '&' | '~' | '-' => {
+            ('[' | ']' | '&' | '~' | '-', _) => {
                 out.extend(['\\', c]);
                 rest = after;
             }

@@ -118,7 +118,7 @@ pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<Strin
             "local needs manifest files or folders, as in `rollcall local deploy/examples/kubia`, or - for standard input",
         ));
     }
-    if options.paths.iter().filter(|path| **path == *"-").count() > 1 {
+    if options.paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err(Error::operator("standard input (-) can be read only once"));
     }
     Ok(Command::Local(options))
