@@ -1,8 +1,7 @@
 //! What the tests of this room share: queries, a cluster-less block, plugins that answer, wait and panic.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -18,20 +17,6 @@ pub(super) const CLIENT: Client = Client {
     local: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 53),
     transport: Transport::Udp,
 };
-
-/// An address of 127.0.0.1 for a server that will listen on all addresses of this machine: nobody has its port on any, and
-/// it is none of those that the kernel gives to clients.
-pub(super) fn wide_address() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        // Programs that run at the same time begin in different places.
-        let place = std::process::id().wrapping_mul(89).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 10_000 + (place % 20_000) as u16));
-        if TcpListener::bind(all).is_ok() && UdpSocket::bind(all).is_ok() {
-            return format!("127.0.0.1:{}", all.port());
-        }
-    }
-}
 
 /// A query with id 0x1234 and RD.
 pub(super) fn query(name: &str, qtype: u16) -> Vec<u8> {

@@ -527,7 +527,7 @@ fn more_replicas_than_addresses_are_refused() {
     assert_eq!(error(&text), "m.yaml:12:13: spec.replicas: 70000 are more than 127.1.0.0/16 has addresses");
 }
 
-//----------- Files ----------------------------------------------------------
+//----------- Summary --------------------------------------------------------
 
 #[test]
 fn the_summary_names_services_endpoints_and_what_to_ask() {

@@ -7,6 +7,7 @@ use hickory_server::net::runtime::TokioRuntimeProvider;
 use hickory_server::net::xfer::{DnsRequestSender, FirstAnswer};
 use hickory_server::proto::op::{DnsRequest, DnsRequestOptions, Message, Query};
 use hickory_server::proto::rr::{Name, RecordType};
+use rollcall_testing::free_port;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::super::testing::{query_with_id, site, wide_address};
+use super::super::testing::{query_with_id, site};
 use super::super::{Limits, Server, metrics};
 use super::*;
 use crate::plugins::settings::Tls;
@@ -87,7 +88,7 @@ struct Running {
 
 fn start(encryption: Encryption, limits: &Limits) -> Running {
     let certificate = Certificate::new();
-    let (site, gate) = site(&wide_address(), limits, Some(certificate.tls()));
+    let (site, gate) = site(&format!("127.0.0.1:{}", free_port()), limits, Some(certificate.tls()));
     let mut server = Server::new(Some(encryption), 100, &Handle::current());
     server.commit(server.prepare(vec![site], false).unwrap());
     Running { server, gate, certificate }

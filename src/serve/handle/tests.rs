@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use rollcall_testing::worked;
+
 use super::super::plan::Diverts;
 use super::super::testing::{CLIENT, plan, query, with_opt};
 use super::*;
@@ -289,16 +291,6 @@ fn with_peers(count: u16) -> Publisher {
 
 fn serves_big() -> Arc<Handler> {
     Arc::new(Handler::new(plan_with("kubernetes cluster.local", with_peers(200)), 4))
-}
-
-/// How long this thread has been at work, whatever else the machine does.
-#[expect(unsafe_code, reason = "a thread's own clock has no safe interface")]
-fn worked() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes one `timespec` where the pointer, to a live one, says.
-    let done = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(done, 0);
-    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
 /// Answers every query over UDP with so many addresses, however large that is, until its value is dropped.

@@ -1,12 +1,13 @@
 use std::net::UdpSocket;
 use std::time::Instant;
 
+use rollcall_testing::free_port;
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::super::testing::{query, query_with_id, site, wide_address, with_opt};
+use super::super::testing::{query, query_with_id, site, with_opt};
 use super::*;
 use crate::serve::metrics;
 use crate::wire::message::{Message, decode};
@@ -418,7 +419,7 @@ async fn asks(address: SocketAddr, over_tcp: bool, stop: Arc<std::sync::atomic::
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_grows_wider_and_narrower_without_a_lost_query() {
-    let mut running = start(&wide_address(), &Limits::default(), 100);
+    let mut running = start(&format!("127.0.0.1:{}", free_port()), &Limits::default(), 100);
     let address = running.server.address();
     let stop = Arc::<std::sync::atomic::AtomicBool>::default();
     let clients: Vec<_> =
@@ -460,7 +461,7 @@ async fn an_address_grows_wider_and_narrower_without_a_lost_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_of_somebody_else_leaves_everything_as_it_was() {
-    let mut running = start(&wide_address(), &Limits::default(), 100);
+    let mut running = start(&format!("127.0.0.1:{}", free_port()), &Limits::default(), 100);
     let port = running.server.address().port();
     let theirs = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
     for addresses in [&["127.0.0.1", "127.0.0.2"][..], &["::"]] {

@@ -8,7 +8,7 @@
 //! | [`api_server`], [`control_plane`] | a cluster: in this process with faults by script, or a real one |
 //! | [`resolver`] | an upstream that does what a test tells it to |
 //! | [`world`], [`zone`] | a cluster without any server: of manifests, or made by numbers |
-//! | [`wait`], [`ports`], [`skip()`] | what a test waits for, listens at and leaves out |
+//! | [`wait`], [`ports`], [`clock`], [`skip()`] | what a test waits for, listens at, measures and leaves out |
 //!
 //! It stops at what it did not expect, as a test does.
 
@@ -16,6 +16,7 @@
 
 pub mod api_server;
 pub mod client;
+pub mod clock;
 pub mod control_plane;
 pub mod http;
 pub mod ports;
@@ -30,6 +31,7 @@ pub mod world;
 pub mod zone;
 
 pub use client::{Client, answer, ask};
+pub use clock::worked;
 pub use control_plane::ControlPlane;
 pub use http::get;
 pub use ports::free_port;

@@ -1,6 +1,6 @@
 //! Files and folders as people have them.
 
-use std::time::Duration;
+use rollcall_testing::worked;
 
 use super::*;
 
@@ -141,12 +141,10 @@ fn paths_that_cannot_be_read_are_refused_by_name() {
     assert!(empty.to_string().ends_with("the folder holds no *.yaml, *.yml or *.json file"), "{empty}");
 }
 
-//----------- Summary --------------------------------------------------------
-
 /// Documents of one sort, so many of them.
 type Many = fn(usize) -> String;
 
-// Eight times as much costs about eight times the work: it was sixty times for each of these.
+// Eight times as much costs about eight times the work.
 #[test]
 fn what_is_wrong_in_many_documents_costs_no_more_for_each_of_them_than_in_few() {
     let kinds: [(&str, Many); 5] = [
@@ -198,10 +196,4 @@ fn what_is_wrong_in_many_documents_costs_no_more_for_each_of_them_than_in_few() 
         let (few, many) = (cost(500).min(cost(500)), cost(4000));
         assert!(many < few * 14, "{what}: {many:?} for 4,000, {few:?} for 500");
     }
-}
-
-/// How long this thread has been at work, whatever else the machine does.
-fn worked() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
