@@ -6,7 +6,7 @@
 //! Kubernetes API ──watch──▶ cluster: facts ─▶ index ─▶ changes ──publish──▶ zone
 //! manifest files ───────────────┘                                            │ load
 //! client ──octets──▶ serve ──a cluster name────────────────────────────────▶ answer
-//!                      └─────anything else──▶ plugins: log │ rewrite │ cache │ forward ──▶ upstream
+//!                      └─────anything else──▶ chain: log │ rewrite │ cache │ forward ──▶ upstream
 //! ```
 //!
 //! The write path may be slow: [`cluster`] mirrors Services, EndpointSlices, Pods and Namespaces, works out which names
@@ -37,6 +37,7 @@
 //! | [`cache`] | remembers an answer until its TTL ends |
 //! | [`upstream`] | asks another resolver and returns its answer |
 //! | [`syntax`] | the small languages inside a directive's words: templates, expressions, patterns, zone-file text |
+//! | [`chain`] | what a plugin is, what passes along a chain of them, what a server block is |
 //! | [`plugins`] | what one directive does to one query; a file for each, in CoreDNS's fixed order |
 //! | [`serve`] | carries octets between listeners, the zone and the chain; limits of size and connections |
 //! | [`admin`] | tells an operator the state over HTTP: health, ready, metrics |
@@ -65,6 +66,7 @@
 
 pub mod admin;
 pub mod cache;
+pub mod chain;
 pub mod cli;
 pub mod cluster;
 pub mod corefile;

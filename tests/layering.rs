@@ -18,11 +18,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cache", &["wire"]),
     ("upstream", &["wire", "files"]),
     ("syntax", &["wire", "zone", "corefile", "files"]),
-    ("plugins", &["wire", "zone", "cache", "upstream", "corefile", "files", "syntax"]),
-    ("serve", &["wire", "zone", "plugins"]),
+    ("chain", &["wire", "zone", "corefile", "files", "syntax"]),
+    ("plugins", &["wire", "zone", "cache", "upstream", "corefile", "files", "syntax", "chain"]),
+    ("serve", &["wire", "zone", "chain"]),
     ("admin", &[]),
-    ("process", &["wire", "zone", "cluster", "files", "corefile", "plugins", "serve", "admin"]),
-    ("cli", &["wire", "zone", "cluster", "files", "corefile", "upstream", "plugins", "process"]),
+    ("process", &["wire", "zone", "cluster", "files", "corefile", "chain", "plugins", "serve", "admin"]),
+    ("cli", &["wire", "zone", "cluster", "files", "corefile", "upstream", "chain", "plugins", "process"]),
 ];
 
 /// Who alone may name an outside crate.

@@ -9,11 +9,11 @@ use std::path::Path;
 use outside::Outside;
 
 use super::flags::local::{Local, Resolvers};
+use crate::chain::setup::Kept;
 use crate::cluster;
 use crate::cluster::manifests::{LocalCluster, Sources};
 use crate::corefile::Source;
 use crate::files;
-use crate::plugins::setup::Kept;
 use crate::process::error::Error;
 use crate::process::mirrors::Fixed;
 use crate::process::plan::{self, Plan};

@@ -38,9 +38,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::metrics;
-use super::setup::Context;
+use crate::chain::setup::Context;
+use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::{record, words};
@@ -182,8 +182,9 @@ fn policy(line: &Directive) -> Result<Policy, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, message, query, query_edns, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::{message, query, query_edns, run};
 
     const RULES: &str = "acl secret.example {\nallow net 127.0.0.4/32\nblock\n}\nacl {\nblock type A net 127.0.0.2\n\
                          filter type AAAA net 127.0.0.2/32\ndrop net 127.0.0.3\nallow type * net 127.0.0.4\n\

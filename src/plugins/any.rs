@@ -27,9 +27,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::settings::Divert;
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Divert, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 use crate::wire::Name;
@@ -69,7 +68,8 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, message, query, run};
+    use super::super::testing::{block, fault};
+    use crate::chain::testing::{message, query, run};
     use crate::wire::message::RecordType;
 
     #[test]

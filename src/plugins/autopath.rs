@@ -36,9 +36,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::metrics;
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::files;
 use crate::syntax::names::{self, Zones};
@@ -178,8 +178,9 @@ fn search(path: &Path) -> Result<Vec<MessageName>, files::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Answers, fault, lines, message, query, run};
+    use super::super::testing::fault;
     use super::*;
+    use crate::chain::testing::{Answers, lines, message, query, run};
     use crate::wire::message::RecordType;
 
     /// Answers one name, NXDOMAIN for all others.

@@ -32,8 +32,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::chain::Plugin;
-use super::setup::Context;
+use crate::chain::Plugin;
+use crate::chain::setup::Context;
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::words;
 

@@ -1,8 +1,9 @@
 //! From a Corefile to its server blocks: which directives there are, and in which order they are set up.
 
 use super::directives;
-use super::settings::Settings;
-use super::setup::{Block, Context, Host, port, write_line};
+use crate::chain::Block;
+use crate::chain::settings::Settings;
+use crate::chain::setup::{Context, Host, port, write_line};
 use crate::corefile::{Corefile, Directive, Error, ServerBlock};
 
 /// Sets all server blocks of a Corefile up.

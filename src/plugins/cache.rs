@@ -66,8 +66,8 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::sync::Semaphore;
 
-use super::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use crate::cache::{self, Ask, Hit, Kind, Room, Settings};
+use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use crate::syntax::names::Zones;
 use crate::wire::message::{self, OpCode};
 use crate::wire::{Edns, Name, OwnEdns, Rcode, shuffle_addresses};

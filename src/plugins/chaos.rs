@@ -31,8 +31,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names;
 use crate::wire::Name;
@@ -107,8 +107,9 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, lines, message, query, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::{lines, message, query, run};
 
     fn ask(name: &str, class: DNSClass) -> crate::wire::message::Message {
         let block = block("chaos v1 bob ann bob\nwhoami").unwrap();

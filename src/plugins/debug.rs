@@ -25,8 +25,8 @@
 
 use std::sync::Arc;
 
-use super::chain::Plugin;
-use super::setup::{Context, last};
+use crate::chain::Plugin;
+use crate::chain::setup::{Context, last};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 

@@ -1,11 +1,11 @@
 //! The table of directives, in the order of their plugins in a chain.
 
-use super::setup::Setup;
 use super::{
     acl, any, autopath, bind, bufsize, cache, chaos, debug, dns64, erratic, errors, file, forward, header, health,
     hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, pprof,
     prometheus, ready, reload, rewrite, template, timeouts, tls, transfer, view, whoami,
 };
+use crate::chain::setup::Setup;
 use crate::corefile::{Error, Token};
 
 /// Directives with their setup, in CoreDNS's order. The order in the Corefile means nothing.

@@ -38,10 +38,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use ipnet::Ipv6Net;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::metrics;
-use super::settings::Divert;
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Divert, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::words;
 use crate::wire::Name;
@@ -188,8 +187,9 @@ fn read_prefix(word: &Token) -> Result<Ipv6Net, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Answers, Asks, block, fault, lines, message, query, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::{Answers, Asks, lines, message, query, run};
 
     fn ask(text: &str, zone: &str, rcode: Option<ResponseCode>) -> (Vec<String>, ResponseCode) {
         let zone = || Answers { exact: true, rcode, ..Answers::with(zone) };

@@ -39,8 +39,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 use crate::wire::message::{RData, Record, RecordType, rdata};
@@ -133,8 +133,9 @@ fn read(directive: &Directive) -> Result<Erratic, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, message, query, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::{message, query, run};
 
     #[test]
     fn one_in_so_many_is_dropped() {

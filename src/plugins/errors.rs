@@ -38,8 +38,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use regex::Regex;
 
-use super::chain::{Next, Outcome, Passing, Plugin, Query};
-use super::setup::{Context, Task, once};
+use crate::chain::settings::Task;
+use crate::chain::setup::{Context, once};
+use crate::chain::{Next, Outcome, Passing, Plugin, Query};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::{names, words};
 use crate::wire::{Name, TypeName};

@@ -49,9 +49,9 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::kubernetes::{append, is_transfer};
-use super::setup::{Context, Task};
+use crate::chain::settings::Task;
+use crate::chain::setup::Context;
+use crate::chain::{Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error, Position};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::names::{falls_through, read_fallthrough};

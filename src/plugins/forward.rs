@@ -71,8 +71,8 @@ use std::sync::{Arc, LazyLock};
 use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, Registry};
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
-use super::setup::Context;
+use crate::chain::setup::Context;
+use crate::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
 use crate::syntax::names;

@@ -34,8 +34,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query};
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 use crate::wire::Name;
@@ -131,7 +131,8 @@ fn read(directive: &Directive) -> Result<Header, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, message, query, run};
+    use super::super::testing::{block, fault};
+    use crate::chain::testing::{message, query, run};
     use crate::wire::message::RecordType;
 
     #[test]

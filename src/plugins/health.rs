@@ -32,9 +32,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::Plugin;
-use super::settings::Health;
-use super::setup::Context;
+use crate::chain::Plugin;
+use crate::chain::settings::Health;
+use crate::chain::setup::Context;
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 

@@ -46,10 +46,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Choice, Next, Outcome, Plugin, Query, Reply};
 use super::metrics;
-use super::settings::Divert;
-use super::setup::{Context, Task, once};
+use crate::chain::settings::Task;
+use crate::chain::setup::{Context, once};
+use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::files;
 use crate::syntax::filter::NameFilter;
@@ -330,9 +330,10 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 mod tests {
     use std::time::Instant;
 
-    use super::super::setup::Block;
-    use super::super::testing::{block, fault, lines, message, query, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::Block;
+    use crate::chain::testing::{lines, message, query, run};
 
     fn ask(block: &Block, name: &str, qtype: RecordType) -> Vec<String> {
         lines(&message(run(&block.chain, &mut query(name, qtype))).answers)

@@ -43,10 +43,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Choice, Next, Outcome, Plugin, Query, Reply};
-use super::kubernetes::{append, is_transfer};
-use super::settings::Divert;
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::names::{falls_through, read_fallthrough};

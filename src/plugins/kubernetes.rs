@@ -68,7 +68,6 @@
 mod metadata;
 mod options;
 mod selector;
-mod source;
 mod transfer;
 
 use std::net::IpAddr;
@@ -77,15 +76,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-pub use source::{Access, Source};
-
 use self::options::Options;
-use super::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport};
-use super::settings::ReadyCheck;
-use super::setup::{Context, once};
+use crate::chain::settings::ReadyCheck;
+use crate::chain::setup::{Context, once};
+use crate::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport, append, is_transfer};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
-use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
+use crate::wire::message::{DNSClass, MessageName, RData, Record, ResponseCode, Size, rdata};
 use crate::wire::{self, Failure, Name, Parsed, Rcode};
 use crate::zone::{self, Answered, Pods, Seeds, View};
 
@@ -164,14 +161,6 @@ fn is_truncated(found: &mut Outcome) -> bool {
         Outcome::Reply(reply) => reply.message().is_ok_and(|message| message.metadata.truncation),
         Outcome::Failed(..) | Outcome::Next | Outcome::Drop => false,
     }
-}
-
-/// Adds what the look-up of a target brought to the CNAME that led there.
-pub(crate) fn append(message: &mut Message, found: &mut Message) {
-    message.answers.append(&mut found.answers);
-    message.authorities.append(&mut found.authorities);
-    message.metadata.response_code = found.metadata.response_code;
-    message.metadata.truncation |= found.metadata.truncation;
 }
 
 impl Plugin for Kubernetes {
@@ -312,11 +301,6 @@ fn local_addresses(context: &Context<'_, '_>) -> Vec<IpAddr> {
 fn is_reverse(zone: &Name) -> bool {
     let labels: Vec<&[u8]> = zone.labels().collect();
     matches!(labels.as_slice(), [_, .., b"in-addr" | b"ip6", b"arpa"])
-}
-
-/// The type that a zone transfer asks for.
-pub(crate) fn is_transfer(qtype: RecordType) -> bool {
-    matches!(qtype, RecordType::AXFR | RecordType::IXFR)
 }
 
 #[cfg(test)]

@@ -46,8 +46,9 @@ use ipnet::IpNet;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use super::chain::{Next, Outcome, Passing, Plugin, Query};
-use super::setup::{Context, Task, last};
+use crate::chain::settings::Task;
+use crate::chain::setup::{Context, last};
+use crate::chain::{Next, Outcome, Passing, Plugin, Query};
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
 use crate::syntax::names;
@@ -285,8 +286,9 @@ fn parse(text: &str) -> Result<Weights, (usize, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Answers, block, fault, lines, message, query, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::{Answers, lines, message, query, run};
 
     const FOUR: &str = "a.example. 5 IN CNAME b.example.\nb.example. 5 IN A 10.0.0.1\nb.example. 5 IN A 10.0.0.2\n\
                         b.example. 5 IN A 10.1.0.3";

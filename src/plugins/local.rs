@@ -33,10 +33,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
 use super::metrics;
-use super::settings::Divert;
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Divert, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::{names, words};
 use crate::wire::message::{Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
@@ -163,8 +162,9 @@ fn read(directive: &Directive) -> Result<bool, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, lines, message, query, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::{lines, message, query, run};
 
     fn ask(name: &str, qtype: RecordType) -> Vec<String> {
         lines(&message(run(&block("local\nwhoami").unwrap().chain, &mut query(name, qtype))).answers)

@@ -48,8 +48,8 @@ mod format;
 
 use self::answer::{Answer, Code};
 use self::format::{COMMON, Format};
-use super::chain::{Next, Outcome, Plugin, Query};
-use super::setup::Context;
+use crate::chain::setup::Context;
+use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;

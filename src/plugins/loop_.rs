@@ -34,8 +34,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::chain::{Next, Outcome, Plugin, Query};
-use super::setup::{Context, Task, once, port};
+use crate::chain::settings::Task;
+use crate::chain::setup::{Context, once, port};
+use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error, Scheme};
 use crate::syntax::names;
 use crate::syntax::words;
@@ -263,8 +264,9 @@ pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, query};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::query;
 
     fn names_of(watch: &Watch) -> Vec<Name> {
         watch.state.lock().unwrap().probes.iter().map(|(name, _)| name.clone()).collect()

@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Passing, Plugin, Query};
-use super::setup::{Context, once};
+use crate::chain::setup::{Context, once};
+use crate::chain::{Next, Outcome, Passing, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::wire::Name;
@@ -80,7 +80,8 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, query, run};
+    use super::super::testing::block;
+    use crate::chain::testing::{query, run};
     use crate::wire::message::RecordType;
 
     #[test]

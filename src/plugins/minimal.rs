@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query};
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 use crate::wire::Name;
@@ -75,8 +75,8 @@ pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Answers, message, query, run};
     use super::*;
+    use crate::chain::testing::{Answers, message, query, run};
     use crate::syntax::record::parse_line;
 
     #[test]

@@ -1,14 +1,9 @@
 //! What one directive does to one query; one file for each directive, named as in the Corefile.
 //!
-//! [`chain`] carries a query from plugin to plugin, [`blocks`] turns a server block into its chain, in CoreDNS's fixed order,
-//! [`setup`] is what a directive sees meanwhile, and [`settings`] is what the rest of the server reads of a block. `directives` and
-//! `metrics` are of all.
+//! [`blocks`] turns a server block into its chain, in CoreDNS's fixed order, which the table in `directives` has. What a plugin
+//! is, and what it sees, is in [`crate::chain`].
 
 pub mod blocks;
-pub mod chain;
-pub mod kubernetes;
-pub mod settings;
-pub mod setup;
 
 mod acl;
 mod any;
@@ -28,6 +23,7 @@ mod header;
 mod health;
 mod hosts;
 mod k8s_external;
+mod kubernetes;
 mod loadbalance;
 mod local;
 mod log;

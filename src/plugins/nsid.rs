@@ -29,9 +29,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query};
-use super::settings::Divert;
-use super::setup::{Context, once};
+use crate::chain::setup::{Context, once};
+use crate::chain::{Divert, Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
 use crate::wire::message::{MessageEdns, rdata};
@@ -86,8 +85,9 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Answers, block, message, query_edns, run};
+    use super::super::testing::block;
     use super::*;
+    use crate::chain::testing::{Answers, message, query_edns, run};
     use crate::wire::message::RecordType;
 
     #[test]

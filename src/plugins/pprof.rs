@@ -28,8 +28,8 @@
 
 use std::sync::Arc;
 
-use super::chain::Plugin;
-use super::setup::{Context, once};
+use crate::chain::Plugin;
+use crate::chain::setup::{Context, once};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 

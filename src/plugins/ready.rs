@@ -31,9 +31,9 @@
 
 use std::sync::Arc;
 
-use super::chain::Plugin;
-use super::settings::Ready;
-use super::setup::{Context, once};
+use crate::chain::Plugin;
+use crate::chain::settings::Ready;
+use crate::chain::setup::{Context, once};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 

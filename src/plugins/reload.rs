@@ -29,9 +29,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::Plugin;
-use super::settings::Reload;
-use super::setup::{Context, last};
+use crate::chain::Plugin;
+use crate::chain::settings::Reload;
+use crate::chain::setup::{Context, last};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 

@@ -48,9 +48,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::kubernetes::append;
-use super::setup::Context;
+use crate::chain::setup::Context;
+use crate::chain::{Next, Outcome, Plugin, Query, Reply, append};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, rdata};

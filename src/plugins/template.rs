@@ -53,11 +53,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use regex::Regex;
 
-use super::chain::{Choice, Next, Outcome, Plugin, Query, Reply};
-use super::kubernetes::append;
 use super::metrics;
-use super::settings::Divert;
-use super::setup::Context;
+use crate::chain::setup::Context;
+use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply, append};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::expression::{self, Env, Expression, Scope};
 use crate::syntax::gotext::{Data, Object, Size, Template as Text, Value};
@@ -265,7 +263,7 @@ struct Filling {
     groups: (Value, Value),
     message: Message,
     remote: String,
-    metadata: super::chain::Metadata,
+    metadata: crate::chain::Metadata,
 }
 
 impl Data for Filling {

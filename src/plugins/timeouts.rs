@@ -38,8 +38,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::Plugin;
-use super::setup::Context;
+use crate::chain::Plugin;
+use crate::chain::setup::Context;
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 
@@ -84,9 +84,9 @@ fn duration(line: &Directive) -> Result<Duration, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::Timeouts;
     use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::settings::Timeouts;
 
     #[test]
     fn each_is_set_by_itself() {

@@ -45,9 +45,9 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureAlgorithm, SignatureScheme};
 
-use super::chain::Plugin;
-use super::settings::Tls;
-use super::setup::{Context, last};
+use crate::chain::Plugin;
+use crate::chain::settings::Tls;
+use crate::chain::setup::{Context, last};
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
 use crate::syntax::words;

@@ -37,10 +37,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{More, Next, Outcome, Plugin, Query, Reply, Transport};
-use super::kubernetes::is_transfer;
-use super::settings::Divert;
-use super::setup::Context;
+use crate::chain::setup::Context;
+use crate::chain::{Divert, More, Next, Outcome, Plugin, Query, Reply, Transport, is_transfer};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
@@ -226,8 +224,9 @@ fn read_address(word: &Token) -> Result<IpAddr, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, fault, message, query, run};
+    use super::super::testing::{block, fault};
     use super::*;
+    use crate::chain::testing::{message, query, run};
     use crate::syntax::record::parse_line;
 
     struct Holds(usize);

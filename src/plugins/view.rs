@@ -40,9 +40,9 @@
 
 use std::sync::Arc;
 
-use super::chain::{Plugin, Query};
-use super::settings::Admits;
-use super::setup::{Context, once};
+use crate::chain::settings::Admits;
+use crate::chain::setup::{Context, once};
+use crate::chain::{Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::expression::{Expression, Scope};
 use crate::syntax::words;
@@ -87,8 +87,9 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::chain::{Client, Transport};
-    use super::super::testing::{block, fault, query};
+    use super::super::testing::{block, fault};
+    use crate::chain::testing::query;
+    use crate::chain::{Client, Transport};
     use crate::wire::message::RecordType;
     use crate::wire::{Parsed, parse};
 

@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Next, Outcome, Plugin, Query, Reply};
-use super::setup::{Context, last};
+use crate::chain::setup::{Context, last};
+use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::{names, words};
 use crate::wire::Name;
@@ -72,8 +72,9 @@ pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fault, lines, message, query, run};
+    use super::super::testing::fault;
     use super::*;
+    use crate::chain::testing::{lines, message, query, run};
     use crate::wire::message::RecordType;
 
     #[test]

@@ -16,7 +16,8 @@ use super::pages::{self, Known};
 use super::plan::{Plan, Port, encryption};
 use super::{logs, metrics};
 use crate::admin::{self, Admin, Probe};
-use crate::plugins::setup::{Kept, Task};
+use crate::chain::settings::Task;
+use crate::chain::setup::Kept;
 use crate::serve::{Prepared, Server, Site};
 
 /// For queries in flight and connections, once the sockets are to go.

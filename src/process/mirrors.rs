@@ -7,11 +7,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::pages::Known;
+use crate::chain::{Access, Mirrors, Source};
 use crate::cluster;
 use crate::cluster::{Connection, Mirror, Options, TlsFiles};
 use crate::corefile::{Error, Token};
-use crate::plugins::kubernetes::{Access, Source};
-use crate::plugins::setup::Mirrors;
 use crate::zone::{self, Reader};
 
 /// The mirrors that the present plan uses.

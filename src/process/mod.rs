@@ -18,3 +18,6 @@ pub(crate) mod version;
 
 mod metrics;
 mod pages;
+
+#[cfg(test)]
+mod tests;

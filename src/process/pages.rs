@@ -9,9 +9,9 @@ use prometheus::Registry;
 
 use super::plan::Plan;
 use crate::admin::{self, Page, Readiness, Sites};
+use crate::chain::settings::ReadyCheck;
 use crate::cluster::manifests::LocalObjects;
 use crate::cluster::{self, Explanation, KindStatus, Mirror};
-use crate::plugins::settings::ReadyCheck;
 use crate::wire::{Label, Name};
 use crate::zone::{Reader, ServiceName, View};
 

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::interfaces;
 use super::mirrors::Unsynced;
+use crate::chain::settings::{Reload, Settings, Timeouts, Tls};
+use crate::chain::setup::{Host, Kept};
+use crate::chain::{Block, Client, Mirrors, setup};
 use crate::corefile::{Corefile, Elsewhere, Error, Key, Scheme, Token};
 use crate::files;
 use crate::plugins::blocks;
-use crate::plugins::chain::Client;
-use crate::plugins::settings::{Reload, Settings, Timeouts, Tls};
-use crate::plugins::setup::{self, Block, Host, Kept, Mirrors};
 use crate::serve::{self, Encryption, Limits};
 use crate::wire::{OwnEdns, Question};
 
@@ -257,7 +257,7 @@ fn with(limits: Limits, settings: &Settings) -> Limits {
     }
 }
 
-fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
+pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
     let settings = &block.settings;
     let own = OwnEdns {
         payload: settings.bufsize.unwrap_or(OwnEdns::DEFAULT.payload),

@@ -7,8 +7,8 @@ use super::instance::Instance;
 use super::mirrors::Registry;
 use super::plan::Plan;
 use super::{metrics, origin};
+use crate::chain::settings::Reload;
 use crate::corefile::Source;
-use crate::plugins::settings::Reload;
 
 /// For a cluster that the new Corefile names for the first time: its names are complete before the old ones go.
 const SYNC: Duration = Duration::from_secs(60);

@@ -19,7 +19,7 @@ use super::metrics;
 use super::orders::{Orders, Standing};
 use super::stream::Secured;
 use super::tcp::{self, LINGER};
-use crate::plugins::chain::{Client, Transport};
+use crate::chain::{Client, Transport};
 
 /// Between two warnings of connections that could not be accepted: clients can cause them.
 const QUIET: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::metrics::{self, Group, Observed, ShardId};
 use super::plan::{Block, Plan, Route};
-use crate::plugins::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Resolve, Transport};
+use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Resolve, Transport};
 use crate::wire::message::{self, Message, MessageName, RecordType, Size};
 use crate::wire::{
     Edns, Failure, Name, Parsed, Question, Rcode, error_reply, failure_reply, parse, shuffle_addresses, udp_limit,
@@ -325,7 +325,7 @@ fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Option<Vec<u8>> {
 }
 
 /// What came of a question that the zone or the memory may answer.
-enum AtOnce {
+pub(super) enum AtOnce {
     /// An answer: its length, its response code and whose it is.
     Done(usize, Rcode, &'static str),
     /// There is a longer one than the buffer holds, and the client can take it.
@@ -335,7 +335,7 @@ enum AtOnce {
 }
 
 /// Answers without the chain where that can be: from the zone, else from memory.
-fn at_once(route: &Route, question: &Question<'_>, arrived: &Arrived<'_>, buffer: &mut [u8]) -> AtOnce {
+pub(super) fn at_once(route: &Route, question: &Question<'_>, arrived: &Arrived<'_>, buffer: &mut [u8]) -> AtOnce {
     let size = size(arrived.client.transport, question.edns, &route.block);
     let choice = || choice(question, arrived);
     let seeds = Seeds { order: arrived.seed, choice: &choice };

@@ -14,7 +14,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use crate::plugins::chain::Transport;
+use crate::chain::Transport;
 use crate::wire::Rcode;
 
 /// Queries that were dropped because too many were waiting for a plugin.

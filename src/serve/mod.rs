@@ -31,7 +31,7 @@ mod tcp;
 mod udp;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use encrypted::Encryption;
 use handle::Handler;

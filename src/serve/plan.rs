@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::metrics::{self, Group};
-use crate::plugins::chain::{Client, Passing, Plugin, Recall};
+use crate::chain::{Client, Passing, Plugin, Recall};
 use crate::wire::{Name, OwnEdns, QName, Question};
 use crate::zone::View;
 

@@ -149,7 +149,7 @@ mod tests {
     use super::super::testing::{plan, query, with_opt};
     use super::super::{Handler, mmsg, portable};
     use super::*;
-    use crate::plugins::chain::{Client, Transport};
+    use crate::chain::{Client, Transport};
     use crate::serve::handle::{Arrived, Step};
 
     /// What clients get for each of some datagrams, or nothing, from the loop in a module.

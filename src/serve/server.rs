@@ -25,7 +25,7 @@ use super::orders::{Orders, Rules, Secure};
 use super::sockets::{self, Place};
 use super::udp::Data;
 use super::{Handler, Plan, datagrams};
-use crate::plugins::settings::Tls;
+use crate::chain::settings::Tls;
 
 /// Limits of one server address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use super::handle::{Answer, Arrived, overloaded};
 use super::metrics::ShardId;
 use super::orders::{News, Standing};
 use super::stream::Stream;
-use crate::plugins::chain::{Client, More};
+use crate::chain::{Client, More};
 
 /// What is held of a client's octets at most: the longest query with its length.
 const INPUT: usize = 2 + REQUEST;

@@ -1,25 +1,28 @@
-//! What the tests of this room share: queries, a cluster-less block, plugins that answer, wait and panic.
+//! What tests that serve share: queries, a handler without sockets, a cluster-less block, plugins that answer, wait and panic.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+use super::handle::{Arrived, AtOnce, Handler, at_once};
+use super::metrics::ShardId;
 use super::{Block, Limits, Plan, Site};
-use crate::plugins::chain::{Client, Next, Outcome, Plugin, Query, Reply, Transport};
-use crate::plugins::settings::Tls;
-use crate::wire::Name;
+use crate::chain::settings::Tls;
+use crate::chain::{Client, Next, Outcome, Plugin, Query, Reply, Transport};
 use crate::wire::message::{RData, Record, answer_to, rdata};
+use crate::wire::{Name, Parsed, parse};
 
-pub(super) const CLIENT: Client = Client {
+pub(crate) const CLIENT: Client = Client {
     peer: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 40_000),
     local: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 53),
     transport: Transport::Udp,
 };
 
 /// A query with id 0x1234 and RD.
-pub(super) fn query(name: &str, qtype: u16) -> Vec<u8> {
+pub(crate) fn query(name: &str, qtype: u16) -> Vec<u8> {
     let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.').filter(|label| !label.is_empty()) {
         octets.push(label.len() as u8);
@@ -39,7 +42,7 @@ pub(super) fn query_with_id(id: u16, name: &str) -> Vec<u8> {
 }
 
 /// The same with an OPT record.
-pub(super) fn with_opt(mut octets: Vec<u8>, payload: u16) -> Vec<u8> {
+pub(crate) fn with_opt(mut octets: Vec<u8>, payload: u16) -> Vec<u8> {
     octets[11] = 1;
     octets.extend_from_slice(&[0, 0, 41]);
     octets.extend_from_slice(&payload.to_be_bytes());
@@ -108,4 +111,37 @@ pub(super) fn plan() -> (Plan, Arc<Semaphore>) {
 pub(super) fn site(address: &str, limits: &Limits, tls: Option<Tls>) -> (Site, Arc<Semaphore>) {
     let (plan, gate) = plan();
     (Site { address: address.parse().unwrap(), plan, limits: *limits, tls }, gate)
+}
+
+/// A handler that a test asks directly, without sockets.
+pub(crate) struct Direct(Arc<Handler>);
+
+impl Direct {
+    /// Answers from a plan.
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self(Arc::new(Handler::new(plan, 4)))
+    }
+
+    /// The answer, however long it takes.
+    pub(crate) async fn answer(&self, octets: &[u8], client: Client) -> Option<Vec<u8>> {
+        self.0.clone().answer(octets, client).await.map(|answer| answer.octets)
+    }
+
+    /// The answer that the first block gives without its chain, if it does, and the plugin that wrote it.
+    pub(crate) fn at_once(
+        &self,
+        octets: &[u8],
+        client: Client,
+        received: Instant,
+        seed: u64,
+    ) -> Option<(Vec<u8>, &'static str)> {
+        let plan = self.0.plan();
+        let Parsed::Query(question) = parse(octets) else { panic!("a query of a test is well-formed") };
+        let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed };
+        let mut buffer = [0; 4096];
+        match at_once(plan.route(0).unwrap(), &question, &arrived, &mut buffer) {
+            AtOnce::Done(len, _, plugin) => Some((buffer[..len].to_vec(), plugin)),
+            AtOnce::Larger | AtOnce::Chain => None,
+        }
+    }
 }

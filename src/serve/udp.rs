@@ -23,7 +23,7 @@ use super::handle::{Answer, Arrived, Pending, Step};
 use super::metrics::{self, ShardId};
 use super::plan::Plan;
 use super::sockets;
-use crate::plugins::chain::{Client, Transport};
+use crate::chain::{Client, Transport};
 use crate::wire::{MOST_UDP, Random};
 
 /// From this many datagrams on, a batch is a sign of load: a client's A and AAAA come as two.

@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::chain::Block;
 use crate::corefile;
 use crate::corefile::{Corefile, Token};
-use crate::plugins::setup::Block;
 use crate::process::plan::Plan;
 
 /// The server blocks of a plan: where each listens, what it does, how cluster names are answered.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::plugins::chain::{Next, Outcome, Plugin, Query, Reply};
+use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::wire::message::{RecordType, ResponseCode};
 use crate::wire::{Name, Rcode};
 use crate::zone::Reader;

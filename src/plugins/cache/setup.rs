@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::super::chain::Plugin;
-use super::super::setup::{Context, once};
 use super::{Cache, Inner, REFRESHES, Verify};
 use crate::cache::{self, Prefetch, Settings, Stale};
+use crate::chain::Plugin;
+use crate::chain::setup::{Context, once};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names::Zones;
 use crate::syntax::words;

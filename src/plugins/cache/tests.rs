@@ -1,10 +1,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::super::setup::{Block, Kept};
-use super::super::testing::{
-    Answers, Asks, OneZone, block, blocks_with, fault, message, query, query_edns, run as run_chain,
-};
+use super::super::testing::{OneZone, block, blocks_with, fault};
 use super::*;
+use crate::chain::Block;
+use crate::chain::setup::Kept;
+use crate::chain::testing::{Answers, Asks, message, query, query_edns, run as run_chain};
 use crate::syntax::record::parse_line;
 use crate::wire::Failure;
 use crate::wire::message::{RecordType, ResponseCode};

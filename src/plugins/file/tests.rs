@@ -1,8 +1,9 @@
 use std::time::Instant;
 
-use super::super::setup::Block;
-use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
+use super::super::testing::{block, fault};
 use super::*;
+use crate::chain::Block;
+use crate::chain::testing::{Answers, Asks, lines, message, query, query_edns, run};
 use crate::wire::TypeName;
 use crate::wire::message::{Message, RecordType};
 
@@ -105,7 +106,7 @@ fn a_zone_can_be_transferred() {
     let (_folder, path) = folder(ZONE);
     let block = block(&format!("file {path} example\ntransfer example {{\nto *\n}}")).unwrap();
     let mut asked = query("example.", RecordType::AXFR);
-    asked.client.transport = super::super::chain::Transport::Tcp;
+    asked.client.transport = crate::chain::Transport::Tcp;
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!(reply.answers.len(), 14);
     assert_eq!(reply.answers.first(), reply.answers.last());
@@ -201,7 +202,7 @@ fn an_alias_is_the_answer_where_its_target_is_not_known_here() {
 
 struct Refuses;
 
-impl super::super::chain::Resolve for Refuses {
+impl crate::chain::Resolve for Refuses {
     fn lookup<'a>(&'a self, _: &'a Query, _: &'a MessageName, _: RecordType) -> BoxFuture<'a, Outcome> {
         let failure =
             Failure { rcode: crate::wire::Rcode::REFUSED, extended: None, message: "no zone holds it".into() };

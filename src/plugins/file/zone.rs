@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::chain::{Choice, Query};
+use crate::chain::{Choice, Query};
 use crate::corefile::{Error, Position};
 use crate::syntax::names;
 use crate::syntax::record::Placed;

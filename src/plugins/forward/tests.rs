@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use rollcall_testing::resolver::{Act, Resolver, answer, empty};
 
-use super::super::testing::{block, fault, query, query_edns};
+use super::super::testing::{block, fault};
 use super::*;
+use crate::chain::testing::{query, query_edns};
 use crate::wire::message::{RecordType, rdata};
 
 async fn good(last: u8) -> Resolver {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::plugins::chain::{Choice, Query};
+use crate::chain::{Choice, Query};
 use crate::wire::{Label, Name};
 use crate::zone::{External, Pointer, Service, ServiceKind, ServiceName, View};
 

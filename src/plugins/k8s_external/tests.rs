@@ -1,8 +1,9 @@
 use std::net::IpAddr;
 
-use super::super::setup::Block;
-use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, lines, message, query, run};
+use super::super::testing::{OneZone, block, block_with, fault};
 use super::*;
+use crate::chain::Block;
+use crate::chain::testing::{Answers, Asks, lines, message, query, run};
 use crate::wire::Rcode;
 use crate::zone::{
     Change, Changes, Endpoints, External, ExternalHost, Pointer, Port, Protocol, Service, ServiceKind, ServiceName,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::plugins::chain::Metadata;
+use crate::chain::Metadata;
 use crate::syntax::names::{self, Zones};
 use crate::wire::Name;
 use crate::zone::View;

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::setup::Context;
 use super::selector;
-use super::source::{Access, Source};
+use crate::chain::setup::Context;
+use crate::chain::{Access, Source};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::{names, words};
 use crate::wire::{Label, Name};

@@ -1,8 +1,9 @@
 use std::collections::HashSet;
 
-use super::super::setup::Block;
-use super::super::testing::{Answers, Asks, OneZone, block, block_with, fault, lines, message, query, run};
+use super::super::testing::{OneZone, block, block_with, fault};
 use super::*;
+use crate::chain::testing::{Answers, Asks, lines, message, query, run};
+use crate::chain::{Access, Block};
 use crate::wire::Label;
 use crate::wire::message::RecordType;
 use crate::zone::Fallthrough;
@@ -169,7 +170,7 @@ fn an_external_name_is_followed_through_the_whole_server() {
     asked.resolver = Arc::new(Asks(vec![Arc::new(Answers::rcode(ResponseCode::NXDomain))]));
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!((reply.answers.len(), reply.metadata.response_code), (1, ResponseCode::NXDomain));
-    asked.resolver = Arc::new(super::super::testing::Nowhere);
+    asked.resolver = Arc::new(crate::chain::testing::Nowhere);
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!((reply.answers.len(), reply.metadata.response_code), (1, ResponseCode::ServFail));
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Class, Facts};
-use crate::plugins::chain::{Outcome, Reply};
+use crate::chain::{Outcome, Reply};
 use crate::wire::message::{self, Size};
 use crate::wire::{Malformed, Rcode, Records, unpacked_len};
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::answer::{Answer, Code};
 use super::{Class, Facts};
-use crate::plugins::chain::Query;
+use crate::chain::Query;
 
 /// What is written unless a format is given, and what `{common}` stands for.
 pub(super) const COMMON: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration}";

@@ -1,6 +1,7 @@
-use super::super::testing::{Answers, block, fault, message, query, query_edns, run};
+use super::super::testing::{block, fault};
 use super::*;
-use crate::plugins::chain::{Reply, Transport};
+use crate::chain::testing::{Answers, message, query, query_edns, run};
+use crate::chain::{Reply, Transport};
 use crate::syntax::testing::token;
 use crate::wire::Failure;
 use crate::wire::message::{OpCode, RecordType, ResponseCode};
@@ -120,7 +121,7 @@ fn names_bound_what_is_logged_and_formats_take_metadata() {
     let start = "192.0.2.53:53 - success NOERROR a.example.com. {nonsense} 127.0.0.1:40212 - 4711";
     assert!(said.starts_with(start), "{said}");
     assert!(said.ends_with("s \"0\""), "{said}");
-    let mut query = super::super::testing::query("a.example.org.", RecordType::A);
+    let mut query = crate::chain::testing::query("a.example.org.", RecordType::A);
     assert!(line(&log, &mut query, Answers::default()).is_none());
 }
 

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::super::chain::Query;
 use super::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDPayload};
 use super::rules::Back;
+use crate::chain::Query;
 use crate::corefile::{Error, Token};
 use crate::syntax::record::hex_octets;
 use crate::syntax::{names, words};

@@ -4,12 +4,11 @@ use std::ops::RangeInclusive;
 
 use regex::Regex;
 
-use super::super::chain::{Metadata, Query};
-use super::super::settings::Divert;
 use super::super::template::read_rcode;
 use super::edns::Edns0;
 use super::matcher::{Matcher, absolute, by_groups, check_groups};
 use super::{Message, MessageName, RData, Record, RecordType, rdata};
+use crate::chain::{Divert, Metadata, Query};
 use crate::corefile::{Error, Token};
 use crate::syntax::names;
 use crate::syntax::{record, words};

@@ -1,9 +1,9 @@
 use std::sync::Mutex;
 
-use super::super::chain::Reply;
-use super::super::setup::Block;
-use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
+use super::super::testing::{block, fault};
 use super::*;
+use crate::chain::testing::{Answers, Asks, lines, message, query, query_edns, run};
+use crate::chain::{Block, Reply};
 use crate::wire::Rcode;
 use crate::wire::message::ResponseCode;
 

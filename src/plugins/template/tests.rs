@@ -1,6 +1,7 @@
-use super::super::setup::Block;
-use super::super::testing::{Answers, Asks, block, fault, lines, message, query, query_edns, run};
+use super::super::testing::{block, fault};
 use super::*;
+use crate::chain::Block;
+use crate::chain::testing::{Answers, Asks, lines, message, query, query_edns, run};
 use crate::wire::{Parsed, parse};
 
 const IP: &str = r#"template IN A corp.example {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::plugins::chain::Client;
+use crate::chain::Client;
 use crate::serve::Handler;
 use crate::serve::connections::{Guard, Kept};
 use crate::serve::handle::Answer;
@@ -66,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_waits_for_those_before_it() {
         let handler = Arc::new(Handler::new(plan().0, 10));
-        let client = Client { transport: crate::plugins::chain::Transport::Tcp, ..CLIENT };
+        let client = Client { transport: crate::chain::Transport::Tcp, ..CLIENT };
         let connections = crate::serve::connections::Connections::new(1, 1 << 20);
         let held = Held::new(&Arc::new(connections.admit(client.peer.ip()).unwrap()));
         let (long, patience) = (query("n3000.test", 1), Duration::from_millis(50));

@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::base64;
 use super::held::Held;
-use crate::plugins::chain::{Client, Transport};
+use crate::chain::{Client, Transport};
 use crate::serve::connections::Guard;
 use crate::serve::datagrams::REQUEST;
 use crate::serve::metrics;

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use crate::plugins::settings::Tls;
+use crate::chain::settings::Tls;
 use crate::serve::Limits;
 
 /// What TLS holds ready to be sent, in octets, of a connection whose client does not take it.

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::held::Held;
-use crate::plugins::chain::{Client, Transport};
+use crate::chain::{Client, Transport};
 use crate::serve::accept::canonical;
 use crate::serve::connections::{Connections, Guard};
 use crate::serve::datagrams::REQUEST;

@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 use super::super::testing::{query_with_id, site};
 use super::super::{Limits, Server, metrics};
 use super::*;
-use crate::plugins::settings::Tls;
+use crate::chain::settings::Tls;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const HOST: &str = "dns.example";

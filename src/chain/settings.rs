@@ -10,8 +10,8 @@ use std::time::Duration;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
-use super::chain::Query;
-use super::setup::Task;
+use super::plugin::Query;
+pub use super::setup::Task;
 use crate::corefile::{Error, Token};
 use crate::syntax::filter::NameFilter;
 use crate::wire::{Name, Question, is_within};

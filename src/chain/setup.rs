@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use super::chain::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
-use super::kubernetes;
+use super::plugin::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
 use super::settings::Settings;
+use super::source::Source;
 use crate::corefile::{Directive, Elsewhere, Error, Key, Scheme, ServerBlock, Token};
 use crate::files;
 use crate::syntax::words;
@@ -142,7 +142,7 @@ pub trait Mirrors {
     ///
     /// # Errors
     /// When the way to the cluster is misconfigured; at `at`, the word that names it.
-    fn mirror(&mut self, source: &kubernetes::Source, at: &Token) -> Result<Reader, Error>;
+    fn mirror(&mut self, source: &Source, at: &Token) -> Result<Reader, Error>;
 }
 
 /// Things that outlive a reload, such as caches and connections: found again under the same key.
@@ -268,7 +268,7 @@ impl Context<'_, '_> {
 }
 
 /// Writes a directive as one line. A file with upstreams stands for what it holds.
-pub(super) fn write_line(line: &Directive, into: &mut String) {
+pub(crate) fn write_line(line: &Directive, into: &mut String) {
     let words = [&line.name].into_iter().chain(&line.arguments);
     words.for_each(|word| *into += &format!("{:?} ", word.text));
     if line.name.text == "forward" {
@@ -329,7 +329,7 @@ pub struct Task {
 
 impl Task {
     /// What is done as long as the block serves.
-    pub(super) fn forever(every: Duration, run: impl Fn(Instant) + Send + Sync + 'static) -> Self {
+    pub(crate) fn forever(every: Duration, run: impl Fn(Instant) + Send + Sync + 'static) -> Self {
         let run = move |now| {
             run(now);
             ControlFlow::Continue(())

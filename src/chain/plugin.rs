@@ -619,6 +619,19 @@ impl Reply {
     }
 }
 
+/// Whether a type asks for a zone transfer.
+pub(crate) fn is_transfer(qtype: RecordType) -> bool {
+    matches!(qtype, RecordType::AXFR | RecordType::IXFR)
+}
+
+/// Adds what the look-up of a target brought to the CNAME that led there.
+pub(crate) fn append(message: &mut Message, found: &mut Message) {
+    message.answers.append(&mut found.answers);
+    message.authorities.append(&mut found.authorities);
+    message.metadata.response_code = found.metadata.response_code;
+    message.metadata.truncation |= found.metadata.truncation;
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Answers, Hands, query, run};
