@@ -6,16 +6,21 @@
 pub mod settings;
 pub mod setup;
 
+mod block;
+mod divert;
 mod plugin;
+mod query;
+mod reply;
 mod source;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use plugin::{
-    Asking, Client, Metadata, More, Next, Outcome, Passing, Plugin, Query, Recall, Reply, Resolve, Transport,
-};
-pub(crate) use plugin::{Choice, append, is_transfer};
-pub use settings::Divert;
-pub use setup::{Block, Mirrors};
-pub use source::{Access, Source};
+pub use block::Block;
+pub use divert::Divert;
+pub use plugin::{Asking, Next, Passing, Plugin, Recall};
+pub(crate) use query::{Choice, is_transfer};
+pub use query::{Client, Metadata, Query, Resolve, Transport};
+pub(crate) use reply::append;
+pub use reply::{More, Outcome, Reply};
+pub use source::{Access, Mirrors, Source};

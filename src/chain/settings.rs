@@ -3,18 +3,17 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
-use super::plugin::Query;
-pub use super::setup::Task;
+use super::divert::Divert;
+use super::query::Query;
 use crate::corefile::{Error, Token};
-use crate::syntax::filter::NameFilter;
-use crate::wire::{Name, Question, is_within};
 
 /// Everything of a server block that is no plugin.
 #[derive(Clone, Debug, Default)]
@@ -150,41 +149,28 @@ impl fmt::Debug for ReadyCheck {
     }
 }
 
-/// A kind of question that takes the chain though the zone could answer it.
-#[derive(Clone, Debug)]
-pub enum Divert {
-    /// Of this type.
-    Type(u16),
-    /// With the NSID option.
-    Nsid,
-    /// Whose first label is this, in lower case.
-    FirstLabel(Box<[u8]>),
-    /// For this name.
-    Name(Name),
-    /// For names that may be in this set.
-    Names(Arc<NameFilter>),
-    /// For names in this zone, of this type where one is given.
-    Zone(Name, Option<u16>),
+/// Something that a directive does from time to time, as long as its block serves or until it is done.
+#[derive(Clone)]
+pub struct Task {
+    /// How often.
+    pub every: Duration,
+    /// What; it may read files and so may take its time. `Break` is the end of it.
+    pub run: Arc<dyn Fn(Instant) -> ControlFlow<()> + Send + Sync>,
 }
 
-impl Divert {
-    /// Whether a question is of this kind.
-    pub fn holds(&self, question: &Question<'_>) -> bool {
-        match self {
-            Self::Type(qtype) => question.qtype == *qtype,
-            Self::Nsid => question.edns.is_some_and(|edns| edns.nsid),
-            Self::FirstLabel(label) => {
-                let (first, rest) = question.qname.as_wire().split_first().unwrap_or((&0, &[]));
-                rest.get(..usize::from(*first)) == Some(label)
-            }
-            Self::Names(filter) => filter.holds(question.qname.as_wire()),
-            Self::Name(name) => question.qname.as_wire() == name.as_wire(),
-            Self::Zone(zone, qtype) => {
-                // A question for any type is one for this type as well.
-                const ANY: u16 = 255;
-                qtype.is_none_or(|qtype| [qtype, ANY].contains(&question.qtype))
-                    && is_within(question.qname.as_wire(), zone.as_wire())
-            }
-        }
+impl Task {
+    /// What is done as long as the block serves.
+    pub(crate) fn forever(every: Duration, run: impl Fn(Instant) + Send + Sync + 'static) -> Self {
+        let run = move |now| {
+            run(now);
+            ControlFlow::Continue(())
+        };
+        Self { every, run: Arc::new(run) }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("every", &self.every).finish_non_exhaustive()
     }
 }

@@ -1,119 +1,20 @@
-//! What a server block becomes, and what the setup of a directive sees.
+//! The surroundings that the setup of a directive sees: its server block, the machine, what outlives a reload.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures_util::future::BoxFuture;
-
-use super::plugin::{Client, Metadata, Next, Outcome, Plugin, Query, Resolve};
+use super::plugin::Plugin;
 use super::settings::Settings;
-use super::source::Source;
+use super::source::Mirrors;
 use crate::corefile::{Directive, Elsewhere, Error, Key, Scheme, ServerBlock, Token};
 use crate::files;
 use crate::syntax::words;
-use crate::wire::message::{self, MessageName, RecordType, Size};
-use crate::wire::{Failure, Name, Question};
-use crate::zone::{Reader, View};
-
-//----------- Block ----------------------------------------------------------
-
-/// A server block, ready to serve.
-pub struct Block {
-    /// What it serves.
-    pub keys: Vec<Key>,
-    /// Its plugins, in order.
-    pub chain: Vec<Arc<dyn Plugin>>,
-    /// Everything that is no plugin.
-    pub settings: Settings,
-}
-
-impl Block {
-    /// The chain, to run a query through.
-    pub fn next(&self) -> Next<'_> {
-        Next::new(&self.chain)
-    }
-
-    /// The cluster's names, where some plugin answers from them.
-    pub fn view(&self) -> Option<Arc<View>> {
-        self.chain.iter().find_map(|plugin| plugin.view())
-    }
-
-    /// Whether it serves a question: what its `view` says. Without one it serves all.
-    pub fn admits(&self, question: &Question<'_>, client: &Client) -> bool {
-        let Some(filter) = &self.settings.view else { return true };
-        let Ok(request) = message::decode_query(question.message) else { return false };
-        let mut query = Query {
-            request,
-            client: *client,
-            received: Instant::now(),
-            size: question.message.len(),
-            limit: Size::tcp(),
-            server: "".into(),
-            zone: "".into(),
-            metadata: Metadata::new(),
-            resolver: Arc::new(Nobody),
-            depth: 0,
-            of_cluster: AtomicBool::new(false),
-            passed: Default::default(),
-            sent_on: Vec::new(),
-        };
-        if self.settings.enabled.contains(&"metadata") {
-            let mut metadata = Metadata::new();
-            self.chain.iter().for_each(|plugin| plugin.metadata(&query, &mut metadata));
-            query.metadata = metadata;
-        }
-        filter.admits(&query)
-    }
-
-    /// The view to answer cluster names from without the chain, or why that cannot be: one reason for each plugin in the way.
-    /// Questions that [`Settings::diverts`] names take the chain all the same.
-    ///
-    /// # Errors
-    /// The reasons, as `PLUGIN: REASON`; none when no plugin answers cluster names at all.
-    pub fn fast(&self) -> Result<Arc<View>, Vec<String>> {
-        let mut reasons = Vec::new();
-        let Some(view) = self.view() else { return Err(reasons) };
-        if self.settings.view.is_some() {
-            reasons.push("view: which block serves depends on the query".to_owned());
-        }
-        for plugin in self.chain.iter().take_while(|plugin| plugin.view().is_none()) {
-            if let Some(reason) = plugin.needs_message(&view.zones) {
-                reasons.push(format!("{}: {reason}", plugin.name()));
-            }
-        }
-        if !reasons.is_empty() {
-            return Err(reasons);
-        }
-        let mut before = self.chain.iter().take_while(|plugin| plugin.view().is_none());
-        match before.find_map(|plugin| plugin.ttl_bounds()) {
-            Some(bounds) => Ok(Arc::new(View { bounds: Some(bounds), ..View::clone(&view) })),
-            None => Ok(view),
-        }
-    }
-}
-
-/// Nobody is asked while it is decided who serves.
-struct Nobody;
-
-impl Resolve for Nobody {
-    fn lookup<'a>(&'a self, _: &'a Query, _: &'a MessageName, _: RecordType) -> BoxFuture<'a, Outcome> {
-        Box::pin(async { Outcome::Failed("view", Failure::servfail("no look-up is made to choose a server block")) })
-    }
-}
-
-impl fmt::Debug for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chain: Vec<&str> = self.chain.iter().map(|plugin| plugin.name()).collect();
-        f.debug_struct("Block").field("keys", &self.keys).field("chain", &chain).finish_non_exhaustive()
-    }
-}
+use crate::wire::Name;
 
 //----------- Host -----------------------------------------------------------
 
@@ -134,15 +35,6 @@ pub struct Host<'h> {
     /// What is known of another machine that will serve: what this one lacks is a note then, and nobody is asked over the
     /// network.
     pub elsewhere: Option<&'h Elsewhere>,
-}
-
-/// Mirrors clusters for `kubernetes` directives; equal sources share one mirror, also across reloads.
-pub trait Mirrors {
-    /// The zone of a cluster, synced or not.
-    ///
-    /// # Errors
-    /// When the way to the cluster is misconfigured; at `at`, the word that names it.
-    fn mirror(&mut self, source: &Source, at: &Token) -> Result<Reader, Error>;
 }
 
 /// Things that outlive a reload, such as caches and connections: found again under the same key.
@@ -314,34 +206,6 @@ pub fn port(key: &Key, default: u16) -> u16 {
         Scheme::Tls | Scheme::Quic => 853,
         Scheme::Https => 443,
     })
-}
-
-//----------- Task -----------------------------------------------------------
-
-/// Something that a directive does from time to time, as long as its block serves or until it is done.
-#[derive(Clone)]
-pub struct Task {
-    /// How often.
-    pub every: Duration,
-    /// What; it may read files and so may take its time. `Break` is the end of it.
-    pub run: Arc<dyn Fn(Instant) -> ControlFlow<()> + Send + Sync>,
-}
-
-impl Task {
-    /// What is done as long as the block serves.
-    pub(crate) fn forever(every: Duration, run: impl Fn(Instant) + Send + Sync + 'static) -> Self {
-        let run = move |now| {
-            run(now);
-            ControlFlow::Continue(())
-        };
-        Self { every, run: Arc::new(run) }
-    }
-}
-
-impl fmt::Debug for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("every", &self.every).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

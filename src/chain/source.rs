@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::corefile::{Error, Token};
+use crate::zone::Reader;
+
 /// Where a cluster's names come from: equal sources are one mirror.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
@@ -46,4 +49,13 @@ pub enum Access {
         /// `tls CERT KEY CACERT`.
         tls: Option<[PathBuf; 3]>,
     },
+}
+
+/// Mirrors clusters for `kubernetes` directives; equal sources share one mirror, also across reloads.
+pub trait Mirrors {
+    /// The zone of a cluster, synced or not.
+    ///
+    /// # Errors
+    /// When the way to the cluster is misconfigured; at `at`, the word that names it.
+    fn mirror(&mut self, source: &Source, at: &Token) -> Result<Reader, Error>;
 }
