@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollcall::cache::{Ask, Cache, Room, Settings};
-use rollcall::wire::{Edns, Name, OwnEdns};
+use rollcall::wire::{Class, Edns, Name, OwnEdns, Rtype};
 
 fn reply(qname: &[u8]) -> Vec<u8> {
     let mut octets = vec![0, 0, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0];
@@ -30,8 +30,8 @@ fn cache(criterion: &mut Criterion) {
             flags: 0x0100,
             qname,
             spelling: qname,
-            qtype: 1,
-            qclass: 1,
+            qtype: Rtype::A,
+            qclass: Class::IN,
             edns: Some(edns),
             own: OwnEdns::DEFAULT,
         })

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use crate::wire::{Edns, OwnEdns, Question, is_within};
+use crate::wire::{Class, Edns, OwnEdns, Question, Rtype, is_within};
 
 /// A question and what its answer copies from it, borrowed from wherever the query stands.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +16,9 @@ pub struct Ask<'a> {
     /// The qname in wire format, as the client spelled it.
     pub spelling: &'a [u8],
     /// The type.
-    pub qtype: u16,
+    pub qtype: Rtype,
     /// The class.
-    pub qclass: u16,
+    pub qclass: Class,
     /// The OPT record of the query, where it has one.
     pub edns: Option<Edns>,
     /// What the server says of itself to those who send an OPT record.
@@ -78,7 +78,7 @@ impl Ask<'_> {
     pub(super) fn hash(&self, state: &impl BuildHasher) -> u64 {
         state.hash_one((
             self.qname,
-            u64::from(self.qtype) << 24 | u64::from(self.qclass) << 8 | u64::from(self.variant()),
+            u64::from(self.qtype.0) << 24 | u64::from(self.qclass.0) << 8 | u64::from(self.variant()),
         ))
     }
 }
@@ -94,8 +94,8 @@ mod tests {
             flags: 0,
             qname,
             spelling: qname,
-            qtype: 1,
-            qclass: 1,
+            qtype: Rtype::A,
+            qclass: Class::IN,
             edns: None,
             own: OwnEdns::DEFAULT,
         };

@@ -1,12 +1,7 @@
 //! What an answer is, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
 
 use super::Ask;
-use crate::wire::{Malformed, Name, OPT, Records, name_at};
-
-const CNAME: u16 = 5;
-const SOA: u16 = 6;
-pub(super) const TXT: u16 = 16;
-const ANY: u16 = 255;
+use crate::wire::{Malformed, Name, Records, Rtype, name_at};
 
 /// What the octets of an answer come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +63,10 @@ impl Shape {
             return Err(Unfit::Mismatch);
         }
         // AXFR, IXFR and the meta-types around them are never answers to keep.
-        if opcode_and_tc != 0 || !matches!(rcode, 0 | 2 | 3) || (249..=252).contains(&ask.qtype) {
+        if opcode_and_tc != 0
+            || !matches!(rcode, 0 | 2 | 3)
+            || matches!(ask.qtype, Rtype::TKEY | Rtype::TSIG | Rtype::IXFR | Rtype::AXFR)
+        {
             return Err(Unfit::NotForKeeping);
         }
 
@@ -83,7 +81,7 @@ impl Shape {
                 // Cutting the OPT record out of the middle would move what compression pointers name.
                 return Err(Unfit::NotForKeeping);
             }
-            if record.rtype == OPT {
+            if record.rtype == Rtype::OPT {
                 opt_seen = true;
                 if record.ttl >> 24 != 0 || is_tailored(reply.get(record.rdata..record.end).unwrap_or_default()) {
                     return Err(Unfit::NotForKeeping);
@@ -95,7 +93,7 @@ impl Shape {
             shape.places.push(u16::try_from(record.ttl_at).map_err(|_| Unfit::NotForKeeping)?);
             // RFC 2181 section 8: a TTL with its highest bit set counts as 0.
             let mut ttl = if record.ttl > i32::MAX.unsigned_abs() { 0 } else { record.ttl };
-            if record.section == 1 && record.rtype == SOA {
+            if record.section == 1 && record.rtype == Rtype::SOA {
                 let minimum = record.end.checked_sub(4).filter(|&at| at >= record.rdata);
                 let minimum = minimum.and_then(|at| reply.get(at..)?.first_chunk::<4>());
                 let minimum = minimum.ok_or(Unfit::NotForKeeping)?;
@@ -104,10 +102,10 @@ impl Shape {
             }
             if record.section == 0 {
                 answers += 1;
-                if record.rtype == ask.qtype || ask.qtype == ANY {
+                if record.rtype == ask.qtype || ask.qtype == Rtype::ANY {
                     direct = direct || owner_is(reply, record.owner, ask.qname);
                 }
-                if (record.rtype == CNAME || record.rtype == ask.qtype) && !direct {
+                if (record.rtype == Rtype::CNAME || record.rtype == ask.qtype) && !direct {
                     aliases.push(record);
                 }
             }
@@ -175,10 +173,10 @@ pub fn cap_ttls(reply: &mut [u8], ttl: u32) {
 }
 
 /// Makes another TTL of the type and the TTL of every record but OPT.
-pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(u16, u32) -> u32) {
-    let places: Vec<(u16, usize)> = match Records::new(reply) {
+pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(Rtype, u32) -> u32) {
+    let places: Vec<(Rtype, usize)> = match Records::new(reply) {
         Ok(records) => {
-            let others = records.flatten().filter(|record| record.rtype != OPT);
+            let others = records.flatten().filter(|record| record.rtype != Rtype::OPT);
             others.map(|record| (record.rtype, record.ttl_at)).collect()
         }
         Err(Malformed) => return,

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 
 use super::entry::{Age, Entry};
-use super::shape::{Shape, Sort, TXT, Unfit, change_ttls};
+use super::shape::{Shape, Sort, Unfit, change_ttls};
 use super::shard::Shard;
 use super::{Ask, Capacity, Hit, Kind, Room, Settings};
+use crate::wire::Rtype;
 
 /// A bounded memory of answers. Shared between threads; a lock is held for one look-up or one insertion.
 #[derive(Debug)]
@@ -107,7 +108,7 @@ impl Cache {
             _ => &self.settings.success,
         };
         // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
-        change_ttls(reply, |rtype, ttl| if ttl == 0 || rtype == TXT { ttl } else { capacity.bound(ttl) });
+        change_ttls(reply, |rtype, ttl| if ttl == 0 || rtype == Rtype::TXT { ttl } else { capacity.bound(ttl) });
     }
 
     /// How long an answer lives; `None` where its TTL is 0 or there is no record with one.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::syntax::filter::NameFilter;
-use crate::wire::{Name, Question, is_within};
+use crate::wire::{Name, Question, Rtype, is_within};
 
 /// A kind of question that takes the chain though the zone could answer it.
 #[derive(Clone, Debug)]
 pub enum Divert {
     /// Of this type.
-    Type(u16),
+    Type(Rtype),
     /// With the NSID option.
     Nsid,
     /// Whose first label is this, in lower case.
@@ -19,7 +19,7 @@ pub enum Divert {
     /// For names that may be in this set.
     Names(Arc<NameFilter>),
     /// For names in this zone, of this type where one is given.
-    Zone(Name, Option<u16>),
+    Zone(Name, Option<Rtype>),
 }
 
 impl Divert {
@@ -36,8 +36,7 @@ impl Divert {
             Self::Name(name) => question.qname.as_wire() == name.as_wire(),
             Self::Zone(zone, qtype) => {
                 // A question for any type is one for this type as well.
-                const ANY: u16 = 255;
-                qtype.is_none_or(|qtype| [qtype, ANY].contains(&question.qtype))
+                qtype.is_none_or(|qtype| [qtype, Rtype::ANY].contains(&question.qtype))
                     && is_within(question.qname.as_wire(), zone.as_wire())
             }
         }

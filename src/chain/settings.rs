@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use super::divert::Divert;
 use super::query::Query;
 use crate::corefile::{Error, Token};
+use crate::wire::Class;
 
 /// Everything of a server block that is no plugin.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +42,7 @@ pub struct Settings {
     /// `nsid`: the server's identifier (RFC 5001).
     pub nsid: Option<Vec<u8>>,
     /// `chaos`, `rewrite class`: the classes other than IN that are for the chain.
-    pub classes: Vec<u16>,
+    pub classes: Vec<Class>,
     /// `debug`.
     pub debug: bool,
     /// `tls`: the certificate of encrypted listeners.

@@ -43,9 +43,9 @@ use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
-use crate::syntax::{record, words};
-use crate::wire::Name;
+use crate::syntax::words;
 use crate::wire::message::{MessageEdns, RecordType, ResponseCode, rdata};
+use crate::wire::{Name, Rtype};
 
 /// The plugin: all `acl` lines of a server block, in their order.
 pub(crate) struct Acl {
@@ -168,7 +168,7 @@ fn policy(line: &Directive) -> Result<Policy, Error> {
             "net" if all => {}
             "type" => {
                 let read = |word: &crate::corefile::Token| {
-                    let found = record::parse_type(&word.text);
+                    let found = Rtype::from_name(&word.text).map(RecordType::from);
                     found.ok_or_else(|| word.error(format!("`{}` is no record type", word.text)))
                 };
                 types = Some(values.iter().map(read).collect::<Result<Vec<_>, _>>()?);

@@ -70,7 +70,7 @@ use crate::cache::{self, Ask, Hit, Kind, Room, Settings};
 use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use crate::syntax::names::Zones;
 use crate::wire::message::{self, OpCode};
-use crate::wire::{Edns, Name, OwnEdns, Rcode, shuffle_addresses};
+use crate::wire::{Class, Edns, Name, OwnEdns, Rcode, Rtype, shuffle_addresses};
 use crate::zone::TtlBounds;
 pub(crate) use setup::setup;
 
@@ -427,8 +427,8 @@ struct Held {
     lower: Vec<u8>,
     id: u16,
     flags: u16,
-    qtype: u16,
-    qclass: u16,
+    qtype: Rtype,
+    qclass: Class,
     edns: Option<Edns>,
 }
 

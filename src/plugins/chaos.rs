@@ -113,7 +113,7 @@ mod tests {
 
     fn ask(name: &str, class: DNSClass) -> crate::wire::message::Message {
         let block = block("chaos v1 bob ann bob\nwhoami").unwrap();
-        assert_eq!(block.settings.classes, [3]);
+        assert_eq!(block.settings.classes, [crate::wire::Class::CH]);
         let mut asked = query(name, RecordType::TXT);
         asked.request.queries.first_mut().unwrap().query_class = class;
         message(run(&block.chain, &mut asked))

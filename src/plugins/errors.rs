@@ -43,7 +43,7 @@ use crate::chain::setup::{Context, once};
 use crate::chain::{Next, Outcome, Passing, Plugin, Query};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::{names, words};
-use crate::wire::{Name, TypeName};
+use crate::wire::{Name, Rtype};
 
 /// How loud a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Plugin for Errors {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let (name, qtype, now) = (query.name(), TypeName(query.qtype().into()), query.received);
+            let (name, qtype, now) = (query.name(), Rtype::from(query.qtype()), query.received);
             let outcome = next.run(query).await;
             if let Outcome::Failed(_, failure) = &outcome {
                 let error = failure.to_string();

@@ -83,7 +83,7 @@ use crate::upstream::{
 };
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{Message, MessageEdns, OpCode};
-use crate::wire::{Failure, Name, OPT, OwnEdns, Rcode, Records, opt_head};
+use crate::wire::{Failure, Name, OwnEdns, Rcode, Records, Rtype, opt_head};
 
 //----------- Forward --------------------------------------------------------
 
@@ -184,7 +184,7 @@ fn sent_on(query: &Query) -> Message {
 
 /// Gives the answer of an upstream without EDNS the OPT record that a client with it expects (RFC 6891 section 6.1.1).
 fn add_opt(octets: &mut Vec<u8>, dnssec_ok: bool) {
-    let has_opt = Records::new(octets).is_ok_and(|records| records.flatten().any(|record| record.rtype == OPT));
+    let has_opt = Records::new(octets).is_ok_and(|records| records.flatten().any(|record| record.rtype == Rtype::OPT));
     let Some(count) = octets.get_mut(10..12).filter(|_| !has_opt) else { return };
     let Some(more) = count.try_into().ok().and_then(|count| u16::from_be_bytes(count).checked_add(1)) else { return };
     count.copy_from_slice(&more.to_be_bytes());

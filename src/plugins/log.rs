@@ -53,7 +53,7 @@ use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
-use crate::wire::{ClassName, Name, TypeName};
+use crate::wire::{Class as DnsClass, Name, Rtype};
 
 struct Rule {
     names: Zones,
@@ -145,8 +145,8 @@ struct Facts {
     name: Name,
     /// The name as people write it.
     shown: String,
-    qtype: TypeName,
-    class: ClassName,
+    qtype: Rtype,
+    class: DnsClass,
     /// The flags of the header.
     flags: [u8; 2],
     id: u16,
@@ -165,8 +165,8 @@ impl Facts {
         Self {
             shown: names::shown(&name),
             name,
-            qtype: TypeName(query.qtype().into()),
-            class: ClassName(query.qclass().into()),
+            qtype: query.qtype().into(),
+            class: query.qclass().into(),
             flags: [
                 u8::from(head.op_code) << 3 | u8::from(head.recursion_desired),
                 u8::from(head.checking_disabled) << 4,

@@ -63,7 +63,7 @@ use crate::syntax::names::{self, Zones};
 use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::{record, words};
 use crate::wire::message::{Asked, DNSClass, Message, MessageEdns, RData, Record, RecordType, ResponseCode, rdata};
-use crate::wire::{Failure, Name, TypeName};
+use crate::wire::{Failure, Name, Rtype};
 use crate::zone::Fallthrough;
 
 /// The plugin: all `template` lines of a server block, in their order.
@@ -168,7 +168,7 @@ impl Rule {
             zone: zone.to_string(),
             name: text,
             class: class.to_string(),
-            qtype: TypeName(qtype.into()).to_string(),
+            qtype: Rtype::from(qtype).to_string(),
             regex: written.clone(),
             groups: (Value::List("string", by_number.into()), Value::Map("string", Arc::new(by_name))),
             message: query.request.clone(),
@@ -326,7 +326,7 @@ impl Filling {
 fn question(asked: &Asked) -> Value {
     let number = |number: u16| Value::Uint(number.into(), Size::Sixteen);
     let name = asked.name.to_ascii();
-    let shown = format!(";{name}\t{}\t {}", asked.query_class, TypeName(asked.query_type.into()));
+    let shown = format!(";{name}\t{}\t {}", asked.query_class, Rtype::from(asked.query_type));
     let fields = vec![
         ("Name", Value::Text(name)),
         ("Qtype", number(asked.query_type.into())),
@@ -486,7 +486,9 @@ fn read_type(word: &Token) -> Result<Option<RecordType>, Error> {
     match word.text.to_ascii_uppercase().as_str() {
         "ANY" => Ok(None),
         name => {
-            record::parse_type(name).map(Some).ok_or_else(|| word.error(format!("`{}` is no record type", word.text)))
+            let rtype =
+                Rtype::from_name(name).ok_or_else(|| word.error(format!("`{}` is no record type", word.text)))?;
+            Ok(Some(rtype.into()))
         }
     }
 }

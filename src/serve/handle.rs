@@ -15,7 +15,8 @@ use super::plan::{Block, Plan, Route};
 use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Resolve, Transport};
 use crate::wire::message::{self, Message, MessageName, RecordType, Size};
 use crate::wire::{
-    Edns, Failure, Name, Parsed, Question, Rcode, error_reply, failure_reply, parse, shuffle_addresses, udp_limit,
+    Class, Edns, Failure, Name, Parsed, Question, Rcode, Rtype, error_reply, failure_reply, parse, shuffle_addresses,
+    udp_limit,
 };
 use crate::zone::{Answered, Seeds, Swap, answer};
 
@@ -62,8 +63,6 @@ pub(super) struct Arrived<'m> {
     pub(super) shard: &'m ShardId,
     pub(super) seed: u64,
 }
-
-const CLASS_IN: u16 = 1;
 
 impl Handler {
     /// Answers from a plan; at most `max_in_flight` queries wait for plugins at one time.
@@ -151,11 +150,11 @@ impl Handler {
             return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
         };
         let block = &*route.block;
-        if question.qclass != CLASS_IN && !block.classes.contains(&question.qclass) {
+        if question.qclass != Class::IN && !block.classes.contains(&question.qclass) {
             return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
         }
         question.own = &block.own;
-        if question.qclass == CLASS_IN && !block.diverts.as_ref().is_some_and(|diverts| diverts(&question)) {
+        if question.qclass == Class::IN && !block.diverts.as_ref().is_some_and(|diverts| diverts(&question)) {
             match at_once(route, &question, arrived, buffer) {
                 AtOnce::Done(len, rcode, plugin) => {
                     observe(route.group.as_ref(), arrived, question.qtype, question.edns, Some((len, rcode, plugin)));
@@ -253,7 +252,7 @@ impl Drop for InFlight {
 struct Asked {
     octets: Box<[u8]>,
     edns: Option<Edns>,
-    qtype: u16,
+    qtype: Rtype,
     client: Client,
     received: Instant,
     /// The seed of what stays of an answer that is too long.
@@ -407,7 +406,7 @@ fn refuse(
     if len == 0 {
         return Step::Silence;
     }
-    let (qtype, edns) = question.map_or((0, None), |question| (question.qtype, question.edns));
+    let (qtype, edns) = question.map_or((Rtype(0), None), |question| (question.qtype, question.edns));
     observe(plan.dropped.as_ref(), arrived, qtype, edns, Some((len, rcode, "")));
     Step::Answer { len, route: None }
 }
@@ -415,7 +414,7 @@ fn refuse(
 fn observe(
     group: Option<&Arc<Group>>,
     arrived: &Arrived<'_>,
-    qtype: u16,
+    qtype: Rtype,
     edns: Option<Edns>,
     reply: Option<(usize, Rcode, &'static str)>,
 ) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::metrics::{self, Group};
 use crate::chain::{Client, Passing, Plugin, Recall};
-use crate::wire::{Name, OwnEdns, QName, Question};
+use crate::wire::{Class, Name, OwnEdns, QName, Question, Rtype};
 use crate::zone::View;
 
 /// Says whether a question takes the chain though the zone could answer it.
@@ -32,7 +32,7 @@ pub struct Block {
     /// No answer over UDP is larger (`bufsize`); without it the client's own size counts.
     pub bufsize: Option<u16>,
     /// The classes other than IN that are for the chain (`chaos`, `rewrite class`).
-    pub classes: Vec<u16>,
+    pub classes: Vec<Class>,
     /// Its queries are counted (`prometheus`).
     pub measured: bool,
     /// The name of its view in metrics, mostly empty.
@@ -101,7 +101,6 @@ impl Plan {
     /// DS at the apex of a zone belongs to its parent (RFC 4035 section 3.1.4.1), when that is served here too. As in CoreDNS
     /// a block of the root is nobody's parent: it is there for what the others leave.
     pub(super) fn find(&self, question: &Question<'_>, client: &Client) -> Option<usize> {
-        const DS: u16 = 43;
         let mut apex = None;
         for (index, route) in self.routes.iter().enumerate() {
             if !route.holds(&question.qname)
@@ -109,7 +108,7 @@ impl Plan {
             {
                 continue;
             }
-            if question.qtype == DS && route.labels == question.qname.label_count() {
+            if question.qtype == Rtype::DS && route.labels == question.qname.label_count() {
                 apex = apex.or(Some(index));
                 continue;
             }
@@ -220,7 +219,7 @@ mod tests {
     #[test]
     fn a_block_that_does_not_admit_a_query_leaves_it_to_the_next() {
         let mut first = block(&["example.org"]);
-        first.admits = Some(Box::new(|question, _| question.qtype == 1));
+        first.admits = Some(Box::new(|question, _| question.qtype == Rtype::A));
         let plan = Plan::new("dns://:53", vec![first, block(&["org"])]);
         assert_eq!(found(&plan, "example.org", 1).as_deref(), Some("example.org."));
         assert_eq!(found(&plan, "example.org", 28).as_deref(), Some("org."));

@@ -16,10 +16,9 @@ mod zone;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::wire::TypeName;
+use crate::wire::Rtype;
 use crate::wire::message::{DNSClass, MessageName, Record};
 
-pub(crate) use types::parse_type;
 pub(crate) use zone::{Placed, parse_zone};
 
 use words::{Entries, Word};
@@ -79,9 +78,9 @@ fn record(
         } else if let Some(found) = parse_class(&text).filter(|_| class.is_none()) {
             class = Some(found);
         } else {
-            let qtype = parse_type(&text).ok_or_else(|| (word.line, format!("`{text}` is no record type")))?;
-            let data = fields::data(qtype, after, origin)
-                .map_err(|(at, why)| (at.max(word.line), format!("{} record: {why}", TypeName(qtype.into()))))?;
+            let rtype = Rtype::from_name(&text).ok_or_else(|| (word.line, format!("`{text}` is no record type")))?;
+            let data = fields::data(rtype, after, origin)
+                .map_err(|(at, why)| (at.max(word.line), format!("{rtype} record: {why}")))?;
             let mut record = Record::from_rdata(owner, own.unwrap_or(default), data);
             record.dns_class = class.unwrap_or(DNSClass::IN);
             return Ok((record, own.is_some()));
@@ -127,7 +126,7 @@ pub(crate) fn text(record: &Record) -> String {
         other => other.to_string(),
     };
     let owner = record.name.to_ascii();
-    format!("{owner} {} {} {} {data}", record.ttl, record.dns_class, TypeName(record.record_type().into()))
+    format!("{owner} {} {} {} {data}", record.ttl, record.dns_class, Rtype::from(record.record_type()))
 }
 
 #[cfg(test)]

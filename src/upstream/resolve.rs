@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::octets::{Matches, Sent};
-use crate::wire::{Name, Records};
+use crate::wire::{Class, Name, Records, Rtype};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 2;
@@ -17,7 +17,7 @@ const ROUNDS: usize = 2;
 pub fn resolve(name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
     let mut found = Vec::new();
     let mut said = "there is no resolver to ask".to_owned();
-    for qtype in [1, 28] {
+    for qtype in [Rtype::A, Rtype::AAAA] {
         'rounds: for _ in 0..ROUNDS {
             for &to in resolvers {
                 match ask(name, qtype, to) {
@@ -36,11 +36,11 @@ pub fn resolve(name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<IpAddr>, Str
     if found.is_empty() { Err(said) } else { Ok(found) }
 }
 
-fn ask(name: &Name, qtype: u16, to: SocketAddr) -> Result<Vec<IpAddr>, String> {
+fn ask(name: &Name, qtype: Rtype, to: SocketAddr) -> Result<Vec<IpAddr>, String> {
     let mut query = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     query.extend_from_slice(name.as_wire());
     query.extend_from_slice(&qtype.to_be_bytes());
-    query.extend_from_slice(&[0, 1]);
+    query.extend_from_slice(&Class::IN.to_be_bytes());
     let sent = Sent::new(&query, rand::random(), None).ok_or("the name cannot be asked for")?;
     let here: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(here).map_err(|error| error.to_string())?;

@@ -10,7 +10,7 @@ mod row;
 
 use super::cut::ADDITIONAL;
 use super::opt::{EXTENDED_ERROR, NSID, opt_head, option_head};
-use super::{Edns, Failure, OwnEdns, Question, Rcode};
+use super::{Class, Edns, Failure, OwnEdns, Question, Rcode, Rtype};
 pub use row::SrvRow;
 
 /// An answer under construction in a caller's buffer. The size limit holds at every moment.
@@ -163,11 +163,12 @@ impl<'b> Answer<'b> {
             // Nearly every address there is: one copy.
             (IpAddr::V4(v4), Owner::At(place)) if place.is_reachable() => {
                 let ([o0, o1], [t0, t1, t2, t3]) = (place.pointer(), ttl.to_be_bytes());
+                let ([r0, r1], [c0, c1]) = (Rtype::A.to_be_bytes(), Class::IN.to_be_bytes());
                 let [a, b, c, d] = v4.octets();
-                self.copy(section, &[o0, o1, 0, 1, 0, 1, t0, t1, t2, t3, 0, 4, a, b, c, d])
+                self.copy(section, &[o0, o1, r0, r1, c0, c1, t0, t1, t2, t3, 0, 4, a, b, c, d])
             }
-            (IpAddr::V4(v4), _) => self.record(section, owner, 1, ttl, |out, _| out.put(&v4.octets())),
-            (IpAddr::V6(v6), _) => self.record(section, owner, 28, ttl, |out, _| out.put(&v6.octets())),
+            (IpAddr::V4(v4), _) => self.record(section, owner, Rtype::A, ttl, |out, _| out.put(&v4.octets())),
+            (IpAddr::V6(v6), _) => self.record(section, owner, Rtype::AAAA, ttl, |out, _| out.put(&v6.octets())),
         }
     }
 
@@ -186,7 +187,7 @@ impl<'b> Answer<'b> {
     ) -> Result<Place, Full> {
         let ([p0, p1], [w0, w1], [n0, n1]) = (priority.to_be_bytes(), weight.to_be_bytes(), port.to_be_bytes());
         let mut place = 0;
-        self.record(Section::Answer, owner, 33, ttl, |out, shared| {
+        self.record(Section::Answer, owner, Rtype::SRV, ttl, |out, shared| {
             out.put(&[p0, p1, w0, w1, n0, n1])?;
             place = out.at;
             // RFC 2782: the target is not compressed.
@@ -202,7 +203,7 @@ impl<'b> Answer<'b> {
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
     pub fn cname(&mut self, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<Place, Full> {
-        self.pointing(Section::Answer, owner, 5, ttl, target)
+        self.pointing(Section::Answer, owner, Rtype::CNAME, ttl, target)
     }
 
     /// Writes PTR into the answer section.
@@ -210,7 +211,7 @@ impl<'b> Answer<'b> {
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
     pub fn ptr(&mut self, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<(), Full> {
-        self.pointing(Section::Answer, owner, 12, ttl, target).map(|_| ())
+        self.pointing(Section::Answer, owner, Rtype::PTR, ttl, target).map(|_| ())
     }
 
     /// Writes NS and returns where its target stands.
@@ -218,7 +219,7 @@ impl<'b> Answer<'b> {
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
     pub fn ns(&mut self, section: Section, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<Place, Full> {
-        self.pointing(section, owner, 2, ttl, target)
+        self.pointing(section, owner, Rtype::NS, ttl, target)
     }
 
     /// Writes TXT into the answer section; a string past 255 octets is cut there.
@@ -226,7 +227,7 @@ impl<'b> Answer<'b> {
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
     pub fn txt(&mut self, owner: Owner<'_>, ttl: u32, strings: &[&[u8]]) -> Result<(), Full> {
-        self.record(Section::Answer, owner, 16, ttl, |out, _| {
+        self.record(Section::Answer, owner, Rtype::TXT, ttl, |out, _| {
             for string in strings {
                 let string = string.get(..255).unwrap_or(string);
                 out.put(&[string.len() as u8])?;
@@ -244,7 +245,7 @@ impl<'b> Answer<'b> {
     pub fn soa(&mut self, section: Section, zone: Owner<'_>, ttl: u32, serial: u32, minimum: u32) -> Result<(), Full> {
         // Server and mailbox lie below the zone: they point to it, or to the owner written here.
         let above = if let Owner::At(place) = zone { place } else { Place(self.len) };
-        self.record(section, zone, 6, ttl, |out, _| {
+        self.record(section, zone, Rtype::SOA, ttl, |out, _| {
             out.put(b"\x02ns\x03dns")?;
             out.name(Owner::At(above))?;
             out.put(b"\x0ahostmaster")?;
@@ -277,7 +278,7 @@ impl<'b> Answer<'b> {
         &mut self,
         section: Section,
         owner: Owner<'_>,
-        rtype: u16,
+        rtype: Rtype,
         ttl: u32,
         target: Target<'_>,
     ) -> Result<Place, Full> {
@@ -301,7 +302,7 @@ impl<'b> Answer<'b> {
         &mut self,
         section: Section,
         owner: Owner<'_>,
-        rtype: u16,
+        rtype: Rtype,
         ttl: u32,
         rdata: impl FnOnce(&mut Cursor<'_>, &mut Option<Shared>) -> Result<(), Full>,
     ) -> Result<(), Full> {
@@ -310,8 +311,8 @@ impl<'b> Answer<'b> {
         let limit = self.limit_of(section);
         let mut out = self.cursor_up_to(limit);
         out.name(owner)?;
-        let ([t0, t1], [a, b, c, d]) = (rtype.to_be_bytes(), ttl.to_be_bytes());
-        out.put(&[t0, t1, 0, 1, a, b, c, d, 0, 0])?;
+        let ([t0, t1], [c0, c1], [a, b, c, d]) = (rtype.to_be_bytes(), Class::IN.to_be_bytes(), ttl.to_be_bytes());
+        out.put(&[t0, t1, c0, c1, a, b, c, d, 0, 0])?;
         let start = out.at;
         rdata(&mut out, &mut shared)?;
         let end = out.at;

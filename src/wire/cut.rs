@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::records::{Found, MOST_HOPS, Malformed, skip_name};
-use super::{layout, sample};
+use super::{Class, Rtype, layout, sample};
 
 /// An answer as octets, with the places of its records.
 pub struct Source<'m, S> {
@@ -38,7 +38,6 @@ pub struct Shears {
 pub(super) const ADDITIONAL: usize = 60_000;
 
 const HEADER: usize = 12;
-const CNAME: u16 = 5;
 const TC: u8 = 0x02;
 
 /// Copies what fits of an answer into a buffer, and returns its length and whether TC is set. Additional records are left out
@@ -127,7 +126,7 @@ impl Copy<'_, '_> {
             (self.at, self.standing, *count) = (start, standing, 0);
         }
         let mut from = records.start;
-        while from <= last && self.rtype(span(from)?)? == CNAME {
+        while from <= last && self.rtype(span(from)?)? == Rtype::CNAME {
             if !self.record(span(from)?, shears.ttl, count).map_or_else(is_full, |()| Ok(true))? {
                 return Ok(true);
             }
@@ -144,9 +143,9 @@ impl Copy<'_, '_> {
         done.map(|_| true)
     }
 
-    fn rtype(&self, span: Range<usize>) -> Result<u16, Malformed> {
+    fn rtype(&self, span: Range<usize>) -> Result<Rtype, Malformed> {
         let fixed = skip_name(self.from, span.start)?;
-        self.number(fixed)
+        self.number(fixed).map(Rtype)
     }
 
     /// Copies one record, or leaves everything as it was.
@@ -162,7 +161,7 @@ impl Copy<'_, '_> {
 
     fn try_record(&mut self, span: Range<usize>, ttl: Option<u32>) -> Result<(), Stop> {
         let fixed = self.name(span.start, true)?;
-        let (rtype, class, rdata) = (self.number(fixed)?, self.number(fixed + 2)?, fixed + 10);
+        let (rtype, class, rdata) = (Rtype(self.number(fixed)?), Class(self.number(fixed + 2)?), fixed + 10);
         let Range { start: owner, end } = span;
         if rdata > end {
             return Err(Stop::Malformed);

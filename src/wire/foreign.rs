@@ -4,8 +4,8 @@
 //! resolves, each RDATA of a known type is what its type wants, and there is one OPT record at most. Each label is looked
 //! at once, however many names lead through it: 64 KiB of pointers to pointers cost no more than 64 KiB of addresses.
 
+use super::Rtype;
 use super::layout;
-use super::opt::OPT;
 use super::records::{Found, MOST_HOPS, Malformed, Records, skip_name};
 
 /// Reads a message to its end: its header, questions and records, and every name in them. Returns where it ends; octets
@@ -84,7 +84,7 @@ fn walk(message: &[u8], mut label: impl FnMut(usize, usize)) -> Result<usize, Ma
     for record in &mut records {
         let record: Found = record?;
         names.read(record.owner, &mut label)?;
-        if record.rtype == OPT {
+        if record.rtype == Rtype::OPT {
             let at_root = message.get(record.owner) == Some(&0);
             if std::mem::replace(&mut opt_seen, true) || record.section != 2 || !at_root {
                 return Err(Malformed);

@@ -3,6 +3,7 @@
 //! Types without a row are opaque (RFC 3597 section 3). Registry: the DNS parameters of IANA.
 
 use super::records::{Found, Malformed};
+use super::{Class, Rtype};
 
 /// One part of an RDATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,58 +33,64 @@ enum Field {
 }
 
 /// The parts of an RDATA, in their order; `None` for an opaque one.
-fn fields(rtype: u16, class: u16) -> Option<&'static [Field]> {
+fn fields(rtype: Rtype, class: Class) -> Option<&'static [Field]> {
     use Field::*;
-    const INTERNET: u16 = 1;
+    use Rtype as R;
     // Types that are defined for the Internet alone.
-    if class != INTERNET && matches!(rtype, 1 | 11 | 23 | 26 | 28 | 33 | 35 | 36 | 42 | 45) {
+    if class != Class::IN
+        && matches!(
+            rtype,
+            R::A | R::WKS | R::NSAP_PTR | R::PX | R::AAAA | R::SRV | R::NAPTR | R::KX | R::APL | R::IPSECKEY
+        )
+    {
         return None;
     }
     Some(match rtype {
-        1 => &[Octets(4)],
-        2..=5 | 7..=9 | 12 | 23 | 39 => &[Name],
-        6 => &[Name, Name, Octets(20)],
-        11 => &[Octets(5), Rest],
-        13 => &[Text, Text],
-        14 | 17 | 58 => &[Name, Name],
-        15 | 18 | 21 | 36 | 107 => &[Octets(2), Name],
-        16 | 56 | 99 | 258 | 261 | 262 => &[Texts],
-        19 => &[Text],
-        20 => &[Text, Texts],
-        24 | 46 => &[Octets(18), Name, Rest],
-        25 | 43 | 48 | 57 | 59 | 60 | 256 | 32768 | 32769 => &[Octets(4), Rest],
-        26 => &[Octets(2), Name, Name],
-        27 => &[Text, Text, Text],
-        28 | 29 => &[Octets(16)],
-        30 | 249 | 250 => &[Name, Rest],
-        33 => &[Octets(6), Name],
-        35 => &[Octets(4), Text, Text, Text, Name],
-        37 => &[Octets(5), Rest],
-        41 => &[Pairs],
-        42 => &[Prefixes],
-        44 => &[Octets(2), Rest],
-        45 => &[Octets(3), Gateway(1), Rest],
-        47 => &[Name, Windows],
-        50 => &[Octets(4), Text, Text, Windows],
-        51 => &[Octets(4), Text],
-        52 | 53 => &[Octets(3), Rest],
-        55 => &[HostIdentity, Names],
-        62 => &[Octets(6), Windows],
-        63 => &[Octets(6), Rest],
-        64 | 65 => &[Octets(2), Name, Pairs],
-        66 => &[Octets(5), Name],
-        104 | 106 => &[Octets(10)],
-        105 | 108 => &[Octets(6)],
-        109 => &[Octets(8)],
-        257 => &[Octets(1), Text, Rest],
-        260 => &[Octets(2), Gateway(1)],
+        R::A => &[Octets(4)],
+        R::NS | R::MD | R::MF | R::CNAME | R::MB | R::MG | R::MR | R::PTR | R::NSAP_PTR | R::DNAME => &[Name],
+        R::SOA => &[Name, Name, Octets(20)],
+        R::WKS => &[Octets(5), Rest],
+        R::HINFO => &[Text, Text],
+        R::MINFO | R::RP | R::TALINK => &[Name, Name],
+        R::MX | R::AFSDB | R::RT | R::KX | R::LP => &[Octets(2), Name],
+        R::TXT | R::NINFO | R::SPF | R::AVC | R::RESINFO | R::WALLET => &[Texts],
+        R::X25 => &[Text],
+        R::ISDN => &[Text, Texts],
+        R::SIG | R::RRSIG => &[Octets(18), Name, Rest],
+        R::KEY | R::DS | R::DNSKEY | R::RKEY | R::CDS | R::CDNSKEY | R::URI | R::TA | R::DLV => &[Octets(4), Rest],
+        R::PX => &[Octets(2), Name, Name],
+        R::GPOS => &[Text, Text, Text],
+        R::AAAA | R::LOC => &[Octets(16)],
+        R::NXT | R::TKEY | R::TSIG => &[Name, Rest],
+        R::SRV => &[Octets(6), Name],
+        R::NAPTR => &[Octets(4), Text, Text, Text, Name],
+        R::CERT => &[Octets(5), Rest],
+        R::OPT => &[Pairs],
+        R::APL => &[Prefixes],
+        R::SSHFP => &[Octets(2), Rest],
+        R::IPSECKEY => &[Octets(3), Gateway(1), Rest],
+        R::NSEC => &[Name, Windows],
+        R::NSEC3 => &[Octets(4), Text, Text, Windows],
+        R::NSEC3PARAM => &[Octets(4), Text],
+        R::TLSA | R::SMIMEA => &[Octets(3), Rest],
+        R::HIP => &[HostIdentity, Names],
+        R::CSYNC => &[Octets(6), Windows],
+        R::ZONEMD => &[Octets(6), Rest],
+        R::SVCB | R::HTTPS => &[Octets(2), Name, Pairs],
+        R::DSYNC => &[Octets(5), Name],
+        R::NID | R::L64 => &[Octets(10)],
+        R::L32 | R::EUI48 => &[Octets(6)],
+        R::EUI64 => &[Octets(8)],
+        R::CAA => &[Octets(1), Text, Rest],
+        R::AMTRELAY => &[Octets(2), Gateway(1)],
         _ => return None,
     })
 }
 
 /// Whether names in the data of a type may be written as pointers: those of RFC 1035 alone (RFC 3597 section 4).
-pub(super) fn may_be_compressed(rtype: u16) -> bool {
-    matches!(rtype, 2..=9 | 12 | 14 | 15)
+pub(super) fn may_be_compressed(rtype: Rtype) -> bool {
+    use Rtype as R;
+    matches!(rtype, R::NS | R::MD | R::MF | R::CNAME | R::SOA | R::MB | R::MG | R::MR | R::PTR | R::MINFO | R::MX)
 }
 
 /// Walks the RDATA of a record to its end. `name` is handed the place of each name and says where it ends there.

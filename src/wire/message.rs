@@ -13,7 +13,7 @@ pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Q
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
 
 use super::opt::Options;
-use super::{Failure, Name, OPT, Rcode, Records};
+use super::{Failure, Name, Rcode, Records, Rtype};
 pub use data::rdata_from;
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
@@ -53,7 +53,7 @@ pub(super) fn is_query(octets: &[u8]) -> bool {
 /// The same query with its client subnet of family 0 and no address as one of family 1.
 fn without_family(octets: &[u8]) -> Option<Vec<u8>> {
     const NONE: &[u8] = &[0, 8, 0, 4, 0, 0, 0, 0];
-    let found = Records::new(octets).ok()?.flatten().find(|record| record.rtype == OPT)?;
+    let found = Records::new(octets).ok()?.flatten().find(|record| record.rtype == Rtype::OPT)?;
     let mut at = found.rdata;
     for option in Options::new(octets.get(found.rdata..found.end)?) {
         let option = option.ok()?.octets;

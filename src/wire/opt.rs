@@ -1,9 +1,7 @@
 //! The OPT record in octets (RFC 6891 section 6.1.2): written and read here alone.
 
+use super::Rtype;
 use super::records::Malformed;
-
-/// The type of an OPT record.
-pub const OPT: u16 = 41;
 
 /// The flag DO: DNSSEC records are welcome (RFC 3225).
 pub(super) const DO: u16 = 0x8000;
@@ -24,7 +22,8 @@ pub fn opt_head(payload: u16, upper: u8, dnssec_ok: bool, options: u16) -> [u8; 
 /// The same with the version behind the upper bits of the response code, and with all flags.
 pub(super) fn head(payload: u16, [upper, version]: [u8; 2], flags: u16, options: u16) -> [u8; 11] {
     let ([p0, p1], [f0, f1], [l0, l1]) = (payload.to_be_bytes(), flags.to_be_bytes(), options.to_be_bytes());
-    [0, 0, OPT as u8, p0, p1, upper, version, f0, f1, l0, l1]
+    let [t0, t1] = Rtype::OPT.to_be_bytes();
+    [0, t0, t1, p0, p1, upper, version, f0, f1, l0, l1]
 }
 
 /// The head of an option: its code and how many octets its value has.

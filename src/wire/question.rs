@@ -7,9 +7,9 @@
 //! chosen. A query with a question and an OPT record needs no second reading for that; one with anything else is rare, and the
 //! codec itself is asked.
 
-use super::opt::{NSID, OPT, Options, SUBNET};
+use super::opt::{NSID, Options, SUBNET};
 use super::records::{Malformed, skip_name};
-use super::{Edns, Name, OwnEdns, Rcode, message};
+use super::{Class, Edns, Name, OwnEdns, Rcode, Rtype, message};
 
 /// What the octets of one message call for.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ pub struct Question<'m> {
     /// The qname folded to lower case, with the places of its labels.
     pub qname: QName,
     /// The type asked for.
-    pub qtype: u16,
+    pub qtype: Rtype,
     /// The class asked for.
-    pub qclass: u16,
+    pub qclass: Class,
     /// The OPT record, where there is one.
     pub edns: Option<Edns>,
     /// What the server says of itself in the answer: [`OwnEdns::DEFAULT`] until a server block sets its own.
@@ -221,8 +221,8 @@ fn read_question(message: &[u8], id: u16, flags: u16) -> Option<Question<'_>> {
         id,
         flags,
         qname: QName { octets, len: len as u8, starts, labels },
-        qtype: u16::from_be_bytes([t0, t1]),
-        qclass: u16::from_be_bytes([c0, c1]),
+        qtype: Rtype::from_be_bytes([t0, t1]),
+        qclass: Class::from_be_bytes([c0, c1]),
         edns: None,
         own: OwnEdns::DEFAULT,
         end: HEADER + len + 4,
@@ -247,7 +247,7 @@ fn read_records(message: &[u8], from: usize, before: usize, additionals: usize) 
             rest.split_first_chunk::<10>().ok_or(Malformed)?;
         let rdata = rdata.get(..usize::from(u16::from_be_bytes([l0, l1]))).ok_or(Malformed)?;
         at = message.len() - rest.len() + 10 + rdata.len();
-        if u16::from_be_bytes([t0, t1]) != OPT {
+        if Rtype::from_be_bytes([t0, t1]) != Rtype::OPT {
             behind.is_plain = false;
             continue;
         }

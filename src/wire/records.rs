@@ -4,6 +4,7 @@
 //! followed through compression pointers that lead backwards (RFC 1035 section 4.1.4).
 
 use super::name::{Name, NameError};
+use super::{Class, Rtype};
 
 /// Walks the records of a message from the answer section to the last.
 #[derive(Clone, Debug)]
@@ -22,9 +23,9 @@ pub struct Found {
     /// Where the owner begins.
     pub owner: usize,
     /// The type.
-    pub rtype: u16,
+    pub rtype: Rtype,
     /// The class; the payload size of an OPT record.
-    pub class: u16,
+    pub class: Class,
     /// The TTL; extended response code, version and flags of an OPT record.
     pub ttl: u32,
     /// Where the four octets of the TTL begin.
@@ -83,8 +84,8 @@ impl<'m> Records<'m> {
             return Ok(Some(Found {
                 section: self.section,
                 owner,
-                rtype: count(self.message, fixed)?,
-                class: count(self.message, fixed + 2)?,
+                rtype: Rtype(count(self.message, fixed)?),
+                class: Class(count(self.message, fixed + 2)?),
                 ttl,
                 ttl_at: fixed + 4,
                 rdata,
@@ -184,9 +185,12 @@ mod tests {
     fn records_are_found_with_section_type_and_ttl() {
         let found: Vec<Found> = Records::new(ANSWER).unwrap().map(Result::unwrap).collect();
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].section, found[0].rtype, found[0].ttl), (0, 1, 300));
+        assert_eq!((found[0].section, found[0].rtype, found[0].ttl), (0, Rtype::A, 300));
         assert_eq!(&ANSWER[found[0].rdata..found[0].end], [192, 0, 2, 80]);
-        assert_eq!((found[1].section, found[1].rtype, found[1].class, found[1].end), (2, 41, 1232, ANSWER.len()));
+        assert_eq!(
+            (found[1].section, found[1].rtype, found[1].class.0, found[1].end),
+            (2, Rtype::OPT, 1232, ANSWER.len())
+        );
         assert_eq!(name_at(ANSWER, found[0].owner).unwrap().to_string(), "www.example.org.");
     }
 

@@ -1,6 +1,6 @@
 //! A new order for the addresses of a finished answer, in place.
 
-use super::{Random, Records};
+use super::{Random, Records, Rtype};
 
 /// The answer has a shape that cannot be put into another order in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,17 +15,13 @@ pub struct Unlike;
 /// When the addresses have several owners or types, do not stand together behind the aliases, or are not the only
 /// records that have a new order (MX, two addresses in the additional section). Nothing has changed then.
 pub fn shuffle_addresses(message: &mut [u8], seed: u64) -> Result<(), Unlike> {
-    const A: u16 = 1;
-    const CNAME: u16 = 5;
-    const MX: u16 = 15;
-    const AAAA: u16 = 28;
     // The addresses stand one behind the other, each as long as the first: where that one's data are, and how far apart.
     let (mut at, mut apart, mut len, mut count) = (0, 0, 0, 0);
     let (mut first, mut over, mut beside) = (None, false, 0);
     for record in Records::new(message).map_err(|_| Unlike)? {
         let record = record.map_err(|_| Unlike)?;
         match (record.section, record.rtype) {
-            (0, A | AAAA) => {
+            (0, Rtype::A | Rtype::AAAA) => {
                 // Everything before RDLENGTH: the owner, the type, the class and the TTL.
                 let head = message.get(record.owner..record.rdata - 2).ok_or(Unlike)?;
                 if over || head != *first.get_or_insert(head) {
@@ -36,10 +32,10 @@ pub fn shuffle_addresses(message: &mut [u8], seed: u64) -> Result<(), Unlike> {
                 }
                 count += 1;
             }
-            (0, CNAME) if count == 0 && !over => {}
-            (0, CNAME | MX) => return Err(Unlike),
+            (0, Rtype::CNAME) if count == 0 && !over => {}
+            (0, Rtype::CNAME | Rtype::MX) => return Err(Unlike),
             (0, _) => over = true,
-            (2, A | AAAA | MX) => beside += 1,
+            (2, Rtype::A | Rtype::AAAA | Rtype::MX) => beside += 1,
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! How long a message is when no name in it is compressed, as logs tell the size of an answer.
 
-use super::opt::OPT;
+use super::Rtype;
 use super::records::{Malformed, Records};
 
 /// The octets of a message with every name written out: without its OPT records, and those of its OPT records.
@@ -13,7 +13,7 @@ pub fn unpacked_len(message: &[u8]) -> Result<(usize, usize), Malformed> {
     let (mut len, mut opt) = (records.at(), 0);
     for record in records {
         let record = record?;
-        if record.rtype == OPT {
+        if record.rtype == Rtype::OPT {
             opt += record.end - record.owner;
             continue;
         }
@@ -36,16 +36,13 @@ pub fn unpacked_len(message: &[u8]) -> Result<(usize, usize), Malformed> {
 }
 
 /// Where the names of a record's data begin, and how many there are, of types whose names may be compressed.
-fn names_of(rtype: u16) -> (usize, usize) {
+fn names_of(rtype: Rtype) -> (usize, usize) {
+    use Rtype as R;
     match rtype {
-        // NS, MD, MF, CNAME, MB, MG, MR, PTR, DNAME.
-        2..=5 | 7..=9 | 12 | 39 => (0, 1),
-        // SOA, MINFO, RP.
-        6 | 14 | 17 => (0, 2),
-        // MX, AFSDB, RT, KX.
-        15 | 18 | 21 | 36 => (2, 1),
-        // SRV.
-        33 => (6, 1),
+        R::NS | R::MD | R::MF | R::CNAME | R::MB | R::MG | R::MR | R::PTR | R::DNAME => (0, 1),
+        R::SOA | R::MINFO | R::RP => (0, 2),
+        R::MX | R::AFSDB | R::RT | R::KX => (2, 1),
+        R::SRV => (6, 1),
         _ => (0, 0),
     }
 }

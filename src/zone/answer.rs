@@ -6,7 +6,7 @@
 use super::records::{Context, SVC, Written};
 use super::view::bounded;
 use super::{Seeds, View};
-use crate::wire::{Answer, Name, Owner, QName, Question, Rcode, Section, Target};
+use crate::wire::{Answer, Class, Name, Owner, QName, Question, Rcode, Rtype, Section, Target};
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub fn answer(
     // Asked before the look-up: what it misses may be there as soon as the first list is in.
     let is_synced = view.reader.is_synced();
     let out = Answer::new(question, buffer, limit);
-    if question.qclass != IN || matches!(question.qtype, AXFR | IXFR) {
+    if question.qclass != Class::IN || matches!(question.qtype, Rtype::AXFR | Rtype::IXFR) {
         return end(out, Rcode::REFUSED, false, over_udp);
     }
     let (owner, apex) = (out.question_place(), Owner::At(out.suffix_place(qname.start(zone))));
@@ -72,11 +72,6 @@ pub fn answer(
         written => context.finish(written, is_synced),
     }
 }
-
-const IN: u16 = 1;
-pub(super) const CNAME: u16 = 5;
-pub(super) const IXFR: u16 = 251;
-pub(super) const AXFR: u16 = 252;
 
 /// Follows the name of an ExternalName Service, as long as it leads through our zones (RFC 1034 section 3.6.2).
 ///
@@ -95,7 +90,7 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
             break;
         };
         let is_loop = target.as_wire() == qname.as_wire() || chain.iter().flatten().any(|before| *before == target);
-        if is_loop || qtype == CNAME {
+        if is_loop || qtype == Rtype::CNAME {
             break;
         }
         chain[at] = Some(target.clone());

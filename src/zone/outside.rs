@@ -6,7 +6,7 @@ use super::peers::Peers;
 use super::ports::Ports;
 use super::records::{Context, Written};
 use super::{Seeds, Service, ServiceKind, View};
-use crate::wire::{Answer, Owner, Question, Rcode};
+use crate::wire::{Answer, Owner, Question, Rcode, Rtype};
 
 /// How an answer in an outside zone looks.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub fn answer_outside(question: &Question<'_>, view: &View, how: Outside<'_>, bu
         // As in CoreDNS, targets end with the zone as it is served, and SRV records have the TTL of the cluster's zone.
         let spelling = qname.suffix(zone);
         let (qtype, glue_ttl) = (question.qtype, ttl);
-        let ttl = if qtype == SRV { view.ttl } else { ttl };
+        let ttl = if qtype == Rtype::SRV { view.ttl } else { ttl };
         let (middle, bounds) = (&[][..], None);
         let mut context =
             Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
@@ -53,8 +53,6 @@ pub fn answer_outside(question: &Question<'_>, view: &View, how: Outside<'_>, bu
         })
     })
 }
-
-const SRV: u16 = 33;
 
 fn below<'s>(service: &'s Service, question: &'s Question<'_>, left: usize) -> Option<Lookup<'s>> {
     let label = |at| {

@@ -13,12 +13,12 @@ use super::peers::{Peers, Srv};
 use super::ports::Ports;
 use super::view::{TtlBounds, bounded};
 use super::{Pointer, Seeds, ServiceKind, ServiceName, View};
-use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Section, SrvRow, Target, sample};
+use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Rtype, Section, SrvRow, Target, sample};
 
 /// An answer under construction, and what its records have in common.
 pub(super) struct Context<'q, 'b> {
     pub(super) view: &'q View,
-    pub(super) qtype: u16,
+    pub(super) qtype: Rtype,
     /// Where the owner of the records stands.
     pub(super) owner: Place,
     /// The zone.
@@ -52,14 +52,6 @@ pub(super) enum Written {
     Alias(Name),
 }
 
-const A: u16 = 1;
-const NS: u16 = 2;
-const SOA: u16 = 6;
-const PTR: u16 = 12;
-const TXT: u16 = 16;
-const AAAA: u16 = 28;
-const SRV: u16 = 33;
-
 /// The octets of an address with its owner as a pointer.
 const ADDRESS_V4: usize = 12 + 4;
 const ADDRESS_V6: usize = 12 + 16;
@@ -78,25 +70,25 @@ impl Context<'_, '_> {
         match (found, self.qtype) {
             (Lookup::NxDomain, _) => Written::NxDomain,
             // As in CoreDNS: without addresses of its own, such a Service has no SRV records.
-            (Lookup::AliasOfPeers(_), SRV) => Written::NoData,
+            (Lookup::AliasOfPeers(_), Rtype::SRV) => Written::NoData,
             (Lookup::Alias(target) | Lookup::AliasOfPeers(target), _) => Written::Alias(target.clone()),
-            (Lookup::Apex, SOA) => self.soa(Section::Answer).into(),
-            (Lookup::Apex, NS) => self.name_servers(),
+            (Lookup::Apex, Rtype::SOA) => self.soa(Section::Answer).into(),
+            (Lookup::Apex, Rtype::NS) => self.name_servers(),
             // Kubernetes DNS 2.2: the version of the schema. No setting has a say in its TTL.
-            (Lookup::Version, TXT) => self.out.txt(Owner::At(self.owner), 28_800, &[b"1.1.0"]).into(),
-            (Lookup::NameServer, A | AAAA) => self.own_addresses(),
-            (Lookup::Pod(address), A | AAAA) => self.addresses([address]),
-            (Lookup::ClusterIp(service), A | AAAA) => self.addresses(service.addresses.iter().copied()),
-            (Lookup::ClusterIp(service), SRV) => self.srv_of_cluster_ip(service),
-            (Lookup::Peers(peers), A | AAAA) => self.addresses_of_peers(peers),
-            (Lookup::Peers(peers), SRV) => self.srv_of_peers(peers),
-            (Lookup::Endpoint(_, _, endpoint), A | AAAA) => self.addresses(endpoint.addresses()),
-            (Lookup::Endpoint(service, group, endpoint), SRV) => self.srv_of_endpoint(service, group, endpoint),
-            (Lookup::LaidOutPeers(_, chosen), A | AAAA) => self.addresses_laid_out(chosen),
-            (Lookup::LaidOutPeers(service, chosen), SRV) => self.srv_laid_out(service, chosen),
-            (Lookup::LaidOut(_, own), A | AAAA) => self.addresses(own.addresses.iter().copied()),
-            (Lookup::LaidOut(service, own), SRV) => self.srv_of_one_laid_out(service, own),
-            (Lookup::Pointer(pointer), PTR) => self.pointers(pointer),
+            (Lookup::Version, Rtype::TXT) => self.out.txt(Owner::At(self.owner), 28_800, &[b"1.1.0"]).into(),
+            (Lookup::NameServer, Rtype::A | Rtype::AAAA) => self.own_addresses(),
+            (Lookup::Pod(address), Rtype::A | Rtype::AAAA) => self.addresses([address]),
+            (Lookup::ClusterIp(service), Rtype::A | Rtype::AAAA) => self.addresses(service.addresses.iter().copied()),
+            (Lookup::ClusterIp(service), Rtype::SRV) => self.srv_of_cluster_ip(service),
+            (Lookup::Peers(peers), Rtype::A | Rtype::AAAA) => self.addresses_of_peers(peers),
+            (Lookup::Peers(peers), Rtype::SRV) => self.srv_of_peers(peers),
+            (Lookup::Endpoint(_, _, endpoint), Rtype::A | Rtype::AAAA) => self.addresses(endpoint.addresses()),
+            (Lookup::Endpoint(service, group, endpoint), Rtype::SRV) => self.srv_of_endpoint(service, group, endpoint),
+            (Lookup::LaidOutPeers(_, chosen), Rtype::A | Rtype::AAAA) => self.addresses_laid_out(chosen),
+            (Lookup::LaidOutPeers(service, chosen), Rtype::SRV) => self.srv_laid_out(service, chosen),
+            (Lookup::LaidOut(_, own), Rtype::A | Rtype::AAAA) => self.addresses(own.addresses.iter().copied()),
+            (Lookup::LaidOut(service, own), Rtype::SRV) => self.srv_of_one_laid_out(service, own),
+            (Lookup::Pointer(pointer), Rtype::PTR) => self.pointers(pointer),
             _ => Written::NoData,
         }
     }
@@ -123,7 +115,7 @@ impl Context<'_, '_> {
     fn addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Written {
         let mut some = false;
         for address in addresses {
-            if address.is_ipv4() == (self.qtype == A) {
+            if address.is_ipv4() == (self.qtype == Rtype::A) {
                 some = true;
                 if self.out.address(Section::Answer, Owner::At(self.owner), self.ttl, address).is_err() {
                     return Written::Records { truncated: true };
@@ -137,7 +129,7 @@ impl Context<'_, '_> {
         let Self { owner, seeds, qtype, ttl, ref mut out, .. } = *self;
         let left = out.remaining(Section::Answer);
         let take = |address| going(out.address(Section::Answer, Owner::At(owner), ttl, address));
-        let all = if qtype == A {
+        let all = if qtype == Rtype::A {
             peers.draw_v4(left / ADDRESS_V4, seeds, take)
         } else {
             peers.draw_v6(left / ADDRESS_V6, seeds, take)
@@ -290,7 +282,7 @@ impl Context<'_, '_> {
     fn addresses_laid_out(&mut self, chosen: Chosen<'_>) -> Written {
         let Self { qtype, .. } = *self;
         let (v4, v6) = (chosen.v4(), chosen.v6());
-        let (count, each) = if qtype == A { (v4.len(), ADDRESS_V4) } else { (v6.len(), ADDRESS_V6) };
+        let (count, each) = if qtype == Rtype::A { (v4.len(), ADDRESS_V4) } else { (v6.len(), ADDRESS_V6) };
         if count == 0 {
             return Written::NoData;
         }
@@ -298,7 +290,7 @@ impl Context<'_, '_> {
         let Self { owner, ttl, ref mut out, .. } = *self;
         let all = sample::draw(count, usize::MAX, seed, |at| {
             let (v4, v6) = (v4.get(at).copied(), v6.get(at).copied());
-            let address = if qtype == A { v4.map(IpAddr::V4) } else { v6.map(IpAddr::V6) };
+            let address = if qtype == Rtype::A { v4.map(IpAddr::V4) } else { v6.map(IpAddr::V6) };
             address.map_or(Continue(()), |address| going(out.address(Section::Answer, Owner::At(owner), ttl, address)))
         });
         Written::Records { truncated: !all }
@@ -480,7 +472,7 @@ impl Context<'_, '_> {
         let mut written = Written::NoData;
         view.for_each_server(|_, server| {
             servers = true;
-            for &address in server.addresses.iter().filter(|address| address.is_ipv4() == (qtype == A)) {
+            for &address in server.addresses.iter().filter(|address| address.is_ipv4() == (qtype == Rtype::A)) {
                 let lost = self.out.address(Section::Answer, Owner::At(owner), self.ttl, address).is_err();
                 written =
                     Written::Records { truncated: lost || matches!(written, Written::Records { truncated: true }) };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::wire::message::{self, Message, present};
-use crate::wire::{Label, Name, Parsed, parse};
+use crate::wire::{Class, Label, Name, Parsed, Rtype, parse};
 
 /// Makes a zone from lines of text; the head of `zones.txt` says how they read.
 pub(super) fn zone(lines: &str) -> (Publisher, Reader) {
@@ -131,7 +131,7 @@ pub(super) fn view(reader: Reader) -> View {
 }
 
 /// The octets of a query, without EDNS.
-pub(super) fn query(qname: &str, qtype: u16, qclass: u16) -> Vec<u8> {
+pub(super) fn query(qname: &str, qtype: Rtype, qclass: Class) -> Vec<u8> {
     // Parsed without `Name`, which would fold the spelling.
     let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in qname.split('.').filter(|label| !label.is_empty()) {
@@ -144,13 +144,9 @@ pub(super) fn query(qname: &str, qtype: u16, qclass: u16) -> Vec<u8> {
     octets
 }
 
-/// The number of a type.
-pub(super) fn qtype(name: &str) -> u16 {
-    match name {
-        "ANY" => 255,
-        "AXFR" => 252,
-        name => name.parse::<message::RecordType>().unwrap().into(),
-    }
+/// A type by its name.
+pub(super) fn qtype(name: &str) -> Rtype {
+    Rtype::from_name(name).unwrap()
 }
 
 /// What came of a question, read back by another decoder than wrote it.
@@ -198,12 +194,12 @@ impl Asked {
 
 /// Asks over TCP.
 pub(super) fn ask(view: &View, qname: &str, type_name: &str) -> Asked {
-    ask_octets(view, &query(qname, qtype(type_name), 1), 65_535, false, 1)
+    ask_octets(view, &query(qname, qtype(type_name), Class::IN), 65_535, false, 1)
 }
 
 /// Asks over UDP within a limit.
 pub(super) fn ask_udp(view: &View, qname: &str, type_name: &str, limit: usize, seed: u64) -> Asked {
-    ask_octets(view, &query(qname, qtype(type_name), 1), limit, true, seed)
+    ask_octets(view, &query(qname, qtype(type_name), Class::IN), limit, true, seed)
 }
 
 pub(super) fn ask_octets(view: &View, query: &[u8], limit: usize, over_udp: bool, seed: u64) -> Asked {

@@ -23,10 +23,7 @@ fn is_read(octets: &[u8]) {
             // One verdict on every path: plugins read what the reader took, and find the same in it.
             let oracle = decode_query(octets).unwrap_or_else(|failure| panic!("{failure}: {octets:02x?}"));
             let asked = oracle.queries.first().unwrap();
-            assert_eq!(
-                (u16::from(asked.query_type()), u16::from(asked.query_class())),
-                (question.qtype, question.qclass)
-            );
+            assert_eq!((asked.query_type().into(), asked.query_class().into()), (question.qtype, question.qclass));
             let spelling: Vec<u8> =
                 asked.name().iter().flat_map(|label| [&[label.len() as u8], label].concat()).collect();
             assert_eq!([&spelling[..], &[0]].concat(), question.spelling());

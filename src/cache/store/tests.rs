@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::{Prefetch, Stale};
-use crate::wire::{Edns, Name, OwnEdns, Records};
+use crate::wire::{Class, Edns, Name, OwnEdns, Records};
 
 const ID: u16 = 0x1234;
 
@@ -13,7 +13,16 @@ fn wire(name: &str) -> Vec<u8> {
 }
 
 fn ask(qname: &[u8]) -> Ask<'_> {
-    Ask { id: ID, flags: 0x0100, qname, spelling: qname, qtype: 1, qclass: 1, edns: None, own: OwnEdns::DEFAULT }
+    Ask {
+        id: ID,
+        flags: 0x0100,
+        qname,
+        spelling: qname,
+        qtype: Rtype::A,
+        qclass: Class::IN,
+        edns: None,
+        own: OwnEdns::DEFAULT,
+    }
 }
 
 /// A record with a pointer to the question as its owner.
@@ -69,7 +78,12 @@ fn look(cache: &Cache, ask: &Ask<'_>, now: Instant) -> Option<(Hit, Vec<u8>)> {
 }
 
 fn ttls(message: &[u8]) -> Vec<u32> {
-    Records::new(message).unwrap().map(Result::unwrap).filter(|one| one.rtype != 41).map(|one| one.ttl).collect()
+    Records::new(message)
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|one| one.rtype != Rtype::OPT)
+        .map(|one| one.ttl)
+        .collect()
 }
 
 const fn secs(seconds: u64) -> Duration {
@@ -105,7 +119,7 @@ fn an_answer_for_some_networks_is_not_remembered() {
 #[test]
 fn an_alias_alone_is_shown_as_an_answer_and_not_remembered() {
     let qname = wire("www.example.org.");
-    let ask = Ask { qtype: 28, ..ask(&qname) };
+    let ask = Ask { qtype: Rtype::AAAA, ..ask(&qname) };
     let alias = |owner: &[u8]| owned(owner, 5, 120, &wire("a.example.org."));
     let kept = |answer: Vec<u8>| {
         let reply = reply(&ask, 0x0180, [&[answer], &[], &[]]);
@@ -177,13 +191,13 @@ fn dnssec_bits_class_and_type_keep_answers_apart() {
         plain,
         Ask { flags: 0x0110, ..plain },
         Ask { edns: Some(edns), ..plain },
-        Ask { qclass: 3, ..plain },
-        Ask { qtype: 28, ..plain },
+        Ask { qclass: Class::CH, ..plain },
+        Ask { qtype: Rtype::AAAA, ..plain },
     ];
     for (n, ask) in asks.iter().enumerate() {
         assert!(look(&cache, ask, now).is_none(), "{n}");
         let rdata = [u8::try_from(n).unwrap(); 4];
-        assert!(cache.store(ask, &reply(ask, 0, [&[record(ask.qtype, 60, &rdata)], &[], &[]]), now).kept, "{n}");
+        assert!(cache.store(ask, &reply(ask, 0, [&[record(ask.qtype.0, 60, &rdata)], &[], &[]]), now).kept, "{n}");
     }
     for (n, ask) in asks.iter().enumerate() {
         let octets = look(&cache, ask, now).unwrap().1;
@@ -206,7 +220,7 @@ fn the_opt_record_is_of_this_hop_and_of_this_client() {
     let edns = Edns { payload: 4096, version: 0, dnssec_ok: false, nsid: true };
     let octets = look(&cache, &Ask { edns: Some(edns), own: &own, ..bare }, now).unwrap().1;
     let last = Records::new(&octets).unwrap().last().unwrap().unwrap();
-    assert_eq!((last.rtype, last.class, last.end), (41, 1400, octets.len()));
+    assert_eq!((last.rtype, last.class.0, last.end), (Rtype::OPT, 1400, octets.len()));
     assert_eq!(&octets[last.rdata..last.end], b"\0\x03\0\x02me");
     let extended = owned(&[0], 41, 1 << 24, &[]);
     assert!(!cache.store(&bare, &reply(&bare, 0, [&[record(1, 60, &[1; 4])], &[], &[extended]]), now).kept);
@@ -221,7 +235,7 @@ fn a_denial_lives_as_long_as_its_soa_says() {
     assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(Kind::Denial), Some(20), true));
     assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Denial);
     assert_eq!(cache.store(&ask, &reply(&ask, 0, [&[], &[soa(9000, 9000)], &[]]), now).ttl, Some(1800));
-    let ask = Ask { qtype: 28, ..ask };
+    let ask = Ask { qtype: Rtype::AAAA, ..ask };
     assert!(!cache.store(&ask, &reply(&ask, 3, [&[], &[], &[]]), now).kept);
     assert!(!cache.store(&ask, &reply(&ask, 0, [&[], &[], &[]]), now).kept);
 }
@@ -249,7 +263,7 @@ fn what_is_truncated_refused_transferred_or_malformed_is_not_kept() {
     for flags in [0x0200, 5, 1, 4, 0x2000] {
         assert!(!cache.store(&ask, &reply(&ask, flags, [&good, &[], &[]]), now).kept, "{flags:x}");
     }
-    let transfer = Ask { qtype: 252, ..ask };
+    let transfer = Ask { qtype: Rtype::AXFR, ..ask };
     assert!(!cache.store(&transfer, &reply(&transfer, 0, [&[record(252, 60, &[])], &[], &[]]), now).kept);
     let whole = reply(&ask, 0, [&good, &[], &[]]);
     for len in 0..whole.len() {
@@ -264,7 +278,7 @@ fn an_answer_to_another_question_is_dropped() {
     let (other, asked) = (wire("xww.example.org."), ask(&name));
     let verdict = cache.store(&asked, &address(&ask(&other), 60, 1), now);
     assert!(verdict.mismatch && !verdict.kept);
-    let verdict = cache.store(&asked, &address(&Ask { qtype: 28, ..asked }, 60, 1), now);
+    let verdict = cache.store(&asked, &address(&Ask { qtype: Rtype::AAAA, ..asked }, 60, 1), now);
     assert!(verdict.mismatch && !verdict.kept);
 }
 
@@ -283,7 +297,7 @@ fn a_failure_is_kept_for_a_moment_and_hides_no_answer() {
     assert!(cache.store(&ask, &failure, now + secs(11)).kept);
     let (hit, octets) = look(&cache, &ask, now + secs(12)).unwrap();
     assert_eq!((hit.kind, hit.stale, ttls(&octets)), (Kind::Success, true, vec![0]));
-    let ask = Ask { qtype: 28, ..ask };
+    let ask = Ask { qtype: Rtype::AAAA, ..ask };
     cache.store(&ask, &failure_for(&ask), now);
     assert_eq!(look(&cache, &ask, now + secs(4)).unwrap().1[3] & 0xf, 2);
     assert!(look(&cache, &ask, now + secs(3700)).is_none());
@@ -420,7 +434,7 @@ fn memory_is_bounded_in_entries_and_in_octets() {
     let big: Vec<Vec<u8>> = (0..250).map(|_| record(16, 300, &[0x20; 201])).collect();
     for n in 0..1000 {
         let name = wire(&format!("big{n}.example.org."));
-        let ask = Ask { qtype: 16, ..ask(&name) };
+        let ask = Ask { qtype: Rtype::TXT, ..ask(&name) };
         cache.store(&ask, &reply(&ask, 0, [&big, &[], &[]]), now);
     }
     let bytes: usize = cache.success.shards.iter().map(|shard| lock(shard).bytes()).sum();
@@ -463,8 +477,10 @@ fn an_answer_that_does_not_fit_is_cut_at_whole_records() {
         let octets = look(limit, 4096, 5).unwrap();
         let found: Vec<_> = Records::new(&octets).unwrap().map(Result::unwrap).collect();
         assert_eq!(found.len(), (limit - 11 - 12 - qname.len() - 4) / 16 + 1, "with the OPT record");
-        assert!(octets[2] & 2 != 0 && found[..found.len() - 1].iter().all(|one| (one.rtype, one.ttl) == (1, 200)));
-        assert_eq!(found.last().map(|one| (one.rtype, one.class, one.end)), Some((41, 1232, octets.len())));
+        assert!(
+            octets[2] & 2 != 0 && found[..found.len() - 1].iter().all(|one| (one.rtype, one.ttl) == (Rtype::A, 200))
+        );
+        assert_eq!(found.last().map(|one| (one.rtype, one.class.0, one.end)), Some((Rtype::OPT, 1232, octets.len())));
         assert_eq!(octets, look(limit, 4096, 5).unwrap(), "the same for the same");
         assert_ne!(octets, look(limit, 4096, 6).unwrap());
     }

@@ -4,7 +4,7 @@ use super::super::testing::{block, fault};
 use super::*;
 use crate::chain::Block;
 use crate::chain::testing::{Answers, Asks, lines, message, query, query_edns, run};
-use crate::wire::TypeName;
+use crate::wire::Rtype;
 use crate::wire::message::{Message, RecordType};
 
 const ZONE: &str = "$TTL 60
@@ -119,7 +119,7 @@ fn ask_signed(block: &Block, name: &str, qtype: RecordType) -> Message {
 
 /// The owners and types of records.
 fn kinds(records: &[Record]) -> Vec<String> {
-    let kind = |record: &Record| format!("{} {}", record.name.to_ascii(), TypeName(record.record_type().into()));
+    let kind = |record: &Record| format!("{} {}", record.name.to_ascii(), Rtype::from(record.record_type()));
     records.iter().map(kind).collect()
 }
 

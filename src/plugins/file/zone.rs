@@ -8,7 +8,7 @@ use crate::corefile::{Error, Position};
 use crate::syntax::names;
 use crate::syntax::record::Placed;
 use crate::wire::message::{MessageName, RData, Record, RecordType, ResponseCode, rdata_from};
-use crate::wire::{Name, TypeName};
+use crate::wire::{Name, Rtype};
 
 /// Longer chains of aliases end in the middle; the client may go on from there.
 const LONGEST_CHAIN: usize = 16;
@@ -397,7 +397,7 @@ pub(super) fn outsiders(origin: &Name, outside: &[Placed]) -> Vec<Error> {
     let more = outside.len().saturating_sub(SHOWN);
     let say = |(index, Placed { record, file, line }): (usize, &Placed)| {
         let at = Position { file: file.to_string_lossy().as_ref().into(), line: *line, column: 1 };
-        let (owner, qtype) = (record.name.to_ascii(), TypeName(record.record_type().into()));
+        let (owner, qtype) = (record.name.to_ascii(), Rtype::from(record.record_type()));
         let rest = if index + 1 == SHOWN && more > 0 { format!("; so do {more} more records") } else { String::new() };
         Error::new(&at, format!("{owner} {qtype} lies outside of the zone {origin} and is left out{rest}"))
     };

@@ -6,12 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Class, Facts};
 use crate::chain::{Outcome, Reply};
 use crate::wire::message::{self, Size};
-use crate::wire::{Malformed, Rcode, Records, unpacked_len};
-
-const NS: u16 = 2;
-const SOA: u16 = 6;
-const OPT: u16 = 41;
-const RRSIG: u16 = 46;
+use crate::wire::{Malformed, Rcode, Records, Rtype, unpacked_len};
 
 /// What the answer shows; nothing of it when the client gets none.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +46,7 @@ impl Answer {
         let (len, opt) = unpacked_len(octets).unwrap_or((octets.len(), 0));
         let size = if plugin == "forward" { len + opt } else { len };
         let rcode = Rcode(rcode.0 & 0xf | read.extended << 4);
-        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype.0, &read) }
+        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype, &read) }
     }
 
     /// The answer that the server will make of a failure: the question and no more.
@@ -59,7 +54,7 @@ impl Answer {
         // QR, and of the query its opcode, RD and CD.
         let flags = [0x80 | facts.flags[0] & 0x79, facts.flags[1] & 0x10 | (rcode.0 & 0xf) as u8];
         let size = 12 + facts.name.as_wire().len() + 4;
-        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype.0, &Read::default()) }
+        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype, &Read::default()) }
     }
 
     /// Its flags, as `qr,rd,ra`.
@@ -126,11 +121,11 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    fn of(high: u8, rcode: Rcode, qtype: u16, read: &Read) -> Self {
+    fn of(high: u8, rcode: Rcode, qtype: Rtype, read: &Read) -> Self {
         match (high >> 3 & 0xf, rcode) {
             (5, _) => Self::Update,
             (4, _) => Self::Meta,
-            _ if matches!(qtype, 251 | 252) => Self::Meta,
+            _ if matches!(qtype, Rtype::IXFR | Rtype::AXFR) => Self::Meta,
             _ if read.dnssec_ok && read.expired => Self::OtherError,
             (_, Rcode::NOERROR) if read.answers => Self::NoError,
             (_, Rcode::NXDOMAIN) if read.answers => Self::OtherError,
@@ -188,14 +183,14 @@ impl Read {
         for record in Records::new(octets)? {
             let record = record?;
             read.answers |= record.section == 0;
-            read.soa |= record.section == 1 && record.rtype == SOA;
-            read.ns |= record.section == 1 && record.rtype == NS;
+            read.soa |= record.section == 1 && record.rtype == Rtype::SOA;
+            read.ns |= record.section == 1 && record.rtype == Rtype::NS;
             match record.rtype {
-                OPT => {
+                Rtype::OPT => {
                     read.dnssec_ok |= record.ttl & 0x8000 != 0;
                     read.extended = (record.ttl >> 24) as u16;
                 }
-                RRSIG => {
+                Rtype::RRSIG => {
                     let now = *now.get_or_insert_with(seconds);
                     read.expired |= octets.get(record.rdata..record.end).is_none_or(|data| !is_valid(data, now));
                 }
@@ -223,7 +218,7 @@ mod tests {
     use super::*;
 
     fn sort(rcode: u16, read: &Read) -> (String, Class) {
-        let sort = Sort::of(0x80, Rcode(rcode), 1, read);
+        let sort = Sort::of(0x80, Rcode(rcode), Rtype::A, read);
         (sort.to_string(), sort.class())
     }
 
@@ -249,9 +244,9 @@ mod tests {
         ] {
             assert_eq!(sort(rcode, &read), (wanted.to_owned(), class), "{rcode} {read:?}");
         }
-        assert_eq!(Sort::of(0x80, Rcode::NOERROR, 252, &none()), Sort::Meta);
-        assert_eq!(Sort::of(0x80 | 4 << 3, Rcode::NOERROR, 6, &none()), Sort::Meta);
-        assert_eq!(Sort::of(0x80 | 5 << 3, Rcode::NOERROR, 6, &none()), Sort::Update);
+        assert_eq!(Sort::of(0x80, Rcode::NOERROR, Rtype::AXFR, &none()), Sort::Meta);
+        assert_eq!(Sort::of(0x80 | 4 << 3, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Meta);
+        assert_eq!(Sort::of(0x80 | 5 << 3, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Update);
     }
 
     #[test]

@@ -11,9 +11,9 @@ use super::{Message, MessageName, RData, Record, RecordType, rdata};
 use crate::chain::{Divert, Metadata, Query};
 use crate::corefile::{Error, Token};
 use crate::syntax::names;
-use crate::syntax::{record, words};
+use crate::syntax::words;
 use crate::wire::message::{Asked, DNSClass, Named, ResponseCode, rename};
-use crate::wire::{Malformed, Name, Records};
+use crate::wire::{Malformed, Name, Records, Rtype};
 use rdata::opt::{EdnsCode, EdnsOption};
 
 /// One rule.
@@ -294,7 +294,6 @@ impl Back {
 /// # Errors
 /// When the octets are no message.
 pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &Asked) -> Result<(), Malformed> {
-    const OPT: u16 = 41;
     *octets = rename(octets, question, |named, name| {
         for rule in back.iter().rev().filter(|rule| rule.is_for(named)) {
             rule.change(name, question.name());
@@ -304,7 +303,7 @@ pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &As
     for rule in back.iter().rev() {
         match rule {
             Back::Ttl(range) => {
-                for record in records.iter().filter(|record| record.rtype != OPT) {
+                for record in records.iter().filter(|record| record.rtype != Rtype::OPT) {
                     let ttl = record.ttl.clamp(*range.start(), *range.end());
                     let place = octets.get_mut(record.ttl_at..record.ttl_at + 4).ok_or(Malformed)?;
                     place.copy_from_slice(&ttl.to_be_bytes());
@@ -312,7 +311,7 @@ pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &As
             }
             Back::Rcode { from, to } => {
                 // The upper bits of the code stand in the OPT record.
-                let is_small = !records.iter().any(|record| record.rtype == OPT && record.ttl >> 24 != 0);
+                let is_small = !records.iter().any(|record| record.rtype == Rtype::OPT && record.ttl >> 24 != 0);
                 if let Some(flags) = octets.get_mut(3)
                     && is_small
                     && u16::from(*flags & 0xf) == u16::from(*from)
@@ -461,7 +460,9 @@ fn by_metadata(regex: &Regex, name: &str, to: &str, metadata: &Metadata) -> Opti
 }
 
 fn read_type(word: &Token) -> Result<RecordType, Error> {
-    record::parse_type(&word.text).ok_or_else(|| word.error(format!("`{}` is no record type", word.text)))
+    Rtype::from_name(&word.text)
+        .map(RecordType::from)
+        .ok_or_else(|| word.error(format!("`{}` is no record type", word.text)))
 }
 
 fn read_class(word: &Token) -> Result<DNSClass, Error> {

@@ -237,7 +237,7 @@ impl Plugin for Echo {
 #[test]
 fn a_class_comes_as_far_as_its_rule() {
     let block = block("rewrite class CH IN\nwhoami").unwrap();
-    assert_eq!(block.settings.classes, [3]);
+    assert_eq!(block.settings.classes, [crate::wire::Class::CH]);
     let mut asked = query("a.example.", RecordType::A);
     asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
     let reply = message(run(&block.chain, &mut asked));

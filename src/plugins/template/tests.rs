@@ -2,7 +2,7 @@ use super::super::testing::{block, fault};
 use super::*;
 use crate::chain::Block;
 use crate::chain::testing::{Answers, Asks, lines, message, query, query_edns, run};
-use crate::wire::{Parsed, parse};
+use crate::wire::{Parsed, Rtype, parse};
 
 const IP: &str = r#"template IN A corp.example {
     match "^ip-(?P<a>[0-9]+)-(?P<b>[0-9]+)-(?P<c>[0-9]+)-(?P<d>[0-9]+)[.]corp[.]example[.]$"
@@ -120,7 +120,7 @@ fn only_templates_of_cluster_names_stand_in_the_way() {
     assert!(block(&format!("{all}\n{cluster}")).unwrap().fast().is_err());
     let typed = block(&format!("template IN A {{\nmatch x\nfallthrough\n}}\n{cluster}")).unwrap();
     assert!(typed.fast().is_ok());
-    assert!(matches!(typed.settings.diverts.as_slice(), [Divert::Zone(_, Some(1))]));
+    assert!(matches!(typed.settings.diverts.as_slice(), [Divert::Zone(_, Some(Rtype::A))]));
 }
 
 #[test]

@@ -4,21 +4,22 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::types::{Field, layout};
 use super::words::{Word, escape, unescape};
-use super::{odd, parameters, types};
-use crate::wire::message::{self, MessageName, RData, RecordType};
+use super::{odd, parameters};
+use crate::wire::Rtype;
+use crate::wire::message::{self, MessageName, RData};
 
 /// Reads the data of a record; the line in an error is that of the word at fault.
-pub(super) fn data(qtype: RecordType, words: &[Word], origin: &MessageName) -> Result<RData, (u32, String)> {
+pub(super) fn data(rtype: Rtype, words: &[Word], origin: &MessageName) -> Result<RData, (u32, String)> {
     let mut fields = Fields { words, origin, out: Vec::new(), line: words.first().map_or(0, |word| word.line) };
     let read = match words {
         [first, ..] if first.octets == b"\\#" && !first.quoted => fields.generic(),
-        _ => match layout(qtype) {
+        _ => match layout(rtype) {
             Some(layout) => layout.iter().try_for_each(|field| fields.read(*field)),
             None => Err("its data can be written as `\\# LENGTH HEXADECIMAL` only".into()),
         },
     };
     let line = fields.line;
-    read.and_then(|()| fields.finish(qtype)).map_err(|why| (line, why))
+    read.and_then(|()| fields.finish(rtype)).map_err(|why| (line, why))
 }
 
 /// The words that are left, and the octets so far.
@@ -30,11 +31,11 @@ pub(super) struct Fields<'w> {
 }
 
 impl<'w> Fields<'w> {
-    fn finish(self, qtype: RecordType) -> Result<RData, String> {
+    fn finish(self, rtype: Rtype) -> Result<RData, String> {
         match self.words.first() {
             Some(extra) => Err(format!("`{}` is one word too many", extra.text())),
             None if self.out.len() > usize::from(u16::MAX) => Err("it is longer than 65535 octets".into()),
-            None => message::rdata_from(qtype, self.out).map_err(|failure| failure.message),
+            None => message::rdata_from(rtype.into(), self.out).map_err(|failure| failure.message),
         }
     }
 
@@ -74,9 +75,9 @@ impl<'w> Fields<'w> {
             Field::Key => self.rest("octets in base 64", BASE64, true),
             Field::Type => {
                 let word = self.next("a type")?;
-                let qtype = types::parse_type(&word.text());
-                let qtype = qtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?;
-                self.put(&u16::from(qtype).to_be_bytes());
+                let rtype = Rtype::from_name(&word.text());
+                let rtype = rtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?;
+                self.put(&rtype.to_be_bytes());
                 Ok(())
             }
             Field::Types => self.types(),
@@ -216,23 +217,23 @@ impl<'w> Fields<'w> {
         let mut types = Vec::new();
         while !self.is_empty() {
             let word = self.next("a type")?;
-            let qtype = types::parse_type(&word.text());
-            types.push(u16::from(qtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?));
+            let rtype = Rtype::from_name(&word.text());
+            types.push(rtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?);
         }
         types.sort_unstable();
         // RFC 4034 section 4.1.2: one block for each upper octet, of the bits up to the last that is set.
-        for block in types.chunk_by(|one, other| one >> 8 == other >> 8) {
+        for block in types.chunk_by(|one, other| one.0 >> 8 == other.0 >> 8) {
             let mut bits = [0u8; 32];
             let mut length = 0;
-            for qtype in block {
-                let [_, low] = qtype.to_be_bytes();
+            for rtype in block {
+                let [_, low] = rtype.to_be_bytes();
                 let at = usize::from(low >> 3);
                 if let Some(octet) = bits.get_mut(at) {
                     *octet |= 0x80 >> (low & 7);
                 }
                 length = at + 1;
             }
-            self.out.push(block.first().map_or(0, |qtype| qtype.to_be_bytes()[0]));
+            self.out.push(block.first().map_or(0, |rtype| rtype.to_be_bytes()[0]));
             self.counted(bits.get(..length).unwrap_or_default())?;
         }
         Ok(())

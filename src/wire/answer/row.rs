@@ -1,6 +1,6 @@
 //! SRV records by the row: what they have in common is put together once, and each of them is one copy.
 
-use super::{Answer, Full, Place, Section, Shared};
+use super::{Answer, Class, Full, Place, Rtype, Section, Shared};
 
 /// SRV records of one owner that differ in the first label of their target and in their port.
 ///
@@ -54,7 +54,8 @@ impl SrvRow<'_, '_> {
         let [t0, t1, t2, t3] = self.ttl.to_be_bytes();
         let [l0, l1] = ((end - start - 12) as u16).to_be_bytes();
         let ([w0, w1], [p0, p1]) = (self.weight.to_be_bytes(), port.to_be_bytes());
-        *head = [o0, o1, 0, 33, 0, 1, t0, t1, t2, t3, l0, l1, 0, 0, w0, w1, p0, p1];
+        let ([r0, r1], [c0, c1]) = (Rtype::SRV.to_be_bytes(), Class::IN.to_be_bytes());
+        *head = [o0, o1, r0, r1, c0, c1, t0, t1, t2, t3, l0, l1, 0, 0, w0, w1, p0, p1];
         let (first, target) = target.split_first_mut().ok_or(Full)?;
         *first = label.len() as u8;
         let (into_label, into_rest) = target.split_at_mut_checked(label.len()).ok_or(Full)?;

@@ -4,14 +4,12 @@ use super::*;
 use crate::wire::Records;
 use crate::wire::message::{Message, decode, present};
 
-const OPT: u16 = 41;
-
 /// Cuts a message whose records are found by walking over them.
 fn cut_whole(message: &[u8], shears: Shears) -> Result<(Vec<u8>, bool), Malformed> {
     let records = Records::new(message)?;
     let question_end = records.at();
     let found = records.collect::<Result<Vec<_>, _>>()?;
-    let found: Vec<_> = found.into_iter().filter(|record| record.rtype != OPT).collect();
+    let found: Vec<_> = found.into_iter().filter(|record| record.rtype != Rtype::OPT).collect();
     let mut counts = [0; 3];
     found.iter().for_each(|record| counts[usize::from(record.section)] += 1);
     let span = |at: usize| found.get(at).map(|record| record.owner..record.end);

@@ -8,7 +8,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use crate::wire::opt::head;
-use crate::wire::{ADDITIONAL, Random};
+use crate::wire::{ADDITIONAL, Class, Random, Rtype};
 
 /// How large a message may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) ->
     for query in &message.queries {
         let fits = encoder.whole(|encoder| {
             encoder.name(query.name());
-            encoder.put(&u16::from(query.query_type()).to_be_bytes());
-            encoder.put(&u16::from(query.query_class()).to_be_bytes());
+            encoder.put(&Rtype::from(query.query_type()).to_be_bytes());
+            encoder.put(&Class::from(query.query_class()).to_be_bytes());
             true
         });
         counts[0] += u16::from(fits);
@@ -220,8 +220,8 @@ impl<'b> Encoder<'b> {
 
     fn record(&mut self, record: &Record) -> bool {
         self.name(&record.name);
-        self.put(&u16::from(record.record_type()).to_be_bytes());
-        self.put(&u16::from(record.dns_class).to_be_bytes());
+        self.put(&Rtype::from(record.record_type()).to_be_bytes());
+        self.put(&Class::from(record.dns_class).to_be_bytes());
         self.put(&record.ttl.to_be_bytes());
         self.put(&[0, 0]);
         let start = self.out.len();

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use super::{Message, MessageEdns, Size, encode, rdata};
 use crate::wire::opt::{EXTENDED_ERROR, NSID, Options, SUBNET};
-use crate::wire::{Edns, Failure, Malformed, OwnEdns, Records, Shears, Source, cut};
-use crate::wire::{OPT, opt_head, option_head};
+use crate::wire::{Edns, Failure, Malformed, OwnEdns, Records, Rtype, Shears, Source, cut, opt_head, option_head};
 use rdata::opt::{EdnsCode, EdnsOption};
 
 /// Writes a message with the server's own OPT record, cut to the size, into `buffer`. Returns whether TC is set.
@@ -71,7 +70,7 @@ pub fn finish_octets(
     }
     let limit = size.limit.min(usize::from(u16::MAX)).saturating_sub(own_len);
     let shears = Shears { limit, over_udp: size.over_udp, ttl: None, seed };
-    let others = Records::new(&octets).into_iter().flatten().flatten().filter(|record| record.rtype != OPT);
+    let others = Records::new(&octets).into_iter().flatten().flatten().filter(|record| record.rtype != Rtype::OPT);
     let spans: Vec<Range<usize>> = others.map(|record| record.owner..record.end).collect();
     let span = |at: usize| spans.get(at).cloned();
     let source = Source { message: &octets, question_end: found.question_end, counts: found.counts, span };
@@ -105,7 +104,7 @@ fn find(octets: &[u8]) -> Result<Found, Malformed> {
     let mut found = Found { question_end, counts: [0; 3], opt: None, kept: Vec::new() };
     for record in &mut records {
         let record = record?;
-        if record.rtype != OPT {
+        if record.rtype != Rtype::OPT {
             if let Some(opt) = &mut found.opt {
                 opt.is_last = false;
             }

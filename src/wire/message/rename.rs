@@ -2,9 +2,9 @@
 
 use super::encode::Encoder;
 use super::{Asked, MessageName, RecordType};
-use crate::wire::layout;
 use crate::wire::name::Labels;
 use crate::wire::records::{Found, Malformed, Records, read_name, skip_name};
+use crate::wire::{Class, Rtype, layout};
 
 /// Where a name stands in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +31,12 @@ pub fn rename(
     encoder.put(&[0, 1]);
     encoder.put(octets.get(6..12).ok_or(Malformed)?);
     encoder.name(question.name());
-    encoder.put(&u16::from(question.query_type()).to_be_bytes());
-    encoder.put(&u16::from(question.query_class()).to_be_bytes());
+    encoder.put(&Rtype::from(question.query_type()).to_be_bytes());
+    encoder.put(&Class::from(question.query_class()).to_be_bytes());
     for record in Records::new(octets)? {
         let record = record?;
         let mut owner = spelled_at(octets, record.owner)?;
-        let is_opt = record.rtype == OPT;
+        let is_opt = record.rtype == Rtype::OPT;
         if !is_opt {
             change(Named::Owner, &mut owner);
         }
@@ -71,8 +71,6 @@ fn put_data(
     encoder.out.get_mut(start - 2..start).ok_or(Malformed)?.copy_from_slice(&len.to_be_bytes());
     Ok(())
 }
-
-const OPT: u16 = 41;
 
 fn spelled_at(octets: &[u8], at: usize) -> Result<MessageName, Malformed> {
     let mut wire = [0; 255];
@@ -111,8 +109,8 @@ fn anew(octets: &[u8]) -> Option<Vec<u8>> {
     }
     let end = skip_name(octets, 12).ok()?;
     let &[t0, t1, c0, c1] = octets.get(end..)?.first_chunk::<4>()?;
-    let mut question = Asked::query(spelled_at(octets, 12).ok()?, u16::from_be_bytes([t0, t1]).into());
-    question.set_query_class(u16::from_be_bytes([c0, c1]).into());
+    let mut question = Asked::query(spelled_at(octets, 12).ok()?, Rtype::from_be_bytes([t0, t1]).into());
+    question.set_query_class(Class::from_be_bytes([c0, c1]).into());
     rename(octets, &question, |_, _| {}).ok()
 }
 
@@ -129,7 +127,10 @@ pub(super) fn without_hidden_pointers(octets: &[u8]) -> Option<Vec<u8>> {
         pointers && done.is_ok()
     };
     // The types that the codec reads itself.
-    let read = |rtype| matches!(rtype, 2 | 5 | 6 | 12 | 15 | 33 | 35 | 64 | 65);
+    let read = |rtype| {
+        use Rtype as R;
+        matches!(rtype, R::NS | R::CNAME | R::SOA | R::PTR | R::MX | R::SRV | R::NAPTR | R::SVCB | R::HTTPS)
+    };
     let hidden = Records::new(octets).ok()?.flatten().any(|record| !read(record.rtype) && is_hidden(&record));
     hidden.then(|| anew(octets)).flatten()
 }

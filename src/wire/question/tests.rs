@@ -48,7 +48,7 @@ fn read(message: &[u8]) -> Question<'_> {
 fn a_plain_query_is_read_in_lower_case_and_keeps_its_spelling() {
     let message = with_records([1, 0, 0, 0], &[]);
     let question = read(&message);
-    assert_eq!((question.id, question.flags, question.qtype, question.qclass), (0xabcd, RD, 1, 1));
+    assert_eq!((question.id, question.flags, question.qtype, question.qclass), (0xabcd, RD, Rtype::A, Class::IN));
     assert_eq!(question.qname.as_wire(), NAME.to_ascii_lowercase());
     assert_eq!(question.spelling(), NAME);
     assert_eq!(question.end, message.len());
@@ -113,7 +113,7 @@ fn more_records_than_a_query_has_use_for_are_an_error() {
 fn a_transfer_request_with_its_soa_is_read() {
     let soa = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x18\xc0\x0c\xc0\x0c\0\0\0\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     let message = query(0, [1, 0, 1, 0], NAME, &[&[0, 251, 0, 1], &soa[..]].concat());
-    assert_eq!(read(&message).qtype, 251);
+    assert_eq!(read(&message).qtype, Rtype::IXFR);
 }
 
 #[test]
@@ -291,7 +291,7 @@ proptest! {
         }
         let octets = message.to_vec().unwrap();
         let question = read(&octets);
-        prop_assert_eq!((question.id, question.qtype, question.edns.map(|edns| edns.payload)), (id, qtype, payload));
+        prop_assert_eq!((question.id, question.qtype, question.edns.map(|edns| edns.payload)), (id, Rtype(qtype), payload));
         prop_assert_eq!(Name::from_wire(question.qname.as_wire()).unwrap(), (&name).into());
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::wire::{Parsed, Rcode, parse};
+use crate::wire::{Class, Parsed, Rcode, Rtype, parse};
 use crate::zone::testing::*;
 use crate::zone::{Answered, Publisher, Seeds, View, answer};
 
@@ -81,9 +81,11 @@ fn what_stays_of_an_answer_is_drawn_by_the_choice_and_the_order_of_one_that_fits
     let (_publisher, reader) = zone(&lines);
     let view = view(reader);
     let mut buffer = vec![0; 65_535];
-    for (service, qtype) in [("s", 1), ("s", 33), ("six", 28), ("six", 33), ("c", 33)] {
+    for (service, qtype) in
+        [("s", Rtype::A), ("s", Rtype::SRV), ("six", Rtype::AAAA), ("six", Rtype::SRV), ("c", Rtype::SRV)]
+    {
         for size in sizes {
-            let octets = query(&format!("{service}{size}.default.svc.cluster.local"), qtype, 1);
+            let octets = query(&format!("{service}{size}.default.svc.cluster.local"), qtype, Class::IN);
             let Parsed::Query(question) = parse(&octets) else { panic!("a query of ours is well-formed") };
             for (limit, over_udp) in [(512, true), (1232, true), (1232, false), (16_384, true), (65_535, false)] {
                 let mut made = BTreeSet::new();
@@ -110,7 +112,7 @@ fn what_stays_of_an_answer_is_drawn_by_the_choice_and_the_order_of_one_that_fits
 #[test]
 fn the_loss_of_glue_alone_truncates_over_udp_only() {
     let (_publisher, view) = peers(16);
-    let query = query(NAME, qtype("SRV"), 1);
+    let query = query(NAME, Rtype::SRV, Class::IN);
     for (over_udp, truncated) in [(true, true), (false, false)] {
         let got = ask_octets(&view, &query, 1232, over_udp, 3);
         assert_eq!((got.answers().len(), is_truncated(&got)), (16, truncated));

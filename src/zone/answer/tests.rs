@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::wire::Label;
+use crate::wire::{Class, Label, Rtype};
 use crate::zone::testing::*;
 use crate::zone::{Answered, Fallthrough, Pods, Publisher, TtlBounds, View};
 
@@ -26,8 +26,8 @@ fn list<T: std::str::FromStr>(text: &str) -> Vec<T> {
     text.split(',').map(|one| one.parse().ok().unwrap()).collect()
 }
 
-fn settings(mut view: View, settings: &str) -> (View, u16) {
-    let mut class = 1;
+fn settings(mut view: View, settings: &str) -> (View, Class) {
+    let mut class = Class::IN;
     for setting in settings.split_whitespace() {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
         match name {
@@ -43,7 +43,7 @@ fn settings(mut view: View, settings: &str) -> (View, u16) {
             "ttl" => view.ttl = value.parse().unwrap(),
             "ignore-empty" => view.ignore_empty = true,
             "zonal" => view.zonal = true,
-            "class" if value == "CH" => class = 3,
+            "class" if value == "CH" => class = Class::CH,
             other => panic!("no such setting: {other}"),
         }
     }
@@ -175,8 +175,10 @@ fn the_longest_zone_counts_and_other_names_are_for_others() {
 #[test]
 fn zone_transfers_and_other_classes_are_refused() {
     let (_publisher, view) = zone_of("main");
-    for (type_number, class) in [(252, 1), (251, 1), (1, 3), (1, 255)] {
-        let got = ask_octets(&view, &query("cluster.local", type_number, class), 512, true, 1);
+    for (qtype, class) in
+        [(Rtype::AXFR, Class::IN), (Rtype::IXFR, Class::IN), (Rtype::A, Class::CH), (Rtype::A, Class::ANY)]
+    {
+        let got = ask_octets(&view, &query("cluster.local", qtype, class), 512, true, 1);
         assert_eq!((got.short().as_str(), got.message.unwrap().metadata.authoritative), ("REFUSED", false));
     }
 }
