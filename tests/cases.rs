@@ -7,6 +7,7 @@ use std::fs;
 
 use rollcall::cluster::Settings;
 use rollcall::cluster::facts::Fact;
+use rollcall::wire::Ttl;
 use rollcall::zone::{Answered, Fallthrough, Pods, View};
 use rollcall_testing::repository;
 use rollcall_testing::world::{World, ask, labels, names, same};
@@ -120,7 +121,7 @@ impl Case {
         View {
             zones: config.zones.as_deref().map_or_else(|| names(&["cluster.local."]), list),
             multicluster: config.multicluster.as_deref().map_or_else(Vec::new, list),
-            ttl: config.ttl.unwrap_or(5),
+            ttl: Ttl::from_secs(config.ttl.unwrap_or(5)),
             pods: match config.pods.as_deref() {
                 None | Some("disabled") => Pods::Disabled,
                 Some("insecure") => Pods::Insecure,

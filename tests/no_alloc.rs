@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rollcall::wire::{Label, Parsed, Rcode, parse};
+use rollcall::wire::{Label, Parsed, Rcode, Ttl, parse};
 use rollcall::zone::{
     Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, Layout, Part, Pods, Pointer, Port, PortList,
     Protocol, Publisher, Seeds, Service, ServiceKind, ServiceName, State, View, answer, pair,
@@ -111,7 +111,7 @@ fn zone() -> (Publisher, View) {
         reader: publisher.reader(),
         zones: ["cluster.local", "in-addr.arpa", "clusterset.local"].map(|zone| zone.parse().unwrap()).into(),
         multicluster: vec!["clusterset.local".parse().unwrap()],
-        ttl: 5,
+        ttl: Ttl::from_secs(5),
         pods: Pods::Verified,
         namespaces: Some([label("a-namespace-with-a-long-name"), label("another")].into()),
         ignore_empty: false,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ask::{AD, CD, RD};
 use super::shape::{Shape, Sort};
 use super::{Ask, Settings};
-use crate::wire::{NSID, Shears, Source, cut, opt_head, option_head};
+use crate::wire::{NSID, Shears, Source, Ttl, cut, opt_head, option_head};
 
 /// The half of the memory that an answer lies in; what the label `type` says in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,13 +172,13 @@ impl Entry {
     }
 
     /// The TTL shown: what is left, rounded up, so that it is 0 only for a stale answer.
-    fn shown_ttl(&self, settings: &Settings, now: Instant) -> u32 {
+    fn shown_ttl(&self, settings: &Settings, now: Instant) -> Ttl {
         let left = match now.checked_duration_since(self.ends()) {
-            Some(_) => return settings.stale.map_or(0, |stale| stale.ttl),
+            Some(_) => return settings.stale.map_or(Ttl::ZERO, |stale| stale.ttl),
             None if settings.keep_ttl => self.lifetime,
             None => self.ends() - now,
         };
-        u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+        u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).map_or(Ttl::MAX, Ttl::from_secs)
     }
 
     /// Writes the answer to the question, or what fits of it. `None` when the buffer is too small for what the client can

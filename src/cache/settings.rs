@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wire::Name;
+use crate::wire::{Name, Ttl};
 
 /// Everything a `cache` directive can say about the memory itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,10 @@ pub struct Settings {
 pub struct Capacity {
     /// The most entries.
     pub entries: usize,
-    /// The longest lifetime in seconds.
-    pub max_ttl: u32,
-    /// The shortest lifetime in seconds; a TTL of 0 stays 0 and is not remembered (RFC 1035 section 3.2.1).
-    pub min_ttl: u32,
+    /// The longest lifetime.
+    pub max_ttl: Ttl,
+    /// The shortest lifetime; a TTL of 0 stays 0 and is not remembered (RFC 1035 section 3.2.1).
+    pub min_ttl: Ttl,
 }
 
 /// When an answer is refreshed before its end.
@@ -53,7 +53,7 @@ pub struct Stale {
     /// How long after their end they may still be given.
     pub up_to: Duration,
     /// The TTL they are given with.
-    pub ttl: u32,
+    pub ttl: Ttl,
     /// How long nobody is asked again after a refresh that failed.
     pub recheck: Duration,
     /// Keeps an answer in use when a denial follows it.
@@ -63,8 +63,8 @@ pub struct Stale {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            success: Capacity { entries: 9984, max_ttl: 3600, min_ttl: 5 },
-            denial: Capacity { entries: 9984, max_ttl: 1800, min_ttl: 5 },
+            success: Capacity { entries: 9984, max_ttl: Ttl::from_secs(3600), min_ttl: Ttl::from_secs(5) },
+            denial: Capacity { entries: 9984, max_ttl: Ttl::from_secs(1800), min_ttl: Ttl::from_secs(5) },
             servfail: Duration::from_secs(5),
             prefetch: None,
             stale: None,
@@ -77,7 +77,7 @@ impl Default for Settings {
 
 impl Capacity {
     /// A TTL within the bounds.
-    pub fn bound(&self, ttl: u32) -> u32 {
+    pub fn bound(&self, ttl: Ttl) -> Ttl {
         ttl.max(self.min_ttl).min(self.max_ttl)
     }
 

@@ -1,7 +1,7 @@
 //! What an answer is, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
 
 use super::Ask;
-use crate::wire::{Malformed, Name, Records, Rtype, name_at};
+use crate::wire::{Malformed, Name, Records, Rtype, Ttl, name_at};
 
 /// What the octets of an answer come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Sort {
 pub(super) struct Shape {
     pub(super) sort: Sort,
     /// The smallest TTL of all records, for a denial also the SOA's MINIMUM; `None` without records.
-    pub(super) ttl: Option<u32>,
+    pub(super) ttl: Option<Ttl>,
     /// Where the TTLs stand.
     pub(super) places: Vec<u16>,
     /// Where the answer ends without its OPT record.
@@ -91,13 +91,12 @@ impl Shape {
             shape.end = record.end;
             shape.additional += u16::from(record.section == 2);
             shape.places.push(u16::try_from(record.ttl_at).map_err(|_| Unfit::NotForKeeping)?);
-            // RFC 2181 section 8: a TTL with its highest bit set counts as 0.
-            let mut ttl = if record.ttl > i32::MAX.unsigned_abs() { 0 } else { record.ttl };
+            let mut ttl = Ttl::received(record.ttl);
             if record.section == 1 && record.rtype == Rtype::SOA {
                 let minimum = record.end.checked_sub(4).filter(|&at| at >= record.rdata);
                 let minimum = minimum.and_then(|at| reply.get(at..)?.first_chunk::<4>());
                 let minimum = minimum.ok_or(Unfit::NotForKeeping)?;
-                ttl = ttl.min(u32::from_be_bytes(*minimum));
+                ttl = ttl.min(Ttl::from_secs(u32::from_be_bytes(*minimum)));
                 soa = Some(ttl);
             }
             if record.section == 0 {
@@ -168,12 +167,12 @@ fn owner_is(reply: &[u8], at: usize, qname: &[u8]) -> bool {
 }
 
 /// Sets the TTL of every record but OPT.
-pub fn cap_ttls(reply: &mut [u8], ttl: u32) {
+pub fn cap_ttls(reply: &mut [u8], ttl: Ttl) {
     change_ttls(reply, |_, _| ttl);
 }
 
 /// Makes another TTL of the type and the TTL of every record but OPT.
-pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(Rtype, u32) -> u32) {
+pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(Rtype, Ttl) -> Ttl) {
     let places: Vec<(Rtype, usize)> = match Records::new(reply) {
         Ok(records) => {
             let others = records.flatten().filter(|record| record.rtype != Rtype::OPT);
@@ -183,7 +182,7 @@ pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(Rtype, u32) -> u32) 
     };
     for (rtype, at) in places {
         if let Some(octets) = reply.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) {
-            *octets = change(rtype, u32::from_be_bytes(*octets)).to_be_bytes();
+            *octets = change(rtype, Ttl::from_secs(u32::from_be_bytes(*octets))).to_be_bytes();
         }
     }
 }

@@ -10,7 +10,7 @@ use super::entry::{Age, Entry};
 use super::shape::{Shape, Sort, Unfit, change_ttls};
 use super::shard::Shard;
 use super::{Ask, Capacity, Hit, Kind, Room, Settings};
-use crate::wire::Rtype;
+use crate::wire::{Rtype, Ttl};
 
 /// A bounded memory of answers. Shared between threads; a lock is held for one look-up or one insertion.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Verdict {
     /// Which half it belongs to; `None` for what is never remembered.
     pub kind: Option<Kind>,
     /// The TTL that its records are to carry from now on; `None` leaves them as they are.
-    pub ttl: Option<u32>,
+    pub ttl: Option<Ttl>,
     /// It is in memory now.
     pub kept: bool,
     /// It answers another question than the one asked, and was dropped.
@@ -108,7 +108,10 @@ impl Cache {
             _ => &self.settings.success,
         };
         // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
-        change_ttls(reply, |rtype, ttl| if ttl == 0 || rtype == Rtype::TXT { ttl } else { capacity.bound(ttl) });
+        change_ttls(
+            reply,
+            |rtype, ttl| if ttl == Ttl::ZERO || rtype == Rtype::TXT { ttl } else { capacity.bound(ttl) },
+        );
     }
 
     /// How long an answer lives; `None` where its TTL is 0 or there is no record with one.
@@ -119,8 +122,8 @@ impl Cache {
             Sort::Denial => &self.settings.denial,
         };
         // RFC 1035 section 3.2.1: 0 means for this transaction only, whatever the shortest lifetime is.
-        let ttl = shape.ttl.filter(|&ttl| ttl > 0)?;
-        Some(Duration::from_secs(u64::from(capacity.bound(ttl))))
+        let ttl = shape.ttl.filter(|&ttl| ttl > Ttl::ZERO)?;
+        Some(capacity.bound(ttl).into())
     }
 
     /// Remembers an answer, if it may be; says what the client is to be told.
@@ -252,8 +255,8 @@ impl Half {
     }
 }
 
-fn seconds(time: Duration) -> u32 {
-    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+fn seconds(time: Duration) -> Ttl {
+    u32::try_from(time.as_secs()).map_or(Ttl::MAX, Ttl::from_secs)
 }
 
 /// A thread that panicked in here left at worst one entry missing.

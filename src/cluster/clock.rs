@@ -5,6 +5,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::wire::Serial;
+
 /// The last second that was given, and when.
 #[derive(Debug, Default)]
 pub(super) struct Clock(Option<(Instant, u32)>);
@@ -26,8 +28,7 @@ impl Clock {
         let wall = whole(since);
         if let Some((then, last)) = self.0 {
             let least = last.wrapping_add(whole(now.saturating_duration_since(then)));
-            // RFC 1982 section 3.2: a serial is less than those of the half circle behind it.
-            if wall.wrapping_sub(least) > u32::MAX / 2 {
+            if wall != least && !Serial(wall).is_after(Serial(least)) {
                 return least;
             }
         }

@@ -58,7 +58,7 @@ use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::record::{self, Fault};
 use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, Record, ResponseCode};
-use crate::wire::{Failure, Name};
+use crate::wire::{Failure, Name, Serial};
 use crate::zone::Fallthrough;
 use zone::{Asked, Found, Zone, outsiders};
 
@@ -86,7 +86,7 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn serials(&self) -> Vec<u32> {
+    fn serials(&self) -> Vec<Serial> {
         self.zones.iter().map(|zone| zone.serial()).collect()
     }
 

@@ -50,7 +50,7 @@ use crate::syntax::names::{self, Zones};
 use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
-use crate::wire::{Failure, Label, Name, Parsed, parse};
+use crate::wire::{Failure, Label, Name, Parsed, Ttl, parse};
 use crate::zone::{Answered, Fallthrough, Outside, Seeds, View, answer_outside};
 use lookup::{Hosts, Named, look_up, look_up_address, servers};
 
@@ -137,7 +137,7 @@ impl K8sExternal {
 
     fn soa(&self, view: &View, zone: &Name) -> Record {
         let (server, mailbox) = (self.server(zone, b"ns1"), self.server(zone, b"hostmaster"));
-        let soa = rdata::SOA::new(server, mailbox, view.reader.serial(), 7200, 1800, 86_400, self.ttl);
+        let soa = rdata::SOA::new(server, mailbox, view.reader.serial().0, 7200, 1800, 86_400, self.ttl);
         self.record(names::to_message(zone), RData::SOA(soa))
     }
 
@@ -214,7 +214,7 @@ impl K8sExternal {
         let mut buffer = vec![0; limit];
         let choice = || query.client.choice(question.qname.as_wire(), query.received);
         let seeds = Seeds { order: rand::random(), choice: &choice };
-        let how = Outside { zone, ttl: self.ttl, limit, over_udp, seeds };
+        let how = Outside { zone, ttl: Ttl::from_secs(self.ttl), limit, over_udp, seeds };
         match answer_outside(&question, view, how, &mut buffer) {
             Some(Answered::Reply { len, .. }) => {
                 buffer.truncate(len);
@@ -231,7 +231,7 @@ impl K8sExternal {
         for target in found.external.names().iter().take(MOST_NAMES) {
             let target = names::to_message(target);
             let alias = RData::CNAME(rdata::CNAME(target.clone()));
-            message.answers.push(Record::from_rdata(query.name(), view.ttl, alias));
+            message.answers.push(Record::from_rdata(query.name(), view.ttl.as_secs(), alias));
             match query.resolver.lookup(query, &target, query.qtype()).await {
                 Outcome::Reply(mut reply) => {
                     if let Ok(beyond) = reply.message() {
@@ -261,7 +261,7 @@ impl K8sExternal {
             let (target, port) = (target(place / numbers.count()), numbers.nth(place % numbers.count()));
             let (Some(target), Some(port)) = (target, port) else { continue };
             let srv = RData::SRV(rdata::SRV::new(0, weight, port, names::to_message(target)));
-            message.answers.push(Record::from_rdata(query.name(), view.ttl, srv));
+            message.answers.push(Record::from_rdata(query.name(), view.ttl.as_secs(), srv));
         }
         let beside = query.some_places(v4.len() + v6.len());
         message.metadata.truncation = !all || !beside.all && query.limit.over_udp;

@@ -83,7 +83,7 @@ use crate::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport, app
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::wire::message::{DNSClass, MessageName, RData, Record, ResponseCode, Size, rdata};
-use crate::wire::{self, Failure, Name, Parsed, Rcode};
+use crate::wire::{self, Failure, Name, Parsed, Rcode, Ttl};
 use crate::zone::{self, Answered, Pods, Seeds, View};
 
 /// The plugin.
@@ -131,7 +131,7 @@ impl Kubernetes {
         for target in targets {
             let target = names::to_message(target);
             let data = RData::CNAME(rdata::CNAME(target.clone()));
-            message.answers.push(Record::from_rdata(owner, self.view.ttl, data));
+            message.answers.push(Record::from_rdata(owner, self.view.ttl.as_secs(), data));
             owner = target;
         }
         let mut found = query.resolver.lookup(query, &owner, query.qtype()).await;
@@ -269,7 +269,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         reader: reader.clone(),
         zones: zones.0,
         multicluster: options.multicluster.into_iter().map(|(zone, _)| zone).collect(),
-        ttl: options.ttl.unwrap_or(5),
+        ttl: Ttl::from_secs(options.ttl.unwrap_or(5)),
         pods: options.pods,
         namespaces: options.namespaces.map(|(namespaces, _)| namespaces),
         ignore_empty: options.ignore_empty,

@@ -43,7 +43,7 @@ use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
 use crate::wire::message::{self, Message, RData, Record, RecordType, ResponseCode, Size};
-use crate::wire::{Failure, Name};
+use crate::wire::{Failure, Name, Serial};
 
 /// The plugin: all `transfer` lines of a server block.
 pub(crate) struct Transfer {
@@ -111,9 +111,9 @@ fn refused(query: &Query) -> Outcome {
     Outcome::Reply(Reply::from_message("transfer", message))
 }
 
-fn serial(record: &Record) -> Option<u32> {
+fn serial(record: &Record) -> Option<Serial> {
     match &record.data {
-        RData::SOA(soa) => Some(soa.serial),
+        RData::SOA(soa) => Some(Serial(soa.serial)),
         _ => None,
     }
 }
@@ -270,7 +270,7 @@ mod tests {
             records.extend(message::decode(octets).unwrap().answers);
         }
         assert!(!more.is_empty() && records.len() == 3002);
-        assert!(records.first() == records.last() && serial(&records[0]) == Some(7));
+        assert!(records.first() == records.last() && serial(&records[0]) == Some(Serial(7)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod row;
 
 use super::cut::ADDITIONAL;
 use super::opt::{EXTENDED_ERROR, NSID, opt_head, option_head};
-use super::{Class, Edns, Failure, OwnEdns, Question, Rcode, Rtype};
+use super::{Class, Edns, Failure, OwnEdns, Question, Rcode, Rtype, Serial, Ttl};
 pub use row::SrvRow;
 
 /// An answer under construction in a caller's buffer. The size limit holds at every moment.
@@ -158,7 +158,7 @@ impl<'b> Answer<'b> {
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
     #[inline]
-    pub fn address(&mut self, section: Section, owner: Owner<'_>, ttl: u32, address: IpAddr) -> Result<(), Full> {
+    pub fn address(&mut self, section: Section, owner: Owner<'_>, ttl: Ttl, address: IpAddr) -> Result<(), Full> {
         match (address, owner) {
             // Nearly every address there is: one copy.
             (IpAddr::V4(v4), Owner::At(place)) if place.is_reachable() => {
@@ -179,7 +179,7 @@ impl<'b> Answer<'b> {
     pub fn srv(
         &mut self,
         owner: Owner<'_>,
-        ttl: u32,
+        ttl: Ttl,
         priority: u16,
         weight: u16,
         port: u16,
@@ -202,7 +202,7 @@ impl<'b> Answer<'b> {
     ///
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
-    pub fn cname(&mut self, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<Place, Full> {
+    pub fn cname(&mut self, owner: Owner<'_>, ttl: Ttl, target: Target<'_>) -> Result<Place, Full> {
         self.pointing(Section::Answer, owner, Rtype::CNAME, ttl, target)
     }
 
@@ -210,7 +210,7 @@ impl<'b> Answer<'b> {
     ///
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
-    pub fn ptr(&mut self, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<(), Full> {
+    pub fn ptr(&mut self, owner: Owner<'_>, ttl: Ttl, target: Target<'_>) -> Result<(), Full> {
         self.pointing(Section::Answer, owner, Rtype::PTR, ttl, target).map(|_| ())
     }
 
@@ -218,7 +218,7 @@ impl<'b> Answer<'b> {
     ///
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
-    pub fn ns(&mut self, section: Section, owner: Owner<'_>, ttl: u32, target: Target<'_>) -> Result<Place, Full> {
+    pub fn ns(&mut self, section: Section, owner: Owner<'_>, ttl: Ttl, target: Target<'_>) -> Result<Place, Full> {
         self.pointing(section, owner, Rtype::NS, ttl, target)
     }
 
@@ -226,7 +226,7 @@ impl<'b> Answer<'b> {
     ///
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
-    pub fn txt(&mut self, owner: Owner<'_>, ttl: u32, strings: &[&[u8]]) -> Result<(), Full> {
+    pub fn txt(&mut self, owner: Owner<'_>, ttl: Ttl, strings: &[&[u8]]) -> Result<(), Full> {
         self.record(Section::Answer, owner, Rtype::TXT, ttl, |out, _| {
             for string in strings {
                 let string = string.get(..255).unwrap_or(string);
@@ -242,7 +242,14 @@ impl<'b> Answer<'b> {
     ///
     /// # Errors
     /// [`Full`] when the record does not fit; nothing is written then.
-    pub fn soa(&mut self, section: Section, zone: Owner<'_>, ttl: u32, serial: u32, minimum: u32) -> Result<(), Full> {
+    pub fn soa(
+        &mut self,
+        section: Section,
+        zone: Owner<'_>,
+        ttl: Ttl,
+        serial: Serial,
+        minimum: Ttl,
+    ) -> Result<(), Full> {
         // Server and mailbox lie below the zone: they point to it, or to the owner written here.
         let above = if let Owner::At(place) = zone { place } else { Place(self.len) };
         self.record(section, zone, Rtype::SOA, ttl, |out, _| {
@@ -250,7 +257,7 @@ impl<'b> Answer<'b> {
             out.name(Owner::At(above))?;
             out.put(b"\x0ahostmaster")?;
             out.name(Owner::At(above))?;
-            for number in [serial, 7200, 1800, 86_400, minimum] {
+            for number in [serial.0, 7200, 1800, 86_400, minimum.as_secs()] {
                 out.put(&number.to_be_bytes())?;
             }
             Ok(())
@@ -279,7 +286,7 @@ impl<'b> Answer<'b> {
         section: Section,
         owner: Owner<'_>,
         rtype: Rtype,
-        ttl: u32,
+        ttl: Ttl,
         target: Target<'_>,
     ) -> Result<Place, Full> {
         let mut place = 0;
@@ -303,7 +310,7 @@ impl<'b> Answer<'b> {
         section: Section,
         owner: Owner<'_>,
         rtype: Rtype,
-        ttl: u32,
+        ttl: Ttl,
         rdata: impl FnOnce(&mut Cursor<'_>, &mut Option<Shared>) -> Result<(), Full>,
     ) -> Result<(), Full> {
         debug_assert!(self.counts.iter().skip(section as usize + 1).all(|&count| count == 0), "sections in order");

@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::records::{Found, MOST_HOPS, Malformed, skip_name};
-use super::{Class, Rtype, layout, sample};
+use super::{Class, Rtype, Ttl, layout, sample};
 
 /// An answer as octets, with the places of its records.
 pub struct Source<'m, S> {
@@ -28,7 +28,7 @@ pub struct Shears {
     /// Whether the loss of additional records sets TC.
     pub over_udp: bool,
     /// The TTL of every record; `None` leaves them as they are.
-    pub ttl: Option<u32>,
+    pub ttl: Option<Ttl>,
     /// Which of the records stay that do not all fit: equal seeds choose the same.
     pub seed: u64,
 }
@@ -149,7 +149,7 @@ impl Copy<'_, '_> {
     }
 
     /// Copies one record, or leaves everything as it was.
-    fn record(&mut self, span: Range<usize>, ttl: Option<u32>, count: &mut u16) -> Result<(), Stop> {
+    fn record(&mut self, span: Range<usize>, ttl: Option<Ttl>, count: &mut u16) -> Result<(), Stop> {
         let (start, standing) = (self.at, self.standing);
         let done = self.try_record(span, ttl).and_then(|()| count.checked_add(1).ok_or(Stop::Full));
         match done {
@@ -159,7 +159,7 @@ impl Copy<'_, '_> {
         done.map(|_| ())
     }
 
-    fn try_record(&mut self, span: Range<usize>, ttl: Option<u32>) -> Result<(), Stop> {
+    fn try_record(&mut self, span: Range<usize>, ttl: Option<Ttl>) -> Result<(), Stop> {
         let fixed = self.name(span.start, true)?;
         let (rtype, class, rdata) = (Rtype(self.number(fixed)?), Class(self.number(fixed + 2)?), fixed + 10);
         let Range { start: owner, end } = span;

@@ -19,6 +19,7 @@ mod records;
 mod rtype;
 pub mod sample;
 mod shuffle;
+mod ttl;
 mod unpacked;
 
 pub use answer::{Answer, Full, Owner, Place, Section, SrvRow, Target, error_reply, failure_reply};
@@ -34,4 +35,5 @@ pub use random::{Random, choice};
 pub use records::{Found, Malformed, Records, name_at};
 pub use rtype::{Class, Rtype};
 pub use shuffle::{Unlike, shuffle_addresses};
+pub use ttl::{Serial, Ttl};
 pub use unpacked::unpacked_len;

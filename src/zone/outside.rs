@@ -6,7 +6,7 @@ use super::peers::Peers;
 use super::ports::Ports;
 use super::records::{Context, Written};
 use super::{Seeds, Service, ServiceKind, View};
-use crate::wire::{Answer, Owner, Question, Rcode, Rtype};
+use crate::wire::{Answer, Owner, Question, Rcode, Rtype, Ttl};
 
 /// How an answer in an outside zone looks.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Outside<'s> {
     /// The label of the qname at which the zone begins.
     pub zone: usize,
     /// The TTL of addresses.
-    pub ttl: u32,
+    pub ttl: Ttl,
     /// The most octets.
     pub limit: usize,
     /// Whether the loss of additional records sets TC.

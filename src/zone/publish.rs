@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::shards::{Entry, FEW, Shards};
 use super::{External, Import, Pointer, Service, ServiceName};
-use crate::wire::Label;
+use crate::wire::{Label, Serial};
 
 /// Makes an empty zone that is not yet synced: its one writer and its first reader.
 pub fn pair() -> (Publisher, Reader) {
@@ -161,8 +161,8 @@ impl Publisher {
     }
 
     /// Sets the serial of the SOA: the Unix second of the last change that an answer can show.
-    pub fn set_serial(&mut self, serial: u32) {
-        self.reader.0.serial.store(serial, Ordering::Release);
+    pub fn set_serial(&mut self, serial: Serial) {
+        self.reader.0.serial.store(serial.0, Ordering::Release);
     }
 
     /// Says that the first complete list of every kind is in. There is no way back.
@@ -212,8 +212,8 @@ impl Reader {
     }
 
     /// The serial of the SOA.
-    pub fn serial(&self) -> u32 {
-        self.0.serial.load(Ordering::Acquire)
+    pub fn serial(&self) -> Serial {
+        Serial(self.0.serial.load(Ordering::Acquire))
     }
 
     /// A Service by its name, in its present version.

@@ -13,7 +13,7 @@ use super::peers::{Peers, Srv};
 use super::ports::Ports;
 use super::view::{TtlBounds, bounded};
 use super::{Pointer, Seeds, ServiceKind, ServiceName, View};
-use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Rtype, Section, SrvRow, Target, sample};
+use crate::wire::{Answer, Full, Label, Name, Owner, Place, Random, Rtype, Section, SrvRow, Target, Ttl, sample};
 
 /// An answer under construction, and what its records have in common.
 pub(super) struct Context<'q, 'b> {
@@ -32,8 +32,8 @@ pub(super) struct Context<'q, 'b> {
     /// What the `cache` before makes of TTLs.
     pub(super) bounds: Option<&'q TtlBounds>,
     /// The TTL of records, and of the addresses beside them.
-    pub(super) ttl: u32,
-    pub(super) glue_ttl: u32,
+    pub(super) ttl: Ttl,
+    pub(super) glue_ttl: Ttl,
     pub(super) out: Answer<'b>,
 }
 
@@ -75,7 +75,9 @@ impl Context<'_, '_> {
             (Lookup::Apex, Rtype::SOA) => self.soa(Section::Answer).into(),
             (Lookup::Apex, Rtype::NS) => self.name_servers(),
             // Kubernetes DNS 2.2: the version of the schema. No setting has a say in its TTL.
-            (Lookup::Version, Rtype::TXT) => self.out.txt(Owner::At(self.owner), 28_800, &[b"1.1.0"]).into(),
+            (Lookup::Version, Rtype::TXT) => {
+                self.out.txt(Owner::At(self.owner), Ttl::from_secs(28_800), &[b"1.1.0"]).into()
+            }
             (Lookup::NameServer, Rtype::A | Rtype::AAAA) => self.own_addresses(),
             (Lookup::Pod(address), Rtype::A | Rtype::AAAA) => self.addresses([address]),
             (Lookup::ClusterIp(service), Rtype::A | Rtype::AAAA) => self.addresses(service.addresses.iter().copied()),
@@ -106,7 +108,7 @@ impl Context<'_, '_> {
     pub(super) fn soa(&mut self, section: Section) -> Result<(), Full> {
         let ttl = self.view.ttl;
         let bounds = self.bounds.map(|bounds| if section == Section::Answer { bounds.success } else { bounds.denial });
-        self.out.soa(section, self.apex, bounded(ttl.min(300), bounds), self.view.reader.serial(), ttl)
+        self.out.soa(section, self.apex, bounded(ttl.min(Ttl::from_secs(300)), bounds), self.view.reader.serial(), ttl)
     }
 
     //------- Addresses --------------------------------------------------------

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::wire::message::{self, Message, present};
-use crate::wire::{Class, Label, Name, Parsed, Rtype, parse};
+use crate::wire::{Class, Label, Name, Parsed, Rtype, Serial, Ttl, parse};
 
 /// Makes a zone from lines of text; the head of `zones.txt` says how they read.
 pub(super) fn zone(lines: &str) -> (Publisher, Reader) {
     let (mut publisher, reader) = pair();
     publisher.publish(changes(lines));
-    publisher.set_serial(7);
+    publisher.set_serial(Serial(7));
     publisher.set_synced();
     (publisher, reader)
 }
@@ -119,7 +119,7 @@ pub(super) fn view(reader: Reader) -> View {
         reader,
         zones: vec!["cluster.local".parse().unwrap()],
         multicluster: Vec::new(),
-        ttl: 5,
+        ttl: Ttl::from_secs(5),
         pods: Pods::Disabled,
         namespaces: None,
         ignore_empty: false,

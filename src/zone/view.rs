@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::Reader;
-use crate::wire::{Label, Name, QName};
+use crate::wire::{Label, Name, QName, Ttl};
 
 /// The settings of one `kubernetes` directive, with the zone that it answers from.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct View {
     /// Those of the zones that show Services imported from several clusters in the place of the cluster's own.
     pub multicluster: Vec<Name>,
     /// TTL of every record, 0 to 3600 seconds.
-    pub ttl: u32,
+    pub ttl: Ttl,
     /// How `A-B-C-D.NAMESPACE.pod` is answered.
     pub pods: Pods,
     /// The namespaces that are exposed; `None` for all.
@@ -53,9 +53,9 @@ pub struct TtlBounds {
     /// The zones of the names that they are for.
     pub zones: Vec<Name>,
     /// Of answers.
-    pub success: (u32, u32),
+    pub success: (Ttl, Ttl),
     /// Of denials.
-    pub denial: (u32, u32),
+    pub denial: (Ttl, Ttl),
 }
 
 impl TtlBounds {
@@ -65,9 +65,9 @@ impl TtlBounds {
 }
 
 /// A TTL within bounds, where there are some.
-pub(super) fn bounded(ttl: u32, bounds: Option<(u32, u32)>) -> u32 {
+pub(super) fn bounded(ttl: Ttl, bounds: Option<(Ttl, Ttl)>) -> Ttl {
     match bounds {
-        Some((shortest, longest)) if ttl > 0 => ttl.max(shortest).min(longest),
+        Some((shortest, longest)) if ttl > Ttl::ZERO => ttl.max(shortest).min(longest),
         _ => ttl,
     }
 }

@@ -125,7 +125,7 @@ fn an_alias_alone_is_shown_as_an_answer_and_not_remembered() {
         let reply = reply(&ask, 0x0180, [&[answer], &[], &[]]);
         Shape::read(&ask, &reply).map(|shape| (shape.sort, shape.ttl))
     };
-    assert_eq!(kept(alias(&[0xc0, 12])), Ok((Sort::Alias, Some(120))));
+    assert_eq!(kept(alias(&[0xc0, 12])), Ok((Sort::Alias, Some(Ttl::from_secs(120)))));
     assert!(kept(alias(&wire("other.example.org."))).is_err());
 }
 
@@ -135,7 +135,7 @@ fn an_answer_is_found_until_its_ttl_ends_and_counts_down() {
     let ask = ask(&name);
     assert!(look(&cache, &ask, now).is_none());
     let verdict = cache.store(&ask, &address(&ask, 300, 80), now);
-    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(Kind::Success), Some(300), true));
+    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(Kind::Success), Some(Ttl::from_secs(300)), true));
     assert_eq!(ttls(&look(&cache, &ask, now).unwrap().1), [300]);
     assert_eq!(ttls(&look(&cache, &ask, now + Duration::from_millis(999)).unwrap().1), [300]);
     assert_eq!(ttls(&look(&cache, &ask, now + secs(100)).unwrap().1), [200]);
@@ -146,13 +146,13 @@ fn an_answer_is_found_until_its_ttl_ends_and_counts_down() {
 #[test]
 fn every_record_gets_the_smallest_ttl_within_the_limits() {
     let (cache, name, now) =
-        (cache(|settings| settings.success.max_ttl = 40), wire("www.example.org."), Instant::now());
+        (cache(|settings| settings.success.max_ttl = Ttl::from_secs(40)), wire("www.example.org."), Instant::now());
     let ask = ask(&name);
     let two = reply(&ask, 0, [&[record(1, 300, &[1; 4]), record(1, 30, &[2; 4])], &[], &[]]);
-    assert_eq!(cache.store(&ask, &two, now).ttl, Some(30));
+    assert_eq!(cache.store(&ask, &two, now).ttl, Some(Ttl::from_secs(30)));
     assert_eq!(ttls(&look(&cache, &ask, now).unwrap().1), [30, 30]);
-    assert_eq!(cache.store(&ask, &address(&ask, 300, 1), now).ttl, Some(40));
-    assert_eq!(cache.store(&ask, &address(&ask, 2, 1), now).ttl, Some(5));
+    assert_eq!(cache.store(&ask, &address(&ask, 300, 1), now).ttl, Some(Ttl::from_secs(40)));
+    assert_eq!(cache.store(&ask, &address(&ask, 2, 1), now).ttl, Some(Ttl::from_secs(5)));
     assert_eq!(ttls(&look(&cache, &ask, now).unwrap().1), [5]);
 }
 
@@ -232,9 +232,9 @@ fn a_denial_lives_as_long_as_its_soa_says() {
     let (cache, name, now) = (cache(|_| {}), wire("missing.example.org."), Instant::now());
     let ask = ask(&name);
     let verdict = cache.store(&ask, &reply(&ask, 3, [&[], &[soa(60, 20)], &[]]), now);
-    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(Kind::Denial), Some(20), true));
+    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(Kind::Denial), Some(Ttl::from_secs(20)), true));
     assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Denial);
-    assert_eq!(cache.store(&ask, &reply(&ask, 0, [&[], &[soa(9000, 9000)], &[]]), now).ttl, Some(1800));
+    assert_eq!(cache.store(&ask, &reply(&ask, 0, [&[], &[soa(9000, 9000)], &[]]), now).ttl, Some(Ttl::from_secs(1800)));
     let ask = Ask { qtype: Rtype::AAAA, ..ask };
     assert!(!cache.store(&ask, &reply(&ask, 3, [&[], &[], &[]]), now).kept);
     assert!(!cache.store(&ask, &reply(&ask, 0, [&[], &[], &[]]), now).kept);
@@ -246,7 +246,7 @@ fn an_alias_that_leads_nowhere_is_a_denial_with_soa_and_nothing_without() {
     let (ask, target) = (ask(&name), wire("target.example.org."));
     let alias = record(5, 60, &target);
     let verdict = cache.store(&ask, &reply(&ask, 0, [std::slice::from_ref(&alias), &[], &[]]), now);
-    assert_eq!((verdict.kept, verdict.ttl), (false, Some(60)));
+    assert_eq!((verdict.kept, verdict.ttl), (false, Some(Ttl::from_secs(60))));
     let kind = cache.store(&ask, &reply(&ask, 0, [std::slice::from_ref(&alias), &[soa(60, 60)], &[]]), now).kind;
     assert_eq!(kind, Some(Kind::Denial));
     let whole = reply(&ask, 0, [&[alias, owned(&target, 1, 60, &[1; 4])], &[], &[]]);
@@ -286,7 +286,8 @@ fn an_answer_to_another_question_is_dropped() {
 fn a_failure_is_kept_for_a_moment_and_hides_no_answer() {
     let (cache, name, now) = (
         cache(|settings| {
-            settings.stale = Some(Stale { up_to: secs(3600), ttl: 0, recheck: secs(0), prefer_positive: false });
+            settings.stale =
+                Some(Stale { up_to: secs(3600), ttl: Ttl::ZERO, recheck: secs(0), prefer_positive: false });
         }),
         wire("www.example.org."),
         Instant::now(),
@@ -323,7 +324,7 @@ fn a_failure_without_recursion_is_none_for_those_who_want_recursion() {
 
 #[test]
 fn a_refresh_that_brought_an_answer_puts_off_no_later_one() {
-    let stale = Stale { up_to: secs(60), ttl: 0, recheck: secs(30), prefer_positive: false };
+    let stale = Stale { up_to: secs(60), ttl: Ttl::ZERO, recheck: secs(30), prefer_positive: false };
     let (cache, name, now) = (cache(|settings| settings.stale = Some(stale)), wire("www.example.org."), Instant::now());
     let ask = ask(&name);
     cache.store(&ask, &address(&ask, 10, 80), now);
@@ -352,7 +353,7 @@ fn the_newest_of_answer_and_denial_holds() {
 // RFC 8767 section 4.
 #[test]
 fn a_stale_answer_is_given_with_ttl_0_and_refreshed_by_one() {
-    let stale = Stale { up_to: secs(60), ttl: 0, recheck: secs(5), prefer_positive: false };
+    let stale = Stale { up_to: secs(60), ttl: Ttl::ZERO, recheck: secs(5), prefer_positive: false };
     let (cache, name, now) = (cache(|settings| settings.stale = Some(stale)), wire("www.example.org."), Instant::now());
     let ask = ask(&name);
     cache.store(&ask, &address(&ask, 10, 80), now);
@@ -386,7 +387,7 @@ fn what_is_asked_for_often_is_refreshed_before_its_end() {
 fn what_may_need_a_refresh_is_not_recalled() {
     let (name, now) = (wire("www.example.org."), Instant::now());
     let ask = ask(&name);
-    let stale = Stale { up_to: secs(60), ttl: 0, recheck: secs(5), prefer_positive: false };
+    let stale = Stale { up_to: secs(60), ttl: Ttl::ZERO, recheck: secs(5), prefer_positive: false };
     let prefetch = Prefetch { amount: 2, duration: secs(60), percentage: 10 };
     for (change, ends) in [
         (Box::new(|settings: &mut Settings| settings.stale = Some(stale)) as Box<dyn FnOnce(&mut Settings)>, 100),
@@ -413,7 +414,7 @@ fn zones_can_be_left_out_and_the_ttl_can_stand_still() {
     });
     let (inside, outside, now) = (wire("www.example.org."), wire("www.example.com."), Instant::now());
     let verdict = cache.store(&ask(&inside), &address(&ask(&inside), 300, 80), now);
-    assert_eq!((verdict.kept, verdict.ttl), (false, Some(300)));
+    assert_eq!((verdict.kept, verdict.ttl), (false, Some(Ttl::from_secs(300))));
     assert!(cache.store(&ask(&inside), &failure_for(&ask(&inside)), now).kept, "denials are not left out");
     cache.store(&ask(&outside), &address(&ask(&outside), 300, 80), now);
     assert_eq!(ttls(&look(&cache, &ask(&outside), now + secs(200)).unwrap().1), [300]);
@@ -514,7 +515,7 @@ proptest! {
             Some((_, found)) => {
                 prop_assert!(after < u64::from(least));
                 let mut expected = stored;
-                crate::cache::cap_ttls(&mut expected, least - u32::try_from(after).unwrap());
+                crate::cache::cap_ttls(&mut expected, Ttl::from_secs(least - u32::try_from(after).unwrap()));
                 prop_assert_eq!(found, expected);
             }
         }
@@ -530,7 +531,7 @@ proptest! {
         behind_question.extend(&octets);
         cache.store(&ask, &behind_question, now);
         let mut capped = behind_question;
-        crate::cache::cap_ttls(&mut capped, 1);
+        crate::cache::cap_ttls(&mut capped, Ttl::from_secs(1));
         look(&cache, &ask, now);
     }
 }

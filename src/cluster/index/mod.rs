@@ -32,7 +32,7 @@ use hashbrown::HashTable;
 
 use super::facts::{Fact, ImportedSliceFact, Kind, ObjectKey, ServiceFact, SliceFact};
 use super::status::{self, ProgrammedKind};
-use crate::wire::Label;
+use crate::wire::{Label, Serial};
 use crate::zone::{Change, Changes, Endpoints, External, Publisher, Reader, Service, ServiceKind, ServiceName};
 use imports::Imports;
 use pods::{Namespaces, Pods};
@@ -564,7 +564,7 @@ impl Index {
         let changed = !changes.is_empty();
         if changed {
             self.publisher.publish(changes);
-            self.publisher.set_serial(unix);
+            self.publisher.set_serial(Serial(unix));
             self.publications += 1;
         }
         programmed.into_iter().for_each(|(kind, triggered)| status::programmed(kind, triggered));

@@ -30,7 +30,7 @@ use tokio::task::AbortHandle;
 
 use super::clock;
 use super::index::{Explanation, Index, Settings};
-use crate::wire::Label;
+use crate::wire::{Label, Serial};
 use crate::zone::{self, Reader, ServiceName};
 use client::{Api, Limiter};
 use request::Request;
@@ -68,7 +68,7 @@ impl Mirror {
             })
             .collect::<Result<Vec<_>, ConnectError>>()?;
         let (mut publisher, reader) = zone::pair();
-        publisher.set_serial(clock::now().1);
+        publisher.set_serial(Serial(clock::now().1));
         let shared = Arc::new(Shared::new(Index::new(publisher, settings), &kinds));
         let mut tasks = Vec::new();
         for (kind, api) in apis {

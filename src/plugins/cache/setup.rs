@@ -12,7 +12,7 @@ use crate::chain::setup::{Context, once};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names::Zones;
 use crate::syntax::words;
-use crate::wire::Name;
+use crate::wire::{Name, Ttl};
 
 const OPTIONS: [&str; 8] =
     ["success", "denial", "prefetch", "serve_stale", "serve_stale_policy", "servfail", "disable", "keepttl"];
@@ -24,7 +24,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     if let Some((first, rest)) = words.split_first()
         && first.text.parse::<i64>().is_ok()
     {
-        let ttl = words::number(first, 1..=u32::MAX)?;
+        let ttl = Ttl::from_secs(words::number(first, 1..=u32::MAX)?);
         (settings.success.max_ttl, settings.denial.max_ttl) = (ttl, ttl);
         words = rest;
     }
@@ -98,10 +98,10 @@ fn capacity(option: &Directive, into: &mut cache::Capacity) -> Result<(), Error>
     into.entries = words::number(entries, 0..=100_000_000)?.max(1024);
     let mut rest = rest.iter();
     if let Some(ttl) = rest.next() {
-        into.max_ttl = words::number(ttl, 1..=u32::MAX)?;
+        into.max_ttl = Ttl::from_secs(words::number(ttl, 1..=u32::MAX)?);
     }
     if let Some(ttl) = rest.next() {
-        into.min_ttl = words::number(ttl, 0..=u32::MAX)?;
+        into.min_ttl = Ttl::from_secs(words::number(ttl, 0..=u32::MAX)?);
     }
     surplus(option, rest.next())
 }
@@ -128,7 +128,8 @@ fn prefetch(option: &Directive) -> Result<Option<Prefetch>, Error> {
 /// `serve_stale [DURATION [immediate|verify …]]`.
 fn serve_stale(option: &Directive) -> Result<(Stale, Option<Verify>), Error> {
     let mut words = option.arguments.iter();
-    let mut stale = Stale { up_to: Duration::from_secs(3600), ttl: 0, recheck: Duration::ZERO, prefer_positive: false };
+    let mut stale =
+        Stale { up_to: Duration::from_secs(3600), ttl: Ttl::ZERO, recheck: Duration::ZERO, prefer_positive: false };
     if let Some(word) = words.next() {
         stale.up_to = words::duration(word)?;
     }
@@ -147,7 +148,9 @@ fn serve_stale(option: &Directive) -> Result<(Stale, Option<Verify>), Error> {
     if let Some(word) = words.next() {
         let ttl = words::duration(word)?;
         let whole = u32::try_from(ttl.as_secs()).ok().filter(|_| ttl.subsec_nanos() == 0);
-        stale.ttl = whole.ok_or_else(|| word.error(format!("`{}` is no TTL: whole seconds, as in 30s", word.text)))?;
+        stale.ttl = whole
+            .map(Ttl::from_secs)
+            .ok_or_else(|| word.error(format!("`{}` is no TTL: whole seconds, as in 30s", word.text)))?;
     }
     if let Some(word) = words.next() {
         stale.recheck = words::duration(word)?;

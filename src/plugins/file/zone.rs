@@ -8,7 +8,7 @@ use crate::corefile::{Error, Position};
 use crate::syntax::names;
 use crate::syntax::record::Placed;
 use crate::wire::message::{MessageName, RData, Record, RecordType, ResponseCode, rdata_from};
-use crate::wire::{Name, Rtype};
+use crate::wire::{Name, Rtype, Serial};
 
 /// Longer chains of aliases end in the middle; the client may go on from there.
 const LONGEST_CHAIN: usize = 16;
@@ -18,7 +18,7 @@ const LONGEST_CHAIN: usize = 16;
 pub(super) struct Zone {
     origin: Name,
     soa: Record,
-    serial: u32,
+    serial: Serial,
     minimum: u32,
     /// Where the records of an owner are.
     nodes: HashMap<Name, usize>,
@@ -100,7 +100,7 @@ impl Zone {
         let origin = names::to_wire(&origin);
         let soa = records.iter().rev().find_map(|placed| match &placed.record.data {
             RData::SOA(soa) if names::to_wire(&placed.record.name) == origin => {
-                Some((placed.record.clone(), soa.serial, soa.minimum))
+                Some((placed.record.clone(), Serial(soa.serial), soa.minimum))
             }
             _ => None,
         });
@@ -141,7 +141,7 @@ impl Zone {
         }
     }
 
-    pub(super) fn serial(&self) -> u32 {
+    pub(super) fn serial(&self) -> Serial {
         self.serial
     }
 

@@ -54,7 +54,7 @@ fn cluster(text: &str, synced: bool) -> Block {
     put("inner", ServiceKind::ClusterIp { addresses: Box::default(), ports: vec![].into() }, endpoints);
     changes.pointers.push(("10.244.0.5".parse().unwrap(), Some(Pointer::Endpoint(label("dns"), name("web")))));
     publisher.publish(changes);
-    publisher.set_serial(7);
+    publisher.set_serial(crate::wire::Serial(7));
     if synced {
         publisher.set_synced();
     }

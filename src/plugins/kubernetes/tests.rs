@@ -25,7 +25,7 @@ fn every_option_reaches_the_view_or_the_source() {
     );
     let block = block_with(&text, &mut mirrors).unwrap();
     let view = block.view().unwrap();
-    assert_eq!((view.ttl, view.pods, view.ignore_empty, view.zonal), (30, Pods::Verified, true, true));
+    assert_eq!((view.ttl, view.pods, view.ignore_empty, view.zonal), (Ttl::from_secs(30), Pods::Verified, true, true));
     let names: HashSet<Label> = [b"default".as_slice(), b"prod"].into_iter().map(|n| Label::new(n).unwrap()).collect();
     assert_eq!(view.namespaces, Some(names));
     let reverse = ["in-addr.arpa", "ip6.arpa"].map(|zone| zone.parse().unwrap()).to_vec();
@@ -41,7 +41,7 @@ fn every_option_reaches_the_view_or_the_source() {
 #[test]
 fn zones_default_to_those_of_the_server_block_and_ttl_to_five() {
     let view = block("kubernetes").unwrap().view().unwrap();
-    assert_eq!((view.zones.as_slice(), view.ttl), ([Name::root()].as_slice(), 5));
+    assert_eq!((view.zones.as_slice(), view.ttl), ([Name::root()].as_slice(), Ttl::from_secs(5)));
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterato
         address.ttl = 0;
         apex.push(address);
     }
-    let zone = Arc::new(Zone { name: wire, ttl: view.ttl });
+    let zone = Arc::new(Zone { name: wire, ttl: view.ttl.as_secs() });
     if view.multicluster.contains(&zone.name) {
         let mut imports = view.reader.imports();
         imports.retain(|import| {

@@ -1,6 +1,6 @@
 //! SRV records by the row: what they have in common is put together once, and each of them is one copy.
 
-use super::{Answer, Class, Full, Place, Rtype, Section, Shared};
+use super::{Answer, Class, Full, Place, Rtype, Section, Shared, Ttl};
 
 /// SRV records of one owner that differ in the first label of their target and in their port.
 ///
@@ -9,7 +9,7 @@ use super::{Answer, Class, Full, Place, Rtype, Section, Shared};
 pub struct SrvRow<'r, 'b> {
     answer: &'r mut Answer<'b>,
     owner: Place,
-    ttl: u32,
+    ttl: Ttl,
     weight: u16,
     rest: &'r [u8],
 }
@@ -20,7 +20,7 @@ pub(super) const HEAD: usize = 18;
 impl<'b> Answer<'b> {
     /// Starts a row of SRV records of priority 0, whose targets lie directly below `rest` (wire format, with its root
     /// label). The owner must be within the reach of pointers; nothing fits otherwise.
-    pub fn srv_row<'r>(&'r mut self, owner: Place, ttl: u32, weight: u16, rest: &'r [u8]) -> SrvRow<'r, 'b> {
+    pub fn srv_row<'r>(&'r mut self, owner: Place, ttl: Ttl, weight: u16, rest: &'r [u8]) -> SrvRow<'r, 'b> {
         SrvRow { answer: self, owner, ttl, weight, rest }
     }
 }

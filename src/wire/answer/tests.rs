@@ -6,6 +6,7 @@ use super::*;
 use crate::wire::message::{Message, ResponseCode, decode, present};
 use crate::wire::{Parsed, parse};
 
+const TTL: Ttl = Ttl::from_secs(30);
 const ZONE: &[u8] = b"\x07Cluster\x05LOCAL\0";
 const REST: &[u8] = b"\x05kubia\x07default\x03svc\x07Cluster\x05LOCAL\0";
 
@@ -71,14 +72,14 @@ fn a_row_of_srv_records_is_what_they_are_one_by_one() {
         let mut room = [0, 0];
         let by_row = written(&kubia(), limit, |answer| {
             let owner = answer.question_place();
-            let mut row = answer.srv_row(owner, 30, 7, REST);
+            let mut row = answer.srv_row(owner, TTL, 7, REST);
             let mut target = row.next_target();
             room[0] = labels.iter().take_while(|label| row.put(label.as_bytes(), 80).is_ok()).count();
             for label in &labels[..room[0]] {
                 if !target.is_reachable() {
                     break;
                 }
-                let _ = answer.address(Section::Additional, Owner::At(target), 30, Ipv4Addr::LOCALHOST.into());
+                let _ = answer.address(Section::Additional, Owner::At(target), TTL, Ipv4Addr::LOCALHOST.into());
                 target = target.behind(SrvRow::octets(label.as_bytes(), REST));
             }
         });
@@ -86,11 +87,13 @@ fn a_row_of_srv_records_is_what_they_are_one_by_one() {
             let owner = Owner::At(answer.question_place());
             let places: Vec<Place> = labels
                 .iter()
-                .map_while(|label| answer.srv(owner, 30, 0, 7, 80, Target { label: label.as_bytes(), rest: REST }).ok())
+                .map_while(|label| {
+                    answer.srv(owner, TTL, 0, 7, 80, Target { label: label.as_bytes(), rest: REST }).ok()
+                })
                 .collect();
             room[1] = places.len();
             for &place in places.iter().take_while(|place| place.is_reachable()) {
-                let _ = answer.address(Section::Additional, Owner::At(place), 30, Ipv4Addr::LOCALHOST.into());
+                let _ = answer.address(Section::Additional, Owner::At(place), TTL, Ipv4Addr::LOCALHOST.into());
             }
         });
         assert_eq!(room[0], room[1]);
@@ -102,7 +105,7 @@ fn a_row_of_srv_records_is_what_they_are_one_by_one() {
 #[test]
 fn nothing_of_a_row_fits_when_its_owner_is_out_of_reach() {
     written(&kubia(), 65_535, |answer| {
-        assert_eq!(answer.srv_row(Place(0x4000), 30, 7, REST).put(b"kubia-0", 80), Err(Full));
+        assert_eq!(answer.srv_row(Place(0x4000), TTL, 7, REST).put(b"kubia-0", 80), Err(Full));
     });
 }
 
@@ -111,12 +114,12 @@ fn srv_targets_are_spelled_out_and_their_addresses_point_to_them() {
     let octets = written(&kubia(), 512, |answer| {
         let owner = Owner::At(answer.question_place());
         for (index, label) in [&b"kubia-0"[..], b"kubia-1"].into_iter().enumerate() {
-            answer.srv(owner, 30, 0, 50, 80 + index as u16, Target { label, rest: REST }).unwrap();
+            answer.srv(owner, TTL, 0, 50, 80 + index as u16, Target { label, rest: REST }).unwrap();
         }
         let place = Place(answer.len() - REST.len() - 8);
-        answer.address(Section::Additional, Owner::At(place), 30, Ipv4Addr::new(10, 0, 0, 2).into()).unwrap();
+        answer.address(Section::Additional, Owner::At(place), TTL, Ipv4Addr::new(10, 0, 0, 2).into()).unwrap();
         let above = answer.suffix_place(0);
-        answer.address(Section::Additional, Owner::Below(b"kubia-0", above), 30, Ipv6Addr::LOCALHOST.into()).unwrap();
+        answer.address(Section::Additional, Owner::Below(b"kubia-0", above), TTL, Ipv6Addr::LOCALHOST.into()).unwrap();
     });
     assert_eq!(
         lines(&octets),
@@ -144,11 +147,11 @@ fn a_place_behind_the_reach_of_pointers_is_written_anew_and_short() {
         let mut last = answer.question_place();
         for index in 0..900 {
             let label = format!("kubia-{index}");
-            last = answer.srv(owner, 30, 0, 1, 80, Target { label: label.as_bytes(), rest: REST }).unwrap();
+            last = answer.srv(owner, TTL, 0, 1, 80, Target { label: label.as_bytes(), rest: REST }).unwrap();
         }
         assert!(!last.is_reachable());
         let before = answer.len();
-        answer.address(Section::Additional, Owner::At(last), 30, Ipv4Addr::LOCALHOST.into()).unwrap();
+        answer.address(Section::Additional, Owner::At(last), TTL, Ipv4Addr::LOCALHOST.into()).unwrap();
         assert_eq!(answer.len() - before, 1 + 9 + 2 + 10 + 4, "one label and a pointer to the first target's rest");
     });
     let [answers, _, additionals] = lines(&octets);
@@ -161,14 +164,16 @@ fn a_negative_answer_carries_the_soa_of_its_zone() {
     let message = kubia();
     let octets = written(&message, 512, |answer| {
         let zone = Owner::At(answer.suffix_place(question(&message).qname.start(3)));
-        answer.soa(Section::Authority, zone, 5, 1_700_000_000, 5).unwrap();
+        answer.soa(Section::Authority, zone, Ttl::from_secs(5), Serial(1_700_000_000), Ttl::from_secs(5)).unwrap();
     });
     let soa = "Cluster.LOCAL. 5 SOA ns.dns.Cluster.LOCAL. hostmaster.Cluster.LOCAL. 1700000000 7200 1800 86400 5";
     assert_eq!(lines(&octets)[1], [soa]);
     assert_eq!(octets.len(), message.len() + 2 + 10 + 7 + 2 + 11 + 2 + 20);
     // The zone need not stand in the question.
     let octets = written(&query(&["other"], None), 512, |answer| {
-        answer.soa(Section::Authority, Owner::Wire(ZONE), 5, 1_700_000_000, 5).unwrap();
+        answer
+            .soa(Section::Authority, Owner::Wire(ZONE), Ttl::from_secs(5), Serial(1_700_000_000), Ttl::from_secs(5))
+            .unwrap();
     });
     assert_eq!(lines(&octets)[1], [soa]);
 }
@@ -178,16 +183,21 @@ fn pointers_aliases_and_name_servers_are_compressed_and_text_is_not() {
     let reverse = query(&["1", "0", "0", "10", "in-addr", "arpa"], None);
     let octets = written(&reverse, 512, |answer| {
         let owner = Owner::At(answer.question_place());
-        answer.ptr(owner, 30, Target { label: b"kubia-0", rest: REST }).unwrap();
+        answer.ptr(owner, TTL, Target { label: b"kubia-0", rest: REST }).unwrap();
         let before = answer.len();
-        answer.ptr(owner, 30, Target { label: b"kubia-1", rest: REST }).unwrap();
+        answer.ptr(owner, TTL, Target { label: b"kubia-1", rest: REST }).unwrap();
         assert_eq!(answer.len() - before, 2 + 10 + 8 + 2);
-        let alias = answer.cname(owner, 30, Target::wire(b"\x03www\x07Cluster\x05LOCAL\0")).unwrap();
-        answer.address(Section::Answer, Owner::At(alias), 30, Ipv4Addr::LOCALHOST.into()).unwrap();
+        let alias = answer.cname(owner, TTL, Target::wire(b"\x03www\x07Cluster\x05LOCAL\0")).unwrap();
+        answer.address(Section::Answer, Owner::At(alias), TTL, Ipv4Addr::LOCALHOST.into()).unwrap();
         answer
-            .ns(Section::Answer, Owner::Wire(ZONE), 30, Target { label: b"ns", rest: b"\x03dns\x07Cluster\x05LOCAL\0" })
+            .ns(
+                Section::Answer,
+                Owner::Wire(ZONE),
+                TTL,
+                Target { label: b"ns", rest: b"\x03dns\x07Cluster\x05LOCAL\0" },
+            )
             .unwrap();
-        answer.txt(owner, 30, &[b"1.1.0", b""]).unwrap();
+        answer.txt(owner, TTL, &[b"1.1.0", b""]).unwrap();
     });
     assert_eq!(
         lines(&octets)[0],
@@ -211,11 +221,11 @@ fn what_does_not_fit_leaves_the_answer_as_it_was() {
     let octets = written(&message, limit, |answer| {
         let owner = Owner::At(answer.question_place());
         let target = Target { label: b"kubia-0", rest: REST };
-        answer.srv(owner, 30, 0, 50, 80, target).unwrap();
+        answer.srv(owner, TTL, 0, 50, 80, target).unwrap();
         let state = (answer.len(), answer.remaining(Section::Answer), answer.count(Section::Answer));
-        assert_eq!(answer.srv(owner, 30, 0, 50, 80, target), Err(Full));
-        assert_eq!(answer.address(Section::Additional, owner, 30, Ipv4Addr::LOCALHOST.into()), Err(Full));
-        assert_eq!(answer.soa(Section::Authority, owner, 30, 1, 1), Err(Full));
+        assert_eq!(answer.srv(owner, TTL, 0, 50, 80, target), Err(Full));
+        assert_eq!(answer.address(Section::Additional, owner, TTL, Ipv4Addr::LOCALHOST.into()), Err(Full));
+        assert_eq!(answer.soa(Section::Authority, owner, TTL, Serial(1), TTL), Err(Full));
         assert_eq!((answer.len(), answer.remaining(Section::Answer), answer.count(Section::Answer)), state);
     });
     assert!(octets.len() <= limit);
@@ -230,7 +240,7 @@ fn the_opt_record_is_kept_room_for_and_says_what_the_server_can_take() {
     question.own = &own;
     let mut buffer = [0; 512];
     let mut answer = Answer::new(&question, &mut buffer, 100);
-    while answer.address(Section::Answer, Owner::At(Place(12)), 1, Ipv4Addr::LOCALHOST.into()).is_ok() {}
+    while answer.address(Section::Answer, Owner::At(Place(12)), TTL, Ipv4Addr::LOCALHOST.into()).is_ok() {}
     let len = answer.finish(Rcode::BADVERS, false, true);
     assert!(len <= 100);
     let message = decode(&buffer[..len]).unwrap();
@@ -322,28 +332,28 @@ proptest! {
                 let (result, line, place) = match entry {
                     Entry::Address(false, octets) => {
                         let address = Ipv4Addr::from(*octets);
-                        (answer.address(Section::Answer, owner, 7, address.into()), format!("A {address}"), None)
+                        (answer.address(Section::Answer, owner, TTL, address.into()), format!("A {address}"), None)
                     }
                     Entry::Address(true, octets) => {
                         let address = Ipv4Addr::from(*octets).to_ipv6_compatible();
-                        (answer.address(Section::Answer, owner, 7, address.into()), format!("AAAA {address}"), None)
+                        (answer.address(Section::Answer, owner, TTL, address.into()), format!("AAAA {address}"), None)
                     }
                     Entry::Srv(port, label, rest) => {
                         let target = Target { label: label.as_bytes(), rest: RESTS[usize::from(*rest)] };
-                        let place = answer.srv(owner, 7, 0, 1, *port, target);
+                        let place = answer.srv(owner, TTL, 0, 1, *port, target);
                         (place.map(|_| ()), format!("SRV 0 1 {port} {}", name(label, *rest)), place.ok().map(|place| (place, name(label, *rest))))
                     }
                     Entry::Ptr(label, rest) => {
                         let target = Target { label: label.as_bytes(), rest: RESTS[usize::from(*rest)] };
-                        (answer.ptr(owner, 7, target), format!("PTR {}", name(label, *rest)), None)
+                        (answer.ptr(owner, TTL, target), format!("PTR {}", name(label, *rest)), None)
                     }
                     Entry::Cname(rest) => {
-                        let place = answer.cname(owner, 7, Target::wire(RESTS[usize::from(*rest)]));
+                        let place = answer.cname(owner, TTL, Target::wire(RESTS[usize::from(*rest)]));
                         (place.map(|_| ()), format!("CNAME {}", name("", *rest)), place.ok().map(|place| (place, name("", *rest))))
                     }
                 };
                 match result {
-                    Ok(()) => expected.push(format!("{owner_text} 7 {line}")),
+                    Ok(()) => expected.push(format!("{owner_text} {TTL} {line}")),
                     Err(Full) => assert_eq!(answer.len(), before),
                 }
                 if let Some((place, text)) = place {

@@ -151,7 +151,7 @@ fn lost_additionals_set_tc_over_udp_alone() {
 
 #[test]
 fn every_record_can_be_given_another_ttl() {
-    let (octets, _) = cut_whole(&names(), Shears { ttl: Some(11), ..shears(65_535) }).unwrap();
+    let (octets, _) = cut_whole(&names(), Shears { ttl: Some(Ttl::from_secs(11)), ..shears(65_535) }).unwrap();
     let ttls: BTreeSet<u32> = Records::new(&octets).unwrap().map(|record| record.unwrap().ttl).collect();
     assert_eq!(ttls, BTreeSet::from([11]));
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::wire::{Class, Label, Rtype};
+use crate::wire::{Class, Label, Rtype, Ttl};
 use crate::zone::testing::*;
 use crate::zone::{Answered, Fallthrough, Pods, Publisher, TtlBounds, View};
 
@@ -40,7 +40,7 @@ fn settings(mut view: View, settings: &str) -> (View, Class) {
             "pods" if value == "insecure" => view.pods = Pods::Insecure,
             "pods" if value == "verified" => view.pods = Pods::Verified,
             "pods" if value == "disabled" => {}
-            "ttl" => view.ttl = value.parse().unwrap(),
+            "ttl" => view.ttl = Ttl::from_secs(value.parse().unwrap()),
             "ignore-empty" => view.ignore_empty = true,
             "zonal" => view.zonal = true,
             "class" if value == "CH" => class = Class::CH,
@@ -94,7 +94,7 @@ fn check(line: &str) -> Result<(), String> {
     let soa = if soa.is_empty() {
         vec![]
     } else {
-        let negative = ttl.min(300);
+        let negative = ttl.min(Ttl::from_secs(300));
         vec![format!("{soa} {negative} SOA ns.dns.{soa} hostmaster.{soa} {serial} 7200 1800 86400 {ttl}")]
     };
     expect("authority", soa, got.authorities())?;
@@ -443,8 +443,9 @@ fn each_of_thousands_of_ports_is_found_by_its_name_and_listed_once() {
 fn the_cache_before_bounds_ttls_that_it_does_not_remember() {
     let (_publisher, plain) = zone_of("ci");
     let ttls = |ttl, zones: &str, name: &str, qtype: &str| {
-        let bounds = TtlBounds { zones: list(zones), success: (5, 30), denial: (5, 10) };
-        let view = View { ttl, bounds: Some(bounds), ..plain.clone() };
+        let seconds = |shortest, longest| (Ttl::from_secs(shortest), Ttl::from_secs(longest));
+        let bounds = TtlBounds { zones: list(zones), success: seconds(5, 30), denial: seconds(5, 10) };
+        let view = View { ttl: Ttl::from_secs(ttl), bounds: Some(bounds), ..plain.clone() };
         let got = ask(&view, name, qtype);
         let all = [got.answers(), got.authorities(), got.additionals()].concat();
         assert!(!all.is_empty(), "{name} {qtype}");

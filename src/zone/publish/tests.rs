@@ -93,10 +93,10 @@ fn an_address_from_outside_leads_to_its_services() {
 #[test]
 fn serial_and_first_sync_reach_every_reader() {
     let (mut publisher, reader) = pair();
-    assert_eq!((reader.serial(), reader.is_synced()), (0, false));
-    publisher.set_serial(1_700_000_000);
+    assert_eq!((reader.serial(), reader.is_synced()), (Serial(0), false));
+    publisher.set_serial(Serial(1_700_000_000));
     publisher.set_synced();
-    assert_eq!((reader.serial(), publisher.reader().is_synced()), (1_700_000_000, true));
+    assert_eq!((reader.serial(), publisher.reader().is_synced()), (Serial(1_700_000_000), true));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name as MessageName, RData, Record};
 use rollcall::cluster::facts::{Fact, Kind, Object, json};
 use rollcall::cluster::manifests::{Addresses, load};
 use rollcall::cluster::{Index, Settings};
-use rollcall::wire::{Name, Parsed, parse};
+use rollcall::wire::{Name, Parsed, Ttl, parse};
 use rollcall::zone::{Answered, Fallthrough, Pods, Reader, Seeds, View, answer, pair};
 
 /// A cluster and its zone.
@@ -103,7 +103,7 @@ impl World {
             reader: self.reader.clone(),
             zones: names(&["cluster.local.", "in-addr.arpa.", "ip6.arpa."]),
             multicluster: Vec::new(),
-            ttl: 30,
+            ttl: Ttl::from_secs(30),
             pods: Pods::Insecure,
             namespaces: None,
             ignore_empty: false,

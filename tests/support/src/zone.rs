@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rollcall::wire::Label;
+use rollcall::wire::{Label, Ttl};
 use rollcall::zone::{
     Change, Changes, Endpoints, Fallthrough, Pods, Port, Protocol, Publisher, Service, ServiceKind, ServiceName, State,
     View, pair,
@@ -43,7 +43,7 @@ pub fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
     let view = View {
         reader,
         zones: vec!["cluster.local".parse().expect("a name of ours is well-formed")],
-        ttl: 30,
+        ttl: Ttl::from_secs(30),
         pods: Pods::Disabled,
         namespaces: None,
         ignore_empty: false,
