@@ -3,6 +3,8 @@
 //! [`flags`] reads the words, [`run`] does what they ask for: it serves, with [`signals`] as the operator's later word, or
 //! hands over to [`check`], [`diff`] and [`local`].
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 mod check;
 mod diff;
 mod flags;

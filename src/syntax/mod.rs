@@ -4,6 +4,8 @@
 //! [`expression`] works out what `view` and `template` ask, [`goregex`] takes patterns over from Go, [`filter`] is a set of
 //! names that is asked without waiting.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 pub(crate) mod expression;
 pub(crate) mod filter;
 pub(crate) mod gotext;

@@ -98,8 +98,8 @@ fn config_maps(name: &str, text: &str) -> Result<Vec<Input>, Error> {
     let mut entries: Vec<Vec<Entry>> = Vec::new();
     let mut from = 0;
     for map in maps {
-        let named = map["metadata"]["name"].as_str().unwrap_or("ConfigMap");
-        let data = map["data"].as_object().into_iter().flatten();
+        let named = map.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("ConfigMap");
+        let data = map.get("data").and_then(Value::as_object).into_iter().flatten();
         let data = data.filter_map(|(key, value)| Some((key, value.as_str()?)));
         let entry = |(key, value): (&String, &str)| match located(text, from, key, value) {
             Some((padded, end)) => {
