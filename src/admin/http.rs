@@ -27,17 +27,17 @@ const CONNECTION: Duration = Duration::from_secs(600);
 /// Octets of a request's head.
 const BUFFER: usize = 16 << 10;
 
-/// What stands at one address: pages by path.
+/// The pages of one address, by path.
 pub(super) type Pages = BTreeMap<&'static str, Page>;
 
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Its status.
+    /// The status code.
     pub status: StatusCode,
-    /// Its content type.
+    /// The content type.
     pub content_type: &'static str,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
 }
 

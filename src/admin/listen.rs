@@ -23,10 +23,10 @@ const CONNECTIONS: usize = 512;
 /// Connections that the system makes before we take them, as many as `net.core.somaxconn` allows: a burst must not make a
 /// probe wait until it tries again.
 const BACKLOG: i32 = 4096;
-/// How long a listener that is no longer wanted takes connections that were begun before.
+/// The time for which a listener that is no longer wanted takes connections begun before.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// What is to be served: pages by address (as a Corefile writes it, `:8080` or `127.0.0.1:8080`) and path.
+/// The pages to serve, by address (as a Corefile writes it, `:8080` or `127.0.0.1:8080`) and path.
 ///
 /// Several server blocks may name the same address; they share its listener.
 #[derive(Default)]
@@ -57,7 +57,7 @@ pub struct Admin {
 struct Site {
     address: SocketAddr,
     socket: Weak<TcpListener>,
-    /// What is shown; the listener and its connections end with it.
+    /// The pages shown; the listener and its connections end when this is dropped.
     pages: watch::Sender<Arc<Pages>>,
     narrower: Vec<Self>,
 }
@@ -75,7 +75,7 @@ pub struct Prepared {
 pub struct BindError {
     /// The address as written.
     pub address: String,
-    /// Why not.
+    /// The reason.
     pub source: io::Error,
 }
 
@@ -137,7 +137,7 @@ impl Admin {
         self.sites.values().for_each(|site| site.share(shared));
     }
 
-    /// Where an address as written is really listened on.
+    /// The address that is listened on for an address as written.
     pub fn address(&self, written: &str) -> Option<SocketAddr> {
         self.sites.get(written).map(|site| site.address)
     }

@@ -1,4 +1,4 @@
-//! What an operator reads: `/health`, `/ready` and `/metrics`.
+//! The pages for an operator: `/health`, `/ready` and `/metrics`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,7 +15,7 @@ use super::Response;
 pub struct Page {
     /// Shows it to a request with this query (behind the `?`).
     pub(super) show: Arc<dyn Fn(&str) -> Response + Send + Sync>,
-    /// Not for those who come by a name that is not this machine's.
+    /// Refuses requests that name the server by anything but an address of this machine.
     pub(super) is_for_operators: bool,
 }
 

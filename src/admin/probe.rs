@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-/// How often.
+/// The time between two probes.
 const EVERY: Duration = Duration::from_secs(1);
-/// What takes longer counts as a failure.
+/// The time limit of a probe; one that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(3);
 
 static DURATION: LazyLock<Histogram> = LazyLock::new(|| {

@@ -19,7 +19,7 @@ use crate::process::{interfaces, origin};
 /// The outcome of a check, ready to be printed.
 #[derive(Debug)]
 pub(super) struct Checked {
-    /// What is said.
+    /// The text to print.
     pub(super) text: String,
     /// Whether the server would take the Corefile.
     pub(super) is_accepted: bool,

@@ -31,7 +31,7 @@ use progress::Progress;
 use reply::Reply;
 use report::{Difference, Report};
 
-/// What every name is asked for.
+/// The types that every name is asked for.
 const TYPES: [RecordType; 11] = [
     RecordType::A,
     RecordType::AAAA,
@@ -47,7 +47,7 @@ const TYPES: [RecordType; 11] = [
 ];
 /// Questions that are under way at a time: a load that a server in use does not feel.
 const AT_ONCE: usize = 64;
-/// How often a question is asked again whose answers differ, and after which time.
+/// The number of times that a question is asked again when its answers differ, and the pause before each.
 const AGAIN: (u32, Duration) = (2, Duration::from_millis(400));
 /// After so many differences that stay it is not the cluster that changes: the rest are not asked again.
 const SETTLED: usize = 100;
@@ -112,14 +112,14 @@ struct Question<'n> {
     rtype: RecordType,
 }
 
-/// What two answers come to.
+/// The outcome of comparing two answers.
 #[derive(Debug)]
 enum Outcome {
     /// The same, with TTLs that differ by at most this much.
     Equal(u32),
-    /// Not the same, as documented.
+    /// A documented difference, with its reason.
     Deliberate(&'static str),
-    /// Not the same.
+    /// A difference that no document names.
     Different(Difference),
 }
 
@@ -231,7 +231,7 @@ impl Server {
 
 //----------- Cluster ---------------------------------------------------------
 
-/// Where the cluster is when nobody says: the pod's own, `$KUBECONFIG`, the kubeconfig of the user.
+/// The connection to the cluster: the file named, else the pod's own, `$KUBECONFIG`, the kubeconfig of the user.
 pub(super) fn connection(file: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Connection, Error> {
     let kubeconfig = |file: String| Connection::Kubeconfig { file: file.into(), context: None };
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());

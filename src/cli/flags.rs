@@ -12,7 +12,7 @@ use crate::process::error::Error;
 use crate::process::logs::Format;
 use crate::upstream::{Endpoint, Host, Way};
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub(super) fn help() -> String {
     HELP.replace("{local}", local::HELP)
 }
@@ -70,7 +70,7 @@ signals: TERM stops after `lameduck`, INT stops at once, USR1 reloads the Corefi
 exit status: 0 clean stop, 1 failure while running, 2 wrong command line or configuration.
 ";
 
-/// What the command line asks for.
+/// The command that the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// Serve a Corefile.
@@ -96,15 +96,15 @@ pub(super) struct Serve {
     pub(super) conf: Option<String>,
     /// The port of server blocks that name none.
     pub(super) port: u16,
-    /// Where to write the process id.
+    /// The file to write the process id to.
     pub(super) pidfile: Option<PathBuf>,
     /// No banner.
     pub(super) quiet: bool,
-    /// How log lines are written.
+    /// The format of log lines.
     pub(super) log_format: Format,
     /// Queries of one address that may wait for plugins.
     pub(super) max_in_flight: usize,
-    /// Where answers are explained.
+    /// The address of the page that explains answers.
     pub(super) explain: Option<SocketAddr>,
 }
 
@@ -122,18 +122,18 @@ impl Default for Serve {
     }
 }
 
-/// What `check` is told.
+/// The options of `check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     /// The Corefile or manifest; `-` means standard input.
     pub(super) file: PathBuf,
-    /// How the outcome is told.
+    /// The format of the outcome.
     pub(super) output: Output,
-    /// This machine will serve, so that what it lacks is a fault.
+    /// True when this machine will serve, so that what it lacks is a fault.
     pub(super) here: bool,
 }
 
-/// How the outcome of a command is told.
+/// The format in which a command tells its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Output {
     /// For people.
@@ -143,7 +143,7 @@ pub(super) enum Output {
     Json,
 }
 
-/// What `diff` is told.
+/// The options of `diff`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Diff {
     /// The first server.
@@ -154,9 +154,9 @@ pub(super) struct Diff {
     pub(super) connection: Connection,
     /// The cluster domain.
     pub(super) zone: String,
-    /// How many seconds TTLs may differ.
+    /// The number of seconds by which TTLs may differ.
     pub(super) ttl: u32,
-    /// How many differences of each kind are printed.
+    /// The number of differences printed of each kind.
     pub(super) show: usize,
 }
 
@@ -212,7 +212,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
     Ok(command.unwrap_or(Command::Serve(options)))
 }
 
-/// Where answers are explained, as the environment says.
+/// The address of the page that explains answers, from the environment.
 fn explain(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<SocketAddr>, Error> {
     let set = variable("ROLLCALL_EXPLAIN").filter(|value| !value.is_empty());
     set.map(|value| address("ROLLCALL_EXPLAIN", &value)).transpose()
@@ -304,7 +304,7 @@ enum Argument<'a> {
 
 struct Arguments<'a> {
     rest: &'a [String],
-    /// How messages write a flag: CoreDNS's have one dash, those of subcommands two.
+    /// The dashes that messages write before a flag: one for CoreDNS's flags, two for those of subcommands.
     dashes: &'static str,
 }
 

@@ -22,7 +22,7 @@ use crate::upstream::{Endpoint, nameservers};
 use crate::wire::Name;
 use crate::zone::Reader;
 
-/// Where systemd-resolved answers; whom it asks itself stands in a file of its own.
+/// The address of systemd-resolved, which has a file of its own for the resolvers that it asks itself.
 const RESOLVED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 
 /// Reads the manifests.
@@ -34,7 +34,7 @@ pub(super) fn cluster(options: &Local) -> Result<LocalCluster, Error> {
     LocalCluster::start(&sources, cluster::Settings::default()).map_err(|error| Error::operator(error.to_string()))
 }
 
-/// What is served where, and the hash of its Corefile.
+/// The plan of the server, and the hash of its Corefile.
 ///
 /// # Errors
 /// When what the flags say makes no server.
@@ -115,7 +115,7 @@ invalid:{port} {{
     ports.into_iter().map(block).collect()
 }
 
-/// Who is asked for other names: never this server itself.
+/// The resolvers for all other names, never this server itself.
 fn resolvers(options: &Local) -> Result<Vec<String>, Error> {
     let own = |address: SocketAddr| {
         options.listen.iter().any(|listen| {
@@ -151,7 +151,7 @@ fn is_of_this_machine(address: IpAddr) -> bool {
     address.is_loopback() || interfaces::list().iter().any(|(_, own)| *own == address)
 }
 
-/// What is printed once names are answered: what is served, where, and commands to try.
+/// The text printed once names are answered: what is served, where, and commands to try.
 pub(super) fn introduction(cluster: &LocalCluster, listen: &[SocketAddr], options: &Local) -> String {
     let zone = options.zone.trim_end_matches('.');
     let shown = listen.iter().map(|address| match address.ip().is_unspecified() {

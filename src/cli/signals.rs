@@ -1,4 +1,4 @@
-//! What the process is told from outside.
+//! The signals that an operator sends to the process.
 
 use std::io;
 

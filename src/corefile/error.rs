@@ -1,4 +1,4 @@
-//! What is wrong with a Corefile, and where.
+//! A fault in a Corefile, with its position.
 
 use std::fmt;
 

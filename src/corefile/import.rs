@@ -1,4 +1,4 @@
-//! Where words come from: the Corefile, the snippets it defines and the files it imports, put in where `import` stands.
+//! The words of a Corefile, with snippets and imported files put in where `import` stands.
 
 use std::collections::HashMap;
 use std::fs;

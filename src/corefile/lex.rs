@@ -9,11 +9,11 @@ use super::{Error, Position};
 pub(super) struct Word {
     /// The word without its quotes; variables are still in it.
     pub(super) text: String,
-    /// Where it begins, its quote included.
+    /// The position of its first character, or of its quote.
     pub(super) position: Position,
-    /// It is the first of its line.
+    /// True for the first word of a line.
     pub(super) starts_line: bool,
-    /// It stood in quotes, so that it is no brace and no keyword.
+    /// True for a word in quotes, which is no brace and no keyword.
     pub(super) quoted: bool,
 }
 

@@ -14,14 +14,14 @@ const DEPTH: usize = 16;
 /// Octets of all words once the variables are in.
 const OCTETS: usize = 16 << 20;
 
-/// Where the text of a Corefile comes from.
+/// The place that the text of a Corefile comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A file; imports are relative to its folder.
     File(PathBuf),
     /// Text with a name for its positions; imports are relative to the folder in that name, which is the working folder when it has none.
     Text {
-        /// How positions name it.
+        /// The name of the file in positions.
         name: String,
         /// The text.
         text: String,
@@ -36,7 +36,7 @@ pub fn parse(source: &Source, variable: &dyn Fn(&str) -> Option<String>) -> Resu
     read(source, variable, None)
 }
 
-/// What is known of the machine that will serve a Corefile, when it is read on another one.
+/// The machine that will serve a Corefile, as far as it is known on the one that reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The folder of the Corefile there, from which imports are named.

@@ -31,7 +31,7 @@ impl fmt::Display for Position {
 pub struct Token {
     /// The word, without quotes, its variables put in.
     pub text: String,
-    /// Where it begins.
+    /// The position of its first character.
     pub position: Position,
 }
 
@@ -56,9 +56,9 @@ pub struct Corefile {
 /// One server block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerBlock {
-    /// What it serves: at least one key.
+    /// The keys that it serves, at least one.
     pub keys: Vec<Key>,
-    /// Its directives, as written.
+    /// The directives, in the order of the text.
     pub directives: Vec<Directive>,
 }
 
@@ -67,7 +67,7 @@ pub struct ServerBlock {
 pub struct Key {
     /// The word it came from.
     pub token: Token,
-    /// How messages travel.
+    /// The transport.
     pub scheme: Scheme,
     /// The zone. A network such as `10.0.0.0/24` has been turned into its reverse zones, one key each.
     pub zone: String,
@@ -77,7 +77,7 @@ pub struct Key {
     pub network: Option<(IpAddr, u8)>,
 }
 
-/// How messages of a server block travel.
+/// The transport of a server block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Scheme {
     /// `dns://`: UDP and TCP, port 53.
@@ -94,7 +94,7 @@ pub enum Scheme {
 /// One directive: its line, and its block if it has one. Lines of a block are directives in turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directive {
-    /// Its name.
+    /// The name.
     pub name: Token,
     /// The words after it on its line.
     pub arguments: Vec<Token>,

@@ -100,7 +100,7 @@ fn open(path: &Path, most: u64) -> Result<File, Error> {
     Ok(file)
 }
 
-/// What else a file is; `None` for a regular one.
+/// The kind of a file in words; `None` for a regular one.
 fn named(kind: FileType) -> Option<&'static str> {
     Some(match () {
         () if kind.is_file() => return None,
@@ -128,7 +128,7 @@ fn text(octets: Vec<u8>) -> Result<String, Why> {
 
 //----------- Error ----------------------------------------------------------
 
-/// Why a file is not read. Its display names the file: `/etc/x cannot be read: it is a folder, and only …`.
+/// The reason why a file is not read. Its display names the file: `/etc/x cannot be read: it is a folder, and only …`.
 #[derive(Debug)]
 pub struct Error {
     path: PathBuf,

@@ -19,7 +19,7 @@ pub(super) fn blocks(plan: &Plan) -> String {
     out
 }
 
-/// What a start needs of the machine and was not tried: addresses that it does not have, a pod's credentials.
+/// The needs of a start that were not tried: addresses that this machine does not have, a pod's credentials.
 pub(super) fn surroundings(plan: &Plan, corefile: &Corefile, interfaces: &[(String, IpAddr)]) -> Vec<corefile::Error> {
     let lacks = |address: IpAddr| {
         let here = address.is_unspecified() || address.is_loopback();

@@ -3,7 +3,7 @@
 use crate::corefile::{Corefile, Directive, Error, Position};
 use crate::process::plan::Plan;
 
-/// How many faults are told at once.
+/// The number of faults told at once.
 const MOST: usize = 20;
 
 /// The faults beside the first, and the plan of what is left without their lines, if any.
@@ -36,7 +36,7 @@ pub(super) fn all(
 
 /// A line that was left out.
 struct LeftOut {
-    /// Its first word.
+    /// The first word of the line.
     name: String,
     /// The server block that it was in.
     block: usize,

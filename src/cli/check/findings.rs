@@ -1,4 +1,4 @@
-//! What is found in a Corefile, for people and for programs.
+//! The findings in a Corefile, for people and for programs.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl Finding {
         }
     }
 
-    /// What findings are told in the order of.
+    /// The key by which findings are sorted.
     pub(super) fn place(&self) -> (Arc<str>, u32, u32, String) {
         let Error { position, message } = self.error();
         (position.file.clone(), position.line, position.column, message.clone())
@@ -44,7 +44,7 @@ struct Row<'f> {
     column: Option<u32>,
     severity: &'static str,
     message: &'f str,
-    /// What may be behind it, or the next step.
+    /// The likely cause, or the next step.
     hint: Option<&'f str>,
 }
 

@@ -1,4 +1,4 @@
-//! What `check` is given: a Corefile, or the ConfigMaps that a cluster keeps it in.
+//! The input of `check`: a Corefile, or the ConfigMaps that a cluster keeps it in.
 //!
 //! A ConfigMap may be YAML or JSON, alone or in a List, as `kubectl get configmap -o yaml` prints it. Imports find the
 //! other keys of the map, and those of a map with the `*.override` and `*.server` of AKS and k3s, where a pod has them.
@@ -13,7 +13,7 @@ use crate::corefile::{Corefile, Elsewhere, Error, Position, Source};
 use crate::files;
 use crate::process::origin;
 
-/// Where a pod has its Corefile.
+/// The folder in which a pod has its Corefile.
 const FOLDER: &str = "/etc/coredns";
 /// The folder below it for the files of others.
 const CUSTOM: &str = "custom";
@@ -23,9 +23,9 @@ const CUSTOM: &str = "custom";
 pub(super) struct Input {
     name: String,
     text: String,
-    /// Where it will be served, with the files that come with it.
+    /// The machine that will serve it, with the files that come with it.
     elsewhere: Elsewhere,
-    /// It is that of a pod, whichever machine this is.
+    /// True for the Corefile of a pod, whichever machine this is.
     mounted: bool,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Input>, Error> {
 }
 
 impl Input {
-    /// What is known of the machine that will serve it.
+    /// The machine that will serve it, as far as it is known.
     pub(super) fn elsewhere(&self) -> &Elsewhere {
         &self.elsewhere
     }
@@ -150,7 +150,7 @@ fn input(map: &[Entry], custom: &BTreeMap<PathBuf, (String, String)>) -> Option<
     Some(Input { name: name.clone(), text: text.clone(), elsewhere, mounted: true })
 }
 
-/// What others add, without the Corefile that imports it: `*.override` in the block of all names, `*.server` beside it.
+/// A Corefile made of additions alone: `*.override` in the block of all names, `*.server` beside it.
 fn alone(custom: BTreeMap<PathBuf, (String, String)>) -> Input {
     let has = |end: &str| custom.keys().any(|path| path.extension().is_some_and(|extension| extension == end));
     let block = if has("override") { format!(". {{\n import {CUSTOM}/*.override\n}}\n") } else { String::new() };

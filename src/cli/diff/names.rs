@@ -7,7 +7,7 @@ use crate::cluster::facts::{Fact, ServiceSpec, SliceFact};
 use crate::wire::{Label, Name, NameError};
 use crate::zone::Port;
 
-/// What a name stands for: it decides which differences are known ones.
+/// The thing that a name stands for: it decides which differences are known ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// The cluster domain itself.
@@ -153,7 +153,7 @@ impl Found<'_> {
         self.insert(kind, Name::from_labels(labels));
     }
 
-    /// What is too long for a name is none, and cannot be asked.
+    /// Adds a name, unless it is too long to be one and cannot be asked.
     fn insert(&mut self, kind: Kind, name: Result<Name, NameError>) {
         let Ok(name) = name else { return };
         let known = self.names.entry(name.to_string()).or_insert((name, kind));

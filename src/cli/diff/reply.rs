@@ -1,4 +1,4 @@
-//! What of two answers is compared: the response code, AA, and the records of each section as sets.
+//! The parts of an answer that are compared: the response code, AA, and the records of each section as sets.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::wire::message::{Message, RData, Record, ResponseCode, decode};
 pub(super) struct Reply {
     pub(super) rcode: ResponseCode,
     pub(super) authoritative: bool,
-    /// It was cut, though it came over TCP.
+    /// True for an answer that was cut, though it came over TCP.
     pub(super) truncated: bool,
     pub(super) sections: [Records; 3],
 }
@@ -81,7 +81,7 @@ impl Reply {
 }
 
 impl Line {
-    /// As in a zone file, with its TTL.
+    /// The record as in a zone file, with its TTL.
     pub(super) fn with_ttl(&self, ttl: u32) -> String {
         format!("{} {ttl} {} {}", self.owner, self.rtype, self.data).trim_end().to_owned()
     }

@@ -1,4 +1,4 @@
-//! What a comparison has found: differences in groups, the first of each shown, and a line that sums up.
+//! The report of a comparison: differences in groups, the first of each shown, and a line that sums up.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -30,7 +30,7 @@ pub(super) enum Sort {
 #[derive(Debug)]
 pub(super) struct Difference {
     pub(super) sort: Sort,
-    /// What is printed below the question.
+    /// The lines printed below the question.
     pub(super) text: String,
 }
 
@@ -136,7 +136,7 @@ fn head(asked: &Asked) -> String {
 
 //----------- Report ----------------------------------------------------------
 
-/// What has been found so far.
+/// The differences found so far.
 #[derive(Debug)]
 pub(super) struct Report {
     ttl: u32,

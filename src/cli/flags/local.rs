@@ -10,7 +10,7 @@ use crate::process::logs::Format;
 use crate::upstream::Endpoint;
 use crate::wire::Label;
 
-/// What `--help` says of it.
+/// The part of `--help` for `local`.
 pub(super) const HELP: &str = "\
 local:
   PATH...                 manifest files, folders with all that is below them, or - for standard input, YAML or JSON;
@@ -33,35 +33,35 @@ local:
                              kustomize build DIR | rollcall local -
 ";
 
-/// What `local` is told.
+/// The options of `local`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Local {
-    /// Where to answer.
+    /// The addresses to answer on.
     pub(in crate::cli) listen: Vec<SocketAddr>,
     /// The cluster domain.
     pub(in crate::cli) zone: String,
     /// The namespace of objects that name none.
     pub(in crate::cli) namespace: String,
-    /// Who is asked for other names.
+    /// The resolvers for other names.
     pub(in crate::cli) forward: Resolvers,
     /// The TTL of answers in seconds.
     pub(in crate::cli) ttl: u16,
-    /// How log lines are written.
+    /// The format of log lines.
     pub(in crate::cli) log_format: Format,
-    /// Where answers are explained.
+    /// The address of the page that explains answers.
     pub(in crate::cli) explain: Option<SocketAddr>,
     /// Manifest files and folders.
     pub(in crate::cli) paths: Vec<PathBuf>,
 }
 
-/// Who is asked for names outside of the zone.
+/// The resolvers for names outside of the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Resolvers {
-    /// Those of /etc/resolv.conf.
+    /// The resolvers of /etc/resolv.conf.
     OfTheMachine,
-    /// Nobody.
+    /// No resolver at all.
     Nobody,
-    /// These.
+    /// The resolvers named on the command line.
     These(Vec<Endpoint>),
 }
 

@@ -11,7 +11,7 @@ use crate::wire::message::{RecordType, ResponseCode};
 use crate::wire::{Name, Rcode};
 use crate::zone::Reader;
 
-/// How long the resolvers that are asked may take: well below the five seconds after which clients ask again.
+/// The time that the resolvers have: well below the five seconds after which clients ask again.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Stands before `forward`. What nobody can be asked for does not exist.

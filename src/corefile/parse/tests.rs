@@ -199,7 +199,7 @@ fn every_bad_corefile_is_refused_at_its_line_and_column() {
     assert!(seen >= 12, "only {seen} bad Corefiles found");
 }
 
-/// What the grammar gives a meaning.
+/// The words and marks that have a meaning in the grammar.
 const KNOWN: &[&str] = &[
     "{",
     "}",
