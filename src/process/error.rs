@@ -1,17 +1,17 @@
-//! Why the process ends, and with which status.
+//! The reason for which the process ends, and its exit status.
 
 use std::fmt;
 
 use crate::corefile;
 
-/// What ends the process.
+/// An error that ends the process.
 #[derive(Debug)]
 pub(crate) struct Error {
     fault: Fault,
     message: String,
 }
 
-/// Whose fault it is: the exit status follows.
+/// The one at fault; the exit status follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     /// The command line or the configuration.

@@ -1,4 +1,4 @@
-//! How the memory of the process is laid out.
+//! The layout of the memory of the process.
 
 #![cfg_attr(
     target_env = "gnu",
@@ -20,10 +20,10 @@ pub(crate) fn share() {
     }
 }
 
-/// How often it is seen whether memory can be given back.
+/// The time between two looks at whether memory can be given back.
 pub(crate) const LOOK: Duration = Duration::from_secs(10);
 
-/// What may be held without use: giving it back and taking it again costs more than it is worth.
+/// The octets that may be held without use: to give them back and take them again costs more than it is worth.
 const SPARE: usize = 16 << 20;
 
 /// Gives back to the system what a burst has left behind. The allocator does so by itself only from the end of the heap,

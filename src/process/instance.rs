@@ -32,7 +32,7 @@ pub(crate) struct Instance {
     /// The mirrors of the plan that is applied next.
     pub(crate) mirrors: Vec<Arc<dyn Known>>,
     registry: prometheus::Registry,
-    /// What outlives reloads: caches, connections.
+    /// Caches and connections, which outlive reloads.
     pub(crate) kept: Kept,
     admin: Admin,
     probes: Vec<Probe>,
@@ -42,7 +42,7 @@ pub(crate) struct Instance {
     plan: Option<Plan>,
 }
 
-/// Where an operator says on which address to answer.
+/// The place where an operator has said on which address to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// By the keys and `bind` of the Corefile.
@@ -52,7 +52,7 @@ pub(crate) enum Told {
 }
 
 impl Instance {
-    /// Nothing runs yet.
+    /// An instance in which nothing runs yet.
     ///
     /// # Errors
     /// When two rooms want the same metric.
@@ -187,7 +187,7 @@ impl Instance {
         self.plan.as_ref()
     }
 
-    /// Where a listener really listens.
+    /// The addresses that listeners are bound to.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.servers.values().flat_map(Server::addresses)
     }

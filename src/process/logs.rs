@@ -28,7 +28,7 @@ type Control = reload::Handle<Targets, Registry>;
 static CONTROL: OnceLock<(Control, Targets)> = OnceLock::new();
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
-/// How long the end of the process waits for its last lines to be taken.
+/// The time that the end of the process waits for its last lines to be taken.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Begins to log, at least what `wishes` (`RUST_LOG`) ask for: `info`, `rollcall::cluster=debug`. Only the first call counts.
@@ -65,8 +65,8 @@ pub(crate) fn set_debug(debug: bool) {
     }
 }
 
-/// What is shown. Other crates speak to their makers, of what any client can cause or of what is told here already: they
-/// are silent unless wished for by name, or `debug` asks for their warnings.
+/// The events that are shown. Other crates speak to their makers, of what any client can cause or of what is told here
+/// already: they are silent unless wished for by name, or `debug` asks for their warnings.
 fn targets(debug: bool, wishes: &Targets) -> Targets {
     let wished = wishes.default_level().unwrap_or(LevelFilter::INFO);
     let ours = if debug { wished.max(LevelFilter::DEBUG) } else { wished };

@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    /// What the list of CoreDNS's metrics, the alerts and the dashboard name is registered, also before anything is counted.
+    /// Metrics in the list of CoreDNS's, in the alerts and on the dashboard are registered before anything is counted.
     #[test]
     fn everything_that_is_listed_or_asked_for_is_registered() {
         let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -49,7 +49,7 @@ pub(crate) struct Session<'r> {
 pub(crate) struct Used(HashMap<Source, Arc<Mirror>>);
 
 impl Session<'_> {
-    /// What the plan uses.
+    /// The mirrors that the plan uses.
     pub(crate) fn finish(self) -> Used {
         Used(self.used)
     }

@@ -1,4 +1,4 @@
-//! Which Corefile is served, read anew for each reload.
+//! The Corefile that is served, read anew for each reload.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::error::Error;
 use crate::corefile::{self, Corefile, Directive, Source};
 use crate::files;
 
-/// What kubeadm installs, for a pod that is given no Corefile.
+/// The Corefile that kubeadm installs, for a pod that is given none.
 const IN_CLUSTER: &str = "\
 .:53 {
     errors
@@ -97,7 +97,7 @@ pub(crate) fn hash(corefile: &Corefile) -> String {
     words.0.finish().as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// What is hashed: words end with 0, and marks no word can hold stand for structure.
+/// The hash of a Corefile's words: a word ends with 0, and marks that no word can hold stand for structure.
 struct Words(Context);
 
 impl Words {

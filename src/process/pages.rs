@@ -1,4 +1,4 @@
-//! What admin shows of a plan: which page stands at which address.
+//! The pages that admin shows of a plan, each at its address.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn Known>]) -> Page {
     })
 }
 
-/// What a zone was made of: asked for the page that explains answers.
+/// The source of a zone, asked for the page that explains answers.
 pub(crate) trait Known: Send + Sync {
     /// Whether this zone is meant.
     fn publishes(&self, zone: &Reader) -> bool;
@@ -99,7 +99,7 @@ impl Known for LocalObjects {
     }
 }
 
-/// Where `/health` stands.
+/// The addresses of `/health`.
 pub(crate) fn health_addresses(plan: &Plan) -> BTreeSet<String> {
     plan.blocks.iter().filter_map(|block| block.settings.health.as_ref()).map(|health| health.address.clone()).collect()
 }

@@ -21,37 +21,37 @@ use crate::wire::{OwnEdns, Question};
 /// An address to listen on, and how messages travel there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Listener {
-    /// How messages travel.
+    /// The transport.
     pub(crate) scheme: Scheme,
     /// The address; `[::]` for all of both families.
     pub(crate) address: SocketAddr,
 }
 
-/// What has sockets and connections of its own, which pass from one address to the other.
+/// A port: its sockets and connections pass from one of its addresses to another.
 pub(crate) type Port = (Scheme, u16);
 
 impl Listener {
-    /// Its port.
+    /// The port of the listener.
     pub(crate) fn port(&self) -> Port {
         (self.scheme, self.address.port())
     }
 }
 
-/// What one listener serves.
+/// The server blocks and settings of one listener.
 #[derive(Debug)]
 pub(crate) struct Server {
     /// Limits of its connections.
     pub(crate) limits: Limits,
-    /// Who it is, where it is encrypted.
+    /// The certificate and settings of TLS, where it is encrypted.
     pub(crate) secure: Option<Tls>,
-    /// Its server blocks, each with those of its keys that are for this listener.
+    /// The server blocks, each with those of its keys that are for this listener.
     blocks: Vec<(Arc<Block>, Vec<Key>)>,
 }
 
 /// Everything that a Corefile asks for.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// What each listener serves.
+    /// The servers, by listener.
     pub(crate) servers: BTreeMap<Listener, Server>,
     /// The server blocks, as written.
     pub(crate) blocks: Vec<Arc<Block>>,
@@ -80,7 +80,7 @@ impl Plan {
         Self::of(set_up(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)?, 53)
     }
 
-    /// What each listener serves of these server blocks.
+    /// The plan of these server blocks.
     ///
     /// # Errors
     /// When a listener cannot be had as the blocks say, with the place.
@@ -125,7 +125,7 @@ impl Plan {
         self.blocks.iter().find_map(|block| block.settings.reload)
     }
 
-    /// How long answers go on after the order to stop: the longest `lameduck`.
+    /// The time for which answers go on after the order to stop: the longest `lameduck`.
     pub(crate) fn lameduck(&self) -> Duration {
         let lameducks =
             self.blocks.iter().filter_map(|block| block.settings.health.as_ref()).map(|health| health.lameduck);
@@ -143,7 +143,7 @@ impl Plan {
         files::digest(all.flat_map(|tls| &tls.files))
     }
 
-    /// What is enabled where: `[server, zone, view, directive]`.
+    /// The directives in use and where: `[server, zone, view, directive]`.
     pub(crate) fn enabled(&self) -> Vec<[String; 4]> {
         let mut all = Vec::new();
         for (listener, server) in &self.servers {
@@ -222,7 +222,7 @@ impl Server {
     }
 }
 
-/// Who the listener of a key is, where it is encrypted.
+/// The certificate and settings of TLS of a key's listener, where it is encrypted.
 fn secure(key: &Key, settings: &Settings) -> Result<Option<Tls>, Error> {
     match (encryption(key.scheme), &settings.tls) {
         (None, _) => Ok(None),
@@ -234,7 +234,7 @@ fn secure(key: &Key, settings: &Settings) -> Result<Option<Tls>, Error> {
     }
 }
 
-/// How messages travel below TLS.
+/// The protocol above TLS.
 pub(crate) fn encryption(scheme: Scheme) -> Option<Encryption> {
     match scheme {
         Scheme::Dns => None,
@@ -285,7 +285,7 @@ pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
     }
 }
 
-/// Where a server block listens: its `bind` addresses, or everywhere.
+/// The addresses that a server block listens on: those of `bind`, or all.
 fn addresses(settings: &Settings) -> Vec<IpAddr> {
     match settings.bind.as_slice() {
         [] => vec![Ipv6Addr::UNSPECIFIED.into()],

@@ -13,16 +13,16 @@ use crate::corefile::Source;
 /// For a cluster that the new Corefile names for the first time: its names are complete before the old ones go.
 const SYNC: Duration = Duration::from_secs(60);
 
-/// How often the file is looked at while a reload waits for such a cluster: a correction is not to wait with it.
+/// The time between looks at the file while a reload waits for such a cluster: a correction is not to wait with it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is served now, and where it came from.
+/// The Corefile that is served now, and where it came from.
 pub(crate) struct Reloader {
     source: Source,
     port: u16,
     mirrors: Registry,
     hash: String,
-    /// What the files of certificates held when they were read.
+    /// The hash of the certificates' files when they were read.
     certificates: u64,
     /// The last file that was refused, so that a poll tells of it once.
     refused: Option<String>,
@@ -147,7 +147,7 @@ fn is_synced(view: Option<std::sync::Arc<crate::zone::View>>) -> bool {
     view.is_some_and(|view| view.reader.is_synced())
 }
 
-/// How long to wait before the next look at the file: many replicas must not look at the same time.
+/// The pause before the next look at the file: many replicas must not look at the same time.
 pub(crate) fn pause(reload: Reload) -> Duration {
     let half = reload.jitter / 2;
     reload.interval.saturating_sub(half) + reload.jitter.mul_f64(rand::random())

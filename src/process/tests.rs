@@ -129,7 +129,7 @@ fn addresses(octets: &[u8]) -> Vec<String> {
     all
 }
 
-/// What a client is given at once when it asks so many seconds from now.
+/// The answer that a client is given at once when it asks so many seconds from now.
 fn given(server: &Direct, octets: &[u8], client: u32, seconds: u64, seed: u64) -> Vec<u8> {
     let peer = SocketAddr::new(Ipv4Addr::from(0x0a14_0000 + client).into(), 4000 + seed as u16);
     let received = Instant::now() + Duration::from_secs(seconds);

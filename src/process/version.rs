@@ -1,4 +1,4 @@
-//! What this program is: its version, the revision it was built from, the release it stands in for.
+//! The version of this program, the revision it was built from, the release it stands in for.
 
 /// Our version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -37,7 +37,7 @@ pub(crate) enum Expression {
     Each(Quantifier, Vec<Self>, Box<Self>),
 }
 
-/// How many items of a list must do.
+/// The number of items of a list for which a condition must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quantifier {
     Any,
@@ -45,10 +45,10 @@ pub(crate) enum Quantifier {
     None,
 }
 
-/// What an expression may name beside the functions.
+/// The names that an expression may use beside the functions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scope<'s> {
-    /// There are groups.
+    /// True where there are groups.
     pub(crate) groups: bool,
     /// The variables, in the order of their values.
     pub(crate) variables: &'s [String],
@@ -68,7 +68,7 @@ pub(crate) trait Subject {
     fn id(&self) -> u16;
     /// The message's opcode.
     fn opcode(&self) -> u8;
-    /// How many octets the client can take.
+    /// The number of octets that the client can take.
     fn bufsize(&self) -> u16;
     /// The message's length in octets.
     fn size(&self) -> usize;
@@ -78,11 +78,11 @@ pub(crate) trait Subject {
     fn local(&self) -> SocketAddr;
     /// The transport's name.
     fn proto(&self) -> &'static str;
-    /// What plugins know of the query under a label.
+    /// The metadata of the query under a label, as plugins know it.
     fn metadata(&self, label: &str) -> Option<&str>;
 }
 
-/// What an expression is worked out from.
+/// The surroundings that an expression is worked out in.
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'e> {
     pub(crate) query: &'e dyn Subject,
@@ -201,7 +201,7 @@ impl Expression {
         }
     }
 
-    /// Its value; `None` when it is unknown, as for an address that is none.
+    /// The value; `None` when it is unknown, as for an address that is none.
     pub(crate) fn value(&self, env: Env<'_>) -> Option<Value> {
         Some(match self {
             Self::Literal(value) => value.clone(),
@@ -377,13 +377,13 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-/// What is still to be read, and what may be named in it.
+/// The text still to be read, and the names that may be used in it.
 struct Rest<'t> {
     tokens: &'t [Token],
     scope: Scope<'t>,
     /// Within a quantifier, so that there is an item.
     has_item: bool,
-    /// How many expressions the present one lies in.
+    /// The number of expressions around the present one.
     depth: usize,
 }
 

@@ -18,7 +18,7 @@ pub(crate) use value::{Object, Size, Value};
 #[derive(Debug)]
 pub(crate) struct Template(parse::Read);
 
-/// What a template is filled in from.
+/// The data that a template is filled in from.
 pub(crate) trait Data {
     /// A field at the top.
     fn field(&self, name: &str) -> Option<Value>;

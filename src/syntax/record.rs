@@ -30,7 +30,7 @@ pub(crate) struct Fault {
     pub(crate) file: Option<Arc<Path>>,
     /// The line, from 1.
     pub(crate) line: u32,
-    /// What is wrong.
+    /// The message.
     pub(crate) message: String,
 }
 

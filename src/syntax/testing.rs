@@ -1,4 +1,4 @@
-//! What the tests of words share.
+//! The helpers that the tests of words share.
 
 use crate::corefile::{Position, Token};
 

@@ -19,7 +19,7 @@ const LINE: usize = 8192;
 /// Stands where something was cut.
 const CUT: &str = "… (cut)";
 
-/// How lines are written: `-log-format`.
+/// The format of lines: `-log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
     /// `[LEVEL] plugin/NAME: MESSAGE`.
@@ -116,7 +116,7 @@ fn level_in_json(level: Level) -> &'static str {
     }
 }
 
-/// Who speaks: the plugin as CoreDNS names it, or a crate that is none of ours.
+/// The source of a line: the plugin as CoreDNS names it, or a crate that is none of ours.
 fn source(target: &str) -> (Option<&str>, Option<&str>) {
     match target {
         _ if target.starts_with("plugin/") => (target.strip_prefix("plugin/"), None),
@@ -129,7 +129,7 @@ fn source(target: &str) -> (Option<&str>, Option<&str>) {
 
 //----------- Visitor --------------------------------------------------------
 
-/// Which part of an event is written.
+/// The part of an event that is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Message,
@@ -173,7 +173,7 @@ impl Visitor<'_> {
         }
     }
 
-    /// What needs no quotes in JSON.
+    /// Writes a value that needs no quotes in JSON.
     fn bare(&mut self, field: &Field, value: &dyn Display) {
         match self.format {
             Format::Json if self.part == Part::Fields && self.is_wanted(field) => {
@@ -221,7 +221,7 @@ impl Visit for Visitor<'_> {
 /// Writes text into a line, escaped, as far as there is room.
 struct Bounded<'l> {
     format: Format,
-    /// Where the text must end, the mark of a cut included.
+    /// The place where the text must end, the mark of a cut included.
     end: usize,
     line: &'l mut Vec<u8>,
 }

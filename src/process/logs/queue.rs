@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 
-/// How many octets may wait: a second of `log` at 8,000 queries a second. As many again may be on their way out.
+/// The octets that may wait: a second of `log` at 8,000 queries a second. As many again may be on their way out.
 pub(super) const OCTETS: usize = 1 << 20;
-/// What an empty buffer may keep.
+/// The capacity that an empty buffer may keep, in octets.
 const KEPT: usize = 64 << 10;
 
 /// Lines for which there was no room.
@@ -24,7 +24,7 @@ pub(super) struct Queue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or nothing will come any more.
+    /// The signal that there is something to write, or that nothing will come any more.
     ready: Condvar,
     /// Something was written.
     written: Condvar,
@@ -146,7 +146,7 @@ pub(super) mod tests {
         assert_eq!(sink.text(), (0..100).map(|number| format!("line {number}\n")).collect::<String>());
     }
 
-    /// What waits is bounded in octets, whatever the lines are; what is dropped is counted.
+    /// The queue is bounded in octets, whatever the lines are; dropped lines are counted.
     #[test]
     fn a_reader_who_does_not_read_stops_nobody_and_costs_no_memory() {
         for (length, lines) in [(8000, 1000), (20, 100_000)] {

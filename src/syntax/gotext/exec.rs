@@ -5,13 +5,13 @@ use super::functions::{Function, Wanted};
 use super::parse::{Branch, Loop, Node, Operand, Pipe, Read};
 use super::value::Value;
 
-/// How many parts are filled in at most, those in loops each time: a client may choose how often `range` goes round.
+/// The most parts that are filled in, those in loops each time: a client may choose how often `range` goes round.
 const MOST_STEPS: usize = 100_000;
 
-/// How long a text may become: no record is as long.
+/// The octets that a text may have: no record is as long.
 const LONGEST: usize = 1 << 20;
 
-/// How many parts may lie within one another, those of templates that call one another too.
+/// The most parts that may lie within one another, those of templates that call one another too.
 const DEEPEST: usize = 128;
 
 /// Fills a template in.
@@ -25,7 +25,7 @@ pub(super) fn fill(read: &Read, data: &dyn Data) -> Result<String, String> {
     Ok(run.out)
 }
 
-/// How it goes on behind a node.
+/// The way on behind a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     On,

@@ -30,7 +30,7 @@ pub(super) enum Function {
     ParseInt,
 }
 
-/// What an argument must be.
+/// The kind that an argument must be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Any,
@@ -65,7 +65,7 @@ impl Function {
         })
     }
 
-    /// How many arguments it takes, at least and at most.
+    /// The least and the most arguments that it takes.
     pub(super) fn arity(self) -> std::ops::RangeInclusive<usize> {
         match self {
             Self::Not | Self::Len => 1..=1,
@@ -78,7 +78,7 @@ impl Function {
         }
     }
 
-    /// What the argument at a place must be.
+    /// The kind that the argument at a place must be of.
     pub(super) fn wanted(self, place: usize) -> Wanted {
         match (self, place) {
             (Self::ParseInt | Self::Printf, 0) => Wanted::Text,

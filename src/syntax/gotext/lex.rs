@@ -73,7 +73,7 @@ struct Lexer<'t> {
 }
 
 impl<'t> Lexer<'t> {
-    /// What stands behind the end of the action, where it is here, and whether white space goes with it.
+    /// The text behind the end of the action, if that is here, and whether white space goes with it.
     fn at_end(&self) -> Option<(&'t str, bool)> {
         if let Some(behind) = self.rest.strip_prefix("}}") {
             return Some((behind, false));
@@ -178,7 +178,7 @@ impl<'t> Lexer<'t> {
         Ok(Number::character(c))
     }
 
-    /// What a backslash stands for, as in Go's texts.
+    /// Reads the character that a backslash stands for, as in Go's texts.
     fn escape(&mut self, quote: char, into: &mut Vec<u8>) -> Result<(), String> {
         let fault = || "an escape is not understood".to_owned();
         let code = |lexer: &mut Self, digits: usize, radix: u32| {
@@ -242,7 +242,7 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// Where the digits end that begin at an octet.
+/// The end of the digits that begin at an octet.
 fn digits_end(text: &str, from: usize, radix: u32) -> usize {
     let rest = text.get(from..).unwrap_or_default();
     from + rest.find(|c: char| c != '_' && !c.is_digit(radix)).unwrap_or(rest.len())

@@ -85,7 +85,7 @@ pub(super) fn read(text: &str) -> Result<Read, String> {
     }
 }
 
-/// What nodes end with.
+/// The word that nodes end with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Text,
@@ -93,7 +93,7 @@ enum End {
     Closed,
 }
 
-/// What a pipe ends with.
+/// The mark that a pipe ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Until {
     Right,
@@ -104,7 +104,7 @@ struct Parser<'t> {
     rest: &'t [Token],
     /// The variables that can be seen here.
     variables: Vec<String>,
-    /// How many `range` lie around.
+    /// The number of `range` around.
     ranges: usize,
     depth: usize,
     named: HashMap<String, Vec<Node>>,
@@ -190,7 +190,7 @@ impl<'t> Parser<'t> {
         Ok((nodes, End::Text))
     }
 
-    /// Nothing more stands in the action.
+    /// Checks that nothing more stands in the action.
     fn closed(&mut self, what: &str) -> Result<(), String> {
         self.skip_space();
         if self.next_if(&Token::Right) { Ok(()) } else { Err(format!("`{what}` is followed by something")) }

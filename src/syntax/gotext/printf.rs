@@ -65,7 +65,7 @@ impl Writer<'_> {
         rest.is_some()
     }
 
-    /// What stands behind a `%`; false when there is no verb.
+    /// Shows the verb behind a `%`; false when there is none.
     fn verb(&mut self) -> bool {
         let mut flags = Flags::default();
         loop {
@@ -182,7 +182,7 @@ impl Writer<'_> {
         number
     }
 
-    /// What no verb showed.
+    /// Shows the values that no verb has shown.
     fn extra(&mut self) {
         let left = self.values.get(self.next..).unwrap_or_default();
         if self.reordered || left.is_empty() {
@@ -245,7 +245,7 @@ impl Flags {
         }
     }
 
-    /// What Go shows for a verb that is not for a value.
+    /// The text that Go shows for a verb that is not for a value.
     fn bad(self, value: &Value, verb: char) -> String {
         match value {
             Value::Nil => format!("%!{verb}(<nil>)"),

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What the table was made from.
+/// The data that the table was made from.
 struct Fixed;
 
 impl Data for Fixed {

@@ -1,4 +1,4 @@
-//! What a template works with: values that know the type which Go would show them with.
+//! The values that a template works with, each with the type that Go would show it with.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::printf;
 /// A value in a template.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// Nothing.
+    /// Go's `nil`.
     Nil,
     /// A truth.
     Bool(bool),
@@ -28,7 +28,7 @@ pub(crate) enum Value {
     Map(&'static str, Arc<BTreeMap<String, Self>>),
     /// Something with fields.
     Object(Arc<Object>),
-    /// What the whole template is filled in from.
+    /// The data of the whole template.
     Root,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum Size {
     Eight,
     /// A type, a class or an id.
     Sixteen,
-    /// What `parseInt` gives.
+    /// Go's `uint64`, as `parseInt` gives it.
     SixtyFour,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Size {
 pub(crate) struct Object {
     /// The type in Go.
     pub(crate) kind: &'static str,
-    /// How it is shown as a whole.
+    /// The text that shows it as a whole.
     pub(crate) shown: String,
     /// The fields by name.
     pub(crate) fields: Vec<(&'static str, Value)>,
@@ -95,7 +95,7 @@ impl Value {
         }
     }
 
-    /// What stands for a value of a type that is not there.
+    /// The value that stands for one that is not there, by its type.
     pub(super) fn zero(kind: &str) -> Self {
         if kind == "string" { Self::Text(String::new()) } else { Self::Nil }
     }

@@ -3,7 +3,7 @@
 use super::Fault;
 use super::words::Word;
 
-/// How many records one line may stand for: 65,536, as many as there are addresses in a /16.
+/// The most records that one line may stand for: 65,536, as many as there are addresses in a /16.
 const MOST: u64 = 65_536;
 
 /// The lines that `$GENERATE` stands for; the range is its first word.

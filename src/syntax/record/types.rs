@@ -1,4 +1,4 @@
-//! What the text of each record type consists of.
+//! The fields in the text of each record type.
 
 use Field::{
     Algorithm, Base64, Certificate, Digest, Eui, Gateway, Groups, Hash, Hex, HostIdentity, HostInfo, Isdn, Key,
@@ -76,7 +76,7 @@ pub(super) enum Field {
     Nsap,
 }
 
-/// What the text of a type consists of; `None` for one that is written as octets only (RFC 3597).
+/// The fields in the text of a type; `None` for one that is written as octets only (RFC 3597).
 pub(super) fn layout(rtype: Rtype) -> Option<&'static [Field]> {
     Some(match rtype {
         Rtype::A => &[V4],

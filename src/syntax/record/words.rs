@@ -10,7 +10,7 @@ pub(super) struct Word {
     /// Octets, because old files are in any character set.
     pub(super) octets: Vec<u8>,
     pub(super) quoted: bool,
-    /// Nothing stands between this word and the one before it, as in `alpn="h2"`.
+    /// True when nothing stands between this word and the one before it, as in `alpn="h2"`.
     pub(super) glued: bool,
     pub(super) line: u32,
 }
@@ -25,7 +25,7 @@ impl Word {
 /// One record or directive.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// It begins with white space, so it has the owner of the entry before.
+    /// True for an entry that begins with white space, and so has the owner of the entry before.
     pub(super) blank: bool,
     pub(super) words: Vec<Word>,
 }
@@ -54,7 +54,7 @@ impl<'t> Entries<'t> {
         self.rest.first().copied()
     }
 
-    /// What stands up to the closing quote.
+    /// Reads the octets up to the closing quote.
     fn quoted(&mut self, line: u32) -> Result<Vec<u8>, Fault> {
         let mut word = Vec::new();
         loop {

@@ -11,10 +11,10 @@ use super::{Fault, generate, record};
 use crate::files;
 use crate::wire::message::{MessageName, RData, Record};
 
-/// How deep files may lie within one another, as in CoreDNS.
+/// The depth to which files may lie within one another, as in CoreDNS.
 const DEEPEST: usize = 7;
 
-/// How many records `$GENERATE` may make in a whole zone.
+/// The most records that `$GENERATE` may make in a whole zone.
 const MOST_GENERATED: usize = 1 << 20;
 
 /// A zone file, read.
@@ -53,12 +53,12 @@ pub(crate) fn parse_zone(path: &Path, origin: &MessageName) -> Result<Zone, Faul
     Ok(reader.zone)
 }
 
-/// What the words of a file count from; an included file has its own.
+/// The state that words of a file are read in; an included file has its own.
 #[derive(Clone, Debug)]
 struct Scope {
     origin: MessageName,
     owner: Option<MessageName>,
-    /// What `$TTL` says.
+    /// The TTL that `$TTL` sets.
     default: Option<u32>,
     /// The last TTL that a record has of its own.
     last: Option<u32>,
@@ -70,7 +70,7 @@ struct Reader {
     open: Vec<PathBuf>,
     /// The last number of the SOA: the TTL where nothing else says one, as in BIND.
     minimum: Option<u32>,
-    /// How many octets all files together may still have.
+    /// The octets that all files together may still have.
     octets: u64,
     generated: usize,
 }
