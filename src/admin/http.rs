@@ -20,9 +20,9 @@ use tokio::net::TcpStream;
 
 use super::Page;
 
-/// For the head of a request, and for the next request of a connection.
+/// The time limit for the head of a request, and for the next request of a connection.
 const HEAD: Duration = Duration::from_secs(5);
-/// For everything on one connection, so that a client that never reads its answer is let go.
+/// The time limit for everything on one connection, so that a client that never reads its answer is let go.
 const CONNECTION: Duration = Duration::from_secs(600);
 /// Octets of a request's head.
 const BUFFER: usize = 16 << 10;

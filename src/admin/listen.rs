@@ -80,7 +80,7 @@ pub struct BindError {
 }
 
 impl Admin {
-    /// No listener yet; their work is done on `runtime`.
+    /// A set without listeners; their work will be done on `runtime`.
     pub fn new(runtime: Handle) -> Self {
         Self { runtime, sites: BTreeMap::new() }
     }

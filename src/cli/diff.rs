@@ -49,9 +49,9 @@ const TYPES: [RecordType; 11] = [
 const AT_ONCE: usize = 64;
 /// The number of times that a question is asked again when its answers differ, and the pause before each.
 const AGAIN: (u32, Duration) = (2, Duration::from_millis(400));
-/// After so many differences that stay it is not the cluster that changes: the rest are not asked again.
+/// The number of lasting differences after which it is not the cluster that changes: the rest are not asked again.
 const SETTLED: usize = 100;
-/// After so many differences there is nothing left to learn.
+/// The number of differences after which nothing is left to learn.
 const ENOUGH: usize = 10_000;
 
 /// Compares; says whether the answers are the same, known differences apart.

@@ -98,7 +98,7 @@ pub(super) struct Serve {
     pub(super) port: u16,
     /// The file to write the process id to.
     pub(super) pidfile: Option<PathBuf>,
-    /// No banner.
+    /// True to print no banner.
     pub(super) quiet: bool,
     /// The format of log lines.
     pub(super) log_format: Format,
@@ -136,10 +136,10 @@ pub(super) struct Check {
 /// The format in which a command tells its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Output {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 

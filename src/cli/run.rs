@@ -1,4 +1,4 @@
-//! From the command line to the exit status.
+//! The way from the command line to the exit status.
 
 use std::ffi::OsString;
 use std::io::Write;

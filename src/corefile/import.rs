@@ -9,7 +9,7 @@ use super::lex::{self, Word};
 use super::{Elsewhere, Error, Position};
 use crate::files;
 
-/// All imported files together.
+/// The most octets of all imported files together.
 const FILES_OCTETS: usize = 32 << 20;
 /// Snippets and files that `import` puts in, all told.
 const IMPORTS: usize = 10_000;

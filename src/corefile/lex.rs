@@ -76,7 +76,7 @@ impl Lexer<'_> {
         word
     }
 
-    /// Only `\"` is an escape: regular expressions keep their backslashes.
+    /// Reads a word in quotes. Only `\"` is an escape: regular expressions keep their backslashes.
     fn quoted(&mut self) -> Result<Word, Error> {
         let mut word = self.begin(true);
         self.take();

@@ -20,7 +20,7 @@ use crate::chain::settings::Task;
 use crate::chain::setup::Kept;
 use crate::serve::{Prepared, Server, Site};
 
-/// For queries in flight and connections, once the sockets are to go.
+/// The time that queries in flight and connections have, once the sockets are to go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything that runs.
@@ -45,9 +45,9 @@ pub(crate) struct Instance {
 /// The place where an operator has said on which address to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// By the keys and `bind` of the Corefile.
+    /// The keys and `bind` of the Corefile.
     Corefile,
-    /// By `--listen` of `rollcall local`.
+    /// The flag `--listen` of `rollcall local`.
     CommandLine,
 }
 
@@ -192,7 +192,7 @@ impl Instance {
         self.servers.values().flat_map(Server::addresses)
     }
 
-    /// From now on `/ready` says that we are leaving; everything else goes on.
+    /// Lets `/ready` say that we are leaving; everything else goes on.
     pub(crate) fn announce_stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }

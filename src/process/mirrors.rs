@@ -21,7 +21,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// No mirror yet; their watches run on `runtime`.
+    /// A set without mirrors; their watches will run on `runtime`.
     pub(crate) fn new(runtime: Handle) -> Self {
         Self { runtime, mirrors: HashMap::new() }
     }
@@ -124,7 +124,7 @@ impl Mirrors for Fixed {
     }
 }
 
-/// No cluster at all: for a look at a Corefile.
+/// The source without a cluster, for a look at a Corefile.
 #[derive(Debug)]
 pub(crate) struct Unsynced;
 

@@ -1,4 +1,4 @@
-//! From a Corefile to what each listener serves.
+//! The plan of a Corefile: what each listener serves.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

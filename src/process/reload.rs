@@ -10,7 +10,7 @@ use super::{metrics, origin};
 use crate::chain::settings::Reload;
 use crate::corefile::Source;
 
-/// For a cluster that the new Corefile names for the first time: its names are complete before the old ones go.
+/// The time that a cluster has which a new Corefile is the first to name: its names are complete before the old ones go.
 const SYNC: Duration = Duration::from_secs(60);
 
 /// The time between looks at the file while a reload waits for such a cluster: a correction is not to wait with it.

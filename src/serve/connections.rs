@@ -1,4 +1,4 @@
-//! Who is connected: which connection gives way when places are short, and which when answers that nobody takes fill
+//! The connections there are: which gives way when places are short, and which when answers that nobody takes fill
 //! their room.
 //!
 //! Both times the client address that has the most gives way first, so that no client takes what others need. Of IPv6 a
@@ -36,14 +36,14 @@ struct Open {
     next: u64,
 }
 
-/// How many connections a client has, and since when the first of them may be idle.
+/// The number of connections that a client has, and since when the first of them may be idle.
 type Rank = (usize, Reverse<u64>, Network);
 
 #[derive(Debug)]
 struct Entry {
     state: Arc<State>,
     network: Network,
-    /// Its place among those of its client: it has not been idle since before.
+    /// The place among those of its client: it has not been idle since before.
     since: u64,
 }
 
@@ -56,10 +56,10 @@ struct State {
 
 const BUSY: u64 = u64::MAX;
 
-/// How many busy connections are looked at before one of them may have to give way.
+/// The number of busy connections that are looked at before one of them may have to give way.
 const LOOKS: usize = 64;
 
-/// What keeping an answer costs beside its octets.
+/// The cost of keeping an answer beside its octets, in octets.
 const OVERHEAD: usize = 512;
 
 impl Connections {
@@ -281,7 +281,7 @@ mod tests {
         guard.closed().now_or_never().is_some()
     }
 
-    /// Since when it is idle, for a test that turns the clock.
+    /// Sets since when it is idle, for a test that turns the clock.
     fn idle_since(guard: &Guard, since: u64) {
         guard.state.idle_since.store(since, Ordering::Relaxed);
     }

@@ -20,7 +20,8 @@ use super::udp::Data;
 /// A batch that takes longer makes those behind it wait: about what 64 answers from the zone take.
 pub(super) const BUSY: Duration = Duration::from_micros(300);
 
-/// What a thread looks back at before it gives buffers back, or ends; so long nobody else of its port may have come or gone.
+/// The time that a thread looks back at before it gives buffers back, or ends; so long no other of its port may have
+/// come or gone.
 pub(super) const SPELL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
 
 /// The data threads of a port.
@@ -36,22 +37,22 @@ struct State {
     threads: Vec<Data>,
     /// Other sockets of this process may be bound beside those of the port.
     shared: bool,
-    /// When one came or went last.
+    /// The last time that one came or went.
     changed: Option<Instant>,
 }
 
-/// What a thread that has little to do is told.
+/// The order to a thread that has little to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Its socket is out of use: it is to read it empty and end.
+    /// The end, once its socket, now out of use, is read empty.
     Leave,
-    /// There are more threads than need be, but one came or went a moment ago.
+    /// The end at another time: there are more threads than need be, but one came or went a moment ago.
     Later,
-    /// It is needed.
+    /// No change: it is needed.
     Stay,
 }
 
-/// How many data threads an address has at least and at most.
+/// The least and the most data threads of an address.
 pub(super) fn bounds(limits: &Limits) -> (usize, usize) {
     // Elsewhere one of several sockets gets everything.
     if cfg!(not(target_os = "linux")) {
@@ -64,12 +65,12 @@ pub(super) fn bounds(limits: &Limits) -> (usize, usize) {
 }
 
 impl Crew {
-    /// Nobody yet.
+    /// A crew without threads.
     pub(super) fn new(runtime: Handle, orders: watch::Receiver<Orders>) -> Arc<Self> {
         Arc::new(Self { runtime, orders, state: Mutex::default() })
     }
 
-    /// How many sockets of an address are in use.
+    /// The number of sockets of an address that are in use.
     pub(super) fn count(&self, address: SocketAddr) -> usize {
         self.lock().in_use(address).count()
     }
@@ -165,7 +166,7 @@ impl Crew {
         state.share(shared);
     }
 
-    /// How many sockets are there, in use or not.
+    /// The number of sockets, in use or not.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.lock().threads.iter().filter(|data| !data.is_over()).count()
@@ -186,7 +187,7 @@ impl State {
         self.threads.iter().filter(move |data| data.address() == address && data.is_in_use())
     }
 
-    /// Where there are several sockets, each new one needs the others to share their port.
+    /// Lets the sockets share their port, or no longer; a new one beside others needs that.
     fn share(&self, shared: bool) {
         for data in self.threads.iter().filter(|data| shared || self.in_use(data.address()).count() == 1) {
             data.share(shared);
@@ -199,5 +200,5 @@ impl State {
     }
 }
 
-/// What a data thread knows of the others.
+/// The other threads, as a data thread knows them.
 pub(super) type Others = Weak<Crew>;

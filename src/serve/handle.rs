@@ -1,4 +1,4 @@
-//! From the octets of a query to those of its answer, whatever the transport.
+//! The way from the octets of a query to those of its answer, whatever the transport.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +28,7 @@ pub(super) struct Handler {
     max_in_flight: usize,
 }
 
-/// What became of a query at once.
+/// The outcome of a query at once.
 pub(super) enum Step {
     /// The client gets nothing.
     Silence,
@@ -75,7 +75,7 @@ impl Handler {
         self.whole.plan.store(plan);
     }
 
-    /// How many queries wait for plugins.
+    /// The number of queries that wait for plugins.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -99,7 +99,7 @@ impl Handler {
         }
     }
 
-    /// As [`begin`](Self::begin), with a buffer of the thread that holds the longest answer.
+    /// Does as [`begin`](Self::begin), with a buffer of the thread that holds the longest answer.
     pub(super) fn begin_in_scratch<T>(
         &self,
         plan: &Plan,
@@ -229,7 +229,7 @@ impl Handler {
     }
 }
 
-/// What a query gets that finds no place.
+/// The answer to a query that finds no place.
 pub(super) fn overloaded(octets: &[u8]) -> Vec<u8> {
     let mut buffer = [0; 512];
     let len = match parse(octets) {
@@ -248,7 +248,7 @@ impl Drop for InFlight {
     }
 }
 
-/// What of a query is needed to finish its answer.
+/// The parts of a query that are needed to finish its answer.
 struct Asked {
     octets: Box<[u8]>,
     edns: Option<Edns>,
@@ -323,13 +323,13 @@ fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Option<Vec<u8>> {
     buffer.get(..len).map(<[u8]>::to_vec)
 }
 
-/// What came of a question that the zone or the memory may answer.
+/// The outcome of a question that the zone or the memory may answer.
 pub(super) enum AtOnce {
     /// An answer: its length, its response code and whose it is.
     Done(usize, Rcode, &'static str),
-    /// There is a longer one than the buffer holds, and the client can take it.
+    /// A longer one than the buffer holds, and the client can take it.
     Larger,
-    /// It is for the chain.
+    /// None: the question is for the chain.
     Chain,
 }
 
@@ -430,7 +430,7 @@ fn observe(
     group.observe(arrived.shard, &observed);
 }
 
-/// How large the answer may be.
+/// The size that the answer may have.
 fn size(transport: Transport, edns: Option<Edns>, block: &Block) -> Size {
     match transport {
         Transport::Udp => Size::udp(udp_limit(edns, block.bufsize)),
@@ -446,7 +446,7 @@ struct Whole {
     plan: Swap<Plan>,
 }
 
-/// How many look-ups may lead to another: a chain of aliases longer than this is a loop.
+/// The number of look-ups that may lead to another: a chain of aliases longer than this is a loop.
 const MAX_DEPTH: u8 = 8;
 
 impl Resolve for Whole {

@@ -25,10 +25,10 @@ use std::time::Duration;
 
 use super::runs::{self, Answer, Run};
 
-/// How many datagrams one call takes at most: the time of a batch stays below a third of a millisecond.
+/// The most datagrams of one call: the time of a batch stays below a third of a millisecond.
 pub(super) const BATCH: usize = 64;
 
-/// How many datagrams a socket has buffers for that nobody has asked much: a client's A and AAAA come as two.
+/// The datagrams that a socket has buffers for while few ask: a client's A and AAAA come as two.
 const FIRST: usize = 2;
 
 /// While no more than so many come at a time, headers are prepared for so many alone: preparing all of them takes longer
@@ -51,7 +51,7 @@ const CONTROL: usize = 80;
 pub(super) struct Batch {
     slots: Vec<Slot>,
     received: usize,
-    /// How many the next call may take: [`FIRST`], [`FEW`] or [`BATCH`].
+    /// The number that the next call may take: [`FIRST`], [`FEW`] or [`BATCH`].
     width: usize,
     /// The system parts one message into datagrams (UDP_SEGMENT, Linux 4.18).
     segments: bool,
@@ -231,7 +231,7 @@ impl Slot {
         }
     }
 
-    /// Who sent the datagram and where to; `None` for an address family that is no IP.
+    /// The sender of the datagram and the address it was sent to; `None` for an address family that is no IP.
     pub(super) fn envelope(&self) -> Option<Envelope> {
         Envelope::read(&self.peer.0, self.control.0.get(..self.control_len).unwrap_or_default())
     }
@@ -333,7 +333,7 @@ pub(super) fn ask_for_local_address(socket: &UdpSocket, v6: bool) -> io::Result<
 
 //----------- Envelope -------------------------------------------------------
 
-/// Who sent a datagram, and the address it was sent to.
+/// The sender of a datagram, and the address it was sent to.
 #[derive(Clone, Copy)]
 pub(super) struct Envelope {
     peer: Octets<28>,
@@ -401,7 +401,7 @@ impl Envelope {
         octets
     }
 
-    /// Who sent it. An IPv4 client of a socket for both families is shown as one.
+    /// The sender. An IPv4 client of a socket for both families is shown as one.
     pub(super) fn peer(&self) -> SocketAddr {
         let octets = &self.peer.0;
         let port = u16::from_be_bytes([octets[2], octets[3]]);

@@ -1,4 +1,4 @@
-//! What the connections of a port go by: who answers at each address, with which limits, below which settings of TLS.
+//! The rules of a port's connections: who answers at each address, with which limits, below which settings of TLS.
 //!
 //! All of it is replaced on a reload, and told to every connection: one stays as long as its address is served and its
 //! client would still be let in as it was.
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{Handler, Limits};
 
-/// What one address goes by.
+/// The rules of one address.
 #[derive(Debug)]
 pub(super) struct Rules {
     /// The address as bound.
@@ -22,7 +22,7 @@ pub(super) struct Rules {
     pub(super) secure: Option<Secure>,
 }
 
-/// Who a listener is, and what it asks of clients.
+/// The certificate of a listener, and what it asks of clients.
 #[derive(Clone, Debug)]
 pub(super) struct Secure {
     /// Another number for other settings.
@@ -31,7 +31,7 @@ pub(super) struct Secure {
     pub(super) config: Arc<ServerConfig>,
 }
 
-/// What all addresses of a port go by.
+/// The rules of all addresses of a port.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Orders {
     /// Everything is to end.
@@ -40,7 +40,7 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// What an address of ours goes by: its own rules, else those of all addresses.
+    /// The rules of an address of ours: its own, else those of all addresses.
     pub(super) fn rules(&self, local: SocketAddr) -> Option<&Arc<Rules>> {
         let address = local.ip().to_canonical();
         let all = match address {
@@ -59,7 +59,7 @@ impl Orders {
 
 //----------- Standing -------------------------------------------------------
 
-/// What one connection goes by.
+/// The rules of one connection.
 #[derive(Debug)]
 pub(super) struct Standing {
     local: SocketAddr,
@@ -67,14 +67,14 @@ pub(super) struct Standing {
     orders: watch::Receiver<Orders>,
 }
 
-/// What new orders mean for a connection.
+/// The consequence of new orders for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// It goes on by other rules.
+    /// To go on, by other rules.
     Stay,
-    /// It is to end once it is quiet.
+    /// To end once it is quiet.
     Leave,
-    /// Its client came in by settings of TLS that count no more: it ends with the queries that it has brought.
+    /// To end with the queries that it has brought: its client came in by settings of TLS that count no more.
     Expired,
 }
 

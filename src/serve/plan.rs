@@ -1,4 +1,4 @@
-//! What a server serves: blocks by zone, found by the longest zone that holds the qname.
+//! The server blocks of a server by zone, found by the longest zone that holds the qname.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub type Admits = Box<dyn Fn(&Question<'_>, &Client) -> bool + Send + Sync>;
 /// One server block.
 #[derive(Default)]
 pub struct Block {
-    /// Its zones.
+    /// The zones.
     pub zones: Vec<Name>,
     /// The views that answer cluster names without the chain; empty when a plugin needs the message.
     pub views: Vec<Arc<View>>,
@@ -25,15 +25,15 @@ pub struct Block {
     pub diverts: Option<Diverts>,
     /// Whether the block is for this question and client (`view`); the next block of the zone is asked otherwise.
     pub admits: Option<Admits>,
-    /// Its plugins.
+    /// The plugins, in order.
     pub chain: Arc<[Arc<dyn Plugin>]>,
-    /// What its answers say in the OPT record, `bufsize` among it.
+    /// The OPT record of its answers, `bufsize` among it.
     pub own: OwnEdns,
-    /// No answer over UDP is larger (`bufsize`); without it the client's own size counts.
+    /// The largest answer over UDP (`bufsize`); without it the client's own size counts.
     pub bufsize: Option<u16>,
     /// The classes other than IN that are for the chain (`chaos`, `rewrite class`).
     pub classes: Vec<Class>,
-    /// Its queries are counted (`prometheus`).
+    /// True when its queries are counted (`prometheus`).
     pub measured: bool,
     /// The name of its view in metrics, mostly empty.
     pub view: String,
@@ -135,7 +135,7 @@ impl Route {
     }
 }
 
-/// What a chain remembers, when the plugins in front do nothing that needs the message.
+/// The memory of a chain, when the plugins in front do nothing that needs the message.
 fn memory(server: &Arc<str>, chain: &[Arc<dyn Plugin>]) -> Option<Box<dyn Recall>> {
     let mut shuffled = false;
     let mut rest = chain;

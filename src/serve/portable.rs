@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-/// How many datagrams one call takes.
+/// The number of datagrams that one call takes.
 pub(super) const BATCH: usize = 1;
 
 /// The longest query taken whole.
@@ -18,7 +18,7 @@ pub(super) const REQUEST: usize = 4096;
 /// The longest answer that is written in place.
 const REPLY: usize = 4096;
 
-/// How often a thread looks whether its socket is out of use.
+/// The time between looks of a thread at whether its socket is out of use.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The buffers of one thread.
@@ -75,17 +75,17 @@ impl Batch {
         sent.filter(|sent| !sent).count()
     }
 
-    /// Its size never changes.
+    /// False: the size never changes.
     pub(super) fn is_grown(&self) -> bool {
         false
     }
 
-    /// Its size never changes.
+    /// Does nothing: the size never changes.
     pub(super) fn shrink(&mut self) {}
 }
 
 impl Slot {
-    /// Who sent the datagram.
+    /// The sender of the datagram.
     pub(super) fn envelope(&self) -> Option<Envelope> {
         self.from.map(Envelope)
     }
@@ -101,12 +101,12 @@ impl Slot {
     }
 }
 
-/// Who sent a datagram.
+/// The sender of a datagram.
 #[derive(Clone, Copy)]
 pub(super) struct Envelope(SocketAddr);
 
 impl Envelope {
-    /// Who sent it. An IPv4 client of a socket for both families is shown as one.
+    /// The sender. An IPv4 client of a socket for both families is shown as one.
     pub(super) fn peer(&self) -> SocketAddr {
         match self.0.ip().to_canonical() {
             IpAddr::V4(v4) => (v4, self.0.port()).into(),
@@ -125,7 +125,7 @@ pub(super) fn send_one(socket: &UdpSocket, octets: &[u8], envelope: &Envelope) -
     socket.send_to(octets, envelope.0).map(drop)
 }
 
-/// Nothing to ask for: see above.
+/// Asks for nothing: see above.
 pub(super) fn ask_for_local_address(_: &UdpSocket, _: bool) -> io::Result<()> {
     Ok(())
 }
@@ -152,7 +152,7 @@ mod tests {
     use crate::chain::{Client, Transport};
     use crate::serve::handle::{Arrived, Step};
 
-    /// What clients get for each of some datagrams, or nothing, from the loop in a module.
+    /// The answers that clients get to some datagrams, or nothing, from the loop in a module.
     macro_rules! answers {
         ($datagrams:ident, $server:expr, $asked:expr) => {{
             let (handler, server) = (Arc::new(Handler::new(plan().0, 10)), UdpSocket::bind($server).unwrap());

@@ -1,4 +1,4 @@
-//! Which answers of a batch leave as one message, for the system to part into datagrams (UDP segmentation offload).
+//! Runs of answers that leave as one message, for the system to part into datagrams (UDP segmentation offload).
 //!
 //! Routing, filtering and queueing are done once for a message, and take most of the time of an answer. A message goes to one
 //! client, and its datagrams have one length, save the last, which may be shorter. Stub resolvers that ask for A and AAAA at
@@ -7,11 +7,11 @@
 /// One answer of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer<'s> {
-    /// Its place in the batch.
+    /// The place in the batch.
     pub(super) place: usize,
     /// The client's address, as the kernel writes it.
     pub(super) client: &'s [u8; 28],
-    /// Its length in octets, not 0.
+    /// The length in octets, not 0.
     pub(super) len: usize,
 }
 

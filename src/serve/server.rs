@@ -32,15 +32,15 @@ use crate::chain::settings::Tls;
 pub struct Limits {
     /// UDP sockets, each with a thread of its own (`multisocket`); `None` for as many as the load takes, up to one per core.
     pub sockets: Option<NonZeroUsize>,
-    /// For the handshake of TLS.
+    /// The time for the handshake of TLS.
     pub handshake: Duration,
-    /// To read one message over TCP, from its first octet (`timeouts`).
+    /// The time to read one message over TCP, from its first octet (`timeouts`).
     pub read: Duration,
-    /// To write answers over TCP.
+    /// The time to write answers over TCP.
     pub write: Duration,
     /// Between two messages over TCP.
     pub idle: Duration,
-    /// How many queries one connection may bring.
+    /// The number of queries that one connection may bring.
     pub queries_per_connection: Option<u32>,
     /// Open connections; past it the client address with the most of them gives way.
     pub connections: usize,
@@ -74,17 +74,17 @@ impl Default for Limits {
     }
 }
 
-/// What is served at one address of a port.
+/// One address of a port, with all that is served there.
 #[derive(Debug)]
 pub struct Site {
     /// The address; `[::]` takes IPv4 as well, where the system has IPv6; where it has none, `0.0.0.0` is bound instead.
     /// Port 0 takes a free one, the same for UDP and TCP.
     pub address: SocketAddr,
-    /// What is answered.
+    /// The plan by which queries are answered.
     pub plan: Plan,
     /// Limits of its connections.
     pub limits: Limits,
-    /// Who the listener is, where it is encrypted.
+    /// The certificate and settings of TLS, where it is encrypted.
     pub tls: Option<Tls>,
 }
 
@@ -94,7 +94,7 @@ pub struct Server {
     encryption: Option<Encryption>,
     max_in_flight: usize,
     runtime: Handle,
-    /// Where each address that was asked for is really bound.
+    /// The address that is bound for each that was asked for.
     addresses: BTreeMap<SocketAddr, SocketAddr>,
     orders: watch::Sender<Orders>,
     connections: Option<Arc<Connections>>,
@@ -124,7 +124,7 @@ pub struct Prepared {
 }
 
 impl Server {
-    /// Nothing is bound yet. At most `max_in_flight` queries of an address wait for plugins at one time.
+    /// A server that has bound nothing yet. At most `max_in_flight` queries of an address wait for plugins at one time.
     pub fn new(encryption: Option<Encryption>, max_in_flight: usize, runtime: &Handle) -> Self {
         let orders = watch::Sender::new(Orders::default());
         Self {
@@ -315,7 +315,7 @@ impl Server {
         self.addresses.values().copied()
     }
 
-    /// How many queries wait for plugins.
+    /// The number of queries that wait for plugins.
     pub(super) fn in_flight(&self) -> usize {
         self.orders.borrow().rules.values().map(|rules| rules.handler.in_flight()).sum()
     }

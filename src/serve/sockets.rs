@@ -1,4 +1,4 @@
-//! How the sockets of an address are bound, and taken out of use.
+//! The sockets of an address: how they are bound, and taken out of use.
 //!
 //! Nobody else can listen where we do: a socket is bound by itself first. Where that fails because another of our own is
 //! there (an address that is part of all addresses, another protocol), both are made to share the port until the change
@@ -12,17 +12,17 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// Connections that the system makes before we take them; it allows as many as `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// What a connection over TCP may have in the system's hands. One of the longest answers fits into what leaves; of what
-/// arrives, hundreds of queries do.
+/// The octets of a TCP connection that may lie with the system. One of the longest answers fits into what leaves; of
+/// what arrives, hundreds of queries do.
 const SEND_BUFFER: usize = 64 << 10;
 const RECEIVE_BUFFER: usize = 16 << 10;
 
-/// What all UDP sockets of an address may have in the system's hands, and each at least: bursts wait there while a batch is
-/// answered.
+/// The octets that may lie with the system for all UDP sockets of an address, and for each at least: bursts wait there
+/// while a batch is answered.
 const BURSTS: usize = 8 << 20;
 const BURST: usize = 256 << 10;
 
-/// Beside whom a socket is bound.
+/// The address of a socket, and those beside which it is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) address: SocketAddr,

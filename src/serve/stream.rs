@@ -1,4 +1,4 @@
-//! What a connection is made of: a plain TCP stream, or one below TLS. Both say when something can be read, and then
+//! The stream of a connection: a plain TCP stream, or one below TLS. Both say when something can be read, and then
 //! read without waiting, so that an idle connection needs no buffer.
 
 use std::io;
@@ -14,7 +14,7 @@ use super::encrypted::CIPHERTEXT;
 
 /// A stream of octets in both directions.
 pub(super) trait Stream: AsyncWrite + Send + Unpin {
-    /// What it holds itself at most, in octets, of what its client does not take.
+    /// The most octets that it holds itself of what its client does not take.
     const BUFFER: usize;
 
     /// Waits until a read may bring something; it need not.

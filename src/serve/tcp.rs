@@ -23,22 +23,22 @@ use super::orders::{News, Standing};
 use super::stream::Stream;
 use crate::chain::{Client, More};
 
-/// What is held of a client's octets at most: the longest query with its length.
+/// The most octets of a client that are held: the longest query with its length.
 const INPUT: usize = 2 + REQUEST;
 
-/// What is held of most clients' octets: a query that is no longer than they are.
+/// The octets held of most clients: their queries are no longer.
 const FIRST_INPUT: usize = 512;
 
-/// When ready answers are written before any more are made or taken. One answer may be four times as long.
+/// The octets of ready answers that are written before any more are made or taken. One answer may be four times as long.
 const FLUSH: usize = 16 * 1024;
 
 /// The shortest message: a header.
 const HEADER: usize = 12;
 
-/// How long a connection must be quiet after the order to stop before it is closed: queries may be on their way.
+/// The time that a connection must be quiet after the order to stop before it is closed: queries may be on their way.
 pub(super) const LINGER: Duration = Duration::from_millis(200);
 
-/// How long after the order to stop queries are read at all.
+/// The time after the order to stop in which queries are read at all.
 pub(super) const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it is idle for too long, its client leaves, or its address is no longer served.
@@ -51,7 +51,7 @@ struct Connection<S> {
     client: Client,
     standing: Standing,
     guard: Guard,
-    /// What was last said of it.
+    /// True when the connection was last said to be idle.
     idle: bool,
     input: BytesMut,
     /// The last read filled its room: more of the same is there, or of a longer message.
@@ -65,14 +65,14 @@ struct Connection<S> {
     faulty: bool,
 }
 
-/// Why no more queries are taken off the buffer.
+/// The reason why no more queries are taken off the buffer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Paused {
     /// The next message is not complete.
     Input,
     /// Ready answers should leave first.
     Output,
-    /// As many queries wait as may.
+    /// Too many queries in flight: as many wait as may.
     InFlight,
     /// The connection has brought as many queries as it may, or what is no query.
     Spent,

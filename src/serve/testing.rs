@@ -1,4 +1,5 @@
-//! What tests that serve share: queries, a handler without sockets, a cluster-less block, plugins that answer, wait and panic.
+//! The helpers of tests that serve: queries, a handler without sockets, a cluster-less block, plugins that answer, wait
+//! and panic.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub(crate) fn with_opt(mut octets: Vec<u8>, payload: u16) -> Vec<u8> {
 /// Answers with as many addresses as the first label says (`n3`), waits before (`wait`, `wait3`), holds its thread up
 /// (`slow`), fails, drops or panics.
 pub(super) struct Fake {
-    /// What queries whose first label begins with `wait` wait for.
+    /// The gate that queries wait at whose first label begins with `wait`.
     pub(super) gate: Arc<Semaphore>,
 }
 

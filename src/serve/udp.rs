@@ -26,15 +26,15 @@ use super::sockets;
 use crate::chain::{Client, Transport};
 use crate::wire::{MOST_UDP, Random};
 
-/// From this many datagrams on, a batch is a sign of load: a client's A and AAAA come as two.
+/// The number of datagrams from which on a batch is a sign of load: a client's A and AAAA come as two.
 const LOAD: usize = 8;
 
-/// How long a thread gathers under load; the system's timers add about 50 µs. A third of what an answer costs is waking
-/// threads: with eight busy clients on two cores, the pause made 2.8 µs of 4.4 for each query, and 220 thousand queries per
-/// second of 189, as the clients are woken less often too. At 3,000 queries per second the 99th percentile stays.
+/// The pause in which a thread gathers under load; the system's timers add about 50 µs. A third of an answer's cost is
+/// waking threads: with eight busy clients on two cores, the pause made 2.8 µs of 4.4 for each query, and 220 thousand
+/// queries per second of 189, as the clients are woken less often too. At 3,000 queries per second the 99th percentile stays.
 const GATHER: Duration = Duration::from_micros(200);
 
-/// What was on its way when a socket was taken out of use arrives within this time.
+/// The time within which datagrams arrive that were on their way when a socket was taken out of use.
 const LATE: Duration = Duration::from_millis(2);
 
 /// A data thread and its socket; it ends when this is dropped.
@@ -140,16 +140,16 @@ struct Thread {
     shard: ShardId,
     random: Random,
     runtime: Handle,
-    /// For the rare answer that is longer than the place in a batch; empty until there is one.
+    /// The buffer of a rare answer that is longer than the place in a batch; empty until there is one.
     large: Vec<u8>,
     leaving: Arc<AtomicBool>,
     others: Others,
-    /// When the present spell began, and how long batches were answered in it.
+    /// The time when the present spell began, and how long batches were answered in it.
     since: Instant,
     busy: Duration,
     /// Batches of the spell after which another thread would have been welcome.
     wishes: u32,
-    /// It wakes by itself, as there is something to give back.
+    /// True when the thread wakes by itself, as there is something to give back.
     wakes: bool,
 }
 

@@ -94,7 +94,7 @@ pub(crate) struct Env<'e> {
 }
 
 impl<'e> Env<'e> {
-    /// For an expression of a template.
+    /// The surroundings of a template's expression.
     pub(crate) fn new(query: &'e dyn Subject, group: &'e dyn Fn(&str) -> String, variables: &'e [Value]) -> Self {
         Self { query, group, variables, item: None }
     }

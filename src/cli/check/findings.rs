@@ -39,7 +39,7 @@ impl Finding {
 #[derive(Serialize)]
 struct Row<'f> {
     file: &'f str,
-    /// From 1; `null` for the file as a whole.
+    /// The line, from 1; `null` for the file as a whole.
     line: Option<u32>,
     column: Option<u32>,
     severity: &'static str,

@@ -7,7 +7,7 @@ use std::io::Write;
 use super::reply::{Records, Reply, SECTIONS};
 use super::{Asked, Outcome, Question};
 
-/// In what two answers differ: of several things the one that matters most.
+/// The way in which two answers differ: of several the one that matters most.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sort {
     /// One of the servers does not answer.
@@ -124,7 +124,7 @@ fn lines(one: &Asked, other: &Asked, ttl: u32) -> String {
     text
 }
 
-/// So many records of one difference are shown.
+/// The most records of one difference that are shown.
 const MOST_LINES: usize = 20;
 
 fn head(asked: &Asked) -> String {

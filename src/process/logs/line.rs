@@ -227,7 +227,7 @@ struct Bounded<'l> {
 }
 
 impl<'l> Bounded<'l> {
-    /// At most this much more, and within the line.
+    /// A text of at most this much more, and within the line.
     fn new(format: Format, most: usize, line: &'l mut Vec<u8>) -> Self {
         // Room for what closes the line and for keys without a value.
         let end = (line.len() + most).min(LINE - 1024);

@@ -24,7 +24,7 @@ use crate::serve::orders::{News, Rules, Standing};
 use crate::serve::tcp::LAST_CALL;
 use crate::wire::message;
 
-/// Where queries go.
+/// The path of queries.
 const PATH: &str = "/dns-query";
 
 /// The type of queries and answers.
@@ -33,14 +33,14 @@ const MESSAGE: &str = "application/dns-message";
 /// The headers of one request; the longest query fits into the path of a GET.
 const HEADERS: u32 = 16 * 1024;
 
-/// What HTTP/2 itself keeps of an answer that waits to be sent.
+/// The octets that HTTP/2 itself keeps of an answer that waits to be sent.
 const AHEAD: usize = 4096;
 
 /// The longest time that others may keep an answer (`max-age`), and that of an answer without records.
 const MOST_AGE: u32 = 3600;
 const LEAST_AGE: u32 = 5;
 
-/// How long a client that was idle has to close the connection itself.
+/// The time that a client that was idle has to close the connection itself.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Serves a connection until it is idle for too long, its client leaves, or the order to stop has come.
@@ -193,7 +193,7 @@ async fn receive(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
     Ok(octets)
 }
 
-/// How long others may keep an answer, in seconds: no longer than its first record lives (RFC 8484 section 5.1).
+/// The seconds that others may keep an answer: no longer than its first record lives (RFC 8484 section 5.1).
 fn age(octets: &[u8]) -> u32 {
     let Ok(message) = message::decode(octets) else { return 0 };
     let records = message.answers.iter().chain(&message.authorities).chain(&message.additionals);

@@ -36,10 +36,10 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use crate::chain::settings::Tls;
 use crate::serve::Limits;
 
-/// What TLS holds ready to be sent, in octets, of a connection whose client does not take it.
+/// The octets that TLS holds ready to be sent to a client that does not take them.
 pub(super) const CIPHERTEXT: usize = 16 << 10;
 
-/// How an encrypted listener speaks.
+/// The protocol of an encrypted listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
     /// DNS over TLS (RFC 7858).

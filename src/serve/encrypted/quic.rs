@@ -23,13 +23,13 @@ use crate::serve::metrics;
 use crate::serve::orders::{News, Orders, Rules, Standing};
 use crate::wire::message;
 
-/// How long a connection must be quiet after the order to stop before it is closed: answers may still be on their way.
+/// The time that a connection must be quiet after the order to stop before it is closed: answers may be on their way.
 const LINGER: Duration = Duration::from_millis(200);
 
 /// The shortest message: a header.
 const HEADER: usize = 12;
 
-/// What may be under way of one connection in each direction, in octets: two of the longest answers.
+/// The octets of one connection that may be under way in each direction: two of the longest answers.
 const WINDOW: u32 = 128 * 1024;
 
 /// The codes of RFC 9250 section 4.3 that are sent.
@@ -198,7 +198,7 @@ async fn answer(
 enum Fault {
     /// The client does not keep to RFC 9250.
     Protocol,
-    /// There is no answer, or the client did not send or take in time.
+    /// An internal error: there is no answer, or the client did not send or take in time.
     Internal,
 }
 

@@ -1,4 +1,4 @@
-//! From tokens to what a template consists of.
+//! The parts of a template, read from its tokens.
 
 use std::collections::HashMap;
 

@@ -402,7 +402,7 @@ impl Flags {
     }
 }
 
-/// No number has more digits behind the point; all behind them are zeros.
+/// The most digits that a number has behind the point; all behind them are zeros.
 const DIGITS: usize = 1_100;
 
 /// `1.50`, with so many digits behind the point.

@@ -1,4 +1,4 @@
-//! From the words of a record to the octets of its data.
+//! The octets of a record's data, read from its words.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -22,21 +22,21 @@ pub(super) enum Field {
     Name,
     /// A character-string of at most 255 octets.
     Text,
-    /// All that are left, one at least; longer ones than 255 octets are parted.
+    /// Texts: all words that are left, one at least; longer ones than 255 octets are parted.
     Texts,
     /// Octets without a length before them.
     Long,
     /// Letters and digits behind their length.
     Tag,
-    /// All that are left, as hexadecimal digits.
+    /// Hexadecimal digits: all words that are left.
     Hex,
-    /// All that are left, in base 64.
+    /// Base 64: all words that are left.
     Base64,
     /// The same, and nothing is allowed.
     Key,
     /// A type by name.
     Type,
-    /// All that are left, as a bitmap of types (RFC 4034 section 4.1.2).
+    /// Types, as a bitmap (RFC 4034 section 4.1.2): all words that are left.
     Types,
     /// An algorithm of DNSSEC by number or name.
     Algorithm,
@@ -52,15 +52,15 @@ pub(super) enum Field {
     Salt,
     /// A hash in base 32 behind its length (RFC 5155 section 3.3).
     Hash,
-    /// So many octets as pairs of hexadecimal digits with dashes between (RFC 7043).
+    /// Octets, of this number, as pairs of hexadecimal digits with dashes between (RFC 7043).
     Eui(u8),
     /// Four groups of four hexadecimal digits (RFC 6742).
     Groups,
-    /// All that are left, as keys and values (RFC 9460).
+    /// Keys and values (RFC 9460): all words that are left.
     Parameters,
-    /// All that are left, as a place on Earth (RFC 1876).
+    /// A place on Earth (RFC 1876): all words that are left.
     Location,
-    /// All that are left, as networks (RFC 3123).
+    /// Networks (RFC 3123): all words that are left.
     Prefixes,
     /// Precedence, kind of gateway, algorithm and gateway (RFC 4025).
     Gateway,
