@@ -57,7 +57,7 @@ use crate::syntax::names::{self, Zones};
 use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::words;
 use crate::wire::message::{RData, Record, RecordType, rdata};
-use crate::wire::{Failure, Name};
+use crate::wire::{Failure, Name, reverse};
 use crate::zone::Fallthrough;
 
 /// The plugin.
@@ -166,7 +166,7 @@ impl Hosts {
 
     fn replace(&self, table: Table) {
         self.filter.fill([&self.inline, &table].into_iter().flat_map(|table| {
-            let reverse = table.reverse.keys().filter(|_| self.reverse).filter_map(|ip| reverse_name(*ip));
+            let reverse = table.reverse.keys().filter(|_| self.reverse).map(|ip| reverse::name_of(*ip));
             table.forward.keys().cloned().chain(reverse)
         }));
         let count = |table: &Table| table.forward.values().map(Vec::len).sum::<usize>();
@@ -197,7 +197,7 @@ impl Plugin for Hosts {
             let (name, qtype) = (names::to_wire(&query.name()), query.qtype());
             // Reverse names need not lie in the zones, and those that are not known are never a failure.
             if qtype == RecordType::PTR {
-                let address = names::reverse_address(&name).filter(|_| self.reverse);
+                let address = reverse::address_of(name.as_wire()).filter(|_| self.reverse);
                 if let Some(address) = address {
                     let Choice { records, all } = self.names(query, address);
                     if !records.is_empty() {
@@ -236,11 +236,6 @@ impl Plugin for Hosts {
         // Its names take the chain by the filter.
         None
     }
-}
-
-fn reverse_name(address: IpAddr) -> Option<Name> {
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    names::reverse_zones(address, bits)?.into_iter().next()
 }
 
 //----------- Setup ----------------------------------------------------------

@@ -50,7 +50,7 @@ use crate::syntax::names::{self, Zones};
 use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
-use crate::wire::{Failure, Label, Name, Parsed, Ttl, parse};
+use crate::wire::{Failure, Label, Name, Parsed, Ttl, parse, reverse};
 use crate::zone::{Answered, Fallthrough, Outside, Seeds, View, answer_outside};
 use lookup::{Hosts, Named, look_up, look_up_address, servers};
 
@@ -179,7 +179,7 @@ impl K8sExternal {
     /// The names of Services and endpoints.
     async fn cluster(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> Told {
         if query.qtype() == RecordType::PTR
-            && let Some(address) = names::reverse_address(name)
+            && let Some(address) = reverse::address_of(name.as_wire())
         {
             // Several Services may have the address, and all of them are known only when the lists are in.
             if !view.reader.is_synced() {

@@ -83,7 +83,7 @@ use crate::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport, app
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::wire::message::{DNSClass, MessageName, RData, Record, ResponseCode, Size, rdata};
-use crate::wire::{self, Failure, Name, Parsed, Rcode, Ttl};
+use crate::wire::{self, Failure, Name, Parsed, Rcode, Ttl, reverse};
 use crate::zone::{self, Answered, Pods, Seeds, View};
 
 /// The plugin.
@@ -299,8 +299,7 @@ fn local_addresses(context: &Context<'_, '_>) -> Vec<IpAddr> {
 
 /// Whether a zone lies below one of the reverse trees.
 fn is_reverse(zone: &Name) -> bool {
-    let labels: Vec<&[u8]> = zone.labels().collect();
-    matches!(labels.as_slice(), [_, .., b"in-addr" | b"ip6", b"arpa"])
+    reverse::is_reverse(zone.as_wire()) && zone.labels().nth(2).is_some()
 }
 
 #[cfg(test)]

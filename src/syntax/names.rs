@@ -1,8 +1,8 @@
 //! Names and zones as plugins use them: between text, `wire` names and the names of messages.
 
 use crate::corefile::{Directive, Error, Token};
-use crate::wire::Name;
 use crate::wire::message::MessageName;
+use crate::wire::{Name, reverse};
 use crate::zone::Fallthrough;
 
 /// A name of a message in wire format, lower case.
@@ -107,7 +107,7 @@ pub(crate) fn read_zone(word: &Token) -> Result<Vec<Name>, Error> {
         let length: u8 = length.parse().map_err(|_| word.error(format!("`{}` is no network", word.text)))?;
         // CoreDNS takes such a word as a name; it can then match nothing.
         if length <= bits {
-            return reverse_zones(address, length).ok_or_else(|| word.error(format!("`{}` is no network", word.text)));
+            return Ok(reverse::zones_of(address, length));
         }
     }
     let text = word.text.strip_prefix("dns://").unwrap_or(&word.text);
@@ -117,54 +117,6 @@ pub(crate) fn read_zone(word: &Token) -> Result<Vec<Name>, Error> {
     };
     let name = text.parse().map_err(|error| word.error(format!("`{}` is no zone: {error}", word.text)))?;
     Ok(vec![name])
-}
-
-/// The reverse zones that a network covers: one on a label boundary, several between two (RFC 1035 3.5, RFC 3596 2.5).
-pub(crate) fn reverse_zones(address: std::net::IpAddr, length: u8) -> Option<Vec<Name>> {
-    let (digits, per_label, suffix): (Vec<u8>, u8, [&[u8]; 2]) = match address {
-        std::net::IpAddr::V4(v4) => (v4.octets().to_vec(), 8, [b"in-addr", b"arpa"]),
-        std::net::IpAddr::V6(v6) => (v6.octets().iter().flat_map(|o| [o >> 4, o & 15]).collect(), 4, [b"ip6", b"arpa"]),
-    };
-    let whole = usize::from(length / per_label);
-    let rest = length % per_label;
-    let fixed = digits.get(..whole)?;
-    let label = |digit: u8| if per_label == 8 { digit.to_string() } else { format!("{digit:x}") };
-    let zone = |first: Option<u8>| {
-        let labels: Vec<String> = first.into_iter().chain(fixed.iter().rev().copied()).map(label).collect();
-        Name::from_labels(labels.iter().map(String::as_bytes).chain(suffix)).ok()
-    };
-    if rest == 0 {
-        return Some(vec![zone(None)?]);
-    }
-    let free = per_label - rest;
-    let base = (digits.get(whole)? >> free) << free;
-    (0..1u16 << free).map(|step| zone(Some(base.wrapping_add(step as u8)))).collect()
-}
-
-/// The address of a whole reverse name.
-pub(crate) fn reverse_address(name: &Name) -> Option<std::net::IpAddr> {
-    let mut labels: Vec<&[u8]> = name.labels().collect();
-    if labels.pop()? != b"arpa" {
-        return None;
-    }
-    let digits = |radix: u32| {
-        let parse = |label: &&[u8]| u8::from_str_radix(std::str::from_utf8(label).ok()?, radix).ok();
-        labels.get(..labels.len() - 1)?.iter().rev().map(parse).collect::<Option<Vec<u8>>>()
-    };
-    match *labels.last()? {
-        b"in-addr" => <[u8; 4]>::try_from(digits(10)?).ok().map(Into::into),
-        b"ip6" => {
-            let nibbles = <[u8; 32]>::try_from(digits(16)?).ok().filter(|all| all.iter().all(|nibble| *nibble < 16))?;
-            let mut octets = [0u8; 16];
-            for (octet, pair) in octets.iter_mut().zip(nibbles.chunks_exact(2)) {
-                if let [high, low] = pair {
-                    *octet = high << 4 | low;
-                }
-            }
-            Some(octets.into())
-        }
-        _ => None,
-    }
 }
 
 /// Reads `fallthrough [ZONES...]`.
@@ -189,22 +141,6 @@ pub(crate) fn falls_through(fallthrough: &Fallthrough, name: &Name) -> bool {
 mod tests {
     use super::*;
 
-    fn zones(network: &str) -> Vec<String> {
-        let (address, length) = network.split_once('/').unwrap();
-        let zones = reverse_zones(address.parse().unwrap(), length.parse().unwrap()).unwrap();
-        zones.iter().map(Name::to_string).collect()
-    }
-
-    #[test]
-    fn networks_become_reverse_zones_at_label_boundaries() {
-        assert_eq!(zones("10.0.0.0/8"), ["10.in-addr.arpa."]);
-        assert_eq!(zones("10.31.8.0/23"), ["8.31.10.in-addr.arpa.", "9.31.10.in-addr.arpa."]);
-        assert_eq!(zones("10.1.2.3/32"), ["3.2.1.10.in-addr.arpa."]);
-        assert_eq!(zones("fd00::/8"), ["d.f.ip6.arpa."]);
-        assert_eq!(zones("fd00::/7"), ["c.f.ip6.arpa.", "d.f.ip6.arpa."]);
-        assert_eq!(zones("0.0.0.0/0"), ["in-addr.arpa."]);
-    }
-
     #[test]
     fn names_keep_their_spelling_and_are_refused_when_malformed() {
         assert_eq!(parse("Web.Example").unwrap().to_ascii(), "Web.Example.");
@@ -220,18 +156,6 @@ mod tests {
         assert_eq!(shown(&name), r#"a\.b.\000\010\127\255.\ \'\@\;\(\)\"\\$.x."#);
         assert_eq!(shown(&name).parse(), Ok(name));
         assert_eq!((shown(&Name::root()), shown_label(b"a.")), (".".to_owned(), r"a\.".to_owned()));
-    }
-
-    #[test]
-    fn whole_reverse_names_are_addresses() {
-        for address in ["10.1.2.3", "fd00::a:1", "::", "255.255.255.255"] {
-            let address: std::net::IpAddr = address.parse().unwrap();
-            let zone = reverse_zones(address, if address.is_ipv4() { 32 } else { 128 }).unwrap().remove(0);
-            assert_eq!(reverse_address(&zone), Some(address));
-        }
-        for name in ["1.2.3.in-addr.arpa", "300.2.3.4.in-addr.arpa", "arpa", "example", "1.2.3.4.5.in-addr.arpa"] {
-            assert_eq!(reverse_address(&name.parse().unwrap()), None, "{name}");
-        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod opt;
 mod question;
 mod random;
 mod records;
+pub mod reverse;
 mod rtype;
 pub mod sample;
 mod shuffle;

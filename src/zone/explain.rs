@@ -1,9 +1,9 @@
 //! What a name is, in words: for people who ask where an answer comes from. Not on the path of an answer.
 
-use super::lookup::{ClusterIp, Lookup, is_reverse};
+use super::lookup::{ClusterIp, Lookup};
 use super::ports::Ports;
 use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
-use crate::wire::{Label, Name, QName};
+use crate::wire::{Label, Name, QName, reverse};
 
 /// What a name is, and what it hangs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl View {
     fn absence(&self, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
         let none = |why: String| (format!("there is no such name: {why}"), Vec::new());
         let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
-        if is_reverse(qname.as_wire()) {
+        if reverse::is_reverse(qname.as_wire()) {
             return none("no Service and no ready endpoint that is exposed has the address".into());
         }
         let kind = qname.label(zone - 1);

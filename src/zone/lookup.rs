@@ -3,7 +3,7 @@
 //! The grammar is that of the Kubernetes DNS specification 1.1.0, read from the zone to the left: `svc` or `pod`,
 //! namespace, Service, then an endpoint or a port with its protocol. A name above one that exists, exists (RFC 8020).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str;
 
 use super::endpoints::{Endpoint, Group};
@@ -12,7 +12,7 @@ use super::layout::{Chosen, LaidOut, Layout};
 use super::peers::{Peers, TopologyZone};
 use super::ports::{Ports, named};
 use super::{Elsewhere, Pods, Pointer, PortList, Service, ServiceKind, ServiceName, View};
-use crate::wire::{Name, QName};
+use crate::wire::{Name, QName, reverse};
 
 /// What a name is.
 pub(super) enum Lookup<'s> {
@@ -67,7 +67,7 @@ impl View {
 
     /// The zone in which reverse names point to Services: the first that is no reverse zone.
     pub(super) fn primary_zone(&self) -> Option<&Name> {
-        self.zones.iter().find(|zone| !is_reverse(zone.as_wire()))
+        self.zones.iter().find(|zone| !reverse::is_reverse(zone.as_wire()))
     }
 
     /// Whether a namespace is listed, if there is a list.
@@ -80,7 +80,7 @@ impl View {
         if zone == 0 {
             return then(Lookup::Apex);
         }
-        if is_reverse(qname.as_wire()) {
+        if reverse::is_reverse(qname.as_wire()) {
             return self.look_up_reverse(qname, then);
         }
         match (qname.label(zone - 1), zone) {
@@ -262,7 +262,7 @@ impl View {
     }
 
     fn look_up_reverse<R>(&self, qname: &QName, then: impl FnOnce(Lookup<'_>) -> R) -> R {
-        let Some(address) = reverse_address(qname) else { return then(Lookup::NxDomain) };
+        let Some(address) = reverse::address_of(qname.as_wire()) else { return then(Lookup::NxDomain) };
         self.reader.with_pointer(address, |pointer| {
             let are_complete = self.reader.has_endpoints();
             let shown = pointer.filter(|pointer| match pointer {
@@ -380,46 +380,6 @@ fn is_canonical(label: &[u8], address: IpAddr) -> bool {
     std::fmt::Write::write_fmt(&mut left, format_args!("{address}")).is_ok() && left.0.is_empty()
 }
 
-const IN_ADDR: &[u8] = b"\x07in-addr\x04arpa\0";
-const IP6: &[u8] = b"\x03ip6\x04arpa\0";
-
-/// Whether a name in wire format belongs to one of the reverse trees.
-pub(super) fn is_reverse(wire: &[u8]) -> bool {
-    let ends = |end: &[u8]| {
-        wire.len()
-            .checked_sub(end.len())
-            .and_then(|at| wire.get(at..))
-            .is_some_and(|last| last.eq_ignore_ascii_case(end))
-    };
-    ends(IN_ADDR) || ends(IP6)
-}
-
-/// The address of a full reverse name (RFC 1035 section 3.5, RFC 3596 section 2.5).
-fn reverse_address(qname: &QName) -> Option<IpAddr> {
-    match qname.label_count() {
-        6 if qname.suffix(4) == IN_ADDR => {
-            let mut octets = [0; 4];
-            for (place, at) in octets.iter_mut().rev().zip(0..) {
-                let label = qname.label(at);
-                if label.len() > 1 && label.starts_with(b"0") || !label.iter().all(u8::is_ascii_digit) {
-                    return None;
-                }
-                *place = str::from_utf8(label).ok()?.parse().ok()?;
-            }
-            Some(Ipv4Addr::from(octets).into())
-        }
-        34 if qname.suffix(32) == IP6 => {
-            let mut bits = 0u128;
-            for at in (0..32).rev() {
-                let &[digit] = qname.label(at) else { return None };
-                bits = bits << 4 | u128::from(char::from(digit).to_digit(16)?);
-            }
-            Some(Ipv6Addr::from(bits).into())
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -452,25 +412,6 @@ mod tests {
             ("a-b-c-d", None),
         ] {
             assert_eq!(dashed_address(label.as_bytes()), address.map(|text| text.parse().unwrap()), "{label}");
-        }
-    }
-
-    #[test]
-    fn reverse_names_are_read_whole_or_not_at_all() {
-        for (name, address) in [
-            ("4.3.2.1.in-addr.arpa", Some("1.2.3.4")),
-            ("0.0.0.10.in-addr.arpa", Some("10.0.0.0")),
-            ("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.c.b.a.4.3.2.1.ip6.arpa", Some("1234:abcd::1")),
-            ("3.2.1.in-addr.arpa", None),
-            ("5.4.3.2.1.in-addr.arpa", None),
-            ("04.3.2.1.in-addr.arpa", None),
-            ("256.3.2.1.in-addr.arpa", None),
-            ("+4.3.2.1.in-addr.arpa", None),
-            ("g.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.c.b.a.4.3.2.1.ip6.arpa", None),
-            ("d.c.b.a.4.3.2.1.ip6.arpa", None),
-        ] {
-            let qname = QName::from_name(&name.parse().unwrap());
-            assert_eq!(reverse_address(&qname), address.map(|text| text.parse().unwrap()), "{name}");
         }
     }
 }

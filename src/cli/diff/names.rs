@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::cluster::facts::{Fact, ServiceSpec, SliceFact};
-use crate::wire::{Label, Name, NameError};
+use crate::wire::{Label, Name, NameError, reverse};
 use crate::zone::Port;
 
 /// The thing that a name stands for: it decides which differences are known ones.
@@ -137,15 +137,7 @@ impl Found<'_> {
     }
 
     fn reverse(&mut self, address: IpAddr) {
-        let labels: Vec<String> = match address {
-            IpAddr::V4(v4) => v4.octets().iter().rev().map(u8::to_string).collect(),
-            IpAddr::V6(v6) => {
-                v6.octets().iter().rev().flat_map(|octet| [octet & 0xf, octet >> 4]).map(|n| format!("{n:x}")).collect()
-            }
-        };
-        let arpa = if address.is_ipv4() { "in-addr" } else { "ip6" };
-        let labels = labels.iter().map(String::as_bytes).chain([arpa.as_bytes(), b"arpa"]);
-        self.insert(Kind::Reverse, Name::from_labels(labels));
+        self.insert(Kind::Reverse, Ok(reverse::name_of(address)));
     }
 
     fn add(&mut self, kind: Kind, labels: &[&str]) {
