@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("zone", &["wire"]),
     ("cluster", &["wire", "zone", "files"]),
     ("files", &[]),
-    ("corefile", &["files"]),
+    ("corefile", &["wire", "files"]),
     ("cache", &["wire"]),
     ("upstream", &["wire", "files"]),
     ("syntax", &["wire", "zone", "corefile", "files"]),

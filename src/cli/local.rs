@@ -49,7 +49,7 @@ pub(super) fn plan(options: &Local, reader: &Reader, kept: &Kept) -> Result<(Pla
     let corefile = origin::read(&source)?;
     let port = options.listen.first().map_or(53, SocketAddr::port);
     let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), kept, None)?;
-    for block in blocks.iter_mut().filter(|block| block.keys.iter().any(|key| key.zone == ".")) {
+    for block in blocks.iter_mut().filter(|block| block.keys.iter().any(|key| key.zone.is_root())) {
         let outside = Outside::new(reader.clone(), &asked);
         let at = block.chain.iter().position(|plugin| matches!(plugin.name(), "loop" | "forward"));
         block.chain.insert(at.unwrap_or(block.chain.len()), std::sync::Arc::new(outside));
@@ -212,7 +212,7 @@ mod tests {
             ["local x", "local --listen :1053,127.0.0.2:1054,[::1]:1055 --forward tls://192.0.2.1%dns.example x"]
         {
             let (plan, _) = plan(&options(line), &reader, &Kept::default()).unwrap();
-            let root = plan.blocks.iter().find(|block| block.keys.iter().any(|key| key.zone == ".")).unwrap();
+            let root = plan.blocks.iter().find(|block| block.keys.iter().any(|key| key.zone.is_root())).unwrap();
             let names: Vec<&str> = root.chain.iter().map(|plugin| plugin.name()).collect();
             assert!(names.contains(&"outside"), "{names:?}");
             assert!(root.fast().is_ok(), "cluster names need no chain");

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Error, Key, Scheme, Token};
+use crate::wire::{Name, NameError, reverse};
 
 /// Reads a word before a server block; a network gives a key for each of its reverse zones.
 pub(super) fn read(token: &Token) -> Result<Vec<Key>, Error> {
@@ -14,10 +15,10 @@ pub(super) fn read(token: &Token) -> Result<Vec<Key>, Error> {
         Some((scheme, rest)) => (read_scheme(token, scheme)?, rest),
     };
     let (zone, port) = split_port(token, rest)?;
-    let key = |zone: String, network| Key { token: token.clone(), scheme, zone, port, network };
+    let key = |zone, network| Key { token: token.clone(), scheme, zone, port, network };
     match read_network(token, zone)? {
         Some((address, length)) => {
-            Ok(reverse_zones(address, length).into_iter().map(|zone| key(zone, Some((address, length)))).collect())
+            Ok(reverse::zones_of(address, length).into_iter().map(|zone| key(zone, Some((address, length)))).collect())
         }
         None => Ok(vec![key(read_zone(token, zone)?, None)]),
     }
@@ -63,75 +64,21 @@ fn read_network(token: &Token, text: &str) -> Result<Option<(IpAddr, u8)>, Error
     }
 }
 
-/// The zones that together hold the reverse names of a network and nothing else, as far as label boundaries allow.
-fn reverse_zones(address: IpAddr, length: u8) -> Vec<String> {
-    let (bits, width, group, origin) = match address {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32, 8, "in-addr.arpa."),
-        IpAddr::V6(v6) => (v6.to_bits(), 128, 4, "ip6.arpa."),
-    };
-    let length = length.min(width);
-    let whole = length.div_ceil(group) * group;
-    let first = if length == 0 { 0 } else { bits & (u128::MAX << (128 - u32::from(length))) };
-    (0..1u128 << (whole - length))
-        .map(|number| {
-            let step = if whole == 0 { 0 } else { number << (128 - u32::from(whole)) };
-            let start = first | step;
-            let labels = (0..whole / group).rev().map(|at| {
-                let shift = 128 - u32::from(group) * (u32::from(at) + 1);
-                let value = (start >> shift) & ((1 << group) - 1);
-                if group == 8 { format!("{value}.") } else { format!("{value:x}.") }
-            });
-            labels.chain([origin.to_owned()]).collect()
-        })
-        .collect()
-}
-
-/// Brings a zone into the form that the tree promises: lower case, with a final dot.
-fn read_zone(token: &Token, text: &str) -> Result<String, Error> {
+fn read_zone(token: &Token, text: &str) -> Result<Name, Error> {
     if text.is_empty() || text == "." {
-        return Ok(".".to_owned());
+        return Ok(Name::root());
     }
     if let Some(c) = text.chars().find(|c| c.is_whitespace() || matches!(c, '{' | '}' | ',' | '"' | '(' | ')')) {
         return Err(token.error(format!("expected a zone, found `{text}`: a zone does not hold `{c}`")));
     }
-    let zone = if text.ends_with('.') && !text.ends_with("\\.") { text.to_owned() } else { format!("{text}.") };
-    let zone = zone.to_ascii_lowercase();
-    match fault(&zone) {
-        Some(fault) => Err(token.error(format!("`{text}` is no zone: {fault}"))),
-        None => Ok(zone),
-    }
-}
-
-/// RFC 1035 2.3.4: labels of 1 to 63 octets, 255 in all.
-fn fault(zone: &str) -> Option<&'static str> {
-    let (mut label, mut total) = (0usize, 1usize);
-    let mut octets = zone.bytes().peekable();
-    while let Some(octet) = octets.next() {
-        match octet {
-            b'.' if label == 0 => return Some("a label is empty"),
-            b'.' => {
-                total += label + 1;
-                label = 0;
-                continue;
-            }
-            b'\\' => {
-                let digits = octets.clone().take(3).filter(u8::is_ascii_digit).count();
-                let skip = if digits == 3 { 3 } else { 1 };
-                if (0..skip).any(|_| octets.next().is_none()) {
-                    return Some("it ends in a backslash");
-                }
-            }
-            _ => {}
-        }
-        label += 1;
-        if label > 63 {
-            return Some("a label is longer than 63 octets");
-        }
-    }
-    if label > 0 {
-        return Some("it ends in an escaped dot");
-    }
-    (total > 255).then_some("it is longer than 255 octets")
+    text.parse().map_err(|error| {
+        let fault = match error {
+            NameError::LongName => "it is longer than 255 octets".to_owned(),
+            NameError::Escape if text.ends_with('\\') => "it ends in an escaped dot".to_owned(),
+            error => error.to_string(),
+        };
+        token.error(format!("`{text}` is no zone: {fault}"))
+    })
 }
 
 #[cfg(test)]
@@ -144,7 +91,7 @@ mod tests {
     }
 
     fn zones(text: &str) -> Vec<String> {
-        read(&token(text)).unwrap().into_iter().map(|key| key.zone).collect()
+        read(&token(text)).unwrap().into_iter().map(|key| key.zone.to_string()).collect()
     }
 
     fn refusal(text: &str) -> String {
@@ -154,9 +101,9 @@ mod tests {
     #[test]
     fn scheme_zone_and_port_are_told_apart() {
         let key = read(&token("TLS://Example.ORG:8853")).unwrap().remove(0);
-        assert_eq!((key.scheme, key.zone.as_str(), key.port), (Scheme::Tls, "example.org.", Some(8853)));
+        assert_eq!((key.scheme, key.zone.to_string().as_str(), key.port), (Scheme::Tls, "example.org.", Some(8853)));
         let key = read(&token("dns://.")).unwrap().remove(0);
-        assert_eq!((key.scheme, key.zone.as_str(), key.port), (Scheme::Dns, ".", None));
+        assert_eq!((key.scheme, key.zone.to_string().as_str(), key.port), (Scheme::Dns, ".", None));
         assert_eq!(zones(":53"), ["."]);
         assert_eq!(zones("example.org."), ["example.org."]);
         assert_eq!(zones("0/26.2.0.192.in-addr.arpa"), ["0/26.2.0.192.in-addr.arpa."]);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Error;
+use crate::wire::Name;
 
 /// A place in a file, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct ServerBlock {
     pub directives: Vec<Directive>,
 }
 
-/// `[SCHEME://]ZONE[:PORT]`, with the zone in presentation form, lower case, with a final dot.
+/// `[SCHEME://]ZONE[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The word it came from.
@@ -70,7 +71,7 @@ pub struct Key {
     /// The transport.
     pub scheme: Scheme,
     /// The zone. A network such as `10.0.0.0/24` has been turned into its reverse zones, one key each.
-    pub zone: String,
+    pub zone: Name,
     /// The port, when one is written.
     pub port: Option<u16>,
     /// The network as written, where the zone came from one; `(address, prefix length)`.

@@ -5,6 +5,7 @@ use crate::chain::Block;
 use crate::chain::settings::Settings;
 use crate::chain::setup::{Context, Host, port, write_line};
 use crate::corefile::{Corefile, Directive, Error, ServerBlock};
+use crate::wire::Name;
 
 /// Sets all server blocks of a Corefile up.
 ///
@@ -50,10 +51,7 @@ pub(super) fn block(at: usize, blocks: &[ServerBlock], host: &mut Host<'_>) -> R
     for directive in &source.directives {
         directives::check_name(&directive.name)?;
     }
-    let mut zones = Vec::new();
-    for key in &source.keys {
-        zones.push(key.zone.parse().map_err(|error| key.token.error(format!("`{}` is no zone: {error}", key.zone)))?);
-    }
+    let zones: Vec<Name> = source.keys.iter().map(|key| key.zone.clone()).collect();
     let named = source.directives.iter().find(|line| line.name.text == "view").and_then(|line| line.arguments.first());
     let view = named.map_or("", |name| &name.text);
     let identity = whom(source);

@@ -236,10 +236,7 @@ impl State {
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     words::alone(once(lines)?)?;
     let key = context.keys.iter().find(|key| key.scheme == Scheme::Dns);
-    let zone = match key.or_else(|| context.keys.first()) {
-        Some(key) => key.zone.parse().map_err(|why| key.token.error(format!("`{}` is no zone: {why}", key.zone)))?,
-        None => Name::root(),
-    };
+    let zone = key.or_else(|| context.keys.first()).map_or_else(Name::root, |key| key.zone.clone());
     let address = context.settings.bind.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let own = key.map(|key| SocketAddr::new(address, port(key, context.host.default_port)));
     let server = own.map_or_else(String::new, |own| match context.settings.bind.first() {

@@ -376,7 +376,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             let divert = match rule.qtype {
                 Some(qtype) => Some(Divert::Zone(zone.clone(), Some(qtype.into()))),
                 // Zones with a type of any that cover a whole cluster zone are told by `needs_message`.
-                None if zone.labels().next().is_some() => Some(Divert::Zone(zone.clone(), None)),
+                None if !zone.is_root() => Some(Divert::Zone(zone.clone(), None)),
                 None => None,
             };
             context.settings.diverts.extend(divert);

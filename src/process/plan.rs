@@ -150,7 +150,8 @@ impl Plan {
             for (block, keys) in &server.blocks {
                 let view = block.settings.view.as_ref().map_or("", |view| view.name());
                 for key in keys {
-                    let row = |name: &&str| [&listener.to_string(), &key.zone, view, name].map(ToOwned::to_owned);
+                    let row =
+                        |name: &&str| [&listener.to_string(), &key.zone.to_string(), view, name].map(ToOwned::to_owned);
                     all.extend(block.settings.enabled.iter().map(row));
                 }
             }
@@ -265,8 +266,7 @@ pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
     };
     let diverts = settings.diverts.clone();
     serve::Block {
-        // Setting the block up has read each of them already.
-        zones: keys.iter().filter_map(|key| key.zone.parse().ok()).collect(),
+        zones: keys.iter().map(|key| key.zone.clone()).collect(),
         views: block.fast().into_iter().collect(),
         diverts: match diverts.is_empty() {
             true => None,

@@ -159,6 +159,12 @@ impl Name {
         Labels { rest: &self.0 }
     }
 
+    /// Whether it is the root.
+    #[inline]
+    pub fn is_root(&self) -> bool {
+        self.0.len() == 1
+    }
+
     /// Whether this name is the other or lies below it.
     pub fn is_within(&self, zone: &Self) -> bool {
         is_within(&self.0, &zone.0)
@@ -214,7 +220,7 @@ impl std::str::FromStr for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.len() == 1 {
+        if self.is_root() {
             return f.write_str(".");
         }
         for label in self.labels() {

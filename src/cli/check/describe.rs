@@ -45,7 +45,7 @@ pub(super) fn surroundings(plan: &Plan, corefile: &Corefile, interfaces: &[(Stri
 }
 
 fn write_block(out: &mut String, block: &Arc<Block>, plan: &Plan) -> std::fmt::Result {
-    let zones: Vec<&str> = block.keys.iter().map(|key| key.zone.as_str()).collect();
+    let zones: Vec<String> = block.keys.iter().map(|key| key.zone.to_string()).collect();
     match block.keys.first() {
         Some(key) => writeln!(out, "{}: server block {}", key.token.position, zones.join(" "))?,
         None => writeln!(out, "server block")?,

@@ -31,7 +31,7 @@ fn shape(corefile: &Corefile) -> String {
         directives.iter().map(line).collect::<Vec<_>>().join("; ")
     }
     let block = |block: &ServerBlock| {
-        let keys = block.keys.iter().map(|key| key.zone.as_str()).collect::<Vec<_>>().join(" ");
+        let keys = block.keys.iter().map(|key| key.zone.to_string()).collect::<Vec<_>>().join(" ");
         format!("{keys}{{{}}}", lines(&block.directives))
     };
     corefile.blocks.iter().map(block).collect::<Vec<_>>().join(" ")
