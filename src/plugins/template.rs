@@ -58,7 +58,7 @@ use crate::chain::setup::Context;
 use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply, append};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::expression::{self, Env, Expression, Scope};
-use crate::syntax::gotext::{Data, Object, Size, Template as Text, Value};
+use crate::syntax::gotext::{GoObject, GoValue, Template as Text, TemplateData, UintSize};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::{record, words};
@@ -134,9 +134,9 @@ impl Rule {
         let Some(((regex, written), captures)) = captured else {
             return if falls_through(&self.fallthrough, &name) { Verdict::Pass } else { Verdict::Refused };
         };
-        let group = |index: usize| Value::Text(captures.get(index).map_or("", |found| found.as_str()).to_owned());
-        let by_number: Vec<Value> = (0..captures.len()).map(group).collect();
-        let mut by_name: BTreeMap<String, Value> =
+        let group = |index: usize| GoValue::Text(captures.get(index).map_or("", |found| found.as_str()).to_owned());
+        let by_number: Vec<GoValue> = (0..captures.len()).map(group).collect();
+        let mut by_name: BTreeMap<String, GoValue> =
             by_number.iter().enumerate().map(|(i, v)| (i.to_string(), v.clone())).collect();
         for (index, label) in regex.capture_names().enumerate() {
             if let Some(label) = label {
@@ -154,23 +154,23 @@ impl Rule {
         }
         for condition in &self.conditions {
             match condition.value(Env::new(query, &named, &variables)) {
-                Some(expression::Value::Bool(true)) => {}
+                Some(expression::ExpressionValue::Bool(true)) => {}
                 Some(_) if falls_through(&self.fallthrough, &name) => return Verdict::Pass,
                 _ => return Verdict::Refused,
             }
         }
-        let variables = names_of.iter().cloned().zip(variables.into_iter().map(Value::from)).collect();
+        let variables = names_of.iter().cloned().zip(variables.into_iter().map(GoValue::from)).collect();
         // Where anything is asked for, the template says what it gives.
         let class = self.class.filter(|_| class == DNSClass::ANY).unwrap_or(class);
         let qtype = self.qtype.filter(|_| qtype == RecordType::ANY).unwrap_or(qtype);
         Verdict::Matched(Box::new(Filling {
-            variables: Value::Map("interface {}", Arc::new(variables)),
+            variables: GoValue::Map("interface {}", Arc::new(variables)),
             zone: zone.to_string(),
             name: text,
             class: class.to_string(),
             qtype: Rtype::from(qtype).to_string(),
             regex: written.clone(),
-            groups: (Value::List("string", by_number.into()), Value::Map("string", Arc::new(by_name))),
+            groups: (GoValue::List("string", by_number.into()), GoValue::Map("string", Arc::new(by_name))),
             message: query.request.clone(),
             remote: query.client.peer.ip().to_canonical().to_string(),
             metadata: query.metadata.clone(),
@@ -254,21 +254,21 @@ impl Rule {
 
 /// What the texts of a rule are filled in from.
 struct Filling {
-    variables: Value,
+    variables: GoValue,
     zone: String,
     name: String,
     class: String,
     qtype: String,
     regex: String,
-    groups: (Value, Value),
+    groups: (GoValue, GoValue),
     message: Message,
     remote: String,
     metadata: crate::chain::Metadata,
 }
 
-impl Data for Filling {
-    fn field(&self, name: &str) -> Option<Value> {
-        let text = |text: &str| Value::Text(text.to_owned());
+impl TemplateData for Filling {
+    fn field(&self, name: &str) -> Option<GoValue> {
+        let text = |text: &str| GoValue::Text(text.to_owned());
         Some(match name {
             "Zone" => text(&self.zone),
             "Name" => text(&self.name),
@@ -289,50 +289,50 @@ impl Data for Filling {
         name == "Meta"
     }
 
-    fn call(&self, _: &str, argument: &str) -> Value {
-        Value::Text(self.metadata.get(argument).cloned().unwrap_or_default())
+    fn call(&self, _: &str, argument: &str) -> GoValue {
+        GoValue::Text(self.metadata.get(argument).cloned().unwrap_or_default())
     }
 }
 
 impl Filling {
     /// The query by the names that it has in Go.
-    fn message(&self) -> Value {
+    fn message(&self) -> GoValue {
         let Message { metadata, queries, answers, authorities, additionals, edns, .. } = &self.message;
-        let records = |count: usize| Value::List("dns.RR", vec![Value::Nil; count].into());
-        let asked: Vec<Value> = queries.iter().map(question).collect();
+        let records = |count: usize| GoValue::List("dns.RR", vec![GoValue::Nil; count].into());
+        let asked: Vec<GoValue> = queries.iter().map(question).collect();
         let fields = vec![
-            ("Id", Value::Uint(metadata.id.into(), Size::Sixteen)),
-            ("Response", Value::Bool(false)),
-            ("Opcode", Value::Int(u8::from(metadata.op_code).into())),
-            ("Authoritative", Value::Bool(metadata.authoritative)),
-            ("Truncated", Value::Bool(metadata.truncation)),
-            ("RecursionDesired", Value::Bool(metadata.recursion_desired)),
-            ("RecursionAvailable", Value::Bool(metadata.recursion_available)),
-            ("Zero", Value::Bool(false)),
-            ("AuthenticatedData", Value::Bool(metadata.authentic_data)),
-            ("CheckingDisabled", Value::Bool(metadata.checking_disabled)),
-            ("Rcode", Value::Int(u16::from(metadata.response_code).into())),
-            ("Compress", Value::Bool(false)),
-            ("Question", Value::List("dns.Question", asked.into())),
+            ("Id", GoValue::Uint(metadata.id.into(), UintSize::Sixteen)),
+            ("Response", GoValue::Bool(false)),
+            ("Opcode", GoValue::Int(u8::from(metadata.op_code).into())),
+            ("Authoritative", GoValue::Bool(metadata.authoritative)),
+            ("Truncated", GoValue::Bool(metadata.truncation)),
+            ("RecursionDesired", GoValue::Bool(metadata.recursion_desired)),
+            ("RecursionAvailable", GoValue::Bool(metadata.recursion_available)),
+            ("Zero", GoValue::Bool(false)),
+            ("AuthenticatedData", GoValue::Bool(metadata.authentic_data)),
+            ("CheckingDisabled", GoValue::Bool(metadata.checking_disabled)),
+            ("Rcode", GoValue::Int(u16::from(metadata.response_code).into())),
+            ("Compress", GoValue::Bool(false)),
+            ("Question", GoValue::List("dns.Question", asked.into())),
             ("Answer", records(answers.len())),
             ("Ns", records(authorities.len())),
             ("Extra", records(additionals.len() + usize::from(edns.is_some()))),
         ];
-        Value::Object(Arc::new(Object { kind: "dns.Msg", shown: format!("query {}", metadata.id), fields }))
+        GoValue::Object(Arc::new(GoObject { kind: "dns.Msg", shown: format!("query {}", metadata.id), fields }))
     }
 }
 
 /// A question by the names that it has in Go.
-fn question(asked: &Asked) -> Value {
-    let number = |number: u16| Value::Uint(number.into(), Size::Sixteen);
+fn question(asked: &Asked) -> GoValue {
+    let number = |number: u16| GoValue::Uint(number.into(), UintSize::Sixteen);
     let name = asked.name.to_ascii();
     let shown = format!(";{name}\t{}\t {}", asked.query_class, Rtype::from(asked.query_type));
     let fields = vec![
-        ("Name", Value::Text(name)),
+        ("Name", GoValue::Text(name)),
         ("Qtype", number(asked.query_type.into())),
         ("Qclass", number(asked.query_class.into())),
     ];
-    Value::Object(Arc::new(Object { kind: "dns.Question", shown, fields }))
+    GoValue::Object(Arc::new(GoObject { kind: "dns.Question", shown, fields }))
 }
 
 impl Plugin for Templates {

@@ -16,9 +16,9 @@ use crate::wire::message::{DNSClass, MessageName, RecordType};
 /// An expression.
 #[derive(Debug)]
 pub(crate) enum Expression {
-    Literal(Value),
+    Literal(ExpressionValue),
     List(Vec<Self>),
-    Call(Function, Vec<Self>),
+    Call(ExpressionFunction, Vec<Self>),
     Not(Box<Self>),
     /// All of several are true.
     And(Vec<Self>),
@@ -89,13 +89,17 @@ pub(crate) struct Env<'e> {
     /// The group of a name or number.
     pub(crate) group: &'e dyn Fn(&str) -> String,
     /// The values of the variables.
-    pub(crate) variables: &'e [Value],
-    item: Option<&'e Value>,
+    pub(crate) variables: &'e [ExpressionValue],
+    item: Option<&'e ExpressionValue>,
 }
 
 impl<'e> Env<'e> {
     /// The surroundings of a template's expression.
-    pub(crate) fn new(query: &'e dyn Subject, group: &'e dyn Fn(&str) -> String, variables: &'e [Value]) -> Self {
+    pub(crate) fn new(
+        query: &'e dyn Subject,
+        group: &'e dyn Fn(&str) -> String,
+        variables: &'e [ExpressionValue],
+    ) -> Self {
         Self { query, group, variables, item: None }
     }
 }
@@ -107,7 +111,7 @@ impl<'e, S: Subject> From<&'e S> for Env<'e> {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum ExpressionValue {
     Bool(bool),
     Int(i64),
     Text(String),
@@ -127,7 +131,7 @@ pub(crate) enum Comparison {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Function {
+pub(crate) enum ExpressionFunction {
     Bufsize,
     Class,
     ClientIp,
@@ -150,27 +154,27 @@ pub(crate) enum Function {
     Len,
 }
 
-const FUNCTIONS: [(&str, Function, usize); 20] = [
-    ("bufsize", Function::Bufsize, 0),
-    ("class", Function::Class, 0),
-    ("client_ip", Function::ClientIp, 0),
-    ("do", Function::Do, 0),
-    ("id", Function::Id, 0),
-    ("name", Function::Name, 0),
-    ("opcode", Function::Opcode, 0),
-    ("port", Function::Port, 0),
-    ("proto", Function::Proto, 0),
-    ("server_ip", Function::ServerIp, 0),
-    ("server_port", Function::ServerPort, 0),
-    ("size", Function::Size, 0),
-    ("type", Function::Type, 0),
-    ("incidr", Function::InCidr, 2),
-    ("metadata", Function::Metadata, 1),
-    ("replace", Function::Replace, 3),
-    ("lower", Function::Lower, 1),
-    ("upper", Function::Upper, 1),
-    ("trim", Function::Trim, 1),
-    ("len", Function::Len, 1),
+const FUNCTIONS: [(&str, ExpressionFunction, usize); 20] = [
+    ("bufsize", ExpressionFunction::Bufsize, 0),
+    ("class", ExpressionFunction::Class, 0),
+    ("client_ip", ExpressionFunction::ClientIp, 0),
+    ("do", ExpressionFunction::Do, 0),
+    ("id", ExpressionFunction::Id, 0),
+    ("name", ExpressionFunction::Name, 0),
+    ("opcode", ExpressionFunction::Opcode, 0),
+    ("port", ExpressionFunction::Port, 0),
+    ("proto", ExpressionFunction::Proto, 0),
+    ("server_ip", ExpressionFunction::ServerIp, 0),
+    ("server_port", ExpressionFunction::ServerPort, 0),
+    ("size", ExpressionFunction::Size, 0),
+    ("type", ExpressionFunction::Type, 0),
+    ("incidr", ExpressionFunction::InCidr, 2),
+    ("metadata", ExpressionFunction::Metadata, 1),
+    ("replace", ExpressionFunction::Replace, 3),
+    ("lower", ExpressionFunction::Lower, 1),
+    ("upper", ExpressionFunction::Upper, 1),
+    ("trim", ExpressionFunction::Trim, 1),
+    ("len", ExpressionFunction::Len, 1),
 ];
 
 impl Expression {
@@ -196,32 +200,32 @@ impl Expression {
     /// Whether it is true or false; `None` when that is unknown, as for what is neither.
     fn truth(&self, env: Env<'_>) -> Option<bool> {
         match self.value(env)? {
-            Value::Bool(truth) => Some(truth),
-            Value::Int(_) | Value::Text(_) => None,
+            ExpressionValue::Bool(truth) => Some(truth),
+            ExpressionValue::Int(_) | ExpressionValue::Text(_) => None,
         }
     }
 
     /// The value; `None` when it is unknown, as for an address that is none.
-    pub(crate) fn value(&self, env: Env<'_>) -> Option<Value> {
+    pub(crate) fn value(&self, env: Env<'_>) -> Option<ExpressionValue> {
         Some(match self {
             Self::Literal(value) => value.clone(),
             Self::List(_) => return None,
             Self::Call(function, arguments) => return function.call(arguments, env),
-            Self::Not(inner) => Value::Bool(!inner.truth(env)?),
-            Self::And(parts) => Value::Bool(!any(parts.iter().map(|part| Some(!part.truth(env)?)))?),
-            Self::Or(parts) => Value::Bool(any(parts.iter().map(|part| part.truth(env)))?),
+            Self::Not(inner) => ExpressionValue::Bool(!inner.truth(env)?),
+            Self::And(parts) => ExpressionValue::Bool(!any(parts.iter().map(|part| Some(!part.truth(env)?)))?),
+            Self::Or(parts) => ExpressionValue::Bool(any(parts.iter().map(|part| part.truth(env)))?),
             Self::Compare(comparison, left, right) => {
-                Value::Bool(comparison.holds(&left.value(env)?, &right.value(env)?)?)
+                ExpressionValue::Bool(comparison.holds(&left.value(env)?, &right.value(env)?)?)
             }
             Self::Matches(left, regex) => match left.value(env)? {
-                Value::Text(text) => Value::Bool(regex.is_match(&text)),
+                ExpressionValue::Text(text) => ExpressionValue::Bool(regex.is_match(&text)),
                 _ => return None,
             },
             Self::In(left, list) => {
                 let left = left.value(env)?;
-                Value::Bool(any(list.iter().map(|item| Some(item.value(env)? == left)))?)
+                ExpressionValue::Bool(any(list.iter().map(|item| Some(item.value(env)? == left)))?)
             }
-            Self::Group(name) => Value::Text((env.group)(&name.value(env)?.to_string())),
+            Self::Group(name) => ExpressionValue::Text((env.group)(&name.value(env)?.to_string())),
             Self::Variable(at) => env.variables.get(*at)?.clone(),
             Self::Item => env.item?.clone(),
             Self::Each(quantifier, list, predicate) => {
@@ -229,7 +233,7 @@ impl Expression {
                     let item = item.value(env)?;
                     predicate.truth(Env { item: Some(&item), ..env })
                 });
-                Value::Bool(match quantifier {
+                ExpressionValue::Bool(match quantifier {
                     Quantifier::Any => any(truths)?,
                     Quantifier::None => !any(truths)?,
                     Quantifier::All => !any(truths.by_ref().map(|truth| Some(!truth?)))?,
@@ -252,7 +256,7 @@ fn any(truths: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     found
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for ExpressionValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(truth) => truth.fmt(f),
@@ -264,11 +268,11 @@ impl fmt::Display for Value {
 
 impl Comparison {
     /// Whether it holds; unknown for values that cannot be compared so.
-    fn holds(self, left: &Value, right: &Value) -> Option<bool> {
+    fn holds(self, left: &ExpressionValue, right: &ExpressionValue) -> Option<bool> {
         let order = match (left, right) {
-            (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
-            (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
-            (Value::Bool(left), Value::Bool(right)) => {
+            (ExpressionValue::Int(left), ExpressionValue::Int(right)) => Some(left.cmp(right)),
+            (ExpressionValue::Text(left), ExpressionValue::Text(right)) => Some(left.cmp(right)),
+            (ExpressionValue::Bool(left), ExpressionValue::Bool(right)) => {
                 return match self {
                     Self::Equal => Some(left == right),
                     Self::Unequal => Some(left != right),
@@ -278,7 +282,7 @@ impl Comparison {
             _ => None,
         };
         let texts = || match (left, right) {
-            (Value::Text(left), Value::Text(right)) => Some((left.as_str(), right.as_str())),
+            (ExpressionValue::Text(left), ExpressionValue::Text(right)) => Some((left.as_str(), right.as_str())),
             _ => None,
         };
         Some(match self {
@@ -295,38 +299,38 @@ impl Comparison {
     }
 }
 
-impl Function {
-    fn call(self, arguments: &[Expression], env: Env<'_>) -> Option<Value> {
+impl ExpressionFunction {
+    fn call(self, arguments: &[Expression], env: Env<'_>) -> Option<ExpressionValue> {
         let query = env.query;
         let text = |at: usize| match arguments.get(at)?.value(env)? {
-            Value::Text(text) => Some(text),
+            ExpressionValue::Text(text) => Some(text),
             _ => None,
         };
         let (peer, local) = (query.peer(), query.local());
         Some(match self {
-            Self::Bufsize => Value::Int(i64::from(query.bufsize())),
-            Self::Class => Value::Text(query.qclass().to_string()),
-            Self::ClientIp => Value::Text(peer.ip().to_canonical().to_string()),
-            Self::Do => Value::Bool(query.dnssec_ok()),
-            Self::Id => Value::Int(i64::from(query.id())),
-            Self::Name => Value::Text(names::text(&query.name())),
-            Self::Opcode => Value::Int(i64::from(query.opcode())),
-            Self::Port => Value::Int(i64::from(peer.port())),
-            Self::Proto => Value::Text(query.proto().to_owned()),
-            Self::ServerIp => Value::Text(local.ip().to_canonical().to_string()),
-            Self::ServerPort => Value::Int(i64::from(local.port())),
-            Self::Size => Value::Int(query.size() as i64),
-            Self::Type => Value::Text(query.qtype().to_string()),
+            Self::Bufsize => ExpressionValue::Int(i64::from(query.bufsize())),
+            Self::Class => ExpressionValue::Text(query.qclass().to_string()),
+            Self::ClientIp => ExpressionValue::Text(peer.ip().to_canonical().to_string()),
+            Self::Do => ExpressionValue::Bool(query.dnssec_ok()),
+            Self::Id => ExpressionValue::Int(i64::from(query.id())),
+            Self::Name => ExpressionValue::Text(names::text(&query.name())),
+            Self::Opcode => ExpressionValue::Int(i64::from(query.opcode())),
+            Self::Port => ExpressionValue::Int(i64::from(peer.port())),
+            Self::Proto => ExpressionValue::Text(query.proto().to_owned()),
+            Self::ServerIp => ExpressionValue::Text(local.ip().to_canonical().to_string()),
+            Self::ServerPort => ExpressionValue::Int(i64::from(local.port())),
+            Self::Size => ExpressionValue::Int(query.size() as i64),
+            Self::Type => ExpressionValue::Text(query.qtype().to_string()),
             Self::InCidr => {
                 let address: IpAddr = text(0)?.parse().ok()?;
-                Value::Bool(text(1)?.parse::<IpNet>().ok()?.contains(&address))
+                ExpressionValue::Bool(text(1)?.parse::<IpNet>().ok()?.contains(&address))
             }
-            Self::Metadata => Value::Text(query.metadata(&text(0)?).unwrap_or_default().to_owned()),
-            Self::Replace => Value::Text(text(0)?.replace(&text(1)?, &text(2)?)),
-            Self::Lower => Value::Text(text(0)?.to_lowercase()),
-            Self::Upper => Value::Text(text(0)?.to_uppercase()),
-            Self::Trim => Value::Text(text(0)?.trim().to_owned()),
-            Self::Len => Value::Int(text(0)?.chars().count() as i64),
+            Self::Metadata => ExpressionValue::Text(query.metadata(&text(0)?).unwrap_or_default().to_owned()),
+            Self::Replace => ExpressionValue::Text(text(0)?.replace(&text(1)?, &text(2)?)),
+            Self::Lower => ExpressionValue::Text(text(0)?.to_lowercase()),
+            Self::Upper => ExpressionValue::Text(text(0)?.to_uppercase()),
+            Self::Trim => ExpressionValue::Text(text(0)?.trim().to_owned()),
+            Self::Len => ExpressionValue::Int(text(0)?.chars().count() as i64),
         })
     }
 }
@@ -334,12 +338,12 @@ impl Function {
 //----------- Reading --------------------------------------------------------
 
 #[derive(Debug)]
-struct Token {
+struct ExpressionToken {
     text: String,
     quoted: bool,
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+fn tokens(text: &str) -> Result<Vec<ExpressionToken>, String> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -355,7 +359,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                         None => return Err("a quote is not closed".into()),
                     }
                 }
-                tokens.push(Token { text: word, quoted: true });
+                tokens.push(ExpressionToken { text: word, quoted: true });
                 continue;
             }
             '(' | ')' | '[' | ']' | ',' | '#' => word.push(c),
@@ -372,14 +376,14 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             }
             other => return Err(format!("`{other}` is not understood")),
         }
-        tokens.push(Token { text: word, quoted: false });
+        tokens.push(ExpressionToken { text: word, quoted: false });
     }
     Ok(tokens)
 }
 
 /// The text still to be read, and the names that may be used in it.
 struct Rest<'t> {
-    tokens: &'t [Token],
+    tokens: &'t [ExpressionToken],
     scope: Scope<'t>,
     /// Within a quantifier, so that there is an item.
     has_item: bool,
@@ -473,7 +477,7 @@ fn comparison(rest: &mut Rest<'_>) -> Result<Expression, String> {
         return Ok(if negated { Expression::Not(Box::new(found)) } else { found });
     }
     if take(rest, &["matches"]).is_some() {
-        let Expression::Literal(Value::Text(text)) = operand(rest)? else {
+        let Expression::Literal(ExpressionValue::Text(text)) = operand(rest)? else {
             return Err("`matches` needs a regular expression in quotes".into());
         };
         return Ok(Expression::Matches(Box::new(left), words::compile(&text)?));
@@ -490,7 +494,7 @@ fn operand(rest: &mut Rest<'_>) -> Result<Expression, String> {
     let Some((first, after)) = rest.tokens.split_first() else { return Err("it ends too early".into()) };
     rest.tokens = after;
     if first.quoted {
-        return Ok(Expression::Literal(Value::Text(first.text.clone())));
+        return Ok(Expression::Literal(ExpressionValue::Text(first.text.clone())));
     }
     match first.text.as_str() {
         "(" => {
@@ -499,8 +503,8 @@ fn operand(rest: &mut Rest<'_>) -> Result<Expression, String> {
             Ok(found)
         }
         "[" => Ok(Expression::List(items(rest, "]")?)),
-        "true" => Ok(Expression::Literal(Value::Bool(true))),
-        "false" => Ok(Expression::Literal(Value::Bool(false))),
+        "true" => Ok(Expression::Literal(ExpressionValue::Bool(true))),
+        "false" => Ok(Expression::Literal(ExpressionValue::Bool(false))),
         "#" if rest.has_item => Ok(Expression::Item),
         "any" => each(rest, Quantifier::Any),
         "all" => each(rest, Quantifier::All),
@@ -516,7 +520,7 @@ fn operand(rest: &mut Rest<'_>) -> Result<Expression, String> {
                 return Ok(Expression::Variable(at));
             }
             if let Ok(number) = word.parse() {
-                return Ok(Expression::Literal(Value::Int(number)));
+                return Ok(Expression::Literal(ExpressionValue::Int(number)));
             }
             let (_, function, arity) = FUNCTIONS
                 .iter()

@@ -12,20 +12,20 @@ mod parse;
 mod printf;
 mod value;
 
-pub(crate) use value::{Object, Size, Value};
+pub(crate) use value::{GoObject, GoValue, UintSize};
 
 /// A template, read once and filled in for each query.
 #[derive(Debug)]
-pub(crate) struct Template(parse::Read);
+pub(crate) struct Template(parse::ParsedTemplate);
 
 /// The data that a template is filled in from.
-pub(crate) trait Data {
+pub(crate) trait TemplateData {
     /// A field at the top.
-    fn field(&self, name: &str) -> Option<Value>;
+    fn field(&self, name: &str) -> Option<GoValue>;
     /// Whether a field at the top is called with a text.
     fn is_method(&self, name: &str) -> bool;
     /// The value of such a field.
-    fn call(&self, name: &str, argument: &str) -> Value;
+    fn call(&self, name: &str, argument: &str) -> GoValue;
 }
 
 impl Template {
@@ -41,7 +41,7 @@ impl Template {
     ///
     /// # Errors
     /// When a field does not exist or a function does not take its arguments.
-    pub(crate) fn fill(&self, data: &dyn Data) -> Result<String, String> {
+    pub(crate) fn fill(&self, data: &dyn TemplateData) -> Result<String, String> {
         exec::fill(&self.0, data)
     }
 }

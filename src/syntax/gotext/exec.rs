@@ -1,9 +1,9 @@
 //! Filling a template in.
 
-use super::Data;
-use super::functions::{Function, Wanted};
-use super::parse::{Branch, Loop, Node, Operand, Pipe, Read};
-use super::value::Value;
+use super::TemplateData;
+use super::functions::{Builtin, ParameterType};
+use super::parse::{Branch, Operand, ParsedTemplate, Pipe, RangeLoop, TemplateNode};
+use super::value::GoValue;
 
 /// The most parts that are filled in, those in loops each time: a client may choose how often `range` goes round.
 const MOST_STEPS: usize = 100_000;
@@ -18,10 +18,10 @@ const DEEPEST: usize = 128;
 ///
 /// # Errors
 /// When a field does not exist or a function does not take its arguments.
-pub(super) fn fill(read: &Read, data: &dyn Data) -> Result<String, String> {
-    let variables = vec![(String::new(), Value::Root)];
-    let mut run = Run { read, data, variables, out: String::new(), steps: 0, depth: 0 };
-    run.nodes(&read.main, &Value::Root)?;
+pub(super) fn fill(read: &ParsedTemplate, data: &dyn TemplateData) -> Result<String, String> {
+    let variables = vec![(String::new(), GoValue::Root)];
+    let mut run = Execution { read, data, variables, out: String::new(), steps: 0, depth: 0 };
+    run.nodes(&read.main, &GoValue::Root)?;
     Ok(run.out)
 }
 
@@ -33,16 +33,16 @@ enum Flow {
     Continue,
 }
 
-struct Run<'r> {
-    read: &'r Read,
-    data: &'r dyn Data,
-    variables: Vec<(String, Value)>,
+struct Execution<'r> {
+    read: &'r ParsedTemplate,
+    data: &'r dyn TemplateData,
+    variables: Vec<(String, GoValue)>,
     out: String,
     steps: usize,
     depth: usize,
 }
 
-impl<'r> Run<'r> {
+impl<'r> Execution<'r> {
     fn step(&mut self) -> Result<(), String> {
         self.steps += 1;
         match self.steps > MOST_STEPS || self.out.len() > LONGEST {
@@ -51,7 +51,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn nodes(&mut self, nodes: &'r [Node], dot: &Value) -> Result<Flow, String> {
+    fn nodes(&mut self, nodes: &'r [TemplateNode], dot: &GoValue) -> Result<Flow, String> {
         if self.depth >= DEEPEST {
             return Err(format!("more than {DEEPEST} parts lie within one another"));
         }
@@ -61,16 +61,16 @@ impl<'r> Run<'r> {
         done
     }
 
-    fn each(&mut self, nodes: &'r [Node], dot: &Value) -> Result<Flow, String> {
+    fn each(&mut self, nodes: &'r [TemplateNode], dot: &GoValue) -> Result<Flow, String> {
         for node in nodes {
             self.step()?;
             let seen = self.variables.len();
             let flow = match node {
-                Node::Text(text) => {
+                TemplateNode::Text(text) => {
                     self.out.push_str(text);
                     Flow::On
                 }
-                Node::Action(pipe) => {
+                TemplateNode::Action(pipe) => {
                     let value = self.pipe(pipe, dot)?;
                     if pipe.variables.is_empty() {
                         self.show(&value)?;
@@ -78,12 +78,12 @@ impl<'r> Run<'r> {
                     // What an action declares stays to the end of what it stands in.
                     continue;
                 }
-                Node::If(branch) => self.branch(branch, dot, false)?,
-                Node::With(branch) => self.branch(branch, dot, true)?,
-                Node::Range(branch) => self.range(branch, dot)?,
-                Node::Template(name, pipe) => self.template(name, pipe.as_ref(), dot)?,
-                Node::Break => Flow::Break,
-                Node::Continue => Flow::Continue,
+                TemplateNode::If(branch) => self.branch(branch, dot, false)?,
+                TemplateNode::With(branch) => self.branch(branch, dot, true)?,
+                TemplateNode::Range(branch) => self.range(branch, dot)?,
+                TemplateNode::Template(name, pipe) => self.template(name, pipe.as_ref(), dot)?,
+                TemplateNode::Break => Flow::Break,
+                TemplateNode::Continue => Flow::Continue,
             };
             self.variables.truncate(seen);
             if flow != Flow::On {
@@ -93,15 +93,15 @@ impl<'r> Run<'r> {
         Ok(Flow::On)
     }
 
-    fn show(&mut self, value: &Value) -> Result<(), String> {
-        if *value == Value::Root {
+    fn show(&mut self, value: &GoValue) -> Result<(), String> {
+        if *value == GoValue::Root {
             return Err("`.` alone has no text".into());
         }
         self.out.push_str(&value.to_string());
         Ok(())
     }
 
-    fn branch(&mut self, branch: &'r Branch, dot: &Value, with: bool) -> Result<Flow, String> {
+    fn branch(&mut self, branch: &'r Branch, dot: &GoValue, with: bool) -> Result<Flow, String> {
         for (pipe, part) in &branch.arms {
             let value = self.pipe(pipe, dot)?;
             if value.is_true() {
@@ -111,9 +111,9 @@ impl<'r> Run<'r> {
         self.nodes(&branch.otherwise, dot)
     }
 
-    fn template(&mut self, name: &str, pipe: Option<&'r Pipe>, dot: &Value) -> Result<Flow, String> {
+    fn template(&mut self, name: &str, pipe: Option<&'r Pipe>, dot: &GoValue) -> Result<Flow, String> {
         let nodes = self.read.named.get(name).ok_or_else(|| format!("the template `{name}` does not exist"))?;
-        let dot = pipe.map_or(Ok(Value::Nil), |pipe| self.pipe(pipe, dot))?;
+        let dot = pipe.map_or(Ok(GoValue::Nil), |pipe| self.pipe(pipe, dot))?;
         // It sees no variables of the one that calls it.
         let variables = std::mem::replace(&mut self.variables, vec![(String::new(), dot.clone())]);
         let done = self.nodes(nodes, &dot);
@@ -121,11 +121,11 @@ impl<'r> Run<'r> {
         done.map(|_| Flow::On)
     }
 
-    fn range(&mut self, range: &'r Loop, dot: &Value) -> Result<Flow, String> {
+    fn range(&mut self, range: &'r RangeLoop, dot: &GoValue) -> Result<Flow, String> {
         let value = self.pipe(&range.pipe, dot)?;
         let seen = self.variables.len();
         let mut any = false;
-        let mut each = |run: &mut Self, index: Value, element: Value| {
+        let mut each = |run: &mut Self, index: GoValue, element: GoValue| {
             any = true;
             run.step()?;
             run.turn(&range.pipe, index, &element)?;
@@ -133,37 +133,37 @@ impl<'r> Run<'r> {
             run.variables.truncate(seen);
             flow
         };
-        let counts = matches!(value, Value::Int(_) | Value::Uint(..));
+        let counts = matches!(value, GoValue::Int(_) | GoValue::Uint(..));
         if counts && range.pipe.variables.len() > 1 {
             return Err("a number gives one variable".into());
         }
         match &value {
-            Value::Nil => {}
-            Value::List(_, list) => {
+            GoValue::Nil => {}
+            GoValue::List(_, list) => {
                 for (index, element) in list.iter().enumerate() {
-                    let index = Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
+                    let index = GoValue::Int(i64::try_from(index).unwrap_or(i64::MAX));
                     if each(self, index, element.clone())? == Flow::Break {
                         break;
                     }
                 }
             }
-            Value::Map(_, map) => {
+            GoValue::Map(_, map) => {
                 for (key, element) in map.iter() {
-                    if each(self, Value::Text(key.clone()), element.clone())? == Flow::Break {
+                    if each(self, GoValue::Text(key.clone()), element.clone())? == Flow::Break {
                         break;
                     }
                 }
             }
-            Value::Int(count) => {
+            GoValue::Int(count) => {
                 for index in 0..*count {
-                    if each(self, Value::Int(index), Value::Int(index))? == Flow::Break {
+                    if each(self, GoValue::Int(index), GoValue::Int(index))? == Flow::Break {
                         break;
                     }
                 }
             }
-            Value::Uint(count, size) => {
+            GoValue::Uint(count, size) => {
                 for index in 0..*count {
-                    if each(self, Value::Uint(index, *size), Value::Uint(index, *size))? == Flow::Break {
+                    if each(self, GoValue::Uint(index, *size), GoValue::Uint(index, *size))? == Flow::Break {
                         break;
                     }
                 }
@@ -174,7 +174,7 @@ impl<'r> Run<'r> {
     }
 
     /// Sets the variables of `range` for one turn.
-    fn turn(&mut self, pipe: &Pipe, index: Value, element: &Value) -> Result<(), String> {
+    fn turn(&mut self, pipe: &Pipe, index: GoValue, element: &GoValue) -> Result<(), String> {
         let values = match pipe.variables.as_slice() {
             [] => return Ok(()),
             [_] => vec![element.clone()],
@@ -189,7 +189,7 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn assign(&mut self, name: &str, value: Value) -> Result<(), String> {
+    fn assign(&mut self, name: &str, value: GoValue) -> Result<(), String> {
         let place = self.variables.iter_mut().rev().find(|(own, _)| own == name);
         let (_, own) = place.ok_or_else(|| format!("the variable `${name}` does not exist"))?;
         *own = value;
@@ -198,13 +198,13 @@ impl<'r> Run<'r> {
 
     //----------- Values -----------------------------------------------------
 
-    fn pipe(&mut self, pipe: &'r Pipe, dot: &Value) -> Result<Value, String> {
+    fn pipe(&mut self, pipe: &'r Pipe, dot: &GoValue) -> Result<GoValue, String> {
         self.step()?;
         let mut last = None;
         for command in &pipe.commands {
             last = Some(self.command(command, dot, last)?);
         }
-        let value = last.unwrap_or(Value::Nil);
+        let value = last.unwrap_or(GoValue::Nil);
         for name in &pipe.variables {
             match pipe.assigns {
                 true => self.assign(name, value.clone())?,
@@ -215,7 +215,7 @@ impl<'r> Run<'r> {
     }
 
     /// A function or field with its arguments; what comes through a pipe is the last one.
-    fn command(&mut self, command: &'r [Operand], dot: &Value, piped: Option<Value>) -> Result<Value, String> {
+    fn command(&mut self, command: &'r [Operand], dot: &GoValue, piped: Option<GoValue>) -> Result<GoValue, String> {
         let Some((first, arguments)) = command.split_first() else { return Err("a command is empty".into()) };
         let alone = arguments.is_empty() && piped.is_none();
         match first {
@@ -235,18 +235,18 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn variable(&self, name: &str) -> Result<Value, String> {
+    fn variable(&self, name: &str) -> Result<GoValue, String> {
         let found = self.variables.iter().rev().find(|(own, _)| own == name);
         found.map(|(_, value)| value.clone()).ok_or_else(|| format!("the variable `${name}` does not exist"))
     }
 
-    fn argument(&mut self, operand: &'r Operand, dot: &Value) -> Result<Value, String> {
+    fn argument(&mut self, operand: &'r Operand, dot: &GoValue) -> Result<GoValue, String> {
         match operand {
             Operand::Dot => Ok(dot.clone()),
-            Operand::Nil => Ok(Value::Nil),
-            Operand::Bool(truth) => Ok(Value::Bool(*truth)),
+            Operand::Nil => Ok(GoValue::Nil),
+            Operand::Bool(truth) => Ok(GoValue::Bool(*truth)),
             Operand::Number(number) => number.value(),
-            Operand::Text(text) => Ok(Value::Text(text.clone())),
+            Operand::Text(text) => Ok(GoValue::Text(text.clone())),
             Operand::Pipe(pipe) => self.pipe(pipe, dot),
             Operand::Variable(name, path) if path.is_empty() => self.variable(name),
             Operand::Field(_) | Operand::Variable(..) | Operand::Function(_) | Operand::Chain(..) => {
@@ -258,12 +258,12 @@ impl<'r> Run<'r> {
     /// The fields of a value, one below the other; arguments are for the last.
     fn fields(
         &mut self,
-        value: Value,
+        value: GoValue,
         path: &'r [String],
         arguments: &'r [Operand],
-        dot: &Value,
-        piped: Option<Value>,
-    ) -> Result<Value, String> {
+        dot: &GoValue,
+        piped: Option<GoValue>,
+    ) -> Result<GoValue, String> {
         let Some((last, before)) = path.split_last() else { return Ok(value) };
         let value = before.iter().try_fold(value, |value, name| self.field(value, name, &[], dot, None))?;
         self.field(value, last, arguments, dot, piped)
@@ -271,29 +271,31 @@ impl<'r> Run<'r> {
 
     fn field(
         &mut self,
-        value: Value,
+        value: GoValue,
         name: &str,
         arguments: &'r [Operand],
-        dot: &Value,
-        piped: Option<Value>,
-    ) -> Result<Value, String> {
-        if value == Value::Root && self.data.is_method(name) {
+        dot: &GoValue,
+        piped: Option<GoValue>,
+    ) -> Result<GoValue, String> {
+        if value == GoValue::Root && self.data.is_method(name) {
             let argument = match (arguments, piped) {
-                ([Operand::Text(text)], None) => Value::Text(text.clone()),
+                ([Operand::Text(text)], None) => GoValue::Text(text.clone()),
                 ([operand], None) => self.argument(operand, dot)?,
                 ([], Some(piped)) => piped,
                 _ => return Err(format!("`.{name}` takes one argument")),
             };
-            let Value::Text(argument) = argument else { return Err(format!("`.{name}` takes a text")) };
+            let GoValue::Text(argument) = argument else { return Err(format!("`.{name}` takes a text")) };
             return Ok(self.data.call(name, &argument));
         }
         let alone = arguments.is_empty() && piped.is_none();
         let found = match &value {
             // A group that took no part in a match is nothing, and so is what lies below it.
-            Value::Nil => return Ok(Value::Nil),
-            Value::Root => self.data.field(name),
-            Value::Object(object) => object.fields.iter().find(|(own, _)| own == &name).map(|(_, value)| value.clone()),
-            Value::Map(_, map) => Some(map.get(name).cloned().unwrap_or(Value::Nil)),
+            GoValue::Nil => return Ok(GoValue::Nil),
+            GoValue::Root => self.data.field(name),
+            GoValue::Object(object) => {
+                object.fields.iter().find(|(own, _)| own == &name).map(|(_, value)| value.clone())
+            }
+            GoValue::Map(_, map) => Some(map.get(name).cloned().unwrap_or(GoValue::Nil)),
             _ => None,
         };
         match found {
@@ -304,11 +306,11 @@ impl<'r> Run<'r> {
 
     fn function(
         &mut self,
-        function: Function,
+        function: Builtin,
         arguments: &'r [Operand],
-        dot: &Value,
-        piped: Option<Value>,
-    ) -> Result<Value, String> {
+        dot: &GoValue,
+        piped: Option<GoValue>,
+    ) -> Result<GoValue, String> {
         let count = arguments.len() + usize::from(piped.is_some());
         if !function.arity().contains(&count) {
             return Err(format!("{function:?} does not take {count} arguments").to_lowercase());
@@ -317,13 +319,13 @@ impl<'r> Run<'r> {
         for (place, operand) in arguments.iter().enumerate() {
             let value = match (function.wanted(place), operand) {
                 // Where a whole number is wanted, `10.0` is one.
-                (Wanted::Int, Operand::Number(number)) => {
-                    Value::Int(number.whole.ok_or_else(|| "a whole number is wanted".to_owned())?)
+                (ParameterType::Int, Operand::Number(number)) => {
+                    GoValue::Int(number.whole.ok_or_else(|| "a whole number is wanted".to_owned())?)
                 }
                 (_, operand) => self.argument(operand, dot)?,
             };
             // What decides `and` and `or` ends them; the arguments behind it are not looked at.
-            if matches!(function, Function::And | Function::Or) && value.is_true() == (function == Function::Or) {
+            if matches!(function, Builtin::And | Builtin::Or) && value.is_true() == (function == Builtin::Or) {
                 return Ok(value);
             }
             values.push(value);
@@ -331,16 +333,16 @@ impl<'r> Run<'r> {
         values.extend(piped);
         for (place, value) in values.iter().enumerate() {
             let fits = match function.wanted(place) {
-                Wanted::Any => *value != Value::Root,
-                Wanted::Text => matches!(value, Value::Text(_)),
-                Wanted::Int => matches!(value, Value::Int(_)),
+                ParameterType::Any => *value != GoValue::Root,
+                ParameterType::Text => matches!(value, GoValue::Text(_)),
+                ParameterType::Int => matches!(value, GoValue::Int(_)),
             };
             if !fits {
                 return Err(format!("{function:?} does not take {} there", value.kind()).to_lowercase());
             }
         }
         let value = function.call(&values)?;
-        if let Value::Text(text) = &value {
+        if let GoValue::Text(text) = &value {
             // A width may be chosen by a client as well.
             self.steps += text.len() / 64;
         }

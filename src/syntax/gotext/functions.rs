@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 
 use super::number::parse_uint;
 use super::printf;
-use super::value::{Size, Value};
+use super::value::{GoValue, UintSize};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
+pub(super) enum Builtin {
     And,
     Or,
     Not,
@@ -32,13 +32,13 @@ pub(super) enum Function {
 
 /// The kind that an argument must be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ParameterType {
     Any,
     Text,
     Int,
 }
 
-impl Function {
+impl Builtin {
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "and" => Self::And,
@@ -79,40 +79,40 @@ impl Function {
     }
 
     /// The kind that the argument at a place must be of.
-    pub(super) fn wanted(self, place: usize) -> Wanted {
+    pub(super) fn wanted(self, place: usize) -> ParameterType {
         match (self, place) {
-            (Self::ParseInt | Self::Printf, 0) => Wanted::Text,
-            (Self::ParseInt, _) => Wanted::Int,
-            _ => Wanted::Any,
+            (Self::ParseInt | Self::Printf, 0) => ParameterType::Text,
+            (Self::ParseInt, _) => ParameterType::Int,
+            _ => ParameterType::Any,
         }
     }
 
     /// Calls it; `and` and `or` have decided before they come here.
-    pub(super) fn call(self, values: &[Value]) -> Result<Value, String> {
+    pub(super) fn call(self, values: &[GoValue]) -> Result<GoValue, String> {
         match (self, values) {
             (Self::And | Self::Or, [.., last]) => Ok(last.clone()),
-            (Self::Not, [value]) => Ok(Value::Bool(!value.is_true())),
+            (Self::Not, [value]) => Ok(GoValue::Bool(!value.is_true())),
             (Self::Len, [value]) => len(value),
             (Self::Index, [item, at @ ..]) => at.iter().try_fold(item.clone(), |item, at| index(&item, at)),
             (Self::Slice, [item, at @ ..]) => slice(item, at),
-            (Self::Print, values) => Ok(Value::Text(printf::print(values))),
+            (Self::Print, values) => Ok(GoValue::Text(printf::print(values))),
             (Self::Println, values) => {
                 let shown = values.iter().map(|value| printf::format("%v", std::slice::from_ref(value)));
-                Ok(Value::Text(shown.collect::<Vec<_>>().join(" ") + "\n"))
+                Ok(GoValue::Text(shown.collect::<Vec<_>>().join(" ") + "\n"))
             }
-            (Self::Printf, [Value::Text(format), values @ ..]) => Ok(Value::Text(printf::format(format, values))),
-            (Self::Html, values) => Ok(Value::Text(html(&printf::print(values)))),
-            (Self::Js, values) => Ok(Value::Text(script(&printf::print(values)))),
-            (Self::UrlQuery, values) => Ok(Value::Text(url(&printf::print(values)))),
+            (Self::Printf, [GoValue::Text(format), values @ ..]) => Ok(GoValue::Text(printf::format(format, values))),
+            (Self::Html, values) => Ok(GoValue::Text(html(&printf::print(values)))),
+            (Self::Js, values) => Ok(GoValue::Text(script(&printf::print(values)))),
+            (Self::UrlQuery, values) => Ok(GoValue::Text(url(&printf::print(values)))),
             (Self::Equal, [_]) => Err("eq compares with nothing".into()),
-            (Self::Equal, [first, others @ ..]) => any_equal(first, others).map(Value::Bool),
-            (Self::NotEqual, [one, other]) => any_equal(one, std::slice::from_ref(other)).map(|is| Value::Bool(!is)),
-            (Self::Less, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_lt())),
-            (Self::LessOrEqual, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_le())),
-            (Self::Greater, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_gt())),
-            (Self::GreaterOrEqual, [one, other]) => order(one, other).map(|order| Value::Bool(order.is_ge())),
-            (Self::ParseInt, [Value::Text(text), Value::Int(base), Value::Int(bits)]) => {
-                parse_uint(text, *base, *bits).map(|number| Value::Uint(number, Size::SixtyFour))
+            (Self::Equal, [first, others @ ..]) => any_equal(first, others).map(GoValue::Bool),
+            (Self::NotEqual, [one, other]) => any_equal(one, std::slice::from_ref(other)).map(|is| GoValue::Bool(!is)),
+            (Self::Less, [one, other]) => order(one, other).map(|order| GoValue::Bool(order.is_lt())),
+            (Self::LessOrEqual, [one, other]) => order(one, other).map(|order| GoValue::Bool(order.is_le())),
+            (Self::Greater, [one, other]) => order(one, other).map(|order| GoValue::Bool(order.is_gt())),
+            (Self::GreaterOrEqual, [one, other]) => order(one, other).map(|order| GoValue::Bool(order.is_ge())),
+            (Self::ParseInt, [GoValue::Text(text), GoValue::Int(base), GoValue::Int(bits)]) => {
+                parse_uint(text, *base, *bits).map(|number| GoValue::Uint(number, UintSize::SixtyFour))
             }
             (Self::Call, _) => Err("call: nothing here can be called".into()),
             _ => Err(format!("{self:?} does not take these arguments").to_lowercase()),
@@ -120,47 +120,47 @@ impl Function {
     }
 }
 
-fn len(value: &Value) -> Result<Value, String> {
+fn len(value: &GoValue) -> Result<GoValue, String> {
     let len = match value {
-        Value::Text(text) => text.len(),
-        Value::List(_, list) => list.len(),
-        Value::Map(_, map) => map.len(),
+        GoValue::Text(text) => text.len(),
+        GoValue::List(_, list) => list.len(),
+        GoValue::Map(_, map) => map.len(),
         other => return Err(format!("len of {}", other.kind())),
     };
-    Ok(Value::Int(i64::try_from(len).unwrap_or(i64::MAX)))
+    Ok(GoValue::Int(i64::try_from(len).unwrap_or(i64::MAX)))
 }
 
 /// A place in a row of so many, or behind it where that is allowed.
-fn place(at: &Value, bound: usize) -> Result<usize, String> {
+fn place(at: &GoValue, bound: usize) -> Result<usize, String> {
     let place = match at {
-        Value::Int(at) => usize::try_from(*at).ok(),
-        Value::Uint(at, _) => usize::try_from(*at).ok(),
+        GoValue::Int(at) => usize::try_from(*at).ok(),
+        GoValue::Uint(at, _) => usize::try_from(*at).ok(),
         other => return Err(format!("{} is no index", other.kind())),
     };
     place.filter(|place| *place < bound).ok_or_else(|| format!("the index {at} is outside of {bound} values"))
 }
 
-fn index(item: &Value, at: &Value) -> Result<Value, String> {
+fn index(item: &GoValue, at: &GoValue) -> Result<GoValue, String> {
     match item {
-        Value::List(_, list) => Ok(list.get(place(at, list.len())?).cloned().unwrap_or(Value::Nil)),
-        Value::Text(text) => {
+        GoValue::List(_, list) => Ok(list.get(place(at, list.len())?).cloned().unwrap_or(GoValue::Nil)),
+        GoValue::Text(text) => {
             let octet = text.as_bytes().get(place(at, text.len())?).copied().unwrap_or_default();
-            Ok(Value::Uint(octet.into(), Size::Eight))
+            Ok(GoValue::Uint(octet.into(), UintSize::Eight))
         }
-        Value::Map(kind, map) => match at {
-            Value::Text(key) => Ok(map.get(key).cloned().unwrap_or_else(|| Value::zero(kind))),
+        GoValue::Map(kind, map) => match at {
+            GoValue::Text(key) => Ok(map.get(key).cloned().unwrap_or_else(|| GoValue::zero(kind))),
             other => Err(format!("the key has the type {}, not string", other.kind())),
         },
         other => Err(format!("{} has no index", other.kind())),
     }
 }
 
-fn slice(item: &Value, at: &[Value]) -> Result<Value, String> {
+fn slice(item: &GoValue, at: &[GoValue]) -> Result<GoValue, String> {
     let len = match item {
-        Value::Text(_) if at.len() > 2 => return Err("a text is cut at two places at most".into()),
+        GoValue::Text(_) if at.len() > 2 => return Err("a text is cut at two places at most".into()),
         _ if at.len() > 3 => return Err("slice takes three places at most".into()),
-        Value::Text(text) => text.len(),
-        Value::List(_, list) => list.len(),
+        GoValue::Text(text) => text.len(),
+        GoValue::List(_, list) => list.len(),
         other => return Err(format!("{} cannot be cut", other.kind())),
     };
     let places = at.iter().map(|at| place(at, len + 1)).collect::<Result<Vec<_>, _>>()?;
@@ -169,22 +169,22 @@ fn slice(item: &Value, at: &[Value]) -> Result<Value, String> {
     }
     let range = places.first().copied().unwrap_or(0)..places.get(1).copied().unwrap_or(len);
     Ok(match item {
-        Value::Text(text) => Value::text(text.as_bytes().get(range).unwrap_or_default()),
-        Value::List(kind, list) => Value::List(kind, list.get(range).unwrap_or_default().into()),
-        _ => Value::Nil,
+        GoValue::Text(text) => GoValue::text(text.as_bytes().get(range).unwrap_or_default()),
+        GoValue::List(kind, list) => GoValue::List(kind, list.get(range).unwrap_or_default().into()),
+        _ => GoValue::Nil,
     })
 }
 
-fn any_equal(first: &Value, others: &[Value]) -> Result<bool, String> {
+fn any_equal(first: &GoValue, others: &[GoValue]) -> Result<bool, String> {
     for other in others {
         let equal = match (first, other) {
-            (Value::Nil, Value::Nil) => true,
-            (Value::Nil, _) | (_, Value::Nil) => false,
-            (Value::List(..) | Value::Map(..), Value::List(..) | Value::Map(..)) => {
+            (GoValue::Nil, GoValue::Nil) => true,
+            (GoValue::Nil, _) | (_, GoValue::Nil) => false,
+            (GoValue::List(..) | GoValue::Map(..), GoValue::List(..) | GoValue::Map(..)) => {
                 return Err(format!("{} and {} cannot be compared", first.kind(), other.kind()));
             }
-            (Value::Object(one), Value::Object(other)) => std::sync::Arc::ptr_eq(one, other),
-            (Value::Bool(one), Value::Bool(other)) => one == other,
+            (GoValue::Object(one), GoValue::Object(other)) => std::sync::Arc::ptr_eq(one, other),
+            (GoValue::Bool(one), GoValue::Bool(other)) => one == other,
             _ => order(first, other)?.is_eq(),
         };
         if equal {
@@ -194,15 +194,15 @@ fn any_equal(first: &Value, others: &[Value]) -> Result<bool, String> {
     Ok(false)
 }
 
-fn order(one: &Value, other: &Value) -> Result<Ordering, String> {
-    let whole = |value: &Value| match value {
-        Value::Int(number) => Some(i128::from(*number)),
-        Value::Uint(number, _) => Some(i128::from(*number)),
+fn order(one: &GoValue, other: &GoValue) -> Result<Ordering, String> {
+    let whole = |value: &GoValue| match value {
+        GoValue::Int(number) => Some(i128::from(*number)),
+        GoValue::Uint(number, _) => Some(i128::from(*number)),
         _ => None,
     };
     match (one, other) {
-        (Value::Text(one), Value::Text(other)) => return Ok(one.cmp(other)),
-        (Value::Float(one), Value::Float(other)) => return Ok(one.total_cmp(other)),
+        (GoValue::Text(one), GoValue::Text(other)) => return Ok(one.cmp(other)),
+        (GoValue::Float(one), GoValue::Float(other)) => return Ok(one.total_cmp(other)),
         _ => {}
     }
     match (whole(one), whole(other)) {

@@ -4,7 +4,7 @@ use super::number::Number;
 
 /// A token. Fields and what follows them without a space belong together, so spaces are tokens as well.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+pub(super) enum TemplateToken {
     /// Text outside of actions.
     Raw(String),
     Left,
@@ -33,7 +33,7 @@ const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
+pub(super) fn tokens(text: &str) -> Result<Vec<TemplateToken>, String> {
     let mut tokens = Vec::new();
     let mut rest = text;
     let mut trimmed = false;
@@ -41,38 +41,38 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
         let left = after.strip_prefix('-').filter(|rest| rest.starts_with(SPACES));
         let before = if trimmed { before.trim_start_matches(SPACES) } else { before };
         let before = if left.is_some() { before.trim_end_matches(SPACES) } else { before };
-        tokens.push(Token::Raw(before.to_owned()));
+        tokens.push(TemplateToken::Raw(before.to_owned()));
         let inner = left.unwrap_or(after);
         let opened = if left.is_some() { inner.trim_start_matches(SPACES) } else { inner };
         let mut lexer = match opened.strip_prefix("/*") {
             Some(comment) => {
                 let (_, behind) = comment.split_once("*/").ok_or("a comment is not closed")?;
-                let lexer = Lexer { rest: behind };
+                let lexer = TemplateLexer { rest: behind };
                 lexer.at_end().ok_or("a comment ends before its action does")?;
                 lexer
             }
             None => {
-                tokens.push(Token::Left);
-                let mut lexer = Lexer { rest: inner };
+                tokens.push(TemplateToken::Left);
+                let mut lexer = TemplateLexer { rest: inner };
                 while lexer.at_end().is_none() {
                     tokens.push(lexer.token()?);
                 }
-                tokens.push(Token::Right);
+                tokens.push(TemplateToken::Right);
                 lexer
             }
         };
         trimmed = lexer.end();
         rest = lexer.rest;
     }
-    tokens.push(Token::Raw(if trimmed { rest.trim_start_matches(SPACES) } else { rest }.to_owned()));
+    tokens.push(TemplateToken::Raw(if trimmed { rest.trim_start_matches(SPACES) } else { rest }.to_owned()));
     Ok(tokens)
 }
 
-struct Lexer<'t> {
+struct TemplateLexer<'t> {
     rest: &'t str,
 }
 
-impl<'t> Lexer<'t> {
+impl<'t> TemplateLexer<'t> {
     /// The text behind the end of the action, if that is here, and whether white space goes with it.
     fn at_end(&self) -> Option<(&'t str, bool)> {
         if let Some(behind) = self.rest.strip_prefix("}}") {
@@ -94,7 +94,7 @@ impl<'t> Lexer<'t> {
         Some(c)
     }
 
-    fn token(&mut self) -> Result<Token, String> {
+    fn token(&mut self) -> Result<TemplateToken, String> {
         let start = self.rest;
         let c = self.take().ok_or("an action is not closed by `}}`")?;
         Ok(match c {
@@ -102,36 +102,36 @@ impl<'t> Lexer<'t> {
                 while self.rest.starts_with(SPACES) && self.at_end().is_none() {
                     self.take();
                 }
-                Token::Space
+                TemplateToken::Space
             }
-            '=' => Token::Assign,
+            '=' => TemplateToken::Assign,
             ':' => match self.take() {
-                Some('=') => Token::Declare,
+                Some('=') => TemplateToken::Declare,
                 _ => return Err("`:` is not followed by `=`".into()),
             },
-            '|' => Token::Pipe,
-            '(' => Token::Open,
-            ')' => Token::Close,
-            ',' => Token::Comma,
-            '"' => Token::Text(self.quoted()?),
+            '|' => TemplateToken::Pipe,
+            '(' => TemplateToken::Open,
+            ')' => TemplateToken::Close,
+            ',' => TemplateToken::Comma,
+            '"' => TemplateToken::Text(self.quoted()?),
             '`' => {
                 let (text, behind) = self.rest.split_once('`').ok_or("a quote is not closed")?;
                 self.rest = behind;
-                Token::Text(text.to_owned())
+                TemplateToken::Text(text.to_owned())
             }
-            '\'' => Token::Number(self.character()?),
-            '$' => Token::Variable(self.word()?),
+            '\'' => TemplateToken::Number(self.character()?),
+            '$' => TemplateToken::Variable(self.word()?),
             '.' if !self.rest.starts_with(|c: char| c.is_ascii_digit()) => match self.word()? {
-                word if word.is_empty() => Token::Dot,
-                word => Token::Field(word),
+                word if word.is_empty() => TemplateToken::Dot,
+                word => TemplateToken::Field(word),
             },
             '.' | '+' | '-' | '0'..='9' => {
                 self.rest = start;
-                Token::Number(self.number()?)
+                TemplateToken::Number(self.number()?)
             }
             c if is_alphanumeric(c) => {
                 self.rest = start;
-                Token::Word(self.word()?)
+                TemplateToken::Word(self.word()?)
             }
             c => return Err(format!("`{c}` is not understood")),
         })

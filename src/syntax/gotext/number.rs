@@ -1,19 +1,19 @@
 //! Numbers as Go writes them.
 
-use super::value::Value;
+use super::value::GoValue;
 
 /// A number in a template: a whole one can be one with a fraction as well, where that is wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Number {
     /// The value where nothing says what is wanted.
-    ideal: Option<Value>,
+    ideal: Option<GoValue>,
     /// The whole number, where it is one.
     pub(super) whole: Option<i64>,
 }
 
 impl Number {
     pub(super) fn character(c: u32) -> Self {
-        Self { ideal: Some(Value::Int(c.into())), whole: Some(c.into()) }
+        Self { ideal: Some(GoValue::Int(c.into())), whole: Some(c.into()) }
     }
 
     /// # Errors
@@ -27,7 +27,7 @@ impl Number {
             let plain: String = text.chars().filter(|&c| c != '_').collect();
             let number: f64 = plain.parse().map_err(|_| format!("`{text}` is no number"))?;
             let whole = (number.fract() == 0.0 && number.abs() < 9e18).then_some(number as i64);
-            return Ok(Self { ideal: Some(Value::Float(number)), whole });
+            return Ok(Self { ideal: Some(GoValue::Float(number)), whole });
         }
         let number = parse_uint(digits, 0, 64).map_err(|_| format!("`{text}` is no number, or it is too large"))?;
         let whole = i128::from(number) * if negative { -1 } else { 1 };
@@ -35,12 +35,12 @@ impl Number {
         if whole.is_none() && negative {
             return Err(format!("`{text}` is too large"));
         }
-        Ok(Self { ideal: whole.map(Value::Int), whole })
+        Ok(Self { ideal: whole.map(GoValue::Int), whole })
     }
 
     /// # Errors
     /// When it is too large for a number of 64 bits with its sign.
-    pub(super) fn value(&self) -> Result<Value, String> {
+    pub(super) fn value(&self) -> Result<GoValue, String> {
         self.ideal.clone().ok_or_else(|| "a number is too large".into())
     }
 }

@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 
-use super::functions::Function;
-use super::lex::{Token, tokens};
+use super::functions::Builtin;
+use super::lex::{TemplateToken, tokens};
 use super::number::Number;
 
 /// Reading and filling in go one call deeper for each part within another; no honest template is as deep as this.
 const DEEPEST: usize = 64;
 
 #[derive(Debug)]
-pub(super) enum Node {
+pub(super) enum TemplateNode {
     Text(String),
     Action(Pipe),
     If(Branch),
     With(Branch),
-    Range(Loop),
+    Range(RangeLoop),
     /// Another template by its name, and what it is filled in from.
     Template(String, Option<Pipe>),
     Break,
@@ -25,15 +25,15 @@ pub(super) enum Node {
 /// Parts, each with the value that it depends on, and what holds when none does.
 #[derive(Debug)]
 pub(super) struct Branch {
-    pub(super) arms: Vec<(Pipe, Vec<Node>)>,
-    pub(super) otherwise: Vec<Node>,
+    pub(super) arms: Vec<(Pipe, Vec<TemplateNode>)>,
+    pub(super) otherwise: Vec<TemplateNode>,
 }
 
 #[derive(Debug)]
-pub(super) struct Loop {
+pub(super) struct RangeLoop {
     pub(super) pipe: Pipe,
-    pub(super) turn: Vec<Node>,
-    pub(super) otherwise: Vec<Node>,
+    pub(super) turn: Vec<TemplateNode>,
+    pub(super) otherwise: Vec<TemplateNode>,
 }
 
 /// Commands, each of which takes the value of the one before as its last argument; its value may go to variables.
@@ -56,7 +56,7 @@ pub(super) enum Operand {
     Field(Vec<String>),
     /// `$x.A.B`.
     Variable(String, Vec<String>),
-    Function(Function),
+    Function(Builtin),
     Pipe(Pipe),
     /// `(…).A.B`.
     Chain(Box<Self>, Vec<String>),
@@ -64,22 +64,22 @@ pub(super) enum Operand {
 
 /// All that is read: the template itself, and those that it defines.
 #[derive(Debug)]
-pub(super) struct Read {
-    pub(super) main: Vec<Node>,
-    pub(super) named: HashMap<String, Vec<Node>>,
+pub(super) struct ParsedTemplate {
+    pub(super) main: Vec<TemplateNode>,
+    pub(super) named: HashMap<String, Vec<TemplateNode>>,
 }
 
 /// Reads a template.
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub(super) fn read(text: &str) -> Result<Read, String> {
+pub(super) fn read(text: &str) -> Result<ParsedTemplate, String> {
     let tokens = tokens(text)?;
     let variables = vec![String::new()];
-    let mut parser = Parser { rest: &tokens, variables, ranges: 0, depth: 0, named: HashMap::new() };
+    let mut parser = TemplateParser { rest: &tokens, variables, ranges: 0, depth: 0, named: HashMap::new() };
     let (main, end) = parser.nodes(true)?;
     match end {
-        End::Text => Ok(Read { main, named: parser.named }),
+        End::Text => Ok(ParsedTemplate { main, named: parser.named }),
         End::Else => Err("an `else` belongs to nothing".into()),
         End::Closed => Err("an `end` belongs to nothing".into()),
     }
@@ -100,24 +100,24 @@ enum Until {
     Close,
 }
 
-struct Parser<'t> {
-    rest: &'t [Token],
+struct TemplateParser<'t> {
+    rest: &'t [TemplateToken],
     /// The variables that can be seen here.
     variables: Vec<String>,
     /// The number of `range` around.
     ranges: usize,
     depth: usize,
-    named: HashMap<String, Vec<Node>>,
+    named: HashMap<String, Vec<TemplateNode>>,
 }
 
-impl<'t> Parser<'t> {
-    fn next(&mut self) -> Option<&'t Token> {
+impl<'t> TemplateParser<'t> {
+    fn next(&mut self) -> Option<&'t TemplateToken> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(first)
     }
 
-    fn next_if(&mut self, wanted: &Token) -> bool {
+    fn next_if(&mut self, wanted: &TemplateToken) -> bool {
         let is = self.rest.first() == Some(wanted);
         if is {
             self.next();
@@ -126,7 +126,7 @@ impl<'t> Parser<'t> {
     }
 
     fn skip_space(&mut self) {
-        while self.next_if(&Token::Space) {}
+        while self.next_if(&TemplateToken::Space) {}
     }
 
     /// Does something one level deeper.
@@ -141,23 +141,23 @@ impl<'t> Parser<'t> {
     }
 
     /// Reads up to the end or to an `else` or `end` of the level above. Behind an `else` stands what follows the word.
-    fn nodes(&mut self, top: bool) -> Result<(Vec<Node>, End), String> {
+    fn nodes(&mut self, top: bool) -> Result<(Vec<TemplateNode>, End), String> {
         let mut nodes = Vec::new();
         while let Some(token) = self.next() {
-            if let Token::Raw(text) = token {
+            if let TemplateToken::Raw(text) = token {
                 if !text.is_empty() {
-                    nodes.push(Node::Text(text.clone()));
+                    nodes.push(TemplateNode::Text(text.clone()));
                 }
                 continue;
             }
             self.skip_space();
             let keyword = match self.rest.first() {
-                Some(Token::Word(word)) => word.as_str(),
+                Some(TemplateToken::Word(word)) => word.as_str(),
                 _ => "",
             };
             let known = ["if", "with", "range", "else", "end", "template", "block", "define", "break", "continue"];
             if !known.contains(&keyword) {
-                nodes.push(Node::Action(self.pipe("an action", Until::Right)?));
+                nodes.push(TemplateNode::Action(self.pipe("an action", Until::Right)?));
                 continue;
             }
             self.next();
@@ -167,13 +167,13 @@ impl<'t> Parser<'t> {
                 "if" | "with" | "range" => nodes.push(self.deeper(|inner| inner.branch(keyword))?),
                 "template" => {
                     let name = self.name("template")?;
-                    nodes.push(Node::Template(name, self.argument()?));
+                    nodes.push(TemplateNode::Template(name, self.argument()?));
                 }
                 "block" => {
                     let name = self.name("block")?;
                     let pipe = self.pipe("block", Until::Right)?;
                     self.deeper(|inner| inner.define(name.clone()))?;
-                    nodes.push(Node::Template(name, Some(pipe)));
+                    nodes.push(TemplateNode::Template(name, Some(pipe)));
                 }
                 "define" if top => {
                     let name = self.name("define")?;
@@ -182,7 +182,7 @@ impl<'t> Parser<'t> {
                 }
                 "break" | "continue" if self.ranges > 0 => {
                     self.closed(keyword)?;
-                    nodes.push(if keyword == "break" { Node::Break } else { Node::Continue });
+                    nodes.push(if keyword == "break" { TemplateNode::Break } else { TemplateNode::Continue });
                 }
                 other => return Err(format!("`{other}` cannot stand here")),
             }
@@ -193,20 +193,20 @@ impl<'t> Parser<'t> {
     /// Checks that nothing more stands in the action.
     fn closed(&mut self, what: &str) -> Result<(), String> {
         self.skip_space();
-        if self.next_if(&Token::Right) { Ok(()) } else { Err(format!("`{what}` is followed by something")) }
+        if self.next_if(&TemplateToken::Right) { Ok(()) } else { Err(format!("`{what}` is followed by something")) }
     }
 
     fn name(&mut self, what: &str) -> Result<String, String> {
         self.skip_space();
         match self.next() {
-            Some(Token::Text(name)) => Ok(name.clone()),
+            Some(TemplateToken::Text(name)) => Ok(name.clone()),
             _ => Err(format!("`{what}` needs a name in quotes")),
         }
     }
 
     fn argument(&mut self) -> Result<Option<Pipe>, String> {
         self.skip_space();
-        if self.next_if(&Token::Right) {
+        if self.next_if(&TemplateToken::Right) {
             return Ok(None);
         }
         self.pipe("template", Until::Right).map(Some)
@@ -222,8 +222,9 @@ impl<'t> Parser<'t> {
             return Err(format!("the template `{name}` has no `end`"));
         }
         // The one that stands first and says something counts, as far as the others say nothing.
-        let blank =
-            |nodes: &[Node]| nodes.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()));
+        let blank = |nodes: &[TemplateNode]| {
+            nodes.iter().all(|node| matches!(node, TemplateNode::Text(text) if text.trim().is_empty()))
+        };
         if !blank(&nodes) || !self.named.contains_key(&name) {
             self.named.insert(name, nodes);
         }
@@ -231,7 +232,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `if`, `with` or `range`, up to its end.
-    fn branch(&mut self, keyword: &str) -> Result<Node, String> {
+    fn branch(&mut self, keyword: &str) -> Result<TemplateNode, String> {
         let seen = self.variables.len();
         let repeats = keyword == "range";
         let (mut arms, mut otherwise) = (Vec::new(), Vec::new());
@@ -246,7 +247,7 @@ impl<'t> Parser<'t> {
             }
             self.skip_space();
             // `else if` and `else with` go on with another arm; there is one end for all.
-            if repeats || !self.next_if(&Token::Word(keyword.to_owned())) {
+            if repeats || !self.next_if(&TemplateToken::Word(keyword.to_owned())) {
                 self.closed("else")?;
                 let (nodes, end) = self.nodes(false)?;
                 otherwise = nodes;
@@ -258,10 +259,10 @@ impl<'t> Parser<'t> {
             return Err(format!("`{keyword}` has no `end`"));
         }
         Ok(match keyword {
-            "if" => Node::If(Branch { arms, otherwise }),
-            "with" => Node::With(Branch { arms, otherwise }),
+            "if" => TemplateNode::If(Branch { arms, otherwise }),
+            "with" => TemplateNode::With(Branch { arms, otherwise }),
             _ => match arms.pop() {
-                Some((pipe, turn)) => Node::Range(Loop { pipe, turn, otherwise }),
+                Some((pipe, turn)) => TemplateNode::Range(RangeLoop { pipe, turn, otherwise }),
                 None => return Err("`range` has no part".into()),
             },
         })
@@ -275,11 +276,11 @@ impl<'t> Parser<'t> {
         loop {
             self.skip_space();
             match self.rest.first() {
-                Some(Token::Right) if until == Until::Right => {
+                Some(TemplateToken::Right) if until == Until::Right => {
                     self.next();
                     break;
                 }
-                Some(Token::Close) if until == Until::Close => {
+                Some(TemplateToken::Close) if until == Until::Close => {
                     self.next();
                     break;
                 }
@@ -303,29 +304,29 @@ impl<'t> Parser<'t> {
     fn declarations(&mut self, what: &str, pipe: &mut Pipe) -> Result<(), String> {
         let start = self.rest;
         let mut names = Vec::new();
-        while let Some(Token::Variable(name)) = self.rest.first() {
+        while let Some(TemplateToken::Variable(name)) = self.rest.first() {
             self.next();
             self.skip_space();
             names.push(name.clone());
             match self.next() {
-                Some(token @ (Token::Declare | Token::Assign)) => {
-                    pipe.assigns = *token == Token::Assign;
+                Some(token @ (TemplateToken::Declare | TemplateToken::Assign)) => {
+                    pipe.assigns = *token == TemplateToken::Assign;
                     if !pipe.assigns {
                         self.variables.extend(names.iter().cloned());
                     }
                     pipe.variables = names;
                     return Ok(());
                 }
-                Some(Token::Comma) if what == "range" && names.len() < 2 => self.skip_space(),
-                Some(Token::Comma) => return Err(format!("too many variables in {what}")),
+                Some(TemplateToken::Comma) if what == "range" && names.len() < 2 => self.skip_space(),
+                Some(TemplateToken::Comma) => return Err(format!("too many variables in {what}")),
                 _ => break,
             }
         }
         if names.len() > 1 {
             return Err("`range` can set variables only".into());
         }
-        match start.iter().find(|token| !matches!(token, Token::Variable(_) | Token::Space)) {
-            Some(Token::Comma) => return Err("`range` can set variables only".into()),
+        match start.iter().find(|token| !matches!(token, TemplateToken::Variable(_) | TemplateToken::Space)) {
+            Some(TemplateToken::Comma) => return Err("`range` can set variables only".into()),
             _ => self.rest = start,
         }
         Ok(())
@@ -340,12 +341,12 @@ impl<'t> Parser<'t> {
             let found = operand.is_some();
             operands.extend(operand);
             match self.rest.first() {
-                Some(Token::Space) if found => {}
-                Some(Token::Pipe) => {
+                Some(TemplateToken::Space) if found => {}
+                Some(TemplateToken::Pipe) => {
                     self.next();
                     break;
                 }
-                Some(Token::Right | Token::Close) => break,
+                Some(TemplateToken::Right | TemplateToken::Close) => break,
                 Some(other) => return Err(format!("{other:?} cannot stand here")),
                 None => return Err("an action is not closed".into()),
             }
@@ -356,22 +357,24 @@ impl<'t> Parser<'t> {
     /// An operand and the fields behind it.
     fn operand(&mut self) -> Result<Option<Operand>, String> {
         let operand = match self.rest.first() {
-            Some(Token::Word(word)) => match word.as_str() {
+            Some(TemplateToken::Word(word)) => match word.as_str() {
                 "true" => Operand::Bool(true),
                 "false" => Operand::Bool(false),
                 "nil" => Operand::Nil,
-                name => match Function::named(name) {
+                name => match Builtin::named(name) {
                     Some(function) => Operand::Function(function),
                     None => return Err(format!("the function `{name}` does not exist in a template")),
                 },
             },
-            Some(Token::Dot) => Operand::Dot,
-            Some(Token::Variable(name)) if self.variables.contains(name) => Operand::Variable(name.clone(), Vec::new()),
-            Some(Token::Variable(name)) => return Err(format!("the variable `${name}` does not exist")),
-            Some(Token::Field(name)) => Operand::Field(vec![name.clone()]),
-            Some(Token::Number(number)) => Operand::Number(number.clone()),
-            Some(Token::Text(text)) => Operand::Text(text.clone()),
-            Some(Token::Open) => {
+            Some(TemplateToken::Dot) => Operand::Dot,
+            Some(TemplateToken::Variable(name)) if self.variables.contains(name) => {
+                Operand::Variable(name.clone(), Vec::new())
+            }
+            Some(TemplateToken::Variable(name)) => return Err(format!("the variable `${name}` does not exist")),
+            Some(TemplateToken::Field(name)) => Operand::Field(vec![name.clone()]),
+            Some(TemplateToken::Number(number)) => Operand::Number(number.clone()),
+            Some(TemplateToken::Text(text)) => Operand::Text(text.clone()),
+            Some(TemplateToken::Open) => {
                 self.next();
                 let pipe = self.deeper(|inner| inner.pipe("a parenthesis", Until::Close))?;
                 return self.chain(Operand::Pipe(pipe)).map(Some);
@@ -384,7 +387,7 @@ impl<'t> Parser<'t> {
 
     fn chain(&mut self, operand: Operand) -> Result<Operand, String> {
         let mut fields = Vec::new();
-        while let Some(Token::Field(name)) = self.rest.first() {
+        while let Some(TemplateToken::Field(name)) = self.rest.first() {
             fields.push(name.clone());
             self.next();
         }

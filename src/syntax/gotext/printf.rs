@@ -2,14 +2,14 @@
 //!
 //! Numbers with a fraction are not written in base 2 or 16, and `#` does nothing to them.
 
-use super::value::{ANY, Value};
+use super::value::{ANY, GoValue};
 
 /// Shows values one behind the other, with a space between two of which none is a text.
-pub(super) fn print(values: &[Value]) -> String {
+pub(super) fn print(values: &[GoValue]) -> String {
     let mut out = String::new();
     let mut before = true;
     for value in values {
-        let text = matches!(value, Value::Text(_));
+        let text = matches!(value, GoValue::Text(_));
         if !before && !text {
             out.push(' ');
         }
@@ -20,7 +20,7 @@ pub(super) fn print(values: &[Value]) -> String {
 }
 
 /// Go's `Sprintf`.
-pub(super) fn format(format: &str, values: &[Value]) -> String {
+pub(super) fn format(format: &str, values: &[GoValue]) -> String {
     let mut writer = Writer { out: String::new(), rest: format, values, next: 0, reordered: false };
     while let Some((before, after)) = writer.rest.split_once('%') {
         writer.out.push_str(before);
@@ -37,7 +37,7 @@ pub(super) fn format(format: &str, values: &[Value]) -> String {
 
 /// The flags of a verb, its width and its precision.
 #[derive(Clone, Copy, Debug, Default)]
-struct Flags {
+struct PrintfFlags {
     sharp: bool,
     zero: bool,
     plus: bool,
@@ -52,7 +52,7 @@ struct Flags {
 struct Writer<'f> {
     out: String,
     rest: &'f str,
-    values: &'f [Value],
+    values: &'f [GoValue],
     next: usize,
     /// Some verb says which value it shows.
     reordered: bool,
@@ -67,7 +67,7 @@ impl Writer<'_> {
 
     /// Shows the verb behind a `%`; false when there is none.
     fn verb(&mut self) -> bool {
-        let mut flags = Flags::default();
+        let mut flags = PrintfFlags::default();
         loop {
             match self.rest.chars().next() {
                 Some('#') => flags.sharp = true,
@@ -162,8 +162,8 @@ impl Writer<'_> {
         let value = self.values.get(self.next)?;
         self.next += 1;
         let number = match value {
-            Value::Int(number) => Some(*number),
-            Value::Uint(number, _) => i64::try_from(*number).ok(),
+            GoValue::Int(number) => Some(*number),
+            GoValue::Uint(number, _) => i64::try_from(*number).ok(),
             _ => None,
         };
         number.filter(|number| number.unsigned_abs() <= WIDEST as u64)
@@ -188,9 +188,9 @@ impl Writer<'_> {
         if self.reordered || left.is_empty() {
             return;
         }
-        let show = |value: &Value| match value {
-            Value::Nil => "<nil>".to_owned(),
-            value => format!("{}={}", value.kind(), Flags::default().show(value, 'v')),
+        let show = |value: &GoValue| match value {
+            GoValue::Nil => "<nil>".to_owned(),
+            value => format!("{}={}", value.kind(), PrintfFlags::default().show(value, 'v')),
         };
         let all: Vec<String> = left.iter().map(show).collect();
         self.out.push_str(&format!("%!(EXTRA {})", all.join(", ")));
@@ -200,30 +200,30 @@ impl Writer<'_> {
 /// Wider or more exact than this is an error in the text.
 const WIDEST: usize = 1_000_000;
 
-impl Flags {
-    fn show(self, value: &Value, verb: char) -> String {
+impl PrintfFlags {
+    fn show(self, value: &GoValue, verb: char) -> String {
         if verb == 'T' {
             return self.pad_cut(&value.kind());
         }
         match value {
             // Go wraps errors with it, and nothing else.
             value if verb == 'w' => self.bad(value, verb),
-            Value::Nil if verb == 'v' => self.pad("<nil>"),
-            Value::Bool(truth) if matches!(verb, 't' | 'v') => self.pad(if *truth { "true" } else { "false" }),
-            Value::Int(number) => self.int((*number).unsigned_abs(), *number < 0, true, value, verb),
-            Value::Uint(number, _) => self.int(*number, false, false, value, verb),
-            Value::Float(number) => self.float(*number, value, verb),
-            Value::Text(text) => self.text(text, value, verb),
-            Value::List(_, list) => {
+            GoValue::Nil if verb == 'v' => self.pad("<nil>"),
+            GoValue::Bool(truth) if matches!(verb, 't' | 'v') => self.pad(if *truth { "true" } else { "false" }),
+            GoValue::Int(number) => self.int((*number).unsigned_abs(), *number < 0, true, value, verb),
+            GoValue::Uint(number, _) => self.int(*number, false, false, value, verb),
+            GoValue::Float(number) => self.float(*number, value, verb),
+            GoValue::Text(text) => self.text(text, value, verb),
+            GoValue::List(_, list) => {
                 let all: Vec<String> = list.iter().map(|one| self.element(one, verb)).collect();
                 match self.source && verb == 'v' {
                     true => format!("{}{{{}}}", value.kind(), all.join(", ")),
                     false => format!("[{}]", all.join(" ")),
                 }
             }
-            Value::Map(_, map) => {
-                let show = |(key, one): (&String, &Value)| {
-                    format!("{}:{}", self.show(&Value::Text(key.clone()), verb), self.element(one, verb))
+            GoValue::Map(_, map) => {
+                let show = |(key, one): (&String, &GoValue)| {
+                    format!("{}:{}", self.show(&GoValue::Text(key.clone()), verb), self.element(one, verb))
                 };
                 let all: Vec<String> = map.iter().map(show).collect();
                 match self.source && verb == 'v' {
@@ -231,32 +231,32 @@ impl Flags {
                     false => format!("map[{}]", all.join(" ")),
                 }
             }
-            Value::Object(object) => self.text(&object.shown, value, verb),
-            Value::Nil | Value::Bool(_) | Value::Root => self.bad(value, verb),
+            GoValue::Object(object) => self.text(&object.shown, value, verb),
+            GoValue::Nil | GoValue::Bool(_) | GoValue::Root => self.bad(value, verb),
         }
     }
 
     /// A value within others: nothing is shown in place of one that is not there.
-    fn element(self, value: &Value, verb: char) -> String {
+    fn element(self, value: &GoValue, verb: char) -> String {
         match value {
-            Value::Nil if self.source => format!("{ANY}(nil)"),
-            Value::Nil => "<nil>".into(),
+            GoValue::Nil if self.source => format!("{ANY}(nil)"),
+            GoValue::Nil => "<nil>".into(),
             value => self.show(value, verb),
         }
     }
 
     /// The text that Go shows for a verb that is not for a value.
-    fn bad(self, value: &Value, verb: char) -> String {
+    fn bad(self, value: &GoValue, verb: char) -> String {
         match value {
-            Value::Nil => format!("%!{verb}(<nil>)"),
+            GoValue::Nil => format!("%!{verb}(<nil>)"),
             value => format!("%!{verb}({}={})", value.kind(), self.show_plain(value)),
         }
     }
 
     /// The value by itself, flags and all.
-    fn show_plain(self, value: &Value) -> String {
+    fn show_plain(self, value: &GoValue) -> String {
         match value {
-            Value::Root => value.kind().into_owned(),
+            GoValue::Root => value.kind().into_owned(),
             value => self.show(value, 'v'),
         }
     }
@@ -287,7 +287,7 @@ impl Flags {
 
     //----------- Texts ------------------------------------------------------
 
-    fn text(self, text: &str, value: &Value, verb: char) -> String {
+    fn text(self, text: &str, value: &GoValue, verb: char) -> String {
         match verb {
             'v' if self.source => self.quoted(text),
             'v' | 's' => self.pad_cut(text),
@@ -328,7 +328,7 @@ impl Flags {
 
     //----------- Numbers ----------------------------------------------------
 
-    fn int(self, number: u64, negative: bool, signed: bool, value: &Value, verb: char) -> String {
+    fn int(self, number: u64, negative: bool, signed: bool, value: &GoValue, verb: char) -> String {
         let (digits, prefix) = match verb {
             'v' if self.source && !signed => {
                 return Self { sharp: true, ..self }.int(number, negative, true, value, 'x');
@@ -380,7 +380,7 @@ impl Flags {
         self.pad_spaces(&text)
     }
 
-    fn float(self, number: f64, value: &Value, verb: char) -> String {
+    fn float(self, number: f64, value: &GoValue, verb: char) -> String {
         let size = number.abs();
         let digits = match verb {
             'e' | 'E' => exponential(size, Some(self.precision.unwrap_or(6))),

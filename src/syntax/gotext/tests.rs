@@ -3,16 +3,16 @@ use super::*;
 /// The data that the table was made from.
 struct Fixed;
 
-impl Data for Fixed {
-    fn field(&self, name: &str) -> Option<Value> {
-        let text = |text: &str| Value::Text(text.into());
+impl TemplateData for Fixed {
+    fn field(&self, name: &str) -> Option<GoValue> {
+        let text = |text: &str| GoValue::Text(text.into());
         let map =
-            |pairs: &[(&str, Value)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let number = |number: u64| Value::Uint(number, Size::Sixteen);
+            |pairs: &[(&str, GoValue)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let number = |number: u64| GoValue::Uint(number, UintSize::Sixteen);
         let question = || {
             let fields = vec![("Name", text("Ip-10-1.Example.org.")), ("Qtype", number(16)), ("Qclass", number(1))];
             let shown = ";Ip-10-1.Example.org.\tIN\t TXT".to_owned();
-            Value::Object(Object { kind: "dns.Question", shown, fields }.into())
+            GoValue::Object(GoObject { kind: "dns.Question", shown, fields }.into())
         };
         Some(match name {
             "Zone" => text("example.org."),
@@ -21,28 +21,28 @@ impl Data for Fixed {
             "Class" => text("IN"),
             "Type" => text("TXT"),
             "Remote" => text("127.0.0.1"),
-            "Match" => Value::List("string", ["ip-10-1", "10", "1", ""].map(text).into()),
+            "Match" => GoValue::List("string", ["ip-10-1", "10", "1", ""].map(text).into()),
             "Group" => {
                 let all = [("0", "ip-10-1"), ("1", "10"), ("2", "1"), ("3", ""), ("a", "10")];
-                Value::Map("string", std::sync::Arc::new(map(&all.map(|(key, value)| (key, text(value))))))
+                GoValue::Map("string", std::sync::Arc::new(map(&all.map(|(key, value)| (key, text(value))))))
             }
             "Var" => {
-                let all = [("text", text("ten")), ("number", Value::Int(10)), ("yes", Value::Bool(true))];
-                Value::Map("interface {}", std::sync::Arc::new(map(&all)))
+                let all = [("text", text("ten")), ("number", GoValue::Int(10)), ("yes", GoValue::Bool(true))];
+                GoValue::Map("interface {}", std::sync::Arc::new(map(&all)))
             }
             "Question" => question(),
             "Message" => {
                 let fields = vec![
                     ("Id", number(4711)),
-                    ("RecursionDesired", Value::Bool(true)),
-                    ("Response", Value::Bool(false)),
-                    ("Rcode", Value::Int(0)),
-                    ("Opcode", Value::Int(0)),
-                    ("Question", Value::List("dns.Question", [question()].into())),
-                    ("Answer", Value::List("dns.RR", [].into())),
-                    ("Extra", Value::List("dns.RR", [Value::Nil].into())),
+                    ("RecursionDesired", GoValue::Bool(true)),
+                    ("Response", GoValue::Bool(false)),
+                    ("Rcode", GoValue::Int(0)),
+                    ("Opcode", GoValue::Int(0)),
+                    ("Question", GoValue::List("dns.Question", [question()].into())),
+                    ("Answer", GoValue::List("dns.RR", [].into())),
+                    ("Extra", GoValue::List("dns.RR", [GoValue::Nil].into())),
                 ];
-                Value::Object(Object { kind: "dns.Msg", shown: String::new(), fields }.into())
+                GoValue::Object(GoObject { kind: "dns.Msg", shown: String::new(), fields }.into())
             }
             _ => return None,
         })
@@ -52,8 +52,8 @@ impl Data for Fixed {
         name == "Meta"
     }
 
-    fn call(&self, _: &str, argument: &str) -> Value {
-        Value::Text(if argument == "known/label" { "value" } else { "" }.into())
+    fn call(&self, _: &str, argument: &str) -> GoValue {
+        GoValue::Text(if argument == "known/label" { "value" } else { "" }.into())
     }
 }
 

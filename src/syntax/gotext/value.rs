@@ -9,7 +9,7 @@ use super::printf;
 
 /// A value in a template.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum GoValue {
     /// Go's `nil`.
     Nil,
     /// A truth.
@@ -17,7 +17,7 @@ pub(crate) enum Value {
     /// A whole number.
     Int(i64),
     /// A whole number without sign, of a size.
-    Uint(u64, Size),
+    Uint(u64, UintSize),
     /// A number with a fraction.
     Float(f64),
     /// Text.
@@ -27,14 +27,14 @@ pub(crate) enum Value {
     /// Several values by name, all of a type.
     Map(&'static str, Arc<BTreeMap<String, Self>>),
     /// Something with fields.
-    Object(Arc<Object>),
+    Object(Arc<GoObject>),
     /// The data of the whole template.
     Root,
 }
 
 /// The size of a number without sign, in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
+pub(crate) enum UintSize {
     /// An octet of a text.
     Eight,
     /// A type, a class or an id.
@@ -45,19 +45,19 @@ pub(crate) enum Size {
 
 /// Something with fields.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Object {
+pub(crate) struct GoObject {
     /// The type in Go.
     pub(crate) kind: &'static str,
     /// The text that shows it as a whole.
     pub(crate) shown: String,
     /// The fields by name.
-    pub(crate) fields: Vec<(&'static str, Value)>,
+    pub(crate) fields: Vec<(&'static str, GoValue)>,
 }
 
 /// The type of values that may be anything.
 pub(super) const ANY: &str = "interface {}";
 
-impl Value {
+impl GoValue {
     /// Text, from octets that may be none.
     pub(super) fn text(octets: &[u8]) -> Self {
         Self::Text(String::from_utf8_lossy(octets).into_owned())
@@ -83,9 +83,9 @@ impl Value {
             Self::Nil => "<nil>".into(),
             Self::Bool(_) => "bool".into(),
             Self::Int(_) => "int".into(),
-            Self::Uint(_, Size::Eight) => "uint8".into(),
-            Self::Uint(_, Size::Sixteen) => "uint16".into(),
-            Self::Uint(_, Size::SixtyFour) => "uint64".into(),
+            Self::Uint(_, UintSize::Eight) => "uint8".into(),
+            Self::Uint(_, UintSize::Sixteen) => "uint16".into(),
+            Self::Uint(_, UintSize::SixtyFour) => "uint64".into(),
             Self::Float(_) => "float64".into(),
             Self::Text(_) => "string".into(),
             Self::List(of, _) => format!("[]{of}").into(),
@@ -101,7 +101,7 @@ impl Value {
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for GoValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nil => f.write_str("<no value>"),
@@ -111,9 +111,9 @@ impl fmt::Display for Value {
     }
 }
 
-impl From<crate::syntax::expression::Value> for Value {
-    fn from(value: crate::syntax::expression::Value) -> Self {
-        use crate::syntax::expression::Value as Own;
+impl From<crate::syntax::expression::ExpressionValue> for GoValue {
+    fn from(value: crate::syntax::expression::ExpressionValue) -> Self {
+        use crate::syntax::expression::ExpressionValue as Own;
         match value {
             Own::Bool(truth) => Self::Bool(truth),
             Own::Int(number) => Self::Int(number),
