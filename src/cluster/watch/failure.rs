@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::frames::TooLong;
 use super::pace::Sort;
 
 /// The words for why a watch is started again, as [`Failure::word`] has them.
@@ -149,12 +148,6 @@ impl ApiStatus {
             || matches!(self.reason.as_str(), "Expired" | "Gone" | "ResourceVersionTooLarge")
             // Sent as 504 Timeout; the cause is only in details that not all servers fill.
             || self.message.contains("Too large resource version")
-    }
-}
-
-impl From<TooLong> for Failure {
-    fn from(TooLong(len): TooLong) -> Self {
-        Self::Malformed(format!("an event of {len} octets"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Cuts the body of a watch into its events, wherever the transport cut it.
 
 use super::decode::Encoding;
+use super::failure::Failure;
 use crate::cluster::facts::LONGEST;
 
 /// Octets of a watch that have come, and how far they are read.
@@ -85,6 +86,12 @@ impl Frames {
             }
             return Ok(self.octets.get(begin..end));
         }
+    }
+}
+
+impl From<TooLong> for Failure {
+    fn from(TooLong(len): TooLong) -> Self {
+        Self::Malformed(format!("an event of {len} octets"))
     }
 }
 
