@@ -11,7 +11,6 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::follow::Wake;
 use super::survey::{self, Identity};
 
 /// Watches folders, and tells the thread that follows the files.
@@ -22,6 +21,13 @@ pub(super) struct Eyes {
     looks: Arc<Looks>,
     /// Why some folder is not watched.
     blind: Option<String>,
+}
+
+/// The reason why the thread that follows the files wakes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    Changed,
+    Stop,
 }
 
 /// What the callback of the watcher knows.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::eyes::Eyes;
+use super::eyes::{Eyes, Wake};
 use super::live::LocalCluster;
 
 /// How long no more changes may come before the files are read: an editor writes in several steps.
@@ -13,13 +13,6 @@ const QUIET: Duration = Duration::from_millis(40);
 
 /// How long reading may be put off by changes that go on.
 const LONGEST: Duration = Duration::from_millis(500);
-
-/// What wakes the thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wake {
-    Changed,
-    Stop,
-}
 
 impl LocalCluster {
     /// Follows the files on a thread of its own until the handle is dropped.
