@@ -80,44 +80,6 @@ pub struct Elsewhere {
     pub ports: PortList,
 }
 
-/// A port of a Service or of a slice.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Port {
-    /// Its name; `None` when it has none.
-    pub name: Option<Label>,
-    /// Its transport protocol.
-    pub protocol: Protocol,
-    /// Its number; 0 where a slice leaves it out ("all ports"), which has addresses but no SRV record.
-    pub number: u16,
-}
-
-/// A transport protocol as the Kubernetes API spells it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-impl Protocol {
-    /// The protocol of a label without underscore.
-    pub(super) fn of_label(label: &[u8]) -> Option<Self> {
-        [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|protocol| protocol.label() == label)
-    }
-
-    /// The label after the underscore: `tcp`, `udp`, `sctp`.
-    pub fn label(self) -> &'static [u8] {
-        match self {
-            Self::Tcp => b"tcp",
-            Self::Udp => b"udp",
-            Self::Sctp => b"sctp",
-        }
-    }
-}
-
 /// What the reverse name of an address points to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Pointer {
