@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::hold::{Hold, Moving, Rewrite};
-use super::is_stale;
-use super::service::parts;
+use super::list::is_stale;
 use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ObjectKey, ServiceFact, ServiceSpec};
 use crate::wire::Label;
@@ -252,7 +251,7 @@ impl Imported {
         let parts = self
             .slices
             .values()
-            .flat_map(|(slice, cluster)| parts(slice).map(|part| Part { cluster: cluster.clone(), ..part }));
+            .flat_map(|(slice, cluster)| slice.parts().map(|part| Part { cluster: cluster.clone(), ..part }));
         let held = self.moving.iter().flat_map(|moving| moving.holds()).map(Hold::part);
         let layout = Layout::new(&parts.chain(held).collect::<Vec<_>>());
         Some(Import { name: name.clone(), kind: object.kind.clone(), layout })

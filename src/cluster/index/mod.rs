@@ -8,14 +8,18 @@
 //! A list is applied as a difference: each object remembers the list that last named it, and those that the present
 //! list did not name go at its end.
 
+mod explanation;
 mod hold;
 mod imports;
+mod list;
 mod packed;
 mod pods;
 mod pointers;
 mod ports;
 mod service;
+mod settings;
 mod slice;
+mod slice_names;
 
 #[cfg(test)]
 mod model;
@@ -23,23 +27,26 @@ mod model;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use super::facts::{Fact, ImportedSliceFact, Kind, ObjectKey, ServiceFact, SliceFact};
 use super::status::{self, ProgrammedKind};
 use crate::wire::{Label, Serial};
-use crate::zone::{Change, Changes, Endpoints, External, Publisher, Reader, Service, ServiceKind, ServiceName};
+use crate::zone::{Changes, External, Publisher, Reader, ServiceName};
 use imports::Imports;
+use list::{List, is_stale};
 use pods::{Namespaces, Pods};
 use pointers::Pointers;
 use ports::PortSets;
-use service::{Mirrored, Object, Spec, same_kind};
+use service::{Mirrored, Object, Services, Spec};
 use slice::{Slice, Touched};
+use slice_names::SliceNames;
+
+pub use explanation::{ExplainedSlice, Explanation};
+pub use settings::Settings;
 
 /// The writer's state of one mirrored cluster.
 #[derive(Debug)]
@@ -47,8 +54,7 @@ pub struct Index {
     publisher: Publisher,
     reader: Reader,
     settings: Settings,
-    // Boxed: the table keeps spare room, which should not be of this size.
-    services: HashMap<ServiceName, Box<Mirrored>, RandomState>,
+    services: Services,
     slices: SliceNames,
     pods: Pods,
     namespaces: Namespaces,
@@ -60,53 +66,6 @@ pub struct Index {
     lists: [List; Kind::ALL.len()],
     batch: Batch,
     publications: u64,
-}
-
-/// Settings that change what is derived, not only how it is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Settings {
-    /// `endpoint_pod_names`: the pod's name is the label of an endpoint without hostname.
-    pub endpoint_pod_names: bool,
-    /// `zonal`: topology zones are kept.
-    pub zonal: bool,
-    /// The pod of each address is kept, for those who ask who the client is.
-    pub client_names: bool,
-}
-
-/// Where an answer comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Explanation {
-    /// The resourceVersion of the Service object and the Unix second in which it came.
-    pub service: Option<(u64, u32)>,
-    /// The slices that name the Service.
-    pub slices: Vec<ExplainedSlice>,
-    /// Endpoints that no slice lists, kept for a moment because they may be between two slices.
-    pub held: usize,
-}
-
-/// What one slice contributes to an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExplainedSlice {
-    /// Its name.
-    pub name: String,
-    /// Its resourceVersion.
-    pub version: u64,
-    /// The Unix second in which this version came.
-    pub arrived: u32,
-    /// How many labels are ready in it.
-    pub ready: usize,
-    /// How many labels are not.
-    pub not_ready: usize,
-    /// Whether the label that was asked for is ready in it; `None` where it is not listed, or none was asked for.
-    pub lists: Option<bool>,
-}
-
-/// The state of one kind's lists.
-#[derive(Clone, Copy, Debug, Default)]
-struct List {
-    generation: u32,
-    under_way: bool,
-    objects: usize,
 }
 
 /// What one call has changed so far.
@@ -304,26 +263,7 @@ impl Index {
 
     /// Where the answers for a Service, or for one label of it, come from.
     pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
-        let Some(mirrored) = self.services.get(service) else { return Explanation::default() };
-        let explain = |slice: &Slice| {
-            let ready = slice.ready().count();
-            ExplainedSlice {
-                name: slice.name.to_string(),
-                version: slice.version,
-                arrived: slice.arrived,
-                ready,
-                not_ready: slice.endpoints.len() - ready,
-                lists: label.and_then(|label| {
-                    let listed = slice.endpoints.find(label.as_bytes());
-                    listed.map(|entry| entry.is_ready()).reduce(|one, other| one || other)
-                }),
-            }
-        };
-        Explanation {
-            service: mirrored.object.as_ref().map(|object| (object.version, object.arrived)),
-            slices: mirrored.slices.iter().map(explain).collect(),
-            held: mirrored.holds().len(),
-        }
+        self.services.get(service).map(|mirrored| Explanation::of(mirrored, label)).unwrap_or_default()
     }
 
     /// How often the zone was published: once for each call that changed an answer.
@@ -549,7 +489,7 @@ impl Index {
                 let there = mirrored.points(address, &label);
                 self.pointers.set_endpoint(&self.reader, address, label, &name, there);
             }
-            if let Some(service) = derive(&name, mirrored, touched.labels, &mut self.ports) {
+            if let Some(service) = mirrored.derive(&name, touched.labels, &mut self.ports) {
                 changes.services.push((name.clone(), service));
             }
             if mirrored.is_empty() {
@@ -580,95 +520,6 @@ impl Index {
     }
 }
 
-/// The next version of a Service, given the labels that may have changed; `None` when it answers as before.
-#[expect(clippy::option_option, reason = "the outer one says whether, the inner one what is published")]
-fn derive(
-    name: &ServiceName,
-    mirrored: &mut Mirrored,
-    labels: Vec<Label>,
-    ports: &mut PortSets,
-) -> Option<Option<Arc<Service>>> {
-    let (base, mut labels) = match &mirrored.published {
-        _ if !mirrored.has_endpoints() => (Endpoints::default(), Vec::new()),
-        Some(published) if !matches!(published.kind, ServiceKind::ExternalName(_) | ServiceKind::Alias(_)) => {
-            (published.endpoints.clone(), labels)
-        }
-        // Nothing of it is published yet.
-        _ => (Endpoints::default(), mirrored.labels()),
-    };
-    labels.sort_unstable();
-    labels.dedup();
-    let mut changes = Vec::new();
-    for label in &labels {
-        let (state, is_irregular) = mirrored.state(label, ports);
-        mirrored.note_irregular(label, is_irregular);
-        if state != base.get(label.as_bytes()) {
-            changes.push(Change { label: label.clone(), state });
-        }
-    }
-    let layout = if mirrored.has_endpoints() { mirrored.layout(base.layout(), &labels) } else { None };
-    let same_layout = match (&layout, base.layout()) {
-        (Some(layout), Some(before)) => Arc::ptr_eq(layout, before),
-        (layout, before) => layout.is_none() && before.is_none(),
-    };
-    let endpoints = if changes.is_empty() { base } else { base.apply(&changes) }.with_layout(layout);
-    let Some(kind) = mirrored.kind(endpoints.is_empty()) else {
-        return mirrored.published.take().map(|_| None);
-    };
-    let published = mirrored.published.as_ref();
-    if changes.is_empty() && same_layout && published.is_some_and(|published| same_kind(&published.kind, &kind)) {
-        return None;
-    }
-    let service = Arc::new(Service { name: name.clone(), kind, endpoints });
-    mirrored.published = Some(Arc::clone(&service));
-    Some(Some(service))
-}
-
-/// Versions of one object grow, as long as the cluster is not set back; a list tells when it is.
-fn is_stale(version: u64, known: u64, listing: bool) -> bool {
-    !listing && version != 0 && version < known
-}
-
 fn service_name(name: &str, namespace: &str) -> Option<ServiceName> {
     Some(ServiceName::new(&Label::new(name.as_bytes()).ok()?, &Label::new(namespace.as_bytes()).ok()?))
-}
-
-//----------- SliceNames -----------------------------------------------------
-
-/// Which Service the slice of a name belongs to, with the hash of the name; the names are in the slices.
-#[derive(Debug, Default)]
-struct SliceNames {
-    table: HashTable<(u64, ServiceName)>,
-    hasher: RandomState,
-}
-
-type Services = HashMap<ServiceName, Box<Mirrored>, RandomState>;
-
-impl SliceNames {
-    fn find(&self, services: &Services, key: &ObjectKey) -> Option<ServiceName> {
-        let hash = self.hash(key);
-        self.table.find(hash, |entry| is_slice(services, entry, hash, key)).map(|(_, service)| service.clone())
-    }
-
-    fn remember(&mut self, key: &ObjectKey, service: &ServiceName) {
-        let hash = self.hash(key);
-        self.table.insert_unique(hash, (hash, service.clone()), |&(hash, _)| hash);
-    }
-
-    /// Must come before the slice itself is removed.
-    fn forget(&mut self, services: &Services, key: &ObjectKey) -> Option<ServiceName> {
-        let hash = self.hash(key);
-        let found = self.table.find_entry(hash, |entry| is_slice(services, entry, hash, key)).ok()?;
-        Some(found.remove().0.1)
-    }
-
-    fn hash(&self, key: &ObjectKey) -> u64 {
-        self.hasher.hash_one((key.namespace.to_ascii_lowercase(), &key.name))
-    }
-}
-
-fn is_slice(services: &Services, (known, service): &(u64, ServiceName), hash: u64, key: &ObjectKey) -> bool {
-    *known == hash
-        && service.namespace().eq_ignore_ascii_case(key.namespace.as_bytes())
-        && services.get(service).is_some_and(|mirrored| mirrored.slices.iter().any(|slice| slice.name == key.name))
 }

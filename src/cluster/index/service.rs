@@ -1,10 +1,11 @@
 //! One Service as the writer remembers it: its object, its slices, and what is published of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::hold::{Hold, Moving, Rewrite};
@@ -13,7 +14,13 @@ use super::ports::PortSets;
 use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ServiceSpec, sort_aliases};
 use crate::wire::{Label, Name};
-use crate::zone::{AddressList, Elsewhere, External, Layout, Part, Port, PortList, Service, ServiceKind, State};
+use crate::zone::{
+    AddressList, Change, Elsewhere, Endpoints, External, Layout, Port, PortList, Service, ServiceKind, ServiceName,
+    State,
+};
+
+/// The Services that are mirrored. They are boxed: the table keeps spare room, which should not be of their size.
+pub(super) type Services = HashMap<ServiceName, Box<Mirrored>, RandomState>;
 
 /// A Service with its slices; either may come first, and reverse pointers need the slices alone.
 #[derive(Debug, Default)]
@@ -82,7 +89,7 @@ impl Mirrored {
     }
 
     /// The labels of all ready endpoints, held ones too.
-    pub(super) fn labels(&self) -> Vec<Label> {
+    fn labels(&self) -> Vec<Label> {
         let listed = self.slices.iter().flat_map(Slice::ready).filter_map(|entry| entry.label());
         listed.chain(self.holds().iter().map(|hold| hold.label.clone())).collect()
     }
@@ -135,12 +142,56 @@ impl Mirrored {
         }
     }
 
+    /// The next version of the Service, given the labels that may have changed; `None` when it answers as before.
+    #[expect(clippy::option_option, reason = "the outer one says whether, the inner one what is published")]
+    pub(super) fn derive(
+        &mut self,
+        name: &ServiceName,
+        labels: Vec<Label>,
+        ports: &mut PortSets,
+    ) -> Option<Option<Arc<Service>>> {
+        let (base, mut labels) = match &self.published {
+            _ if !self.has_endpoints() => (Endpoints::default(), Vec::new()),
+            Some(published) if !matches!(published.kind, ServiceKind::ExternalName(_) | ServiceKind::Alias(_)) => {
+                (published.endpoints.clone(), labels)
+            }
+            // Nothing of it is published yet.
+            _ => (Endpoints::default(), self.labels()),
+        };
+        labels.sort_unstable();
+        labels.dedup();
+        let mut changes = Vec::new();
+        for label in &labels {
+            let (state, is_irregular) = self.state(label, ports);
+            self.note_irregular(label, is_irregular);
+            if state != base.get(label.as_bytes()) {
+                changes.push(Change { label: label.clone(), state });
+            }
+        }
+        let layout = if self.has_endpoints() { self.layout(base.layout(), &labels) } else { None };
+        let same_layout = match (&layout, base.layout()) {
+            (Some(layout), Some(before)) => Arc::ptr_eq(layout, before),
+            (layout, before) => layout.is_none() && before.is_none(),
+        };
+        let endpoints = if changes.is_empty() { base } else { base.apply(&changes) }.with_layout(layout);
+        let Some(kind) = self.kind(endpoints.is_empty()) else {
+            return self.published.take().map(|_| None);
+        };
+        let published = self.published.as_ref();
+        if changes.is_empty() && same_layout && published.is_some_and(|published| same_kind(&published.kind, &kind)) {
+            return None;
+        }
+        let service = Arc::new(Service { name: name.clone(), kind, endpoints });
+        self.published = Some(Arc::clone(&service));
+        Some(Some(service))
+    }
+
     /// The state of a label, merged over all slices; `None` when it is ready in none.
     ///
     /// And whether the label is irregular, so that merging says too little: it has other ports at one address than at
     /// another, a port without a number, or a port number that stands twice where an address does as well. (One that two
     /// slices list with other ports at the same addresses, as while it moves to another port, has all of them.)
-    pub(super) fn state(&self, label: &Label, sets: &mut PortSets) -> (Option<State>, bool) {
+    fn state(&self, label: &Label, sets: &mut PortSets) -> (Option<State>, bool) {
         let mut zone: Option<&Arc<str>> = None;
         let mut lists: SmallVec<[OfPorts<'_>; 1]> = SmallVec::new();
         let mut add = |ports, addresses: &mut dyn Iterator<Item = IpAddr>| match lists
@@ -178,7 +229,7 @@ impl Mirrored {
     }
 
     /// Remembers whether a label is irregular.
-    pub(super) fn note_irregular(&mut self, label: &Label, is_irregular: bool) {
+    fn note_irregular(&mut self, label: &Label, is_irregular: bool) {
         if is_irregular {
             self.irregular.get_or_insert_default().insert(label.clone());
         } else if let Some(irregular) = &mut self.irregular {
@@ -191,10 +242,10 @@ impl Mirrored {
 
     /// The endpoints laid out slice by slice, when some label is irregular: anew, or as they were before with these labels,
     /// sorted, as they are now.
-    pub(super) fn layout(&self, before: Option<&Arc<Layout>>, labels: &[Label]) -> Option<Arc<Layout>> {
+    fn layout(&self, before: Option<&Arc<Layout>>, labels: &[Label]) -> Option<Arc<Layout>> {
         self.irregular.as_ref()?;
         let Some(before) = before else {
-            let listed = self.slices.iter().flat_map(parts);
+            let listed = self.slices.iter().flat_map(Slice::parts);
             let held = self.holds().iter().map(Hold::part);
             return Some(Arc::new(Layout::new(&listed.chain(held).collect::<Vec<_>>())));
         };
@@ -202,7 +253,7 @@ impl Mirrored {
         for label in labels {
             let listed = self.slices.iter().flat_map(|slice| {
                 let ready = slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready);
-                ready.filter_map(|entry| part(slice, &entry))
+                ready.filter_map(|entry| slice.part(&entry))
             });
             own.extend(listed.chain(self.held(label).iter().map(Hold::part)));
         }
@@ -222,7 +273,7 @@ impl Mirrored {
     ///
     /// Slices of type FQDN make a headless Service without other endpoints an alias, as they do in CoreDNS. One name
     /// can have one alias: the first in order.
-    pub(super) fn kind(&self, without_endpoints: bool) -> Option<ServiceKind> {
+    fn kind(&self, without_endpoints: bool) -> Option<ServiceKind> {
         Some(match &self.object.as_ref()?.spec {
             Spec::ClusterIp { addresses, ports } => {
                 ServiceKind::ClusterIp { addresses: addresses.clone(), ports: ports.clone() }
@@ -260,18 +311,8 @@ fn sort(addresses: &mut AddressList) {
     addresses.dedup();
 }
 
-/// The ready endpoints of a slice.
-pub(super) fn parts(slice: &Slice) -> impl Iterator<Item = Part> {
-    slice.ready().filter_map(|entry| part(slice, &entry))
-}
-
-fn part(slice: &Slice, entry: &Entry<'_>) -> Option<Part> {
-    let addresses = entry.addresses().collect();
-    Some(Part { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&slice.ports) })
-}
-
 /// Whether two kinds answer alike.
-pub(super) fn same_kind(one: &ServiceKind, other: &ServiceKind) -> bool {
+fn same_kind(one: &ServiceKind, other: &ServiceKind) -> bool {
     match (one, other) {
         (
             ServiceKind::ClusterIp { addresses, ports },

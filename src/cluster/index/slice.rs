@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Settings;
 use super::packed::{Dashed, Entry, Loose, Packed};
+use super::settings::Settings;
 use crate::cluster::facts::{EndpointFact, Family, SliceFact};
 use crate::wire::{Label, Name};
-use crate::zone::Port;
+use crate::zone::{Part, Port};
 
 /// An EndpointSlice.
 #[derive(Debug)]
@@ -102,6 +102,17 @@ impl Slice {
     /// The ready endpoints.
     pub(super) fn ready(&self) -> impl Iterator<Item = Entry<'_>> {
         self.endpoints.iter().filter(Entry::is_ready)
+    }
+
+    /// The ready endpoints, to be laid out.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
+        self.ready().filter_map(|entry| self.part(&entry))
+    }
+
+    /// An endpoint of it, to be laid out.
+    pub(super) fn part(&self, entry: &Entry<'_>) -> Option<Part> {
+        let addresses = entry.addresses().collect();
+        Some(Part { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&self.ports) })
     }
 
     /// Whether it lists a label, ready or not.

@@ -8,7 +8,7 @@ mod packed;
 
 use super::*;
 use crate::cluster::facts::{EndpointFact, ExternalFact, Family, NamespaceFact, PodFact, ServiceSpec};
-use crate::zone::{ExternalHost, Pointer, Port, Protocol, State, pair};
+use crate::zone::{ExternalHost, Pointer, Port, Protocol, Service, ServiceKind, State, pair};
 
 /// An index with a hand-turned clock.
 pub(super) struct Bench {
@@ -223,7 +223,7 @@ fn slices_may_come_before_their_service_and_stay_after_it() {
     }
     assert!(bench.delete(Kind::EndpointSlice, "default/s"));
     assert_eq!(bench.pointer("10.0.0.1"), [""; 0]);
-    assert!(bench.index.services.is_empty() && bench.index.slices.table.is_empty());
+    assert!(bench.index.services.is_empty() && bench.index.slices.is_empty());
 }
 
 #[test]
@@ -324,7 +324,10 @@ fn outside_addresses_are_published_and_go_with_the_service() {
     };
     assert!(bench.apply(cluster_ip("web", &["10.96.0.1"])));
     assert!(bench.apply(reached.clone()));
-    assert_eq!(bench.reader.external(&name).unwrap().addresses(false), ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(
+        bench.reader.external(&name).unwrap().addresses(false),
+        ["192.0.2.1".parse::<IpAddr>().unwrap()]
+    );
     assert_eq!(*bench.reader.reached("192.0.2.1".parse().unwrap()), *std::slice::from_ref(&name));
     assert!(!bench.apply(reached.clone()), "nothing has changed");
     assert!(bench.apply(cluster_ip("web", &["10.96.0.1"])));
