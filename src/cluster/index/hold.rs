@@ -10,7 +10,8 @@
 //! or loses many at once; one lists what another lists still; or one lists what was held. An endpoint that has truly gone is
 //! in the way of none of that, and goes when its own time is over, whatever else changes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use super::slice::{Slice, Touched, vanished};
 use crate::cluster::facts::Family;
 use crate::cluster::status::ENDPOINTS_HELD;
 use crate::wire::Label;
-use crate::zone::{Part, Port};
+use crate::zone::{Part, Port, ServiceName};
 
 /// How long after the last change of the Service's slices an endpoint is kept.
 const GRACE: Duration = Duration::from_millis(500);
@@ -237,5 +238,82 @@ impl<'s> Rewrite<'s> {
             gone: now,
             orphan: self.deleted,
         })
+    }
+}
+
+//----------- Holds ----------------------------------------------------------
+
+/// The Services that hold endpoints, or may come to it, as their slices are being packed anew.
+#[derive(Debug, Default)]
+pub(super) struct Holds(HashSet<ServiceName>);
+
+/// A Service whose endpoints can be held: one of the cluster, or an imported one.
+pub(super) trait Holder {
+    /// What is held of it.
+    fn moving(&self) -> Option<&Moving>;
+
+    /// The same, to be changed.
+    fn moving_mut(&mut self) -> Option<&mut Moving>;
+
+    /// Whether nothing is left of it.
+    fn is_empty(&self) -> bool;
+}
+
+impl<H: Holder> Holder for Box<H> {
+    fn moving(&self) -> Option<&Moving> {
+        (**self).moving()
+    }
+
+    fn moving_mut(&mut self) -> Option<&mut Moving> {
+        (**self).moving_mut()
+    }
+
+    fn is_empty(&self) -> bool {
+        (**self).is_empty()
+    }
+}
+
+impl Holds {
+    /// Whether no Service holds any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes note of a Service whose slices changed.
+    pub(super) fn note(&mut self, name: &ServiceName, service: &impl Holder) {
+        if service.moving().is_some() {
+            self.0.insert(name.clone());
+        }
+    }
+
+    /// Begins every grace anew.
+    pub(super) fn renew<H: Holder, S: BuildHasher>(&self, services: &mut HashMap<ServiceName, H, S>, now: Instant) {
+        for name in &self.0 {
+            let service = services.get_mut(name);
+            service.and_then(Holder::moving_mut).into_iter().for_each(|moving| moving.renew(now));
+        }
+    }
+
+    /// The end of the next grace period.
+    pub(super) fn next_end<H: Holder, S: BuildHasher>(&self, services: &HashMap<ServiceName, H, S>) -> Option<Instant> {
+        self.0.iter().filter_map(|name| services.get(name)?.moving()?.next_end()).min()
+    }
+
+    /// Lets holds of each Service end; those are told of that are touched by it, or of which nothing is left.
+    pub(super) fn end<H: Holder, S: BuildHasher>(
+        &mut self,
+        services: &mut HashMap<ServiceName, H, S>,
+        mut end: impl FnMut(&mut H, &mut Touched),
+        mut tell: impl FnMut(&ServiceName, Touched),
+    ) {
+        self.0.retain(|name| {
+            let Some(service) = services.get_mut(name) else { return false };
+            let mut touched = Touched::default();
+            end(service, &mut touched);
+            if !touched.is_empty() || service.is_empty() {
+                tell(name, touched);
+            }
+            service.moving().is_some()
+        });
     }
 }

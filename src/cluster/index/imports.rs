@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::hold::{Hold, Moving, Rewrite};
+use super::hold::{Hold, Holder, Holds, Moving, Rewrite};
 use super::list::is_stale;
 use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ObjectKey, ServiceFact, ServiceSpec};
@@ -20,8 +20,7 @@ pub(super) struct Imports {
     /// The Service of each slice.
     slices: HashMap<ObjectKey, ServiceName>,
     touched: HashSet<ServiceName>,
-    /// Those that hold endpoints.
-    held: HashSet<ServiceName>,
+    holds: Holds,
 }
 
 /// A ServiceImport with its slices; either may come first.
@@ -106,47 +105,38 @@ impl Imports {
     }
 
     fn touch(&mut self, name: ServiceName) {
-        if self.known.get(&name).is_some_and(|imported| imported.moving.is_some()) {
-            self.held.insert(name.clone());
+        if let Some(imported) = self.known.get(&name) {
+            self.holds.note(&name, imported);
         }
         self.touched.insert(name);
     }
 
     /// A watch of slices goes on that was interrupted.
     pub(super) fn resume(&mut self, now: Instant) {
-        for name in &self.held {
-            let imported = self.known.get_mut(name);
-            imported.and_then(|held| held.moving.as_mut()).into_iter().for_each(|moving| moving.renew(now));
-        }
+        self.holds.renew(&mut self.known, now);
     }
 
     /// Whether no endpoint is held.
     pub(super) fn holds_none(&self) -> bool {
-        self.held.is_empty()
+        self.holds.is_empty()
     }
 
     /// Ends grace periods that are over.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.each_held(|imported, touched| {
+        self.end_holds(|imported, touched| {
             imported.moving.take_if(|moving| moving.expire(now, touched).is_none());
         });
     }
 
     /// When the next grace period ends.
     pub(super) fn next_end(&self) -> Option<Instant> {
-        self.held.iter().filter_map(|name| self.known.get(name)?.moving.as_ref()?.next_end()).min()
+        self.holds.next_end(&self.known)
     }
 
-    fn each_held(&mut self, mut end: impl FnMut(&mut Imported, &mut Touched)) {
-        let Self { known, touched, held, .. } = self;
-        held.retain(|name| {
-            let Some(imported) = known.get_mut(name) else { return false };
-            let mut own = Touched::default();
-            end(imported, &mut own);
-            if !own.is_empty() || imported.is_empty() {
-                touched.insert(name.clone());
-            }
-            imported.moving.is_some()
+    fn end_holds(&mut self, end: impl Fn(&mut Imported, &mut Touched)) {
+        let Self { known, touched, holds, .. } = self;
+        holds.end(known, end, |name, _| {
+            touched.insert(name.clone());
         });
     }
 
@@ -184,7 +174,7 @@ impl Imports {
         for key in &gone {
             self.delete_slice(key, true, now);
         }
-        self.each_held(|imported, touched| {
+        self.end_holds(|imported, touched| {
             if let Some(moving) = &mut imported.moving {
                 moving.end_list(now, imported.slices.values().map(|(slice, its)| (slice, its.as_ref())), touched);
             }
@@ -218,10 +208,6 @@ impl Imports {
 }
 
 impl Imported {
-    fn is_empty(&self) -> bool {
-        self.object.is_none() && self.slices.is_empty() && self.moving.is_none()
-    }
-
     /// Takes note that a slice has another version, or none, in its place.
     fn note_change(
         &mut self,
@@ -255,6 +241,20 @@ impl Imported {
         let held = self.moving.iter().flat_map(|moving| moving.holds()).map(Hold::part);
         let layout = Layout::new(&parts.chain(held).collect::<Vec<_>>());
         Some(Import { name: name.clone(), kind: object.kind.clone(), layout })
+    }
+}
+
+impl Holder for Imported {
+    fn moving(&self) -> Option<&Moving> {
+        self.moving.as_deref()
+    }
+
+    fn moving_mut(&mut self) -> Option<&mut Moving> {
+        self.moving.as_deref_mut()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.object.is_none() && self.slices.is_empty() && self.moving.is_none()
     }
 }
 

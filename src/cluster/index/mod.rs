@@ -26,7 +26,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,6 +36,7 @@ use super::facts::{Fact, ImportedSliceFact, Kind, ObjectKey, ServiceFact, SliceF
 use super::status::{self, ProgrammedKind};
 use crate::wire::{Label, Serial};
 use crate::zone::{Changes, External, Publisher, Reader, ServiceName};
+use hold::{Holder, Holds};
 use imports::Imports;
 use list::{List, is_stale};
 use pods::{Namespaces, Pods};
@@ -61,8 +62,7 @@ pub struct Index {
     imports: Imports,
     pointers: Pointers,
     ports: PortSets,
-    /// Services that hold endpoints, or may come to it, as their slices are being packed anew.
-    held: HashSet<ServiceName>,
+    holds: Holds,
     lists: [List; Kind::ALL.len()],
     batch: Batch,
     publications: u64,
@@ -91,7 +91,7 @@ impl Index {
             imports: Imports::default(),
             pointers: Pointers::default(),
             ports: PortSets::default(),
-            held: HashSet::new(),
+            holds: Holds::default(),
             lists: Default::default(),
             batch: Batch::default(),
             publications: 0,
@@ -205,7 +205,7 @@ impl Index {
                     self.slices.forget(&self.services, &key);
                     self.set_slice(&service, &key.name, None, true, now);
                 }
-                self.each_held(|mirrored, touched| mirrored.end_list(now, touched));
+                self.end_holds(|mirrored, touched| mirrored.end_list(now, touched));
             }
             Kind::Namespace => self.namespaces.sweep(generation, &mut self.batch.changes),
             Kind::Pod => {
@@ -227,12 +227,7 @@ impl Index {
     /// A watch goes on that was interrupted, and what it missed is on its way: the grace of its kind begins anew.
     pub fn resume(&mut self, kind: Kind, now: Instant) {
         match kind {
-            Kind::EndpointSlice => {
-                for service in &self.held {
-                    let mirrored = self.services.get_mut(service);
-                    mirrored.and_then(|held| held.moving.as_mut()).into_iter().for_each(|moving| moving.renew(now));
-                }
-            }
+            Kind::EndpointSlice => self.holds.renew(&mut self.services, now),
             Kind::ImportedSlice => self.imports.resume(now),
             Kind::Service | Kind::Namespace | Kind::Pod | Kind::ServiceImport => {}
         }
@@ -240,11 +235,11 @@ impl Index {
 
     /// Ends grace periods that are over, but none while a list of their kind is coming in; says when the next one ends.
     pub fn expire(&mut self, now: Instant, unix: u32) -> Option<Instant> {
-        if self.held.is_empty() && self.imports.holds_none() {
+        if self.holds.is_empty() && self.imports.holds_none() {
             return None;
         }
         if !self.list(Kind::EndpointSlice).under_way {
-            self.each_held(|mirrored, touched| mirrored.expire(now, touched));
+            self.end_holds(|mirrored, touched| mirrored.expire(now, touched));
         }
         if !self.list(Kind::ImportedSlice).under_way {
             self.imports.expire(now);
@@ -255,10 +250,9 @@ impl Index {
 
     /// When the next grace period ends, those apart that wait for the end of a list.
     pub fn next_end(&self) -> Option<Instant> {
-        let held = self.held.iter().filter(|_| !self.list(Kind::EndpointSlice).under_way);
-        let own = held.filter_map(|service| self.services.get(service)?.moving.as_ref()?.next_end());
+        let own = self.holds.next_end(&self.services).filter(|_| !self.list(Kind::EndpointSlice).under_way);
         let imported = self.imports.next_end().filter(|_| !self.list(Kind::ImportedSlice).under_way);
-        own.chain(imported).min()
+        own.into_iter().chain(imported).min()
     }
 
     /// Where the answers for a Service, or for one label of it, come from.
@@ -454,25 +448,16 @@ impl Index {
         slice::compare(old.as_ref(), mirrored.slices.iter().find(|slice| *slice.name == *name), &mut own);
         let listing = self.lists[Kind::EndpointSlice as usize].under_way;
         mirrored.note_change(name, old.as_ref(), [deleted, listing], now, &mut own);
-        if mirrored.moving.is_some() {
-            self.held.insert(service.clone());
-        }
+        self.holds.note(service, mirrored);
         let changed = !own.is_empty();
         touched.merge(own);
         changed
     }
 
-    fn each_held(&mut self, mut end: impl FnMut(&mut Mirrored, &mut Touched)) {
-        let Self { held, services, batch, .. } = self;
-        held.retain(|name| {
-            let Some(mirrored) = services.get_mut(name) else { return false };
-            let mut touched = Touched::default();
-            end(mirrored, &mut touched);
-            if !touched.is_empty() || mirrored.is_empty() {
-                batch.services.entry(name.clone()).or_default().merge(touched);
-            }
-            mirrored.moving.is_some()
-        });
+    fn end_holds(&mut self, end: impl Fn(&mut Mirrored, &mut Touched)) {
+        let Self { holds, services, batch, .. } = self;
+        let tell = |name: &ServiceName, touched| batch.services.entry(name.clone()).or_default().merge(touched);
+        holds.end(services, |mirrored, touched| end(mirrored, touched), tell);
     }
 
     //--- Publication ---

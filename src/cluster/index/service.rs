@@ -8,7 +8,7 @@ use std::time::Instant;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::hold::{Hold, Moving, Rewrite};
+use super::hold::{Hold, Holder, Moving, Rewrite};
 use super::packed::Entry;
 use super::ports::PortSets;
 use super::slice::{Slice, Touched};
@@ -28,7 +28,7 @@ pub(super) struct Mirrored {
     pub(super) object: Option<Object>,
     pub(super) slices: Vec<Slice>,
     /// Endpoints that are kept for a while though no slice lists them; almost no Service has any.
-    pub(super) moving: Option<Box<Moving>>,
+    moving: Option<Box<Moving>>,
     pub(super) published: Option<Arc<Service>>,
     /// Labels that cannot be merged over the slices without loss; almost no Service has any.
     #[expect(clippy::box_collection, reason = "one word for every Service, not a whole set")]
@@ -78,11 +78,6 @@ impl Spec {
 }
 
 impl Mirrored {
-    /// Whether nothing is left of it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.object.is_none() && self.slices.is_empty() && self.moving.is_none()
-    }
-
     /// Whether endpoints have names below this Service.
     pub(super) fn has_endpoints(&self) -> bool {
         matches!(self.object, Some(Object { spec: Spec::ClusterIp { .. } | Spec::Headless, .. }))
@@ -294,6 +289,20 @@ impl Mirrored {
         let ports: Vec<Port> = slices().flat_map(|slice| slice.ports.iter().cloned()).collect();
         let target = labels.first()?.1.clone();
         Some(Elsewhere { target, labels: labels.into(), ports: ports.into() })
+    }
+}
+
+impl Holder for Mirrored {
+    fn moving(&self) -> Option<&Moving> {
+        self.moving.as_deref()
+    }
+
+    fn moving_mut(&mut self) -> Option<&mut Moving> {
+        self.moving.as_deref_mut()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.object.is_none() && self.slices.is_empty() && self.moving.is_none()
     }
 }
 
