@@ -1,5 +1,6 @@
 //! What a name is, in words: for people who ask where an answer comes from. Not on the path of an answer.
 
+use super::grammar::{Below, ClusterName, ServiceLabels};
 use super::lookup::{ClusterIp, Lookup};
 use super::ports::Ports;
 use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
@@ -36,7 +37,7 @@ impl View {
         let with = |service: &ServiceName, label: &Label| vec![(service.clone(), Some(label.clone()))];
         match found {
             Lookup::NxDomain => self.absence(qname, zone),
-            Lookup::Empty => ("a name above others (RFC 8020), without records".into(), self.service_of(qname, zone)),
+            Lookup::Empty => ("a name above others (RFC 8020), without records".into(), service_of(qname, zone)),
             Lookup::Apex => ("the zone itself".into(), Vec::new()),
             Lookup::Version => ("the version of the DNS schema".into(), Vec::new()),
             Lookup::NameServer => ("the addresses by which this server is reached".into(), Vec::new()),
@@ -44,9 +45,9 @@ impl View {
                 (format!("the pod that has {address} (pods verified)"), Vec::new())
             }
             Lookup::Pod(address) => (format!("{address}, from the name alone (pods insecure)"), Vec::new()),
-            Lookup::Alias(target) => (format!("an ExternalName: {target}"), self.service_of(qname, zone)),
+            Lookup::Alias(target) => (format!("an ExternalName: {target}"), service_of(qname, zone)),
             Lookup::AliasOfPeers(target) => {
-                (format!("a headless Service whose slices are another name: {target}"), self.service_of(qname, zone))
+                (format!("a headless Service whose slices are another name: {target}"), service_of(qname, zone))
             }
             Lookup::ClusterIp(ClusterIp { service, ports, .. }) => match ports {
                 Ports::All => ("the addresses of the Service (ClusterIP)".into(), one(service)),
@@ -90,26 +91,28 @@ impl View {
         if reverse::is_reverse(qname.as_wire()) {
             return none("no Service and no ready endpoint that is exposed has the address".into());
         }
-        let kind = qname.label(zone - 1);
-        if kind != b"svc" && kind != b"pod" {
-            return none(format!("`{}` is neither svc nor pod", text(kind)));
-        }
-        if kind == b"pod" && self.pods == Pods::Disabled {
-            return none("names of pods are disabled".into());
-        }
-        let namespace = qname.label(zone.saturating_sub(2));
+        let parsed = ClusterName::parse(qname, zone);
+        let is_pod = matches!(parsed, ClusterName::PodNamespace(_) | ClusterName::Pod { .. });
+        let namespace = match parsed {
+            _ if is_pod && self.pods == Pods::Disabled => return none("names of pods are disabled".into()),
+            ClusterName::Service(labels) => labels.namespace,
+            ClusterName::Namespace(namespace)
+            | ClusterName::PodNamespace(namespace)
+            | ClusterName::Pod { namespace, .. } => namespace,
+            _ => return none(format!("`{}` is neither svc nor pod", text(qname.label(zone.saturating_sub(1))))),
+        };
         if !self.exposes(namespace) {
             return none(format!("the namespace {} is not among `namespaces`", text(namespace)));
         }
         if !self.reader.has_namespace(namespace) {
             return none(format!("there is no namespace {}, or `namespace_labels` leaves it out", text(namespace)));
         }
-        if kind == b"pod" {
+        if is_pod {
             return none("no pod of the namespace has the address, or the label is none".into());
         }
-        let services = self.service_of(qname, zone);
+        let services = service_of(qname, zone);
         let Some((service, _)) = services.first() else { return none("a Service's name is one label".into()) };
-        let missing = if self.is_multicluster(qname, zone) {
+        let missing = if self.is_multicluster(qname.suffix(zone)) {
             self.reader.with_import(service.as_wire(), |import| {
                 import.map(|own| own.layout.endpoints().is_empty() && own.kind == ImportKind::Headless)
             })
@@ -125,19 +128,16 @@ impl View {
         };
         (format!("there is no such name: {why}"), services)
     }
+}
 
-    /// The Service that a name names, whether it is there or not.
-    fn service_of(&self, qname: &QName, zone: usize) -> Vec<(ServiceName, Option<Label>)> {
-        let label = |at: usize| Label::new(qname.label(at)).ok();
-        let names = zone.checked_sub(3).map(|at| (label(at), label(at + 1)));
-        match names {
-            Some((Some(service), Some(namespace))) => {
-                let endpoint = if zone == 4 { label(0) } else { None };
-                vec![(ServiceName::new(&service, &namespace), endpoint)]
-            }
-            _ => Vec::new(),
-        }
-    }
+/// The Service that a name names, whether it is there or not.
+fn service_of(qname: &QName, zone: usize) -> Vec<(ServiceName, Option<Label>)> {
+    let ClusterName::Service(ServiceLabels { service, namespace, below, .. }) = ClusterName::parse(qname, zone) else {
+        return Vec::new();
+    };
+    let (Ok(service), Ok(namespace)) = (Label::new(service), Label::new(namespace)) else { return Vec::new() };
+    let endpoint = if let Below::Label(label) = below { Label::new(label).ok() } else { None };
+    vec![(ServiceName::new(&service, &namespace), endpoint)]
 }
 
 #[cfg(test)]

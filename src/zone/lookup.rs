@@ -1,15 +1,15 @@
-//! What a name is: the one look-up that decides, for every type alike, whether it exists.
+//! The one look-up that decides what a name is, for every type alike, and whether it exists.
 //!
-//! The grammar is that of the Kubernetes DNS specification 1.1.0, read from the zone to the left: `svc` or `pod`,
-//! namespace, Service, then an endpoint or a port with its protocol. A name above one that exists, exists (RFC 8020).
+//! `grammar` reads its labels; here is what the cluster has of that. A name above one that exists, exists (RFC 8020).
 
 use std::net::IpAddr;
 use std::str;
 
-use super::endpoints::{Endpoint, Group};
+use super::endpoints::{Endpoint, Endpoints, Group};
+use super::grammar::{Below, ClusterName, ServiceLabels, TopologyZone, ZONE, ZonePreference, plain};
 use super::import::{Import, ImportKind};
 use super::layout::{Chosen, LaidOut, Layout};
-use super::peers::{Peers, TopologyZone};
+use super::peers::Peers;
 use super::ports::{Ports, named};
 use super::{Elsewhere, Pods, Pointer, PortList, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Name, QName, reverse};
@@ -77,184 +77,106 @@ impl View {
 
     /// Looks a name up, the labels of which belong to the zone from `zone` on. What it is, is shown to `then`.
     pub(super) fn look_up<R>(&self, qname: &QName, zone: usize, then: impl FnOnce(Lookup<'_>) -> R) -> R {
-        if zone == 0 {
-            return then(Lookup::Apex);
-        }
-        if reverse::is_reverse(qname.as_wire()) {
+        if zone > 0 && reverse::is_reverse(qname.as_wire()) {
             return self.look_up_reverse(qname, then);
         }
-        match (qname.label(zone - 1), zone) {
-            (b"svc", _) => self.look_up_service(qname, zone, then),
-            (b"pod", _) => then(self.look_up_pod(qname, zone)),
-            (b"dns-version", 1) => then(Lookup::Version),
-            // RFC 8020: `ns.dns` exists below.
-            (b"dns", 1) => then(Lookup::Empty),
-            (b"dns", 2) if qname.label(0) == b"ns" => then(Lookup::NameServer),
-            _ => then(Lookup::NxDomain),
-        }
+        let found = match ClusterName::parse(qname, zone) {
+            ClusterName::Service(labels) => return self.look_up_service(labels, qname.suffix(zone), then),
+            ClusterName::Apex => Lookup::Apex,
+            ClusterName::Version => Lookup::Version,
+            ClusterName::NameServer => Lookup::NameServer,
+            ClusterName::Above => Lookup::Empty,
+            ClusterName::Namespace(namespace) if self.has_namespace(namespace) => Lookup::Empty,
+            ClusterName::PodNamespace(namespace) if self.has_pods(namespace) => Lookup::Empty,
+            ClusterName::Pod { namespace, address } if self.has_pods(namespace) => self.look_up_pod(namespace, address),
+            ClusterName::Namespace(_)
+            | ClusterName::PodNamespace(_)
+            | ClusterName::Pod { .. }
+            | ClusterName::Unknown => Lookup::NxDomain,
+        };
+        then(found)
     }
 
-    fn has_namespace(&self, namespace: &[u8]) -> bool {
+    /// Whether a namespace exists and is exposed.
+    pub fn has_namespace(&self, namespace: &[u8]) -> bool {
         self.exposes(namespace) && self.reader.has_namespace(namespace)
     }
 
-    fn look_up_service<R>(&self, qname: &QName, zone: usize, then: impl FnOnce(Lookup<'_>) -> R) -> R {
-        if zone == 1 {
-            return then(Lookup::Empty);
-        }
-        if !self.has_namespace(qname.label(zone - 2)) {
+    fn look_up_service<R>(&self, labels: ServiceLabels<'_>, zone: &[u8], then: impl FnOnce(Lookup<'_>) -> R) -> R {
+        let ServiceLabels { key, namespace, below, .. } = labels;
+        if !self.has_namespace(namespace) {
             return then(Lookup::NxDomain);
         }
-        let Some(left) = zone.checked_sub(3) else { return then(Lookup::Empty) };
-        let key = qname.as_wire().get(qname.start(left)..qname.start(zone - 1)).unwrap_or_default();
-        if self.is_multicluster(qname, zone) {
+        if self.is_multicluster(zone) {
             return self.reader.with_import(key, |import| {
-                then(import.and_then(|import| self.below_import(import, qname, left)).unwrap_or(Lookup::NxDomain))
+                then(import.and_then(|import| self.below_import(import, below)).unwrap_or(Lookup::NxDomain))
             });
         }
         self.reader.with_service(key, |service| {
-            then(service.and_then(|service| self.below_service(service, qname, left)).unwrap_or(Lookup::NxDomain))
+            then(service.and_then(|service| self.below_service(service, below)).unwrap_or(Lookup::NxDomain))
         })
     }
 
-    /// What the first `left` labels of a name are to a Service; `None` when there is no such name.
-    fn below_service<'s>(&self, service: &'s Service, qname: &'s QName, left: usize) -> Option<Lookup<'s>> {
-        let are_complete = self.reader.has_endpoints();
-        let no_endpoints = !are_complete || service.endpoints.is_empty();
-        match &service.kind {
-            ServiceKind::ExternalName(target) => return (left == 0).then_some(Lookup::Alias(target)),
-            ServiceKind::Alias(_) if !are_complete => return None,
-            ServiceKind::Alias(elsewhere) => return below_elsewhere(elsewhere, qname, left),
+    /// What labels left of a Service's name stand for; `None` when there is no such name.
+    fn below_service<'s>(&self, service: &'s Service, below: Below<'s>) -> Option<Lookup<'s>> {
+        let ready = Some(&service.endpoints).filter(|all| self.reader.has_endpoints() && !all.is_empty());
+        let virtual_addresses = match &service.kind {
+            ServiceKind::ExternalName(target) => {
+                return matches!(below, Below::Nothing).then_some(Lookup::Alias(target));
+            }
+            ServiceKind::Alias(_) if !self.reader.has_endpoints() => return None,
+            ServiceKind::Alias(elsewhere) => return below_elsewhere(elsewhere, below),
             // Kubernetes DNS 2.4.1: a headless Service without ready endpoints does not exist.
-            ServiceKind::Headless if no_endpoints => return None,
-            ServiceKind::ClusterIp { .. } if no_endpoints && self.ignore_empty => return None,
-            ServiceKind::ClusterIp { .. } | ServiceKind::Headless => {}
-        }
-        if are_complete
-            && let Some(layout) = service.endpoints.layout()
-            && let Some(found) = laid_out(service, layout, qname, left)
-        {
-            return Some(found);
-        }
-        match left {
-            0 => Some(with_ports(service, Ports::All)),
-            1 => {
-                let label = qname.label(0);
-                if let Some((group, endpoint)) = service.endpoints.find(label).filter(|_| are_complete) {
-                    return Some(Lookup::Endpoint(&service.name, group, endpoint));
-                }
-                // RFC 8020: `_tcp` exists where `_http._tcp` does.
-                let protocol = plain(label);
-                let is_above_a_port = has_port(service, |ports| ports.has_protocol(protocol));
-                (is_above_a_port || label == b"_zone" && self.has_zonal_names(service)).then_some(Lookup::Empty)
-            }
-            2 if qname.label(1) == b"_zone" => {
-                let is_above = matches!(qname.label(0), b"pin" | b"prefer") && self.has_zonal_names(service);
-                is_above.then_some(Lookup::Empty)
-            }
-            2 => {
-                let ports = Ports::Named { name: plain(qname.label(0)), protocol: plain(qname.label(1)) };
-                has_port(service, |all| all.choose(ports).count() > 0).then(|| with_ports(service, ports))
-            }
-            _ if qname.label(left - 1) == b"_zone" && self.has_zonal_names(service) => {
-                let zone = TopologyZone { qname, labels: left - 2 };
-                let all =
-                    Peers { service: &service.name, endpoints: &service.endpoints, ports: Ports::All, zone: None };
-                let pinned = Peers { zone: Some(zone), ..all };
-                match qname.label(left - 2) {
-                    b"pin" => Some(Lookup::Peers(pinned)),
-                    b"prefer" => Some(Lookup::Peers(if pinned.is_empty() { all } else { pinned })),
-                    _ => None,
-                }
-            }
-            _ => None,
-        }
+            ServiceKind::Headless if ready.is_none() => return None,
+            ServiceKind::ClusterIp { .. } if ready.is_none() && self.ignore_empty => return None,
+            ServiceKind::ClusterIp { addresses, ports } => Some(VirtualAddresses { addresses, ports }),
+            ServiceKind::Headless => None,
+        };
+        let layout = ready.and_then(Endpoints::layout).map(|layout| &**layout);
+        let is_zonal = self.zonal && virtual_addresses.is_none();
+        let names = Names { service: &service.name, virtual_addresses, ready, layout, is_zonal };
+        names.below(below)
     }
 
-    pub(super) fn is_multicluster(&self, qname: &QName, zone: usize) -> bool {
-        !self.multicluster.is_empty() && self.multicluster.iter().any(|own| own.as_wire() == qname.suffix(zone))
+    pub(super) fn is_multicluster(&self, zone: &[u8]) -> bool {
+        !self.multicluster.is_empty() && self.multicluster.iter().any(|own| own.as_wire() == zone)
     }
 
-    /// What the first `left` labels of a name are to an imported Service; `None` when there is no such name.
+    /// What labels left of an imported Service's name stand for; `None` when there is no such name.
     ///
     /// Multicluster Services API, "DNS": as for a Service of the cluster, but that an endpoint's label comes with that of its
     /// cluster. Two labels without an underscore are these; with one they are a port and its protocol.
     #[cold]
-    fn below_import<'s>(&self, import: &'s Import, qname: &QName, left: usize) -> Option<Lookup<'s>> {
-        let layout = &import.layout;
-        let are_complete = self.reader.has_imported_endpoints();
-        let no_endpoints = !are_complete || layout.endpoints().is_empty();
-        match &import.kind {
-            ImportKind::ClusterSetIp { .. } if self.ignore_empty && no_endpoints => return None,
-            ImportKind::Headless if no_endpoints => return None,
-            ImportKind::ClusterSetIp { .. } | ImportKind::Headless => {}
-        }
-        let cluster_set_ip = |asked: Option<(&[u8], &[u8])>| {
-            let ImportKind::ClusterSetIp { addresses, ports: all_ports } = &import.kind else { return None };
-            let ports = match asked {
-                None => Ports::All,
-                Some((name, protocol)) => {
-                    // The port itself lends its labels, as the answer outlives the question's.
-                    let port = named(all_ports, name, protocol).first()?;
-                    Ports::Named { name: port.name.as_ref()?.as_bytes(), protocol: port.protocol.label() }
-                }
-            };
-            Some(Lookup::ClusterIp(ClusterIp { service: &import.name, addresses, all_ports, ports }))
+    fn below_import<'s>(&self, import: &'s Import, below: Below<'s>) -> Option<Lookup<'s>> {
+        let layout = Some(&import.layout)
+            .filter(|layout| self.reader.has_imported_endpoints() && !layout.endpoints().is_empty());
+        let virtual_addresses = match &import.kind {
+            ImportKind::ClusterSetIp { .. } if layout.is_none() && self.ignore_empty => return None,
+            ImportKind::Headless if layout.is_none() => return None,
+            ImportKind::ClusterSetIp { addresses, ports } => Some(VirtualAddresses { addresses, ports }),
+            ImportKind::Headless => None,
         };
-        let peers = |chosen| Lookup::LaidOutPeers(&import.name, chosen);
-        let one = |own| Lookup::LaidOut(&import.name, own);
-        match (left, &import.kind) {
-            (0, ImportKind::ClusterSetIp { .. }) => cluster_set_ip(None),
-            (0, ImportKind::Headless) => layout.all().map(peers),
-            (1, _) => {
-                let label = qname.label(0);
-                if let Some(endpoint) = layout.find(label, None).filter(|_| are_complete) {
-                    return Some(one(endpoint));
-                }
+        let names = Names { service: &import.name, virtual_addresses, ready: None, layout, is_zonal: false };
+        match below {
+            Below::Pair(endpoint, cluster) => names.endpoint(endpoint, Some(cluster)),
+            Below::Label(cluster) => names.below(below).or_else(|| {
                 // RFC 8020: what has names below it exists.
-                let protocol = plain(label);
-                let is_above_a_port = match &import.kind {
-                    ImportKind::ClusterSetIp { ports, .. } => ports.has_protocol(protocol),
-                    ImportKind::Headless => layout.has_protocol(protocol),
-                };
-                (is_above_a_port || are_complete && layout.has_cluster(label)).then_some(Lookup::Empty)
-            }
-            (2, kind) => {
-                let (first, second) = (qname.label(0), qname.label(1));
-                if !first.starts_with(b"_") && !second.starts_with(b"_") {
-                    return layout.find(first, Some(second)).filter(|_| are_complete).map(one);
-                }
-                let (name, protocol) = (plain(first), plain(second));
-                match kind {
-                    ImportKind::ClusterSetIp { .. } => cluster_set_ip(Some((name, protocol))),
-                    ImportKind::Headless => layout.with_port(name, protocol).map(peers),
-                }
-            }
-            _ => None,
+                layout.is_some_and(|layout| layout.has_cluster(cluster)).then_some(Lookup::Empty)
+            }),
+            below => names.below(below),
         }
     }
 
-    fn has_zonal_names(&self, service: &Service) -> bool {
-        self.zonal && matches!(service.kind, ServiceKind::Headless)
+    fn has_pods(&self, namespace: &[u8]) -> bool {
+        self.pods != Pods::Disabled && self.has_namespace(namespace)
     }
 
-    fn look_up_pod(&self, qname: &QName, zone: usize) -> Lookup<'static> {
-        if zone == 1 {
-            return Lookup::Empty;
-        }
-        let namespace = qname.label(zone - 2);
-        if self.pods == Pods::Disabled || !self.has_namespace(namespace) {
-            return Lookup::NxDomain;
-        }
-        if zone == 2 {
-            return Lookup::Empty;
-        }
+    fn look_up_pod(&self, namespace: &[u8], label: Option<&[u8]>) -> Lookup<'static> {
         // Differs from CoreDNS: labels left of a pod's name do not exist, as no record was ever promised for them.
-        let Some(address) = (zone == 3).then(|| dashed_address(qname.label(0))).flatten() else {
-            return Lookup::NxDomain;
-        };
+        let Some(label) = label else { return Lookup::NxDomain };
+        let Some(address) = dashed_address(label) else { return Lookup::NxDomain };
         // As in CoreDNS, a pod is found by its address as the API writes it, and by no other spelling.
-        let is_pod = || self.reader.has_pod(namespace, address) && is_canonical(qname.label(0), address);
+        let is_pod = || self.reader.has_pod(namespace, address) && is_canonical(label, address);
         if self.pods == Pods::Verified && !is_pod() {
             return Lookup::NxDomain;
         }
@@ -280,72 +202,125 @@ impl View {
     }
 }
 
-/// What the first `left` labels of a name are to a Service that is laid out; `None` when the layout has no say in it.
-#[cold]
-fn laid_out<'s>(service: &'s Service, layout: &'s Layout, qname: &QName, left: usize) -> Option<Lookup<'s>> {
-    let peers = |chosen| Lookup::LaidOutPeers(&service.name, chosen);
-    match (left, &service.kind) {
-        (0, ServiceKind::Headless) => layout.all().map(peers),
-        (1, kind) => {
-            let label = qname.label(0);
-            let found = layout.find(label, None).map(|own| Lookup::LaidOut(&service.name, own));
-            let is_above_a_port = matches!(kind, ServiceKind::Headless) && layout.has_protocol(plain(label));
-            found.or_else(|| is_above_a_port.then_some(Lookup::Empty))
+//----------- Names ----------------------------------------------------------
+
+/// The names at and below one Service, of the cluster or imported: whatever has such names is answered by these rules.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'s> {
+    pub(super) service: &'s ServiceName,
+    /// `None` for a headless Service, the name of which stands for its endpoints.
+    pub(super) virtual_addresses: Option<VirtualAddresses<'s>>,
+    /// The ready endpoints, one at least; `None` as long as not all of them are known.
+    pub(super) ready: Option<&'s Endpoints>,
+    /// The same laid out, where they must be.
+    pub(super) layout: Option<&'s Layout>,
+    /// Names below `_zone` are answered.
+    pub(super) is_zonal: bool,
+}
+
+/// The addresses of a Service itself, and its ports.
+#[derive(Clone, Copy)]
+pub(super) struct VirtualAddresses<'s> {
+    addresses: &'s [IpAddr],
+    ports: &'s PortList,
+}
+
+impl<'s> Names<'s> {
+    /// What labels left of the Service's name stand for; `None` when there is no such name.
+    #[inline]
+    pub(super) fn below(self, below: Below<'s>) -> Option<Lookup<'s>> {
+        match below {
+            Below::Nothing => self.all(),
+            Below::Label(label) => self.endpoint(label, None).or_else(|| self.is_above(label).then_some(Lookup::Empty)),
+            Below::Port { name, protocol } | Below::Pair(name, protocol) => self.port(name, protocol),
+            Below::Zonal { preference, zone } => self.zonal(preference, zone),
+            Below::Deeper => None,
         }
-        (2, ServiceKind::Headless) => layout.with_port(plain(qname.label(0)), plain(qname.label(1))).map(peers),
-        _ => None,
+    }
+
+    /// The Service itself.
+    fn all(self) -> Option<Lookup<'s>> {
+        match (self.virtual_addresses, self.layout) {
+            (Some(own), _) => Some(self.cluster_ip(own, Ports::All)),
+            (None, Some(layout)) => layout.all().map(|all| Lookup::LaidOutPeers(self.service, all)),
+            (None, None) => self.peers(Ports::All, None).map(Lookup::Peers),
+        }
+    }
+
+    /// One of its endpoints.
+    pub(super) fn endpoint(self, label: &[u8], cluster: Option<&[u8]>) -> Option<Lookup<'s>> {
+        if let Some(layout) = self.layout {
+            return layout.find(label, cluster).map(|own| Lookup::LaidOut(self.service, own));
+        }
+        self.ready?.find(label).map(|(group, endpoint)| Lookup::Endpoint(self.service, group, endpoint))
+    }
+
+    /// Those of its endpoints that have a port, or the port itself.
+    fn port(self, name: &'s [u8], protocol: &'s [u8]) -> Option<Lookup<'s>> {
+        let ports = Ports::Named { name, protocol };
+        match (self.virtual_addresses, self.layout) {
+            (Some(own), _) => (own.ports.choose(ports).count() > 0).then(|| self.cluster_ip(own, ports)),
+            (None, Some(layout)) => layout.with_port(name, protocol).map(|own| Lookup::LaidOutPeers(self.service, own)),
+            (None, None) => self.peers(ports, None).filter(|peers| !peers.is_empty()).map(Lookup::Peers),
+        }
+    }
+
+    /// Those of its endpoints that are in a topology zone.
+    fn zonal(self, preference: ZonePreference, zone: TopologyZone<'s>) -> Option<Lookup<'s>> {
+        if !self.is_zonal {
+            return None;
+        }
+        if zone.is_missing() {
+            return Some(Lookup::Empty);
+        }
+        let pinned = self.peers(Ports::All, Some(zone))?;
+        match preference {
+            ZonePreference::Prefer if pinned.is_empty() => self.peers(Ports::All, None),
+            ZonePreference::Pin | ZonePreference::Prefer => Some(pinned),
+        }
+        .map(Lookup::Peers)
+    }
+
+    /// RFC 8020: whether other names stand below a label: `_tcp` exists where `_http._tcp` does.
+    fn is_above(self, label: &[u8]) -> bool {
+        let protocol = plain(label);
+        let is_above_a_port = match (self.virtual_addresses, self.layout, self.ready) {
+            (Some(own), ..) => own.ports.has_protocol(protocol),
+            (None, Some(layout), _) => layout.has_protocol(protocol),
+            (None, None, ready) => {
+                let mut groups = ready.into_iter().flat_map(Endpoints::groups);
+                groups.any(|group| group.ports.has_protocol(protocol))
+            }
+        };
+        is_above_a_port || label == ZONE && self.is_zonal
+    }
+
+    fn cluster_ip(self, own: VirtualAddresses<'s>, ports: Ports<'s>) -> Lookup<'s> {
+        let VirtualAddresses { addresses, ports: all_ports } = own;
+        Lookup::ClusterIp(ClusterIp { service: self.service, addresses, all_ports, ports })
+    }
+
+    fn peers(self, ports: Ports<'s>, zone: Option<TopologyZone<'s>>) -> Option<Peers<'s>> {
+        Some(Peers { service: self.service, endpoints: self.ready?, ports, zone })
     }
 }
 
-/// What the first `left` labels of a name are to a Service whose endpoints are names.
+/// What labels left of the name of a Service stand for whose endpoints are names; `None` when there is no such name.
 #[cold]
-fn below_elsewhere<'s>(elsewhere: &'s Elsewhere, qname: &QName, left: usize) -> Option<Lookup<'s>> {
+fn below_elsewhere<'s>(elsewhere: &'s Elsewhere, below: Below<'_>) -> Option<Lookup<'s>> {
     let alias = Lookup::AliasOfPeers;
-    match left {
-        0 => Some(alias(&elsewhere.target)),
-        1 => {
-            let label = qname.label(0);
+    match below {
+        Below::Nothing => Some(alias(&elsewhere.target)),
+        Below::Label(label) => {
             let own = elsewhere.labels.iter().find(|(own, _)| own.as_bytes() == label);
             let is_above_a_port = || elsewhere.ports.has_protocol(plain(label)).then_some(Lookup::Empty);
             own.map(|(_, target)| alias(target)).or_else(is_above_a_port)
         }
-        2 => {
-            let ports = named(&elsewhere.ports, plain(qname.label(0)), plain(qname.label(1)));
-            (!ports.is_empty()).then_some(alias(&elsewhere.target))
+        Below::Port { name, protocol } | Below::Pair(name, protocol) => {
+            (!named(&elsewhere.ports, name, protocol).is_empty()).then_some(alias(&elsewhere.target))
         }
-        _ => None,
+        Below::Zonal { .. } | Below::Deeper => None,
     }
-}
-
-fn with_ports<'s>(service: &'s Service, ports: Ports<'s>) -> Lookup<'s> {
-    let name = &service.name;
-    match &service.kind {
-        ServiceKind::ClusterIp { addresses, ports: all_ports } => {
-            Lookup::ClusterIp(ClusterIp { service: name, addresses, all_ports, ports })
-        }
-        ServiceKind::Headless => {
-            Lookup::Peers(Peers { service: name, endpoints: &service.endpoints, ports, zone: None })
-        }
-        ServiceKind::ExternalName(target) => Lookup::Alias(target),
-        ServiceKind::Alias(elsewhere) => Lookup::AliasOfPeers(&elsewhere.target),
-    }
-}
-
-/// Whether a port of the Service (ClusterIP) or of one of its endpoints (headless) is as wanted.
-fn has_port(service: &Service, wanted: impl Fn(&PortList) -> bool) -> bool {
-    match &service.kind {
-        ServiceKind::ClusterIp { ports, .. } => wanted(ports),
-        ServiceKind::Headless => service.endpoints.groups().iter().any(|group| wanted(&group.ports)),
-        ServiceKind::ExternalName(_) | ServiceKind::Alias(_) => false,
-    }
-}
-
-/// A label without its underscore, which CoreDNS does not ask for.
-///
-/// Differs from CoreDNS: nothing behind the underscore matches nothing, as a blank label was never promised to be a
-/// wildcard.
-fn plain(label: &[u8]) -> &[u8] {
-    label.strip_prefix(b"_").unwrap_or(label)
 }
 
 /// The address that a pod's label spells: dots (IPv4) or colons (IPv6) as dashes.

@@ -7,6 +7,7 @@ mod buckets;
 mod endpoints;
 mod explain;
 mod external;
+mod grammar;
 mod import;
 mod layout;
 mod lookup;

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 
 use super::buckets::{Buckets, Keyed};
 use super::endpoints::{Addresses, Counted, Endpoint, Endpoints, Group};
+use super::grammar::TopologyZone;
 use super::ports::Ports;
 use super::{Seeds, ServiceName};
-use crate::wire::{QName, sample};
+use crate::wire::sample;
 
 /// The endpoints that one name stands for.
 #[derive(Clone, Copy)]
@@ -17,27 +18,6 @@ pub(super) struct Peers<'s> {
     pub(super) ports: Ports<'s>,
     /// Only those in this topology zone.
     pub(super) zone: Option<TopologyZone<'s>>,
-}
-
-/// A topology zone as a qname spells it: its first labels, which stand for a name with dots.
-#[derive(Clone, Copy)]
-pub(super) struct TopologyZone<'s> {
-    pub(super) qname: &'s QName,
-    /// How many labels of the qname it takes.
-    pub(super) labels: usize,
-}
-
-impl TopologyZone<'_> {
-    fn holds(self, group: &Group) -> bool {
-        let Some(zone) = &group.zone else { return false };
-        let labels = (0..self.labels).map(|at| self.qname.label(at));
-        let mut parts = zone.as_bytes().split(|&octet| octet == b'.');
-        labels.map(Some).chain([None]).all(|label| match (label, parts.next()) {
-            (Some(label), Some(part)) => label.eq_ignore_ascii_case(part),
-            (None, None) => true,
-            _ => false,
-        })
-    }
 }
 
 /// One record of an SRV answer.
@@ -53,7 +33,7 @@ impl<'s> Peers<'s> {
     /// The groups that belong to the choice.
     pub(super) fn groups(self) -> impl Iterator<Item = &'s Group> {
         self.endpoints.groups().iter().filter(move |group| {
-            self.zone.is_none_or(|zone| zone.holds(group))
+            self.zone.is_none_or(|zone| group.zone.as_ref().is_some_and(|own| zone.spells(own)))
                 && (matches!(self.ports, Ports::All) || group.ports.choose(self.ports).count() > 0)
         })
     }
