@@ -53,8 +53,8 @@ use crate::chain::settings::Task;
 use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error, Position};
+use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
-use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::record::{self, Fault};
 use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, Record, ResponseCode};
@@ -181,7 +181,7 @@ impl Plugin for Files {
             let mut found = Found::default();
             let asked = Asked { qtype: query.qtype(), dnssec: query.dnssec_ok(), query };
             zone.look_up(&query.name(), asked, &mut found);
-            if found.nothing && found.answers.is_empty() && falls_through(&self.fallthrough, &wire) {
+            if found.nothing && found.answers.is_empty() && self.fallthrough.covers(wire.as_wire()) {
                 return Outcome::Next;
             }
             let failed = found.rcode == ResponseCode::ServFail && found.answers.is_empty();

@@ -53,8 +53,8 @@ use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::files;
 use crate::syntax::filter::NameFilter;
+use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
-use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::words;
 use crate::wire::message::{RData, Record, RecordType, rdata};
 use crate::wire::{Failure, Name, reverse};
@@ -212,7 +212,7 @@ impl Plugin for Hosts {
             }
             if self.passes_other_types
                 && !matches!(qtype, RecordType::A | RecordType::AAAA)
-                && falls_through(&self.fallthrough, &name)
+                && self.fallthrough.covers(name.as_wire())
             {
                 return Outcome::Next;
             }
@@ -223,7 +223,7 @@ impl Plugin for Hosts {
             };
             match self.addresses(query, &name, wanted) {
                 Some(some) => self.answer(query, some.all, some.records.into_iter().map(RData::from)),
-                None if falls_through(&self.fallthrough, &name) => Outcome::Next,
+                None if self.fallthrough.covers(name.as_wire()) => Outcome::Next,
                 None => {
                     let why = format!("plugin/hosts: {name} has no line, and there is no fallthrough");
                     Outcome::Failed("hosts", Failure::servfail(why))

@@ -59,8 +59,8 @@ use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply, append};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::expression::{self, Env, Expression, Scope};
 use crate::syntax::gotext::{GoObject, GoValue, Template as Text, TemplateData, UintSize};
+use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
-use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::{record, words};
 use crate::wire::message::{Asked, DNSClass, Message, MessageEdns, RData, Record, RecordType, ResponseCode, rdata};
 use crate::wire::{Failure, Name, Rtype};
@@ -132,7 +132,7 @@ impl Rule {
         let text = name.to_string();
         let captured = self.matches.iter().find_map(|it| it.0.captures(&text).map(|found| (it, found)));
         let Some(((regex, written), captures)) = captured else {
-            return if falls_through(&self.fallthrough, &name) { Verdict::Pass } else { Verdict::Refused };
+            return if self.fallthrough.covers(name.as_wire()) { Verdict::Pass } else { Verdict::Refused };
         };
         let group = |index: usize| GoValue::Text(captures.get(index).map_or("", |found| found.as_str()).to_owned());
         let by_number: Vec<GoValue> = (0..captures.len()).map(group).collect();
@@ -155,7 +155,7 @@ impl Rule {
         for condition in &self.conditions {
             match condition.value(Env::new(query, &named, &variables)) {
                 Some(expression::ExpressionValue::Bool(true)) => {}
-                Some(_) if falls_through(&self.fallthrough, &name) => return Verdict::Pass,
+                Some(_) if self.fallthrough.covers(name.as_wire()) => return Verdict::Pass,
                 _ => return Verdict::Refused,
             }
         }

@@ -128,15 +128,6 @@ pub(crate) fn read_fallthrough(line: &Directive) -> Result<Fallthrough, Error> {
     Ok(Fallthrough::Zones(Zones::read(&line.arguments, &[])?.0))
 }
 
-/// Whether names that do not exist are handed on at a name.
-pub(crate) fn falls_through(fallthrough: &Fallthrough, name: &Name) -> bool {
-    match fallthrough {
-        Fallthrough::None => false,
-        Fallthrough::All => true,
-        Fallthrough::Zones(zones) => zones.iter().any(|zone| name.is_within(zone)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,7 +67,7 @@ pub fn answer(
     let mut context =
         Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
     match view.look_up(qname, zone, |found| context.write(found)) {
-        Written::NxDomain if is_synced && view.falls_through(qname) => Answered::Fallthrough,
+        Written::NxDomain if is_synced && view.fallthrough.covers(qname.as_wire()) => Answered::Fallthrough,
         Written::Alias(target) => follow(context, qname, target, is_synced),
         written => context.finish(written, is_synced),
     }
@@ -102,7 +102,7 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
         let mut here =
             Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
         match view.look_up(&name, zone, |found| here.write(found)) {
-            Written::NxDomain if is_synced && view.falls_through(&name) => return chase(),
+            Written::NxDomain if is_synced && view.fallthrough.covers(name.as_wire()) => return chase(),
             Written::Alias(next) => (target, out) = (next, here.out),
             written => return here.finish(written, is_synced),
         }

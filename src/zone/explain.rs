@@ -26,7 +26,7 @@ impl View {
         let (mut rule, services) = self.look_up(&qname, at, |found| self.rule(found, &qname, at));
         if !self.reader.is_synced() && rule.starts_with("there is no") {
             rule += "; the first complete list is not in, so the answer is SERVFAIL";
-        } else if rule.starts_with("there is no") && self.falls_through(&qname) {
+        } else if rule.starts_with("there is no") && self.fallthrough.covers(qname.as_wire()) {
             rule += "; such names are for the next plugin (fallthrough)";
         }
         Some(Explained { zone, rule, services })

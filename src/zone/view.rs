@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::Reader;
-use crate::wire::{Label, Name, QName, Ttl};
+use crate::wire::{Label, Name, QName, Ttl, is_within};
 
 /// The settings of one `kubernetes` directive, with the zone that it answers from.
 #[derive(Clone, Debug)]
@@ -33,19 +33,6 @@ pub struct View {
     pub local: Vec<IpAddr>,
 }
 
-impl View {
-    /// Whether a name of our zones that does not exist is for the next plugin.
-    pub(super) fn falls_through(&self, qname: &QName) -> bool {
-        match &self.fallthrough {
-            Fallthrough::None => false,
-            Fallthrough::All => true,
-            Fallthrough::Zones(zones) => {
-                (0..=qname.label_count()).any(|at| zones.iter().any(|zone| zone.as_wire() == qname.suffix(at)))
-            }
-        }
-    }
-}
-
 /// Bounds of TTLs, shortest and longest: those of a `cache` that remembers none of these names, and yet shows their TTLs as
 /// it would those of others. A TTL of 0 stays 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +47,7 @@ pub struct TtlBounds {
 
 impl TtlBounds {
     pub(super) fn hold_for(&self, qname: &QName) -> bool {
-        (0..=qname.label_count()).rev().any(|at| self.zones.iter().any(|zone| zone.as_wire() == qname.suffix(at)))
+        self.zones.iter().any(|zone| is_within(qname.as_wire(), zone.as_wire()))
     }
 }
 
@@ -94,4 +81,15 @@ pub enum Fallthrough {
     All,
     /// In these zones and below them.
     Zones(Vec<Name>),
+}
+
+impl Fallthrough {
+    /// Whether a name that does not exist is handed on; in wire format, lower case.
+    pub fn covers(&self, name: &[u8]) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Zones(zones) => zones.iter().any(|zone| is_within(name, zone.as_wire())),
+        }
+    }
 }

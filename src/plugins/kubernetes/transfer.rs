@@ -31,7 +31,7 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterato
         imports.retain(|import| {
             let hidden =
                 view.ignore_empty && import.kind != ImportKind::Headless && import.layout.endpoints().is_empty();
-            is_exposed(view, &import.name) && !hidden
+            view.has_namespace(import.name.namespace()) && !hidden
         });
         imports.sort_by(|a, b| a.name.cmp(&b.name));
         let records = imports.into_iter().flat_map(move |import| zone.clone().import(import));
@@ -41,7 +41,7 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterato
     services.retain(|service| {
         let is_cluster_ip = matches!(service.kind, ServiceKind::ClusterIp { .. });
         let hidden = view.ignore_empty && is_cluster_ip && service.endpoints.is_empty();
-        is_exposed(view, &service.name) && !hidden
+        view.has_namespace(service.name.namespace()) && !hidden
     });
     services.sort_by(|a, b| a.name.cmp(&b.name));
     let records = services.into_iter().flat_map(move |service| zone.clone().service(service));
@@ -59,12 +59,6 @@ fn ask(view: &View, zone: &MessageName, qtype: RecordType) -> Option<Message> {
         Answered::Reply { len, .. } => message::decode(buffer.get(..len)?).ok(),
         _ => None,
     }
-}
-
-fn is_exposed(view: &View, name: &ServiceName) -> bool {
-    let namespace = name.namespace();
-    let listed = |set: &std::collections::HashSet<Label>| set.iter().any(|label| label.as_bytes() == namespace);
-    view.namespaces.as_ref().is_none_or(listed) && view.reader.has_namespace(namespace)
 }
 
 //----------- Zone -----------------------------------------------------------
