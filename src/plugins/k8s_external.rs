@@ -37,8 +37,7 @@
 //! CNAME of a load balancer that has a name carries the response code of its look-up, unless there are addresses beside it.
 //! A Service of the type ExternalName has no endpoints, whatever slices are left of it. The zone is not given to `transfer`.
 
-mod lookup;
-
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -46,13 +45,14 @@ use futures_util::future::BoxFuture;
 use crate::chain::setup::{Context, last};
 use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error};
+use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
-use crate::syntax::names::{falls_through, read_fallthrough};
 use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
-use crate::wire::{Failure, Label, Name, Parsed, Ttl, parse, reverse};
-use crate::zone::{Answered, Fallthrough, Outside, Seeds, View, answer_outside};
-use lookup::{Hosts, Named, look_up, look_up_address, servers};
+use crate::wire::{Failure, Label, Name, Parsed, QName, Ttl, parse, reverse};
+use crate::zone::{
+    Answered, External, Fallthrough, Outside, OutsideEndpoints, OutsideLookup, Seeds, ServiceName, View, answer_outside,
+};
 
 /// The plugin.
 pub(crate) struct K8sExternal {
@@ -83,15 +83,18 @@ impl Plugin for K8sExternal {
                 message.metadata.response_code = ResponseCode::Refused;
                 return Outcome::Reply(Reply::from_message("k8s_external", message));
             }
-            let found = match self.own(&view, zone, &name, query, &mut message) {
+            let qname = QName::from_name(&name);
+            let at = qname.label_count().saturating_sub(zone.labels().count());
+            let meaning = view.look_up_outside(&qname, at, &self.apex);
+            let found = match self.own(&meaning, &view, zone, query, &mut message) {
                 Some(found) => found,
-                None => match self.cluster(&view, zone, &name, query, &mut message).await {
+                None => match self.cluster(meaning, &view, zone, &name, query, &mut message).await {
                     Told::Answer(octets) => return Outcome::Reply(Reply::from_octets("k8s_external", octets)),
                     Told::Exists(false) if !view.reader.is_synced() => {
                         let why = format!("plugin/k8s_external: {name} is not known before the first complete list");
                         return Outcome::Failed("k8s_external", Failure::servfail(why));
                     }
-                    Told::Exists(false) if falls_through(&self.fallthrough, &name) => return Outcome::Next,
+                    Told::Exists(false) if self.fallthrough.covers(name.as_wire()) => return Outcome::Next,
                     Told::Exists(found) => found,
                 },
             };
@@ -143,41 +146,48 @@ impl K8sExternal {
 
     /// The zone's own names, of which as in CoreDNS none falls through; `None` for those of the cluster. Says whether the name
     /// exists.
-    fn own(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> Option<bool> {
-        let addresses = || servers(view, self.headless).into_iter().map(RData::from);
-        if name == zone {
-            let server = self.server(zone, b"ns1");
-            match query.qtype() {
-                RecordType::SOA => message.answers.push(self.soa(view, zone)),
-                // As in CoreDNS, the zone is spelled as it is served, and its server as the client spelled the zone.
-                RecordType::NS => {
-                    let asked = query.name();
-                    let spelled = server.iter().take(2).chain(asked.iter());
-                    let spelled = MessageName::from_labels(spelled).unwrap_or_else(|_| server.clone());
-                    message.answers.push(self.record(names::to_message(zone), RData::NS(rdata::NS(server))));
-                    message.additionals.extend(addresses().map(|data| self.record(spelled.clone(), data)));
-                }
-                _ => {}
+    fn own(
+        &self,
+        meaning: &OutsideLookup<'_>,
+        view: &View,
+        zone: &Name,
+        query: &Query,
+        message: &mut Message,
+    ) -> Option<bool> {
+        let addresses = || view.outside_servers(self.headless).into_iter().map(RData::from);
+        match (meaning, query.qtype()) {
+            (OutsideLookup::Apex, RecordType::SOA) => message.answers.push(self.soa(view, zone)),
+            // As in CoreDNS, the zone is spelled as it is served, and its server as the client spelled the zone.
+            (OutsideLookup::Apex, RecordType::NS) => {
+                let server = self.server(zone, b"ns1");
+                let asked = query.name();
+                let spelled = server.iter().take(2).chain(asked.iter());
+                let spelled = MessageName::from_labels(spelled).unwrap_or_else(|_| server.clone());
+                message.answers.push(self.record(names::to_message(zone), RData::NS(rdata::NS(server))));
+                message.additionals.extend(addresses().map(|data| self.record(spelled.clone(), data)));
             }
-            return Some(true);
-        }
-        let labels: Vec<&[u8]> = name.labels().collect();
-        let own = labels.get(..labels.len() - zone.labels().count()).unwrap_or_default();
-        match own {
-            [.., apex] if *apex != self.apex.as_bytes() => None,
-            // RFC 8020: the apex label exists, as `ns1` does below it.
-            [_] => Some(true),
-            [b"ns1", _] => {
-                let wanted = addresses().filter(|data| data.record_type() == query.qtype());
+            (OutsideLookup::Server, qtype) => {
+                let wanted = addresses().filter(|data| data.record_type() == qtype);
                 message.answers.extend(wanted.map(|data| self.record(query.name(), data)));
-                Some(true)
             }
-            _ => Some(false),
+            // RFC 8020: the apex label exists, as `ns1` does below it.
+            (OutsideLookup::Apex | OutsideLookup::AboveServer, _) => {}
+            (OutsideLookup::NoServer, _) => return Some(false),
+            _ => return None,
         }
+        Some(true)
     }
 
     /// The names of Services and endpoints.
-    async fn cluster(&self, view: &View, zone: &Name, name: &Name, query: &Query, message: &mut Message) -> Told {
+    async fn cluster(
+        &self,
+        meaning: OutsideLookup<'_>,
+        view: &View,
+        zone: &Name,
+        name: &Name,
+        query: &Query,
+        message: &mut Message,
+    ) -> Told {
         if query.qtype() == RecordType::PTR
             && let Some(address) = reverse::address_of(name.as_wire())
         {
@@ -185,28 +195,34 @@ impl K8sExternal {
             if !view.reader.is_synced() {
                 return Told::Exists(false);
             }
+            let Choice { records: services, all } = services_at(view, address, query);
             let first = self.zones.0.first().unwrap_or(zone);
-            let Choice { records, all } = look_up_address(view, first, address, query);
-            let pointers = records.iter().map(|target| RData::PTR(rdata::PTR(names::to_message(target))));
+            let targets = services.iter().filter_map(|service| owner(service, first));
+            let pointers = targets.map(|target| RData::PTR(rdata::PTR(names::to_message(&target))));
             message.answers.extend(pointers.map(|data| self.record(query.name(), data)));
             message.metadata.truncation = !all;
             return Told::Exists(!message.answers.is_empty());
         }
-        let found = match look_up(view, zone, name) {
-            Some(Named::Hosts(found)) => found,
-            Some(Named::Endpoints) if self.headless => return self.endpoints(view, zone, query),
-            named => return Told::Exists(matches!(named, Some(Named::Empty))),
+        let (external, port) = match meaning {
+            OutsideLookup::Reached(external, port) => (external, port),
+            OutsideLookup::Endpoints(endpoints) if self.headless => {
+                return self.endpoints(endpoints, view, zone, query);
+            }
+            meaning => return Told::Exists(matches!(meaning, OutsideLookup::Empty)),
         };
         match query.qtype() {
-            RecordType::A | RecordType::AAAA => self.addresses(view, query, &found, message).await,
-            RecordType::SRV => self.services(view, query, &found, message).await,
+            RecordType::A | RecordType::AAAA => self.addresses(view, query, &external, message).await,
+            RecordType::SRV => {
+                let Some(owner) = owner(&external.name, zone) else { return Told::Exists(false) };
+                self.services(view, query, &external, &owner, port, message).await;
+            }
             _ => {}
         }
         Told::Exists(true)
     }
 
     /// Answers with the endpoints of a Service: as within the cluster, and as much as the client can take.
-    fn endpoints(&self, view: &View, zone: &Name, query: &Query) -> Told {
+    fn endpoints(&self, endpoints: OutsideEndpoints<'_>, view: &View, zone: &Name, query: &Query) -> Told {
         let octets = query.request.to_vec().unwrap_or_default();
         let Parsed::Query(question) = parse(&octets) else { return Told::Exists(false) };
         let Size { limit, over_udp } = query.limit;
@@ -215,7 +231,7 @@ impl K8sExternal {
         let choice = || query.client.choice(question.qname.as_wire(), query.received);
         let seeds = Seeds { order: rand::random(), choice: &choice };
         let how = Outside { zone, ttl: Ttl::from_secs(self.ttl), limit, over_udp, seeds };
-        match answer_outside(&question, view, how, &mut buffer) {
+        match answer_outside(&question, view, endpoints, how, &mut buffer) {
             Some(Answered::Reply { len, .. }) => {
                 buffer.truncate(len);
                 Told::Answer(buffer)
@@ -224,11 +240,11 @@ impl K8sExternal {
         }
     }
 
-    async fn addresses(&self, view: &View, query: &Query, found: &Hosts<'_>, message: &mut Message) {
-        let Choice { records, all } = query.some_of(found.external.addresses(query.qtype() == RecordType::AAAA));
+    async fn addresses(&self, view: &View, query: &Query, external: &External, message: &mut Message) {
+        let Choice { records, all } = query.some_of(external.addresses(query.qtype() == RecordType::AAAA));
         message.metadata.truncation = !all;
         message.answers.extend(records.into_iter().map(|address| self.record(query.name(), RData::from(address))));
-        for target in found.external.names().iter().take(MOST_NAMES) {
+        for target in external.names().iter().take(MOST_NAMES) {
             let target = names::to_message(target);
             let alias = RData::CNAME(rdata::CNAME(target.clone()));
             message.answers.push(Record::from_rdata(query.name(), view.ttl.as_secs(), alias));
@@ -248,11 +264,18 @@ impl K8sExternal {
         }
     }
 
-    async fn services(&self, view: &View, query: &Query, found: &Hosts<'_>, message: &mut Message) {
-        let Hosts { external, owner, port } = found;
-        let Some(numbers) = external.ports(*port).filter(|numbers| numbers.count() > 0) else { return };
+    /// SRV records: of all addresses, which are those of one target, the owner, and of each load balancer that has a name.
+    async fn services(
+        &self,
+        view: &View,
+        query: &Query,
+        external: &External,
+        owner: &Name,
+        port: Option<(&[u8], &[u8])>,
+        message: &mut Message,
+    ) {
+        let Some(numbers) = external.ports(port).filter(|numbers| numbers.count() > 0) else { return };
         let (v4, v6, balancers) = (external.addresses(false), external.addresses(true), external.names());
-        // All addresses are those of one target, and each load balancer that has a name is another.
         let own = usize::from(!v4.is_empty() || !v6.is_empty());
         let target = |at: usize| if at < own { Some(owner) } else { balancers.get(at - own) };
         let weight = external.weight(numbers);
@@ -281,6 +304,22 @@ impl K8sExternal {
             }
         }
     }
+}
+
+/// The Services that are reached from outside at an address, as many as the answer can hold; in their order where that is all.
+fn services_at(view: &View, address: IpAddr, query: &Query) -> Choice<ServiceName> {
+    let reached = view.reached(address);
+    let Choice { records: places, all } = query.some_places(reached.count());
+    let mut records: Vec<ServiceName> = places.into_iter().filter_map(|at| reached.nth(at).cloned()).collect();
+    if all {
+        records.sort();
+    }
+    Choice { records, all }
+}
+
+/// `SERVICE.NAMESPACE.ZONE`.
+fn owner(service: &ServiceName, zone: &Name) -> Option<Name> {
+    Name::from_labels([service.service(), service.namespace()].into_iter().chain(zone.labels())).ok()
 }
 
 /// So many host names of a Service are looked up for one answer: a load balancer has one or two.

@@ -157,6 +157,11 @@ impl Endpoints {
         self.groups().iter().flat_map(all)
     }
 
+    /// The addresses of every endpoint, in no order; one that several have stands several times.
+    pub(super) fn every_address(&self) -> impl Iterator<Item = IpAddr> {
+        self.groups().iter().flat_map(Group::all).flat_map(Endpoint::addresses)
+    }
+
     /// An endpoint by its label (lower case), with its group. The work grows with the number of groups.
     #[inline]
     pub(super) fn find(&self, label: &[u8]) -> Option<(&Group, &Endpoint)> {

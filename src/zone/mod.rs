@@ -30,7 +30,7 @@ pub use explain::Explained;
 pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind};
 pub use layout::{LaidOut, Layout, Part};
-pub use outside::{Outside, answer_outside};
+pub use outside::{Outside, OutsideEndpoints, OutsideLookup, Reached, answer_outside};
 pub use ports::{Numbers, Port, PortList, Protocol};
 pub use publish::{Changes, PodName, Publisher, Reader, pair};
 pub use seeds::Seeds;

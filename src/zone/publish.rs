@@ -118,7 +118,11 @@ impl Publisher {
         maps.reached.update(
             self.reached(&changes.external),
             |(address, _)| *address,
-            |(address, services)| (!services.is_empty()).then(|| (address, services.into_iter().collect())),
+            |(address, services)| {
+                let mut services: Vec<ServiceName> = services.into_iter().collect();
+                services.sort_by(|one, other| one.namespace().cmp(other.namespace()));
+                (!services.is_empty()).then(|| (address, services.into()))
+            },
         );
         maps.external.update(changes.external, |(name, _)| name.as_wire(), |(_, external)| external);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -144,7 +148,7 @@ impl Publisher {
             changes.iter().map(|(name, external)| (name, external.as_ref())).collect();
         let mut reached: HashMap<IpAddr, BTreeSet<ServiceName>> = HashMap::new();
         for (name, new) in last {
-            let old = self.reader.external(name);
+            let old = self.reader.external(name.as_wire());
             let mut at = |address: IpAddr, is_reached: bool| {
                 let services =
                     reached.entry(address).or_insert_with(|| self.reader.reached(address).iter().cloned().collect());
@@ -241,12 +245,12 @@ impl Reader {
         self.0.clients.with(address, |found| found.map(|(_, pod)| pod.clone()))
     }
 
-    /// How a Service is reached from outside, if it is.
-    pub fn external(&self, name: &ServiceName) -> Option<Arc<External>> {
-        self.0.external.with(name.as_wire(), |external| external.cloned())
+    /// How a Service is reached from outside, if it is; by both labels in wire format ([`ServiceName::as_wire`]).
+    pub fn external(&self, wire: &[u8]) -> Option<Arc<External>> {
+        self.0.external.with(wire, |external| external.cloned())
     }
 
-    /// The Services that are reached from outside at an address, sorted.
+    /// The Services that are reached from outside at an address, sorted by namespace.
     pub fn reached(&self, address: IpAddr) -> Arc<[ServiceName]> {
         self.0.reached.with(address, |found| found.map(|(_, services)| services.clone())).unwrap_or_default()
     }

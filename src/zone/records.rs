@@ -540,7 +540,7 @@ impl View {
         found
     }
 
-    fn with_endpoints(&self, address: IpAddr, mut show: impl FnMut(&Label, &ServiceName)) {
+    pub(super) fn with_endpoints(&self, address: IpAddr, mut show: impl FnMut(&Label, &ServiceName)) {
         let are_complete = self.reader.has_endpoints();
         self.reader.with_pointer(address, |pointer| match pointer.filter(|_| are_complete) {
             Some(Pointer::Endpoint(label, service)) => show(label, service),

@@ -325,15 +325,15 @@ fn outside_addresses_are_published_and_go_with_the_service() {
     assert!(bench.apply(cluster_ip("web", &["10.96.0.1"])));
     assert!(bench.apply(reached.clone()));
     assert_eq!(
-        bench.reader.external(&name).unwrap().addresses(false),
+        bench.reader.external(name.as_wire()).unwrap().addresses(false),
         ["192.0.2.1".parse::<IpAddr>().unwrap()]
     );
     assert_eq!(*bench.reader.reached("192.0.2.1".parse().unwrap()), *std::slice::from_ref(&name));
     assert!(!bench.apply(reached.clone()), "nothing has changed");
     assert!(bench.apply(cluster_ip("web", &["10.96.0.1"])));
-    assert!(bench.reader.external(&name).is_none());
+    assert!(bench.reader.external(name.as_wire()).is_none());
     assert!(bench.apply(reached) && bench.delete(Kind::Service, "default/web"));
-    assert!(bench.reader.external(&name).is_none());
+    assert!(bench.reader.external(name.as_wire()).is_none());
     assert!(bench.reader.reached("192.0.2.1".parse().unwrap()).is_empty());
 }
 
