@@ -33,6 +33,7 @@
 //! | [`zone`] | answers a question from one published version of the cluster's names |
 //! | [`cluster`] | mirrors the Kubernetes objects, or manifest files, and derives their names |
 //! | [`files`] | reads the files that somebody names: regular ones, within a bound, without waiting |
+//! | [`metrics`] | declares a metric in one line: name, help and labels, and whoever reads metrics gets it |
 //! | [`corefile`] | turns text into a syntax tree with line and column; knows no directive's meaning |
 //! | [`cache`] | remembers an answer until its TTL ends |
 //! | [`upstream`] | asks another resolver and returns its answer |
@@ -71,6 +72,7 @@ pub mod cli;
 pub mod cluster;
 pub mod corefile;
 pub mod files;
+mod metrics;
 pub mod plugins;
 pub mod process;
 pub mod serve;

@@ -1,41 +1,28 @@
 //! Asks our own `/health` each second, as a kubelet would: how long that takes shows a machine that is starved.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, Registry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
+
+use crate::metrics::metrics;
 
 /// The time between two probes.
 const EVERY: Duration = Duration::from_secs(1);
 /// The time limit of a probe; one that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(3);
 
-static DURATION: LazyLock<Histogram> = LazyLock::new(|| {
-    let options = HistogramOpts::new(
-        "coredns_health_request_duration_seconds",
-        "Histogram of the time (in seconds) each request took.",
-    );
-    let options = options.buckets(vec![0.00025, 0.0025, 0.025, 0.25, 2.5]);
-    Histogram::with_opts(options).expect("the name and the buckets are constants that the crate accepts")
-});
+metrics! {
+    pub fn register;
 
-static FAILURES: LazyLock<IntCounter> = LazyLock::new(|| {
-    IntCounter::new("coredns_health_request_failures_total", "The number of times the health check failed.")
-        .expect("the name is a constant that the crate accepts")
-});
-
-/// Registers the metrics of the room.
-///
-/// # Errors
-/// When they are registered already.
-pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(DURATION.clone()))?;
-    registry.register(Box::new(FAILURES.clone()))
+    DURATION: Histogram =
+        "coredns_health_request_duration_seconds", "Histogram of the time (in seconds) each request took.",
+        [0.00025, 0.0025, 0.025, 0.25, 2.5];
+    FAILURES: IntCounter =
+        "coredns_health_request_failures_total", "The number of times the health check failed.";
 }
 
 /// A probe at work, until it is dropped.

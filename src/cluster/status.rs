@@ -3,40 +3,28 @@
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::Registry;
 
 use super::bad_log::BadLog;
 use super::facts::{BadObject, Kind};
+use crate::metrics::{doubled, metrics};
 
-/// `rollcall_bad_objects_total{kind}`
-static BAD_OBJECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let opts = Opts::new("rollcall_bad_objects_total", "Objects of the API skipped in whole or in part, by kind.");
-    IntCounterVec::new(opts, &["kind"]).expect("the name and labels are well-formed")
-});
+metrics! {
+    fn register_mirror;
 
-/// `rollcall_endpoints_held_total`
-pub(super) static ENDPOINTS_HELD: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Endpoints answered for a moment more, because they may have been between two slices.";
-    IntCounter::new("rollcall_endpoints_held_total", help).expect("the name is well-formed")
-});
-
-/// `rollcall_objects{kind}`
-static OBJECTS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let opts = Opts::new("rollcall_objects", "Objects of the API that are mirrored, by kind.");
-    IntGaugeVec::new(opts, &["kind"]).expect("the name and labels are well-formed")
-});
-
-/// `coredns_kubernetes_dns_programming_duration_seconds{service_kind}`
-///
-/// Differs from CoreDNS: a headless Service without selector is counted under the name that CoreDNS has for it and does
-/// not use, as its slices are written by somebody else than those of the others.
-static PROGRAMMING: LazyLock<HistogramVec> = LazyLock::new(|| {
-    let name = "coredns_kubernetes_dns_programming_duration_seconds";
-    let help = "In-cluster DNS programming latency: from the change of a pod or Service to the changed answer.";
-    let buckets = (0..20).map(|power| 0.001 * f64::from(1u32 << power)).collect();
-    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["service_kind"])
-        .expect("the name, labels and buckets are well-formed")
-});
+    BAD_OBJECTS: IntCounterVec["kind"] =
+        "rollcall_bad_objects_total", "Objects of the API skipped in whole or in part, by kind.";
+    pub(super) ENDPOINTS_HELD: IntCounter =
+        "rollcall_endpoints_held_total",
+        "Endpoints answered for a moment more, because they may have been between two slices.";
+    OBJECTS: IntGaugeVec["kind"] = "rollcall_objects", "Objects of the API that are mirrored, by kind.";
+    /// Differs from CoreDNS: a headless Service without selector is counted under the name that CoreDNS has for it and does
+    /// not use, as its slices are written by somebody else than those of the others.
+    PROGRAMMING: HistogramVec["service_kind"] =
+        "coredns_kubernetes_dns_programming_duration_seconds",
+        "In-cluster DNS programming latency: from the change of a pod or Service to the changed answer.",
+        doubled::<20>(0.001);
+}
 
 /// The kinds of Service whose programming latency is told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +41,7 @@ pub(super) enum ProgrammedKind {
 pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
     // With 0 from the start, so that an alert sees the first.
     Kind::ALL.iter().for_each(|kind| drop(BAD_OBJECTS.with_label_values(&[kind.as_str()])));
-    registry.register(Box::new(BAD_OBJECTS.clone()))?;
-    registry.register(Box::new(ENDPOINTS_HELD.clone()))?;
-    registry.register(Box::new(OBJECTS.clone()))?;
-    registry.register(Box::new(PROGRAMMING.clone()))
+    register_mirror(registry)
 }
 
 /// Counts a bad object, and logs it once a minute.

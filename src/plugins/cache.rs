@@ -59,15 +59,16 @@
 mod setup;
 
 use std::cell::RefCell;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntGauge};
 use tokio::sync::Semaphore;
 
 use crate::cache::{self, Ask, Hit, Kind, Room, Settings};
 use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
+use crate::metrics::metrics;
 use crate::syntax::names::Zones;
 use crate::wire::message::{self, OpCode};
 use crate::wire::{Class, Edns, Name, OwnEdns, Rcode, Rtype, shuffle_addresses};
@@ -489,29 +490,21 @@ impl Held {
 
 //----------- Metrics --------------------------------------------------------
 
-macro_rules! vectors {
-    ($($static:ident: $type:ident($name:literal, $help:literal, $labels:expr);)*) => {
-        $(static $static: LazyLock<$type> = LazyLock::new(|| {
-            $type::new(Opts::new($name, $help), &$labels).expect("the name is well-formed")
-        });)*
+metrics! {
+    pub(super) fn register;
 
-        /// Registers the metrics of the plugin.
-        pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
-            $(registry.register(Box::new($static.clone()))?;)*
-            Ok(())
-        }
-    };
-}
-
-vectors! {
-    ENTRIES: IntGaugeVec("coredns_cache_entries", "Answers in the cache", ["server", "type", "zones", "view"]);
-    HITS: IntCounterVec("coredns_cache_hits_total", "Queries found in the cache", ["server", "type", "zones", "view"]);
-    EVICTIONS: IntCounterVec("coredns_cache_evictions_total", "Answers that made room for others", ["server", "type", "zones", "view"]);
-    REQUESTS: IntCounterVec("coredns_cache_requests_total", "Queries that the cache looked for", ["server", "zones", "view"]);
-    MISSES: IntCounterVec("coredns_cache_misses_total", "Queries not found in the cache", ["server", "zones", "view"]);
-    PREFETCHES: IntCounterVec("coredns_cache_prefetch_total", "Answers refreshed behind the client's back", ["server", "zones", "view"]);
-    DROPS: IntCounterVec("coredns_cache_drops_total", "Answers to another question than the one asked", ["server", "zones", "view"]);
-    STALE: IntCounterVec("coredns_cache_served_stale_total", "Answers given past their end", ["server", "zones", "view"]);
+    ENTRIES: IntGaugeVec["server", "type", "zones", "view"] = "coredns_cache_entries", "Answers in the cache";
+    HITS: IntCounterVec["server", "type", "zones", "view"] = "coredns_cache_hits_total", "Queries found in the cache";
+    EVICTIONS: IntCounterVec["server", "type", "zones", "view"] =
+        "coredns_cache_evictions_total", "Answers that made room for others";
+    REQUESTS: IntCounterVec["server", "zones", "view"] =
+        "coredns_cache_requests_total", "Queries that the cache looked for";
+    MISSES: IntCounterVec["server", "zones", "view"] = "coredns_cache_misses_total", "Queries not found in the cache";
+    PREFETCHES: IntCounterVec["server", "zones", "view"] =
+        "coredns_cache_prefetch_total", "Answers refreshed behind the client's back";
+    DROPS: IntCounterVec["server", "zones", "view"] =
+        "coredns_cache_drops_total", "Answers to another question than the one asked";
+    STALE: IntCounterVec["server", "zones", "view"] = "coredns_cache_served_stale_total", "Answers given past their end";
 }
 
 /// The series of one server, looked up once.

@@ -65,16 +65,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use futures_util::future::BoxFuture;
-use prometheus::{IntCounter, Registry};
 
 use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
+use crate::metrics::metrics;
 use crate::syntax::names;
 use crate::syntax::words;
 use crate::upstream::{
@@ -553,15 +553,11 @@ fn tls(words: &[Token], at: &Token, context: &mut Context<'_, '_>) -> Result<Opt
 
 //----------- Metrics --------------------------------------------------------
 
-static REJECTS: LazyLock<IntCounter> = LazyLock::new(|| {
-    IntCounter::new("coredns_forward_max_concurrent_rejects_total", "Queries refused because too many were waiting")
-        .expect("the name is well-formed")
-});
+metrics! {
+    pub(super) fn register;
 
-/// Registers the metrics of the plugin and of its upstreams.
-pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
-    registry.register(Box::new(REJECTS.clone()))?;
-    crate::upstream::register(registry)
+    REJECTS: IntCounter =
+        "coredns_forward_max_concurrent_rejects_total", "Queries refused because too many were waiting";
 }
 
 #[cfg(test)]

@@ -28,16 +28,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::IntGauge;
 
 use crate::chain::settings::Task;
 use crate::chain::setup::{Context, once, port};
 use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error, Scheme};
+use crate::metrics::metrics;
 use crate::syntax::names;
 use crate::syntax::words;
 use crate::wire::message::RecordType;
@@ -249,14 +250,11 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     Ok(vec![Arc::new(Loop { watch })])
 }
 
-static DETECTED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let opts = Opts::new("rollcall_loop_detected", "1 while an upstream leads back to this server");
-    IntGaugeVec::new(opts, &["server", "zone"]).expect("the name is well-formed")
-});
+metrics! {
+    pub(super) fn register;
 
-/// Registers the metrics of the plugin.
-pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
-    registry.register(Box::new(DETECTED.clone()))
+    DETECTED: IntGaugeVec["server", "zone"] =
+        "rollcall_loop_detected", "1 while an upstream leads back to this server";
 }
 
 #[cfg(test)]

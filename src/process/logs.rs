@@ -20,8 +20,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
 pub(crate) use line::{Format, fatal};
-pub(crate) use queue::DROPPED;
 use queue::Queue;
+pub(crate) use queue::register;
 
 type Control = reload::Handle<Targets, Registry>;
 

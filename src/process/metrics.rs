@@ -1,54 +1,33 @@
 //! The one registry, and what the process says of itself.
 
-use std::sync::LazyLock;
-
 use prometheus::core::{Collector, Desc};
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntCounter, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Registry};
 use tokio::runtime::Handle;
 
 use super::{logs, version};
 use crate::admin;
 use crate::cluster;
+use crate::metrics::metrics;
 use crate::plugins;
 use crate::serve;
 
-/// Reloads that failed.
-pub(crate) static RELOAD_FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
-    IntCounter::new("coredns_reload_failed_total", "Counter of the number of failed reload attempts.")
-        .expect("the name is well-formed")
-});
+metrics! {
+    fn register;
 
-/// The Corefile in use.
-static VERSION_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    gauges(
-        "coredns_reload_version_info",
-        "A metric with a constant '1' value, labelled by the hash of the Corefile.",
-        &["hash", "value"],
-    )
-});
-
-/// Directives in use.
-static PLUGIN_ENABLED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    gauges(
-        "coredns_plugin_enabled",
-        "A metric that indicates whether a plugin is enabled on per server and zone basis.",
-        &["server", "zone", "view", "name"],
-    )
-});
-
-static BUILD_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    gauges(
-        "coredns_build_info",
-        "A metric with a constant '1' value, labelled by version and revision.",
-        &["version", "revision", "goversion"],
-    )
-});
-
-fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), labels).expect("the names are well-formed")
+    /// Reloads that failed.
+    pub(crate) RELOAD_FAILED: IntCounter =
+        "coredns_reload_failed_total", "Counter of the number of failed reload attempts.";
+    /// The Corefile in use.
+    VERSION_INFO: IntGaugeVec["hash", "value"] =
+        "coredns_reload_version_info", "A metric with a constant '1' value, labelled by the hash of the Corefile.";
+    /// Directives in use.
+    PLUGIN_ENABLED: IntGaugeVec["server", "zone", "view", "name"] =
+        "coredns_plugin_enabled", "A metric that indicates whether a plugin is enabled on per server and zone basis.";
+    BUILD_INFO: IntGaugeVec["version", "revision", "goversion"] =
+        "coredns_build_info", "A metric with a constant '1' value, labelled by version and revision.";
 }
 
 /// The registry with the metrics of all rooms.
@@ -58,11 +37,8 @@ pub(crate) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     cluster::register(&registry)?;
     plugins::register(&registry)?;
     serve::metrics::register(&registry)?;
-    registry.register(Box::new(RELOAD_FAILED.clone()))?;
-    registry.register(Box::new(logs::DROPPED.clone()))?;
-    registry.register(Box::new(VERSION_INFO.clone()))?;
-    registry.register(Box::new(PLUGIN_ENABLED.clone()))?;
-    registry.register(Box::new(BUILD_INFO.clone()))?;
+    register(&registry)?;
+    logs::register(&registry)?;
     #[cfg(target_os = "linux")]
     registry.register(Box::new(ProcessCollector::for_self()))?;
     registry.register(Box::new(Tasks::new(runtime.clone())?))?;

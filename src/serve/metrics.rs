@@ -10,68 +10,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::chain::Transport;
+use crate::metrics::metrics;
 use crate::wire::{Rcode, Rtype};
 
-/// Queries that were dropped because too many were waiting for a plugin.
-pub(super) static QUEUE_DROPPED: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("rollcall_queue_dropped_total", "Queries dropped because too many were in flight"));
+metrics! {
+    fn register_common;
 
-/// Panics that were caught; the query got SERVFAIL.
-pub(super) static PANICS: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("coredns_panics_total", "Panics while answering a query"));
-
-/// Answers that could not be sent.
-pub(super) static SEND_FAILED: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("rollcall_udp_send_failed_total", "UDP answers that the system refused to send"));
-
-/// Answers of which 64 KiB do not hold all records.
-pub(super) static OVERSIZED: LazyLock<IntCounter> = LazyLock::new(|| {
-    counter("rollcall_answers_oversized_total", "Answers whose records exceed the largest DNS message")
-});
-
-/// Connections that were closed to make room.
-pub(super) static CONNECTIONS_SHED: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("rollcall_tcp_connections_shed_total", "TCP connections closed or refused at the limit"));
-
-/// Answers that found no room because those of others are not taken.
-pub(super) static UNREAD_SHED: LazyLock<IntCounter> = LazyLock::new(|| {
-    counter("rollcall_tcp_unread_shed_total", "Connections closed as answers that nobody takes filled their room")
-});
-
-/// Handshakes of TLS that failed or took too long.
-pub(super) static HANDSHAKES_FAILED: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("rollcall_tls_handshakes_failed_total", "TLS handshakes that failed or took too long"));
-
-/// Answers over HTTPS, by HTTP status.
-pub(super) static HTTPS_RESPONSES: LazyLock<IntCounterVec> =
-    LazyLock::new(|| by_status("coredns_dns_https_responses_total", "DNS over HTTPS answers by HTTP status"));
-
-/// Streams over QUIC, by what became of them.
-pub(super) static QUIC_RESPONSES: LazyLock<IntCounterVec> =
-    LazyLock::new(|| by_status("coredns_dns_quic_responses_total", "DNS over QUIC answers by application error code"));
-
-fn by_status(name: &str, help: &str) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), &["server", "status"])
-        .unwrap_or_else(|_| unreachable!("well-formed name"))
-}
-
-/// Failures to accept a connection.
-pub(super) static ACCEPT_FAILED: LazyLock<IntCounter> =
-    LazyLock::new(|| counter("rollcall_tcp_accept_errors_total", "Failures to accept a TCP connection"));
-
-/// Open connections.
-pub(super) static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
-    IntGauge::new("rollcall_tcp_connections", "Open connections over TCP, TLS and QUIC")
-        .unwrap_or_else(|_| unreachable!("well-formed name"))
-});
-
-fn counter(name: &str, help: &str) -> IntCounter {
-    IntCounter::new(name, help).unwrap_or_else(|_| unreachable!("well-formed name"))
+    /// Queries that were dropped because too many were waiting for a plugin.
+    pub(super) QUEUE_DROPPED: IntCounter =
+        "rollcall_queue_dropped_total", "Queries dropped because too many were in flight";
+    /// Panics that were caught; the query got SERVFAIL.
+    pub(super) PANICS: IntCounter = "coredns_panics_total", "Panics while answering a query";
+    /// Answers that could not be sent.
+    pub(super) SEND_FAILED: IntCounter =
+        "rollcall_udp_send_failed_total", "UDP answers that the system refused to send";
+    /// Answers of which 64 KiB do not hold all records.
+    pub(super) OVERSIZED: IntCounter =
+        "rollcall_answers_oversized_total", "Answers whose records exceed the largest DNS message";
+    /// Connections that were closed to make room.
+    pub(super) CONNECTIONS_SHED: IntCounter =
+        "rollcall_tcp_connections_shed_total", "TCP connections closed or refused at the limit";
+    /// Answers that found no room because those of others are not taken.
+    pub(super) UNREAD_SHED: IntCounter =
+        "rollcall_tcp_unread_shed_total", "Connections closed as answers that nobody takes filled their room";
+    /// Handshakes of TLS that failed or took too long.
+    pub(super) HANDSHAKES_FAILED: IntCounter =
+        "rollcall_tls_handshakes_failed_total", "TLS handshakes that failed or took too long";
+    /// Answers over HTTPS, by HTTP status.
+    pub(super) HTTPS_RESPONSES: IntCounterVec["server", "status"] =
+        "coredns_dns_https_responses_total", "DNS over HTTPS answers by HTTP status";
+    /// Streams over QUIC, by what became of them.
+    pub(super) QUIC_RESPONSES: IntCounterVec["server", "status"] =
+        "coredns_dns_quic_responses_total", "DNS over QUIC answers by application error code";
+    /// Failures to accept a connection.
+    pub(super) ACCEPT_FAILED: IntCounter = "rollcall_tcp_accept_errors_total", "Failures to accept a TCP connection";
+    /// Open connections.
+    pub(super) CONNECTIONS: IntGauge = "rollcall_tcp_connections", "Open connections over TCP, TLS and QUIC";
 }
 
 /// Registers the metrics of this room.
@@ -79,23 +58,7 @@ fn counter(name: &str, help: &str) -> IntCounter {
 /// # Errors
 /// When one of them is registered already.
 pub fn register(registry: &Registry) -> prometheus::Result<()> {
-    let counters = [
-        &*QUEUE_DROPPED,
-        &PANICS,
-        &SEND_FAILED,
-        &OVERSIZED,
-        &CONNECTIONS_SHED,
-        &UNREAD_SHED,
-        &ACCEPT_FAILED,
-        &HANDSHAKES_FAILED,
-    ];
-    for metric in counters {
-        registry.register(Box::new(metric.clone()))?;
-    }
-    for metric in [&*HTTPS_RESPONSES, &QUIC_RESPONSES] {
-        registry.register(Box::new(metric.clone()))?;
-    }
-    registry.register(Box::new(CONNECTIONS.clone()))?;
+    register_common(registry)?;
     registry.register(Box::new(Export::new()?))
 }
 

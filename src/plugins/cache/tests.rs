@@ -646,5 +646,5 @@ fn wrong_options_are_refused_at_their_word() {
 
 #[test]
 fn all_metrics_can_be_registered() {
-    register(&Registry::new()).unwrap();
+    register(&prometheus::Registry::new()).unwrap();
 }

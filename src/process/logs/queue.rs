@@ -1,21 +1,23 @@
 //! The lines that wait to be written, and the thread that writes them.
 
 use std::io::Write;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::IntCounter;
+use crate::metrics::metrics;
 
 /// The octets that may wait: a second of `log` at 8,000 queries a second. As many again may be on their way out.
 pub(super) const OCTETS: usize = 1 << 20;
 /// The capacity that an empty buffer may keep, in octets.
 const KEPT: usize = 64 << 10;
 
-/// Lines for which there was no room.
-pub(crate) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
-    IntCounter::new("rollcall_log_lines_dropped_total", "Log lines dropped because standard output was not read")
-        .expect("the name is well-formed")
-});
+metrics! {
+    pub(crate) fn register;
+
+    /// Lines for which there was no room.
+    DROPPED: IntCounter =
+        "rollcall_log_lines_dropped_total", "Log lines dropped because standard output was not read";
+}
 
 /// Takes lines and never waits for whoever reads them.
 #[derive(Debug)]
