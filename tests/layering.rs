@@ -30,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Who alone may name an outside crate.
 const OWNERS: &[(&str, &[&str])] = &[
     ("arc_swap", &["zone"]),
+    ("data_encoding", &["process", "serve", "syntax"]),
     ("h2", &["serve"]),
     ("hickory_proto", &["wire"]),
     ("hickory_server", &["serve"]),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA512};
 
 use super::error::Error;
@@ -94,7 +95,7 @@ pub(crate) fn hash(corefile: &Corefile) -> String {
         words.mark(1);
         words.lines(&block.directives);
     }
-    words.0.finish().as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
+    HEXLOWER.encode(words.0.finish().as_ref())
 }
 
 /// The hash of a Corefile's words: a word ends with 0, and marks that no word can hold stand for structure.

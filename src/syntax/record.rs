@@ -102,7 +102,7 @@ fn parse_class(text: &str) -> Option<DNSClass> {
 
 /// Octets written in hexadecimal.
 pub(crate) fn hex_octets(hex: &str) -> Option<Vec<u8>> {
-    fields::HEX.decode(hex.as_bytes())
+    fields::Digits::Hex.decode(hex.as_bytes())
 }
 
 /// A record as a zone-file line.
@@ -120,7 +120,7 @@ pub(crate) fn text(record: &Record) -> String {
         RData::NS(target) => names::text(target),
         RData::PTR(target) => names::text(target),
         RData::Unknown { rdata, .. } => {
-            let hex: String = rdata.anything.iter().map(|octet| format!("{octet:02x}")).collect();
+            let hex = data_encoding::HEXLOWER.encode(&rdata.anything);
             format!("\\# {} {hex}", rdata.anything.len())
         }
         other => other.to_string(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode, header};
@@ -14,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::base64;
 use super::held::Held;
 use crate::chain::{Client, Transport};
 use crate::serve::connections::Guard;
@@ -165,7 +165,8 @@ async fn query(request: Request<RecvStream>, read: Duration) -> Result<Vec<u8>, 
             let mut values =
                 head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("dns="));
             match (values.next(), values.next()) {
-                (Some(value), None) => base64::decode(value).ok_or(StatusCode::BAD_REQUEST)?,
+                // RFC 8484 section 6: without padding.
+                (Some(value), None) => BASE64URL_NOPAD.decode(value.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?,
                 _ => return Err(StatusCode::BAD_REQUEST),
             }
         }

@@ -23,7 +23,6 @@
 //! An idle connection takes 14 KiB below TLS, 26 KiB with HTTPS, 40 KiB over QUIC: so many as may be open take 14 to
 //! 16 MB, and all listeners attacked at once stay below what the pod may have.
 
-mod base64;
 mod held;
 pub(super) mod https;
 pub(super) mod quic;

@@ -434,6 +434,11 @@ async fn https_requests_are_read_as_coredns_reads_them() {
         ("GET", "/dns-query", None, 400),
         ("GET", "/dns-query?dns=EjQB&dns=EjQB", None, 400),
         ("GET", "/dns-query?dns=*", None, 400),
+        // Base64 for URLs without padding, of whole octets: not a letter more or less, no other letters, nothing left over.
+        ("GET", "/dns-query?dns=EjQBAAABAAAAAAAAAWEEdGVzdAAAAQABA", None, 400),
+        ("GET", "/dns-query?dns=EjQBAAABAAAAAAAAAWEEdGVzdAAAAQA=", None, 400),
+        ("GET", "/dns-query?dns=EjQBAAABAAAAAAAAAWEEdGVzdAAAAQB", None, 400),
+        ("GET", "/dns-query?dns=EjQBAAABAAAAAAAAAWEEdGVzdAAAAQ/+", None, 400),
         ("POST", "/dns-query", Some(vec![1, 2]), 400),
         ("POST", "/dns-query", Some(vec![0; 4097]), 413),
         ("POST", "/dns-query", Some(vec![0; 65_536]), 413),

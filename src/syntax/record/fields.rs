@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use data_encoding::{BASE32HEX_NOPAD, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
+
 use super::types::{Field, layout};
 use super::words::{Word, escape, unescape};
 use super::{odd, parameters};
@@ -70,9 +72,9 @@ impl<'w> Fields<'w> {
                     false => Err(format!("`{}` is not a tag of letters and digits", word.text())),
                 }
             }
-            Field::Hex => self.rest("hexadecimal digits", HEX, false),
-            Field::Base64 => self.rest("octets in base 64", BASE64, false),
-            Field::Key => self.rest("octets in base 64", BASE64, true),
+            Field::Hex => self.rest("hexadecimal digits", Digits::Hex, false),
+            Field::Base64 => self.rest("octets in base 64", Digits::Base64, false),
+            Field::Key => self.rest("octets in base 64", Digits::Base64, true),
             Field::Type => {
                 let word = self.next("a type")?;
                 let rtype = Rtype::from_name(&word.text());
@@ -92,12 +94,12 @@ impl<'w> Fields<'w> {
             Field::Time => odd::time(self),
             Field::Salt => {
                 let word = self.next("a salt")?;
-                let salt = if word.octets == b"-" { Some(Vec::new()) } else { HEX.decode(&word.octets) };
+                let salt = if word.octets == b"-" { Some(Vec::new()) } else { Digits::Hex.decode(&word.octets) };
                 self.counted(&salt.ok_or_else(|| format!("`{}` is no salt", word.text()))?)
             }
             Field::Hash => {
                 let word = self.next("a hash")?;
-                let hash = BASE32.decode(&word.octets).filter(|hash| !hash.is_empty());
+                let hash = Digits::Base32.decode(&word.octets).filter(|hash| !hash.is_empty());
                 self.counted(&hash.ok_or_else(|| format!("`{}` is no hash in base 32", word.text()))?)
             }
             Field::Eui(length) => odd::dashed(self, usize::from(length)),
@@ -244,7 +246,7 @@ impl<'w> Fields<'w> {
         self.next("\\#")?;
         let length: usize = self.number("a length")?;
         let hex = self.joined();
-        let octets = HEX.decode(&hex).filter(|octets| octets.len() == length);
+        let octets = Digits::Hex.decode(&hex).filter(|octets| octets.len() == length);
         let shown = String::from_utf8_lossy(&hex);
         self.put(&octets.ok_or_else(|| format!("`{shown}` is not {length} octets in hexadecimal"))?);
         Ok(())
@@ -311,55 +313,51 @@ pub(super) fn seconds(text: &str) -> Option<u32> {
 
 //----------- Digits ---------------------------------------------------------
 
-/// A way to write octets: the digits in their order, of so many bits each (RFC 4648).
-#[derive(Clone, Copy)]
-pub(super) struct Digits {
-    digits: &'static [u8],
-    bits: u8,
-    folded: bool,
+/// A way to write octets (RFC 4648).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Digits {
+    Hex,
+    /// With the digits of section 7, in either case.
+    Base32,
+    Base64,
 }
-
-pub(super) const HEX: Digits = Digits { digits: b"0123456789abcdef", bits: 4, folded: true };
-pub(super) const BASE32: Digits = Digits { digits: b"0123456789abcdefghijklmnopqrstuv", bits: 5, folded: true };
-pub(super) const BASE64: Digits =
-    Digits { digits: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", bits: 6, folded: false };
 
 impl Digits {
     /// The octets; the filling at the end may be left out.
     pub(super) fn decode(self, text: &[u8]) -> Option<Vec<u8>> {
-        let end = text.iter().rposition(|&octet| octet != b'=').map_or(0, |at| at + 1);
-        let (text, filling) = text.split_at_checked(end)?;
-        let (mut held, mut bits) = (0u16, 0u8);
-        let mut octets = Vec::with_capacity(text.len() * usize::from(self.bits) / 8);
-        for &octet in text {
-            let octet = if self.folded { octet.to_ascii_lowercase() } else { octet };
-            let digit = self.digits.iter().position(|&own| own == octet)?;
-            held = held << self.bits | u16::try_from(digit).ok()?;
-            bits += self.bits;
-            if bits >= 8 {
-                bits -= 8;
-                octets.push((held >> bits) as u8);
-                held &= (1 << bits) - 1;
-            }
-        }
-        // A whole digit too many, or bits that no octet takes.
-        (bits < self.bits && held == 0 && (filling.is_empty() || self.bits > 4)).then_some(octets)
+        let filled = text.iter().rposition(|&octet| octet != b'=').map_or(0, |at| at + 1);
+        let bare = text.get(..filled)?;
+        let octets = match self {
+            Self::Hex => HEXLOWER_PERMISSIVE.decode(text),
+            Self::Base32 => BASE32HEX_NOPAD.decode(&bare.to_ascii_uppercase()),
+            Self::Base64 => BASE64_NOPAD.decode(bare),
+        };
+        octets.ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Digits::{Base32, Base64, Hex};
     use super::*;
 
     #[test]
     fn digits_stand_for_octets() {
-        assert_eq!(HEX.decode(b"00aBfF").unwrap(), [0, 0xab, 0xff]);
-        assert_eq!(BASE64.decode(b"AEX+DQ==").unwrap(), [0, 0x45, 0xfe, 0x0d]);
-        assert_eq!(BASE64.decode(b"AEX+DQ").unwrap(), [0, 0x45, 0xfe, 0x0d]);
-        assert_eq!(BASE32.decode(b"2vptu5timamqttgl4luu9kg21e0aor3s").unwrap().len(), 20);
-        for (digits, text) in
-            [(HEX, "abc"), (HEX, "xy"), (HEX, "ab="), (BASE64, "A"), (BASE64, "AA=A"), (BASE64, "A*=="), (BASE32, "w0")]
-        {
+        assert_eq!(Hex.decode(b"00aBfF").unwrap(), [0, 0xab, 0xff]);
+        assert_eq!(Base64.decode(b"AEX+DQ==").unwrap(), [0, 0x45, 0xfe, 0x0d]);
+        assert_eq!(Base64.decode(b"AEX+DQ").unwrap(), [0, 0x45, 0xfe, 0x0d]);
+        assert_eq!(Base32.decode(b"2vptu5timamqttgl4luu9kg21e0aor3s").unwrap().len(), 20);
+        for (digits, text) in [
+            (Hex, "abc"),
+            (Hex, "xy"),
+            (Hex, "ab="),
+            (Base64, "A"),
+            (Base64, "AA=A"),
+            (Base64, "A*=="),
+            (Base64, "AEX+DR"),
+            (Base32, "w0"),
+            (Base32, "0"),
+        ] {
             assert_eq!(digits.decode(text.as_bytes()), None, "{text}");
         }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::fields::{BASE64, Fields, HEX};
+use super::fields::{Digits, Fields};
 
 /// The algorithms of DNSSEC (RFC 8624 and the registry).
 pub(super) const ALGORITHMS: &[(&str, u8)] = &[
@@ -85,7 +85,7 @@ fn date(text: &str) -> Option<u32> {
 /// Octets as `00-11-22`.
 pub(super) fn dashed(fields: &mut Fields<'_>, length: usize) -> Result<(), String> {
     let word = fields.next("an address")?;
-    let octet = |part: &[u8]| (part.len() == 2).then(|| HEX.decode(part)?.first().copied()).flatten();
+    let octet = |part: &[u8]| (part.len() == 2).then(|| Digits::Hex.decode(part)?.first().copied()).flatten();
     let octets: Option<Vec<u8>> = word.octets.split(|&octet| octet == b'-').map(octet).collect();
     let octets = octets.filter(|octets| octets.len() == length);
     fields.put(&octets.ok_or_else(|| format!("`{}` is not {length} octets with dashes between", word.text()))?);
@@ -108,7 +108,7 @@ pub(super) fn nsap(fields: &mut Fields<'_>) -> Result<(), String> {
     let text = fields.joined();
     let digits: Vec<u8> = text.iter().copied().filter(|&octet| octet != b'.').collect();
     let octets =
-        digits.strip_prefix(b"0x").or_else(|| digits.strip_prefix(b"0X")).and_then(|digits| HEX.decode(digits));
+        digits.strip_prefix(b"0x").or_else(|| digits.strip_prefix(b"0X")).and_then(|digits| Digits::Hex.decode(digits));
     let octets = octets.filter(|octets| !octets.is_empty());
     fields.put(&octets.ok_or_else(|| format!("`{}` is no address of OSI", String::from_utf8_lossy(&text)))?);
     Ok(())
@@ -197,9 +197,9 @@ fn host(fields: &mut Fields<'_>, kind: u8) -> Result<(), String> {
 pub(super) fn host_identity(fields: &mut Fields<'_>) -> Result<(), String> {
     let algorithm: u8 = fields.number("a number from 0 to 255")?;
     let tag = fields.next("a tag")?;
-    let tag = HEX.decode(&tag.octets).ok_or_else(|| format!("`{}` is not hexadecimal digits", tag.text()))?;
+    let tag = Digits::Hex.decode(&tag.octets).ok_or_else(|| format!("`{}` is not hexadecimal digits", tag.text()))?;
     let key = fields.next("a key")?;
-    let key = BASE64.decode(&key.octets).ok_or_else(|| format!("`{}` is not octets in base 64", key.text()))?;
+    let key = Digits::Base64.decode(&key.octets).ok_or_else(|| format!("`{}` is not octets in base 64", key.text()))?;
     let length = u8::try_from(tag.len()).map_err(|_| "the tag is too long")?;
     let key_length = u16::try_from(key.len()).map_err(|_| "the key is too long")?;
     fields.put(&[length, algorithm]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::fields::{BASE64, Fields};
+use super::fields::{Digits, Fields};
 use super::words::unescape;
 
 /// The keys with a name, by their numbers.
@@ -85,7 +85,7 @@ fn octets(key: u16, written: &str, value: Option<&[u8]>) -> Result<Vec<u8>, Stri
         }
         "ipv4hint" => list(&text, "an IPv4 address", |address: Ipv4Addr| address.octets()),
         "ipv6hint" => list(&text, "an IPv6 address", |address: Ipv6Addr| address.octets()),
-        "ech" => BASE64.decode(&octets).ok_or_else(|| format!("`{text}` is not octets in base 64")),
+        "ech" => Digits::Base64.decode(&octets).ok_or_else(|| format!("`{text}` is not octets in base 64")),
         _ => Ok(octets),
     }
 }
