@@ -42,6 +42,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_rustls", &["cluster"]),
     ("hyper_util", &["admin", "cluster"]),
     ("if_addrs", &["process"]),
+    ("jiff", &["cluster", "process", "syntax"]),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
     ("libc", &["cli", "files", "process", "serve"]),

@@ -1,44 +1,10 @@
 //! Time stamps of annotations (RFC 3339).
 
+use jiff::Timestamp;
+
 /// Milliseconds since 1970; `None` for what is no time stamp or lies before.
 pub(super) fn milliseconds(text: &str) -> Option<u64> {
-    let (date, time) = text.split_once(['T', 't'])?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let split = time.find(['Z', 'z', '+', '-'])?;
-    let (clock, zone) = time.split_at_checked(split)?;
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let mut clock = clock.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let known = (1970..10_000).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0..=60).contains(&second);
-    if !known {
-        return None;
-    }
-    let offset = match zone.split_at_checked(1)? {
-        ("Z" | "z", "") => 0,
-        (sign, rest) => {
-            let (hours, minutes) = rest.split_once(':')?;
-            let minutes = hours.parse::<u8>().ok()? as i64 * 60 + minutes.parse::<u8>().ok()? as i64;
-            if sign == "-" { -minutes } else { minutes }
-        }
-    };
-    let seconds = days(year, month, day) * 86_400 + (hour * 60 + minute - offset) * 60 + second;
-    let mut thousandths =
-        fraction.bytes().chain([b'0'; 3]).take(3).map(|digit| digit.is_ascii_digit().then_some(digit));
-    let milliseconds = thousandths.try_fold(0, |sum, digit| Some(sum * 10 + i64::from(digit? - b'0')))?;
-    u64::try_from(seconds * 1000 + milliseconds).ok()
-}
-
-/// Days from 1970-01-01 to a day of the Gregorian calendar: years are counted from March, so that the leap day is last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year / 4 - year / 100 + year / 400;
-    year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
+    u64::try_from(text.parse::<Timestamp>().ok()?.as_millisecond()).ok()
 }
 
 #[cfg(test)]

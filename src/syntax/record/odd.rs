@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::fields::{Digits, Fields};
 
@@ -67,19 +69,13 @@ fn date(text: &str) -> Option<u32> {
     if !text.bytes().all(|octet| octet.is_ascii_digit()) {
         return None;
     }
-    let part = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
+    let part = |from: usize, to: usize| text.get(from..to)?.parse::<i8>().ok();
+    let day = Date::new(text.get(..4)?.parse().ok()?, part(4, 6)?, part(6, 8)?).ok()?;
     let (hour, minute, second) = (part(8, 10)?, part(10, 12)?, part(12, 14)?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let before = usize::try_from(month - 1).ok()?;
-    let within = (1..=*lengths.get(before)?).contains(&day) && hour < 24 && minute < 60 && second < 61;
-    let years = year - 1;
-    // The days before a year of the Gregorian calendar; 719,162 are those before 1970.
-    let days = years * 365 + years / 4 - years / 100 + years / 400 - 719_162;
-    let days = days + lengths.iter().take(before).sum::<i64>() + day - 1;
-    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
-    within.then_some(seconds.rem_euclid(1 << 32) as u32)
+    let midnight = TimeZone::UTC.to_timestamp(day.into()).ok()?.as_second();
+    let seconds = midnight + i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    // A leap second is the first of the next minute, as nearly everywhere.
+    (hour < 24 && minute < 60 && second < 61).then_some(seconds.rem_euclid(1 << 32) as u32)
 }
 
 /// Octets as `00-11-22`.
