@@ -34,6 +34,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("h2", &["serve"]),
     ("hickory_proto", &["wire"]),
     ("hickory_server", &["serve"]),
+    ("percent_encoding", &["cluster", "syntax"]),
     ("quinn", &["serve"]),
     ("http", &["admin", "cluster", "serve"]),
     ("http_body_util", &["admin", "cluster"]),

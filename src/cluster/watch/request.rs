@@ -1,6 +1,6 @@
 //! The paths and queries of lists and watches.
 
-use std::fmt::Write;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cluster::facts::Kind;
 
@@ -72,15 +72,11 @@ impl Request {
     }
 }
 
-/// Percent-encodes a value of a query (RFC 3986 section 2.3: all but the unreserved).
+/// What is escaped in a value of a query: all but the unreserved (RFC 3986 section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 fn encode(uri: &mut String, value: &str) {
-    for octet in value.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            uri.push(char::from(octet));
-        } else {
-            let _ = write!(uri, "%{octet:02X}");
-        }
-    }
+    uri.extend(utf8_percent_encode(value, RESERVED));
 }
 
 #[cfg(test)]

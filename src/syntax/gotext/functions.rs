@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::number::parse_uint;
 use super::printf;
 use super::value::{GoValue, UintSize};
@@ -242,15 +244,9 @@ fn script(text: &str) -> String {
     out
 }
 
+/// What is escaped in a query: all but the unreserved (RFC 3986 section 2.3) and the space, which Go writes as `+`.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
+
 fn url(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b' ' => out.push('+'),
-            b'-' | b'_' | b'.' | b'~' => out.push(octet.into()),
-            octet if octet.is_ascii_alphanumeric() => out.push(octet.into()),
-            octet => out.push_str(&format!("%{octet:02X}")),
-        }
-    }
-    out
+    utf8_percent_encode(text, QUERY).to_string().replace(' ', "+")
 }
