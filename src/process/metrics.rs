@@ -1,8 +1,6 @@
 //! The one registry, and what the process says of itself.
 
 use prometheus::core::{Collector, Desc};
-#[cfg(target_os = "linux")]
-use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, Registry};
 use tokio::runtime::Handle;
@@ -40,7 +38,7 @@ pub(crate) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     register(&registry)?;
     logs::register(&registry)?;
     #[cfg(target_os = "linux")]
-    registry.register(Box::new(ProcessCollector::for_self()))?;
+    registry.register(Box::new(super::usage::Usage::new()))?;
     registry.register(Box::new(Tasks::new(runtime.clone())?))?;
     BUILD_INFO.with_label_values(&[version::VERSION, version::REVISION, "rust"]).set(1);
     Ok(registry)

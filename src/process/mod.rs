@@ -2,8 +2,8 @@
 //!
 //! [`plan`] says what each listener serves, [`instance`] runs it, [`reload`] changes over to the next one, [`mirrors`]
 //! keeps one mirror for each cluster, whatever the plans. [`origin`] reads the Corefile that an operator named, [`pages`]
-//! is what the admin pages tell, [`logs`] and [`metrics`] what the process says of itself, [`heap`] and [`interfaces`]
-//! what it asks of the operating system.
+//! is what the admin pages tell, [`logs`] and [`metrics`] what the process says of itself, [`heap`], [`interfaces`]
+//! and `usage` what it asks of the operating system.
 
 pub(crate) mod error;
 pub(crate) mod heap;
@@ -18,6 +18,8 @@ pub(crate) mod version;
 
 mod metrics;
 mod pages;
+#[cfg(target_os = "linux")]
+mod usage;
 
 #[cfg(test)]
 mod tests;
