@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollcall::cache::{Ask, Cache, Room, Settings};
-use rollcall::wire::{Class, Edns, Name, OwnEdns, Rtype};
+use rollcall::wire::{Class, Edns, Flags, Name, OwnEdns, Rtype};
 
 fn reply(qname: &[u8]) -> Vec<u8> {
     let mut octets = vec![0, 0, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0];
@@ -27,7 +27,7 @@ fn cache(criterion: &mut Criterion) {
         .iter()
         .map(|qname| Ask {
             id: 7,
-            flags: 0x0100,
+            flags: Flags::RD,
             qname,
             spelling: qname,
             qtype: Rtype::A,

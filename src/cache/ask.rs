@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use crate::wire::{Class, Edns, OwnEdns, Question, Rtype, is_within};
+use crate::wire::{Class, Edns, Flags, OwnEdns, Question, Rtype, is_within};
 
 /// A question and what its answer copies from it, borrowed from wherever the query stands.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +10,7 @@ pub struct Ask<'a> {
     /// The id.
     pub id: u16,
     /// The second 16 bits of the header.
-    pub flags: u16,
+    pub flags: Flags,
     /// The qname in wire format, in lower case.
     pub qname: &'a [u8],
     /// The qname in wire format, as the client spelled it.
@@ -24,10 +24,6 @@ pub struct Ask<'a> {
     /// What the server says of itself to those who send an OPT record.
     pub own: &'a OwnEdns,
 }
-
-pub(super) const RD: u16 = 0x0100;
-pub(super) const AD: u16 = 0x0020;
-pub(super) const CD: u16 = 0x0010;
 
 impl<'a> From<&'a Question<'_>> for Ask<'a> {
     fn from(question: &'a Question<'_>) -> Self {
@@ -52,17 +48,17 @@ impl Ask<'_> {
 
     /// Whether the client checks signatures itself (CD).
     pub fn checking_disabled(&self) -> bool {
-        self.flags & CD != 0
+        self.flags.has(Flags::CD)
     }
 
     /// Whether the client wants the server to look further than what it has (RD).
     pub fn recursion_desired(&self) -> bool {
-        self.flags & RD != 0
+        self.flags.has(Flags::RD)
     }
 
     /// Whether the client wants to hear that data are authentic (RFC 6840 section 5.7).
     pub fn wants_authentic(&self) -> bool {
-        self.dnssec_ok() || self.flags & AD != 0
+        self.dnssec_ok() || self.flags.has(Flags::AD)
     }
 
     /// Whether the qname is the zone (wire format, lower case) or lies below it.
@@ -91,7 +87,7 @@ mod tests {
     fn a_name_is_within_its_zone_and_not_within_one_that_only_ends_alike() {
         let ask = |qname| Ask {
             id: 0,
-            flags: 0,
+            flags: Flags::default(),
             qname,
             spelling: qname,
             qtype: Rtype::A,

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::ask::{AD, CD, RD};
 use super::shape::{Shape, Sort};
 use super::{Ask, Settings};
-use crate::wire::{NSID, Shears, Source, Ttl, cut, opt_head, option_head};
+use crate::wire::{Flags, Header, NSID, Shears, Source, Ttl, cut, opt_head, option_head};
 
 /// The half of the memory that an answer lies in; what the label `type` says in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,9 +88,8 @@ pub(super) enum Age {
 impl Entry {
     pub(super) fn new(ask: &Ask<'_>, reply: &[u8], shape: Shape, lifetime: Duration, now: Instant) -> Option<Self> {
         let mut octets: Box<[u8]> = reply.get(..shape.end)?.into();
-        octets.get_mut(..2)?.fill(0);
-        octets.get_mut(10..12)?.copy_from_slice(&shape.additional.to_be_bytes());
-        octets.get_mut(12..12 + ask.qname.len())?.copy_from_slice(ask.qname);
+        Header::change(&mut octets, |header| (header.id, header.counts[3]) = (0, shape.additional));
+        octets.get_mut(Header::LEN..Header::LEN + ask.qname.len())?.copy_from_slice(ask.qname);
         Some(Self {
             octets,
             places: shape.places.into(),
@@ -110,7 +108,7 @@ impl Entry {
     pub(super) fn is_for(&self, ask: &Ask<'_>) -> bool {
         let (t, c) = (ask.qtype.to_be_bytes(), ask.qclass.to_be_bytes());
         self.variant == ask.variant()
-            && self.octets.get(12..).is_some_and(|rest| {
+            && self.octets.get(Header::LEN..).is_some_and(|rest| {
                 rest.strip_prefix(ask.qname).is_some_and(|rest| rest.starts_with(&[t[0], t[1], c[0], c[1]]))
             })
     }
@@ -191,6 +189,7 @@ impl Entry {
         room: Room<'_>,
         buffer: &mut [u8],
     ) -> Option<usize> {
+        const COPIED: Flags = Flags(Flags::RD.0 | Flags::CD.0);
         let opt_len = ask.own.len(ask.edns);
         let ttl = self.shown_ttl(settings, now);
         let plain = self.octets.len();
@@ -210,17 +209,16 @@ impl Entry {
         };
         let len = plain + opt_len;
         let (message, opt) = buffer.get_mut(..len)?.split_at_mut_checked(plain)?;
-        message.get_mut(12..12 + ask.spelling.len())?.copy_from_slice(ask.spelling);
-        let header = message.first_chunk_mut::<12>()?;
-        let mut flags = u16::from_be_bytes([header[2], header[3]]) & !(RD | CD) | ask.flags & (RD | CD);
+        message.get_mut(Header::LEN..Header::LEN + ask.spelling.len())?.copy_from_slice(ask.spelling);
+        let place = message.first_chunk_mut()?;
+        let mut header = Header::from_octets(place);
+        header.id = ask.id;
+        header.flags = header.flags.without(COPIED) | ask.flags.only(COPIED);
         if !ask.wants_authentic() {
-            flags &= !AD;
+            header.flags = header.flags.without(Flags::AD);
         }
-        [header[0], header[1]] = ask.id.to_be_bytes();
-        [header[2], header[3]] = flags.to_be_bytes();
         if let Some(edns) = ask.edns {
-            let additional = u16::from_be_bytes([header[10], header[11]]).checked_add(1)?;
-            [header[10], header[11]] = additional.to_be_bytes();
+            header.counts[3] = header.counts[3].checked_add(1)?;
             let (fixed, options) = opt.split_first_chunk_mut::<11>()?;
             *fixed = opt_head(ask.own.payload, 0, edns.dnssec_ok, u16::try_from(options.len()).ok()?);
             if let (Some(nsid), Some((head, value))) = (&ask.own.nsid, options.split_first_chunk_mut::<4>()) {
@@ -228,6 +226,7 @@ impl Entry {
                 value.copy_from_slice(nsid.get(..value.len())?);
             }
         }
+        *place = header.to_octets();
         Some(len)
     }
 
@@ -236,7 +235,7 @@ impl Entry {
     fn cut(&self, ask: &Ask<'_>, shears: Shears, buffer: &mut [u8]) -> Option<usize> {
         let message = &*self.octets;
         let number = |at: usize| Some(usize::from(u16::from_be_bytes(*message.get(at..)?.first_chunk()?)));
-        let question_end = 12 + ask.qname.len() + 4;
+        let question_end = Header::LEN + ask.qname.len() + 4;
         // A record ends behind its data, whose length stands behind its TTL; the next begins there.
         let end = |at: usize| {
             let ttl_at = usize::from(*self.places.get(at)?);

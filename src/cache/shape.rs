@@ -1,7 +1,7 @@
 //! What an answer is, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
 
 use super::Ask;
-use crate::wire::{Malformed, Name, Records, Rtype, Ttl, name_at};
+use crate::wire::{Flags, Header, Malformed, Name, Opcode, Rcode, Records, Rtype, Ttl, name_at};
 
 /// What the octets of an answer come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,9 @@ impl From<Malformed> for Unfit {
 impl Shape {
     /// Reads an answer to a question.
     pub(super) fn read(ask: &Ask<'_>, reply: &[u8]) -> Result<Self, Unfit> {
-        let Some((&[_, _, high, low, q0, q1, ..], rest)) = reply.split_first_chunk::<12>() else {
+        let Some((Header { flags, counts: [questions, ..], .. }, rest)) = Header::split(reply) else {
             return Err(Unfit::NotForKeeping);
         };
-        let (opcode_and_tc, rcode) = (high & 0b0111_1010, low & 0xf);
         let question = rest.split_at_checked(ask.qname.len()).and_then(|(name, rest)| {
             let fixed = rest.first_chunk::<4>()?;
             Some((name, *fixed))
@@ -59,12 +58,14 @@ impl Shape {
         let (t, c) = (ask.qtype.to_be_bytes(), ask.qclass.to_be_bytes());
         let same = question
             .is_some_and(|(name, fixed)| name.eq_ignore_ascii_case(ask.qname) && fixed == [t[0], t[1], c[0], c[1]]);
-        if [q0, q1] != [0, 1] || high & 0x80 == 0 || !same {
+        if questions != 1 || !flags.has(Flags::QR) || !same {
             return Err(Unfit::Mismatch);
         }
         // AXFR, IXFR and the meta-types around them are never answers to keep.
-        if opcode_and_tc != 0
-            || !matches!(rcode, 0 | 2 | 3)
+        let rcode = flags.rcode();
+        if flags.opcode() != Opcode::QUERY
+            || flags.has(Flags::TC)
+            || !matches!(rcode, Rcode::NOERROR | Rcode::SERVFAIL | Rcode::NXDOMAIN)
             || matches!(ask.qtype, Rtype::TKEY | Rtype::TSIG | Rtype::IXFR | Rtype::AXFR)
         {
             return Err(Unfit::NotForKeeping);
@@ -113,10 +114,10 @@ impl Shape {
 
         let answered = direct || answers > 0 && chain_reaches(ask, reply, &aliases);
         shape.sort = match rcode {
-            2 => Sort::Failure,
-            0 if answered => Sort::Answer,
+            Rcode::SERVFAIL => Sort::Failure,
+            Rcode::NOERROR if answered => Sort::Answer,
             _ if soa.is_some() => Sort::Denial,
-            0 if aliases.iter().any(|alias| leads_on(ask, reply, alias)) => Sort::Alias,
+            Rcode::NOERROR if aliases.iter().any(|alias| leads_on(ask, reply, alias)) => Sort::Alias,
             _ => return Err(Unfit::NotForKeeping),
         };
         Ok(shape)
@@ -189,7 +190,5 @@ pub(super) fn change_ttls(reply: &mut [u8], change: impl Fn(Rtype, Ttl) -> Ttl) 
 
 /// Takes the AD bit away: the client did not ask for it (RFC 6840 section 5.8).
 pub fn clear_authentic(reply: &mut [u8]) {
-    if let Some(octet) = reply.get_mut(3) {
-        *octet &= !0x20;
-    }
+    Flags::change(reply, |flags| flags.without(Flags::AD));
 }

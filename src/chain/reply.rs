@@ -95,7 +95,7 @@ impl Reply {
     /// The response code, read without taking octets apart.
     pub fn rcode(&self) -> Rcode {
         match &self.body {
-            Body::Octets(octets) => Rcode(u16::from(octets.get(3).copied().unwrap_or(2) & 0x0f)),
+            Body::Octets(octets) => Rcode::of(octets),
             Body::Message(message) => Rcode(message.metadata.response_code.into()),
         }
     }

@@ -71,7 +71,7 @@ use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use crate::metrics::metrics;
 use crate::syntax::names::Zones;
 use crate::wire::message::{self, OpCode};
-use crate::wire::{Class, Edns, Name, OwnEdns, Rcode, Rtype, shuffle_addresses};
+use crate::wire::{Class, Edns, Flags, Header, Name, OwnEdns, Rcode, Rtype, shuffle_addresses};
 use crate::zone::TtlBounds;
 pub(crate) use setup::setup;
 
@@ -330,7 +330,7 @@ impl Inner {
         }
         let plugin = reply.plugin;
         let octets = reply.into_octets(rand::random());
-        let truncated = octets.get(2).is_none_or(|flags| flags & 2 != 0);
+        let truncated = Flags::of(&octets).is_none_or(|flags| flags.has(Flags::TC));
         (usable && !truncated).then(|| Reply::from_octets(plugin, self.keep(held, query, octets, counters)))
     }
 
@@ -427,7 +427,7 @@ struct Held {
     spelling: Vec<u8>,
     lower: Vec<u8>,
     id: u16,
-    flags: u16,
+    flags: Flags,
     qtype: Rtype,
     qclass: Class,
     edns: Option<Edns>,
@@ -449,9 +449,7 @@ impl Held {
             lower: spelling.to_ascii_lowercase(),
             spelling,
             id: metadata.id,
-            flags: u16::from(metadata.recursion_desired) << 8
-                | u16::from(metadata.authentic_data) << 5
-                | u16::from(metadata.checking_disabled) << 4,
+            flags: metadata.into(),
             qtype: asked.query_type.into(),
             qclass: asked.query_class.into(),
             edns: request.edns.as_ref().map(|edns| Edns {
@@ -478,9 +476,8 @@ impl Held {
 
     /// What the client gets when the plugins behind fail.
     fn servfail(&self) -> Vec<u8> {
-        let mut octets = self.id.to_be_bytes().to_vec();
-        octets.extend_from_slice(&(0x8002 | self.flags & 0x0110).to_be_bytes());
-        octets.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+        let flags = self.flags.to_answer().with_rcode(Rcode::SERVFAIL);
+        let mut octets = Header { id: self.id, flags, counts: [1, 0, 0, 0] }.to_octets().to_vec();
         octets.extend_from_slice(&self.spelling);
         octets.extend_from_slice(&self.qtype.to_be_bytes());
         octets.extend_from_slice(&self.qclass.to_be_bytes());

@@ -83,7 +83,7 @@ use crate::upstream::{
 };
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{Message, MessageEdns, OpCode};
-use crate::wire::{Failure, Name, OwnEdns, Rcode, Records, Rtype, opt_head};
+use crate::wire::{Failure, Header, Name, OwnEdns, Rcode, Records, Rtype, opt_head};
 
 //----------- Forward --------------------------------------------------------
 
@@ -155,8 +155,8 @@ impl Forward {
 
     /// Whether an answer is one that `next` names.
     fn goes_on(&self, reply: &[u8]) -> bool {
-        let rcode = Rcode(reply.get(3).map_or(2, |flags| u16::from(flags & 0xf)));
-        let nothing = rcode == Rcode::NOERROR && reply.get(6..8) == Some(&[0, 0]);
+        let rcode = Rcode::of(reply);
+        let nothing = rcode == Rcode::NOERROR && Header::of(reply).is_some_and(|header| header.counts[1] == 0);
         self.next.contains(&rcode) || self.next_on_nodata && nothing
     }
 }

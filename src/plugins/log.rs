@@ -53,7 +53,7 @@ use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
-use crate::wire::{Class as DnsClass, Name, Rtype};
+use crate::wire::{Class as DnsClass, Flags, Name, Rtype};
 
 struct Rule {
     names: Zones,
@@ -148,7 +148,7 @@ struct Facts {
     qtype: Rtype,
     class: DnsClass,
     /// The flags of the header.
-    flags: [u8; 2],
+    flags: Flags,
     id: u16,
     dnssec_ok: bool,
     bufsize: u16,
@@ -167,10 +167,7 @@ impl Facts {
             name,
             qtype: query.qtype().into(),
             class: query.qclass().into(),
-            flags: [
-                u8::from(head.op_code) << 3 | u8::from(head.recursion_desired),
-                u8::from(head.checking_disabled) << 4,
-            ],
+            flags: head.into(),
             id: head.id,
             dnssec_ok: query.dnssec_ok(),
             bufsize,
@@ -178,7 +175,7 @@ impl Facts {
     }
 
     fn opcode(&self) -> u8 {
-        self.flags[0] >> 3
+        self.flags.opcode().0
     }
 }
 

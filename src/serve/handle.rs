@@ -368,10 +368,7 @@ pub(super) fn at_once(route: &Route, question: &Question<'_>, arrived: &Arrived<
     let Arrived { client, received, seed, .. } = arrived;
     let asking = Asking { question, client, received: *received, size, seed: *seed };
     match memory.recall(&asking, buffer) {
-        Some(len) => {
-            let rcode = buffer.get(3).map_or(Rcode::SERVFAIL, |flags| Rcode(u16::from(flags & 0xf)));
-            AtOnce::Done(len, rcode, "cache")
-        }
+        Some(len) => AtOnce::Done(len, Rcode::of(buffer), "cache"),
         None => AtOnce::Chain,
     }
 }

@@ -22,6 +22,7 @@ use super::metrics::ShardId;
 use super::orders::{News, Standing};
 use super::stream::Stream;
 use crate::chain::{Client, More};
+use crate::wire::Header;
 
 /// The most octets of a client that are held: the longest query with its length.
 const INPUT: usize = 2 + REQUEST;
@@ -31,9 +32,6 @@ const FIRST_INPUT: usize = 512;
 
 /// The octets of ready answers that are written before any more are made or taken. One answer may be four times as long.
 const FLUSH: usize = 16 * 1024;
-
-/// The shortest message: a header.
-const HEADER: usize = 12;
 
 /// The time that a connection must be quiet after the order to stop before it is closed: queries may be on their way.
 pub(super) const LINGER: Duration = Duration::from_millis(200);
@@ -272,8 +270,8 @@ impl<S: Stream> Connection<S> {
             let len = usize::from(u16::from_be_bytes([high, low]));
             // No message is shorter, and a query that is longer than one over UDP may be wants memory, not an answer: its
             // header alone gets FORMERR.
-            self.faulty = !(HEADER..=REQUEST).contains(&len);
-            let needed = if self.faulty { len.min(HEADER) } else { len };
+            self.faulty = !(Header::LEN..=REQUEST).contains(&len);
+            let needed = if self.faulty { len.min(Header::LEN) } else { len };
             let Some(octets) = rest.get(..needed) else {
                 self.faulty = false;
                 return Paused::Input;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::metrics::{BROKEN, DURATION, OLD_DURATION, OLD_REQUESTS, OLD_RESPONSES, PROXY, SHARED};
 use super::{Answered, Check, Connections, Error, Trouble, Upstream, octets};
-use crate::wire::{Rcode, message};
+use crate::wire::{Flags, Rcode, message};
 
 /// Everything that all upstreams of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +174,7 @@ impl Group {
             }
             match self.one(upstream, query, stream, until).await {
                 Ok(octets) => {
-                    let failover = self.settings.failover.contains(&rcode(&octets).0);
+                    let failover = self.settings.failover.contains(&Rcode::of(&octets).0);
                     let (octets, upstream) = (message::compact(octets), upstream.label().clone());
                     let answered = Arc::new(Answered { octets, upstream });
                     attempts += 1;
@@ -211,11 +211,11 @@ impl Group {
         OLD_REQUESTS.with_label_values(&[label]).inc();
         let limit = self.settings.read_timeout;
         let mut reply = upstream.exchange(query, stream, limit, until).await?;
-        let truncated = reply.get(2).is_some_and(|flags| flags & 2 != 0);
+        let truncated = Flags::of(&reply).is_some_and(|flags| flags.has(Flags::TC));
         if truncated && self.settings.prefer_udp && !stream {
             reply = upstream.exchange(query, true, limit, until).await?;
         }
-        let (seconds, rcode) = (begun.elapsed().as_secs_f64(), rcode(&reply).to_string());
+        let (seconds, rcode) = (begun.elapsed().as_secs_f64(), Rcode::of(&reply).to_string());
         DURATION.with_label_values(&[PROXY, label, &rcode]).observe(seconds);
         OLD_DURATION.with_label_values(&[label, &rcode]).observe(seconds);
         OLD_RESPONSES.with_label_values(&[label, &rcode]).inc();
@@ -267,8 +267,4 @@ impl Drop for Flight {
         self.group.flying.fetch_sub(1, Ordering::Relaxed);
         self.group.flights.remove(&self.key);
     }
-}
-
-fn rcode(reply: &[u8]) -> Rcode {
-    Rcode(reply.get(3).map_or(2, |flags| u16::from(flags & 0xf)))
 }

@@ -1,6 +1,6 @@
 //! A client's message on its way to another resolver and back, as octets.
 
-use crate::wire::{check, respell};
+use crate::wire::{Flags, Header, Opcode, Rcode, check, respell};
 
 /// A query as it is sent: under an id of its own, the letters of its name in random case.
 ///
@@ -30,13 +30,6 @@ pub(super) enum Matches {
     No,
 }
 
-const HEADER: usize = 12;
-/// In the third octet of the header.
-const OPCODE: u8 = 0x78;
-const TC: u8 = 0x02;
-/// In the fourth.
-const RESERVED: u8 = 0x40;
-
 impl Sent {
     /// Prepares a query with one question; `None` when it has another number or is malformed.
     pub(super) fn new(query: &[u8], id: u16, mut case: Option<u128>) -> Option<Self> {
@@ -54,20 +47,20 @@ impl Sent {
 
     /// Looks at what came back. It is read to its end, so that whoever handles it later need not doubt it.
     pub(super) fn compare(&self, reply: &[u8]) -> Matches {
-        let Some((&[i0, i1, flags, _, q0, q1, ..], _)) = reply.split_first_chunk::<HEADER>() else {
+        let (Some(sent), Some(Header { id, flags, counts })) = (Header::of(&self.octets), Header::of(reply)) else {
             return Matches::No;
         };
-        if self.octets.get(..2) != Some(&[i0, i1]) || flags & 0x80 == 0 {
+        if id != sent.id || !flags.has(Flags::QR) {
             return Matches::No;
         }
-        if flags & OPCODE != 0 || [q0, q1] != [0, 1] {
+        if flags.opcode() != Opcode::QUERY || counts[0] != 1 {
             return Matches::Doubtful;
         }
         let Some(case_kept) = self.compare_question(reply) else { return Matches::Doubtful };
         let len = match check(reply) {
             Ok(len) => len,
             // A truncated answer may be cut anywhere: only its header and question are used then.
-            Err(_) if flags & TC != 0 => reply.len(),
+            Err(_) if flags.has(Flags::TC) => reply.len(),
             Err(_) => return Matches::Doubtful,
         };
         match case_kept || !self.mixed {
@@ -79,8 +72,9 @@ impl Sent {
 
     /// The same over a connection, which nobody can write into: the case may be lost, an error may lack the question.
     pub(super) fn compare_trusted(&self, reply: &[u8]) -> Matches {
-        let flags = reply.get(2..4).filter(|_| reply.len() == HEADER);
-        let bare_error = matches!(flags, Some([high, low]) if high & OPCODE == 0 && low & 0xf != 0);
+        let flags = Flags::of(reply).filter(|_| reply.len() == Header::LEN);
+        let is_error = |flags: Flags| flags.opcode() == Opcode::QUERY && flags.rcode() != Rcode::NOERROR;
+        let bare_error = flags.is_some_and(is_error);
         match self.compare(reply) {
             Matches::Doubtful if bare_error => Matches::Yes,
             Matches::CaseLost | Matches::Trailing(_) => Matches::Yes,
@@ -90,8 +84,8 @@ impl Sent {
 
     /// Whether the question came back in its case; `None` for another question.
     fn compare_question(&self, reply: &[u8]) -> Option<bool> {
-        let (name, rest) = self.octets.get(HEADER..self.end)?.split_last_chunk::<4>()?;
-        let (their_name, their_rest) = reply.get(HEADER..self.end)?.split_last_chunk::<4>()?;
+        let (name, rest) = self.octets.get(Header::LEN..self.end)?.split_last_chunk::<4>()?;
+        let (their_name, their_rest) = reply.get(Header::LEN..self.end)?.split_last_chunk::<4>()?;
         (rest == their_rest && name.eq_ignore_ascii_case(their_name)).then(|| name == their_name)
     }
 }
@@ -99,22 +93,16 @@ impl Sent {
 /// Makes an answer one to the client's query: its id, and the spelling of its name wherever the name or its end stands.
 /// What no answer may have is taken off: octets behind it and the bit that is reserved (RFC 6895 section 2.1).
 pub(super) fn restore(reply: &mut Vec<u8>, query: &[u8]) {
-    let Some(question) = question_end(query).and_then(|end| query.get(HEADER..end)) else { return };
-    if let (Some(to), Some(from)) = (reply.get_mut(..2), query.get(..2)) {
-        to.copy_from_slice(from);
-    }
-    if let Some(flags) = reply.get_mut(3) {
-        *flags &= !RESERVED;
-    }
+    let Some(question) = question_end(query).and_then(|end| query.get(Header::LEN..end)) else { return };
+    let Some(Header { id, .. }) = Header::of(query) else { return };
+    Header::change(reply, |header| (header.id, header.flags) = (id, header.flags.without(Flags::Z)));
     match question.split_last_chunk::<4>().map(|(name, _)| respell(reply, name)) {
         Some(Ok(len)) => reply.truncate(len),
         // An error without its question, or an answer cut inside a record: header and question are what is left of it.
         _ => {
-            reply.truncate(HEADER);
+            reply.truncate(Header::LEN);
             reply.extend_from_slice(question);
-            if let Some(counts) = reply.get_mut(4..HEADER) {
-                counts.copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
-            }
+            Header::change(reply, |header| header.counts = [1, 0, 0, 0]);
         }
     }
 }
@@ -130,10 +118,10 @@ pub(super) fn key(query: &[u8], stream: bool) -> Option<Box<[u8]>> {
 
 /// Where the question section of a query with one question ends.
 pub(super) fn question_end(query: &[u8]) -> Option<usize> {
-    if query.get(4..6) != Some(&[0, 1]) {
+    if Header::of(query)?.counts[0] != 1 {
         return None;
     }
-    let mut at = HEADER;
+    let mut at = Header::LEN;
     loop {
         match *query.get(at)? {
             0 => break,
@@ -141,12 +129,12 @@ pub(super) fn question_end(query: &[u8]) -> Option<usize> {
             _ => return None,
         }
     }
-    (at - HEADER < 255 && at + 5 <= query.len()).then_some(at + 5)
+    (at - Header::LEN < 255 && at + 5 <= query.len()).then_some(at + 5)
 }
 
 /// Visits every letter of the qname; the caller has checked the question.
 fn for_letters(query: &mut [u8], mut visit: impl FnMut(&mut u8)) {
-    let mut at = HEADER;
+    let mut at = Header::LEN;
     while let Some(&length) = query.get(at).filter(|&&length| length != 0) {
         let next = at + 1 + usize::from(length);
         query

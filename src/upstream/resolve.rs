@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::octets::{Matches, Sent};
-use crate::wire::{Class, Name, Records, Rtype};
+use crate::wire::{Class, Flags, Header, Name, Rcode, Records, Rtype};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 2;
@@ -37,7 +37,7 @@ pub fn resolve(name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<IpAddr>, Str
 }
 
 fn ask(name: &Name, qtype: Rtype, to: SocketAddr) -> Result<Vec<IpAddr>, String> {
-    let mut query = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let mut query = Header { id: 0, flags: Flags::RD, counts: [1, 0, 0, 0] }.to_octets().to_vec();
     query.extend_from_slice(name.as_wire());
     query.extend_from_slice(&qtype.to_be_bytes());
     query.extend_from_slice(&Class::IN.to_be_bytes());
@@ -61,9 +61,9 @@ fn ask(name: &Name, qtype: Rtype, to: SocketAddr) -> Result<Vec<IpAddr>, String>
         if !matches!(sent.compare(reply), Matches::Yes | Matches::Trailing(_)) {
             continue;
         }
-        let rcode = reply.get(3).map_or(2, |flags| flags & 0xf);
-        if !matches!(rcode, 0 | 3) {
-            return Err(format!("it answered with {}", crate::wire::Rcode(rcode.into())));
+        let rcode = Rcode::of(reply);
+        if !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN) {
+            return Err(format!("it answered with {rcode}"));
         }
         let records = Records::new(reply).map_err(|_| "its answer is malformed")?;
         return Ok(records

@@ -10,7 +10,7 @@ mod row;
 
 use super::cut::ADDITIONAL;
 use super::opt::{EXTENDED_ERROR, NSID, opt_head, option_head};
-use super::{Class, Edns, Failure, OwnEdns, Question, Rcode, Rtype, Serial, Ttl};
+use super::{Class, Edns, Failure, Flags, Header, OwnEdns, Question, Rcode, Rtype, Serial, Ttl};
 pub use row::SrvRow;
 
 /// An answer under construction in a caller's buffer. The size limit holds at every moment.
@@ -22,8 +22,7 @@ pub struct Answer<'b> {
     len: usize,
     /// Where records must end: the size limit, less what the OPT record takes.
     limit: usize,
-    flags: u16,
-    counts: [u16; 4],
+    header: Header,
     anchors: Anchors,
     edns: Option<Edns>,
     own: &'b OwnEdns,
@@ -84,13 +83,6 @@ impl<'n> Target<'n> {
     }
 }
 
-const HEADER: usize = 12;
-const QR: u16 = 0x8000;
-const AA: u16 = 0x0400;
-const TC: u16 = 0x0200;
-/// Opcode, RD and CD: what an answer copies from its query (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6).
-const COPIED: u16 = 0x7910;
-
 impl<'b> Answer<'b> {
     /// Starts the answer to a question: header with QR, the opcode, RD and CD of the query; the question as spelled.
     /// The octets of the OPT record are kept back from `limit` when the query had one.
@@ -104,18 +96,17 @@ impl<'b> Answer<'b> {
             buffer,
             len: 0,
             limit,
-            flags: QR | question.flags & COPIED,
-            counts: [0; 4],
-            anchors: Anchors { question: question.end.saturating_sub(HEADER + 4), shared: None },
+            header: Header { id: question.id, flags: question.flags.to_answer(), counts: [0; 4] },
+            anchors: Anchors { question: question.end.saturating_sub(Header::LEN + 4), shared: None },
             edns,
             own,
             extended: None,
         };
-        let copied = question.message.get(HEADER..question.end).unwrap_or_default();
+        let copied = question.message.get(Header::LEN..question.end).unwrap_or_default();
         let mut out = answer.cursor();
-        if out.put(&question.id.to_be_bytes()).and_then(|()| out.put(&[0; 10])).and_then(|()| out.put(copied)).is_ok() {
+        if out.put(&[0; Header::LEN]).and_then(|()| out.put(copied)).is_ok() {
             answer.len = out.at;
-            answer.counts = [1, 0, 0, 0];
+            answer.header.counts = [1, 0, 0, 0];
         } else {
             answer.limit = 0;
         }
@@ -124,13 +115,13 @@ impl<'b> Answer<'b> {
 
     /// Where the qname stands.
     pub fn question_place(&self) -> Place {
-        Place(HEADER)
+        Place(Header::LEN)
     }
 
     /// Where the part of the qname stands that begins at octet `start` of its wire format
     /// ([`QName::start`](super::QName::start)).
     pub fn suffix_place(&self, start: usize) -> Place {
-        Place(HEADER + start)
+        Place(Header::LEN + start)
     }
 
     /// The octets written so far, without the OPT record.
@@ -140,7 +131,7 @@ impl<'b> Answer<'b> {
 
     /// Whether no record stands in any section.
     pub fn is_empty(&self) -> bool {
-        self.counts.iter().skip(1).all(|&count| count == 0)
+        self.header.counts.iter().skip(1).all(|&count| count == 0)
     }
 
     /// The octets that are left for records of a section.
@@ -150,7 +141,7 @@ impl<'b> Answer<'b> {
 
     /// How many records stand in a section.
     pub fn count(&self, section: Section) -> u16 {
-        self.counts.get(section as usize).copied().unwrap_or_default()
+        self.header.counts.get(section as usize).copied().unwrap_or_default()
     }
 
     /// Writes A or AAAA.
@@ -266,17 +257,19 @@ impl<'b> Answer<'b> {
 
     /// Ends the answer: sets AA, TC and the response code, appends the OPT record. Returns the length.
     pub fn finish(self, rcode: Rcode, authoritative: bool, truncated: bool) -> usize {
-        let Self { buffer, len, mut flags, mut counts, anchors, edns, own, extended, .. } = self;
+        let Self { buffer, len, mut header, anchors, edns, own, extended, .. } = self;
         if len == 0 {
             return 0;
         }
-        flags |= if authoritative { AA } else { 0 } | if truncated { TC } else { 0 };
+        header.flags = header.flags.with_if(authoritative, Flags::AA).with_if(truncated, Flags::TC).with_rcode(rcode);
         let mut out = Cursor { out: buffer, at: len, anchors };
         if put_opt(&mut out, own, edns, rcode, extended).is_ok() && edns.is_some() {
-            counts[3] += 1;
+            header.counts[3] += 1;
         }
         let len = out.at;
-        put_header(buffer, flags | rcode.0 & 0xf, counts);
+        if let Some(place) = buffer.first_chunk_mut() {
+            *place = header.to_octets();
+        }
         len
     }
 
@@ -313,7 +306,10 @@ impl<'b> Answer<'b> {
         ttl: Ttl,
         rdata: impl FnOnce(&mut Cursor<'_>, &mut Option<Shared>) -> Result<(), Full>,
     ) -> Result<(), Full> {
-        debug_assert!(self.counts.iter().skip(section as usize + 1).all(|&count| count == 0), "sections in order");
+        debug_assert!(
+            self.header.counts.iter().skip(section as usize + 1).all(|&count| count == 0),
+            "sections in order"
+        );
         let mut shared = self.anchors.shared;
         let limit = self.limit_of(section);
         let mut out = self.cursor_up_to(limit);
@@ -325,7 +321,7 @@ impl<'b> Answer<'b> {
         let end = out.at;
         let len = u16::try_from(end - start).map_err(|_| Full)?;
         out.out.get_mut(start - 2..start).ok_or(Full)?.copy_from_slice(&len.to_be_bytes());
-        let count = self.counts.get_mut(section as usize).ok_or(Full)?;
+        let count = self.header.counts.get_mut(section as usize).ok_or(Full)?;
         *count = count.checked_add(1).ok_or(Full)?;
         self.anchors.shared = shared;
         self.len = end;
@@ -335,9 +331,12 @@ impl<'b> Answer<'b> {
     /// Appends a whole record.
     #[inline]
     fn copy<const N: usize>(&mut self, section: Section, record: &[u8; N]) -> Result<(), Full> {
-        debug_assert!(self.counts.iter().skip(section as usize + 1).all(|&count| count == 0), "sections in order");
+        debug_assert!(
+            self.header.counts.iter().skip(section as usize + 1).all(|&count| count == 0),
+            "sections in order"
+        );
         let limit = self.limit_of(section);
-        let count = self.counts.get_mut(section as usize).ok_or(Full)?;
+        let count = self.header.counts.get_mut(section as usize).ok_or(Full)?;
         let (more, end) = (count.checked_add(1).ok_or(Full)?, self.len + N);
         let place = self.buffer.get_mut(self.len..end).filter(|_| end <= limit).ok_or(Full)?;
         place.copy_from_slice(record);
@@ -384,15 +383,14 @@ impl Place {
 /// Writes an answer that is an error and nothing else: the header, the question where one could be read, and the OPT
 /// record when the query had one. Returns its length; 0 when there is no message to answer or the buffer is too small.
 pub fn error_reply(message: &[u8], question: Option<&Question<'_>>, rcode: Rcode, buffer: &mut [u8]) -> usize {
-    let Some((&[id0, id1, f0, f1], _)) = message.split_first_chunk::<4>() else { return 0 };
+    let Some(&[i0, i1, f0, f1]) = message.first_chunk() else { return 0 };
     if let Some(question) = question {
         return Answer::new(question, buffer, usize::MAX).finish(rcode, false, false);
     }
-    let Some(header) = buffer.get_mut(..HEADER) else { return 0 };
-    header.fill(0);
-    header.iter_mut().zip([id0, id1]).for_each(|(place, octet)| *place = octet);
-    put_header(header, QR | u16::from_be_bytes([f0, f1]) & COPIED | rcode.0 & 0xf, [0; 4]);
-    HEADER
+    let Some(place) = buffer.first_chunk_mut() else { return 0 };
+    let flags = Flags(u16::from_be_bytes([f0, f1])).to_answer().with_rcode(rcode);
+    *place = Header { id: u16::from_be_bytes([i0, i1]), flags, counts: [0; 4] }.to_octets();
+    Header::LEN
 }
 
 /// Writes the answer to a query that failed: its response code, and the Extended DNS Error where the query had an OPT
@@ -427,14 +425,6 @@ fn put_opt(
         out.put(&code.to_be_bytes())?;
     }
     Ok(())
-}
-
-/// Fills in the header behind the id.
-fn put_header(buffer: &mut [u8], flags: u16, counts: [u16; 4]) {
-    let octets = [flags, counts[0], counts[1], counts[2], counts[3]];
-    for (place, value) in buffer.iter_mut().skip(2).zip(octets.iter().flat_map(|value| value.to_be_bytes())) {
-        *place = value;
-    }
 }
 
 //----------- Cursor ---------------------------------------------------------
@@ -533,7 +523,7 @@ impl Cursor<'_> {
     /// Writes a name in wire format: its end as a pointer, where the end stands already in the same spelling.
     fn compressed(&mut self, name: &[u8]) -> Result<(), Full> {
         let Anchors { question, shared } = self.anchors;
-        let question = Some(Shared { at: HEADER, len: question });
+        let question = Some(Shared { at: Header::LEN, len: question });
         let found = [shared, question]
             .into_iter()
             .flatten()

@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::records::{Found, MOST_HOPS, Malformed, skip_name};
-use super::{Class, Rtype, Ttl, layout, sample};
+use super::{Class, Flags, Header, Rtype, Ttl, layout, sample};
 
 /// An answer as octets, with the places of its records.
 pub struct Source<'m, S> {
@@ -37,9 +37,6 @@ pub struct Shears {
 /// near to 64 KiB.
 pub(super) const ADDITIONAL: usize = 60_000;
 
-const HEADER: usize = 12;
-const TC: u8 = 0x02;
-
 /// Copies what fits of an answer into a buffer, and returns its length and whether TC is set. Additional records are left out
 /// before authority, authority before answers; of answers that do not all fit, the CNAMEs that begin them stay, and of the
 /// rest a choice by the seed.
@@ -63,7 +60,7 @@ pub fn cut(
     copy.octets(0..source.question_end).map_err(|_| Malformed)?;
     let [answers, authorities, additionals] = source.counts;
     let mut written = [0; 3];
-    let mut truncated = source.message.get(2).is_some_and(|flags| flags & TC != 0);
+    let mut truncated = Flags::of(source.message).is_some_and(|flags| flags.has(Flags::TC));
     let cut = copy.section(source, 0..answers, shears, &mut written[0])?;
     truncated |= cut;
     // Behind a hole nothing else is worth its place: the client asks again over TCP.
@@ -78,12 +75,11 @@ pub fn cut(
         }
     }
     let len = copy.at;
-    if truncated && let Some(flags) = out.get_mut(2) {
-        *flags |= TC;
-    }
-    for (place, octet) in out.iter_mut().skip(6).zip(written.iter().flat_map(|&count: &u16| count.to_be_bytes())) {
-        *place = octet;
-    }
+    Header::change(out, |header| {
+        header.flags = header.flags.with_if(truncated, Flags::TC);
+        let [answers, authorities, additionals] = written;
+        header.counts = [header.counts[0], answers, authorities, additionals];
+    });
     Ok((len, truncated))
 }
 
@@ -216,7 +212,7 @@ impl Copy<'_, '_> {
             let target = usize::from(self.number(from)? & 0x3fff);
             let end = *end.get_or_insert(from + 2);
             // Backwards always, so that no circle is possible.
-            if target >= run || target < HEADER {
+            if target >= run || target < Header::LEN {
                 return Err(Stop::Malformed);
             }
             let standing =

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Flags;
+
 /// A response code: 4 bits in the header, the 8 above them in the OPT record (RFC 6895 section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rcode(pub u16);
@@ -21,6 +23,11 @@ impl Rcode {
     pub const REFUSED: Self = Self(5);
     /// An EDNS version other than 0 (RFC 6891 section 9).
     pub const BADVERS: Self = Self(16);
+
+    /// The lower bits of the response code of a message; SERVFAIL where it has no head.
+    pub fn of(message: &[u8]) -> Self {
+        Flags::of(message).map_or(Self::SERVFAIL, Flags::rcode)
+    }
 }
 
 impl fmt::Display for Rcode {

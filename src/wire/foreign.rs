@@ -4,9 +4,9 @@
 //! resolves, each RDATA of a known type is what its type wants, and there is one OPT record at most. Each label is looked
 //! at once, however many names lead through it: 64 KiB of pointers to pointers cost no more than 64 KiB of addresses.
 
-use super::Rtype;
 use super::layout;
 use super::records::{Found, MOST_HOPS, Malformed, Records, skip_name};
+use super::{Header, Rtype};
 
 /// Reads a message to its end: its header, questions and records, and every name in them. Returns where it ends; octets
 /// behind are the caller's to judge.
@@ -25,8 +25,7 @@ pub fn check(message: &[u8]) -> Result<usize, Malformed> {
 /// # Errors
 /// When [`check()`] has any; or the name is not the one of the question.
 pub fn respell(message: &mut [u8], name: &[u8]) -> Result<usize, Malformed> {
-    const QUESTION: usize = 12;
-    let asked = message.get(QUESTION..QUESTION + name.len()).ok_or(Malformed)?.to_vec();
+    let asked = message.get(Header::LEN..Header::LEN + name.len()).ok_or(Malformed)?.to_vec();
     if !asked.eq_ignore_ascii_case(name) {
         return Err(Malformed);
     }
@@ -76,7 +75,7 @@ pub fn respell(message: &mut [u8], name: &[u8]) -> Result<usize, Malformed> {
 fn walk(message: &[u8], mut label: impl FnMut(usize, usize)) -> Result<usize, Malformed> {
     let mut names = Names { message, known: vec![Known::default(); message.len().min(REACH)], steps: Vec::new() };
     let mut records = Records::new(message)?;
-    let mut at = 12;
+    let mut at = Header::LEN;
     while at < records.at() {
         at = names.read(at, &mut label)? + 4;
     }
@@ -179,7 +178,7 @@ impl Names<'_> {
                 }
                 3 => {
                     let target = usize::from(len & 0x3f) << 8 | usize::from(octet(at + 1)?);
-                    if target >= run || target < 12 {
+                    if target >= run || target < Header::LEN {
                         return Err(Malformed);
                     }
                     self.steps.push(Step::Pointer { at: narrow(at)?, target: narrow(target)? });

@@ -9,11 +9,12 @@ mod encode;
 mod opt;
 mod rename;
 
+use hickory_proto::op::Metadata;
 pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
 
 use super::opt::Options;
-use super::{Failure, Name, Rcode, Records, Rtype};
+use super::{Failure, Flags, Name, Opcode, Rcode, Records, Rtype};
 pub use data::rdata_from;
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
@@ -101,6 +102,23 @@ impl From<&MessageName> for Name {
     fn from(name: &MessageName) -> Self {
         // Both types hold at most 255 octets in labels of at most 63.
         Self::from_labels(name.iter()).unwrap_or_else(|_| Self::root())
+    }
+}
+
+impl From<&Metadata> for Flags {
+    /// All of them but the response code, the upper bits of which stand elsewhere.
+    fn from(metadata: &Metadata) -> Self {
+        let bits = [
+            (metadata.message_type == MessageType::Response, Self::QR),
+            (metadata.authoritative, Self::AA),
+            (metadata.truncation, Self::TC),
+            (metadata.recursion_desired, Self::RD),
+            (metadata.recursion_available, Self::RA),
+            (metadata.authentic_data, Self::AD),
+            (metadata.checking_disabled, Self::CD),
+        ];
+        let opcode = Self::default().with_opcode(Opcode(metadata.op_code.into()));
+        bits.iter().fold(opcode, |flags, (set, flag)| flags.with_if(*set, *flag))
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::opt::{NSID, Options, SUBNET};
 use super::records::{Malformed, skip_name};
-use super::{Class, Edns, Name, OwnEdns, Rcode, Rtype, message};
+use super::{Class, Edns, Flags, Header, Name, Opcode, OwnEdns, Rcode, Rtype, message};
 
 /// What the octets of one message call for.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Question<'m> {
     /// The id, to be repeated.
     pub id: u16,
     /// The second 16 bits of the header, as received.
-    pub flags: u16,
+    pub flags: Flags,
     /// The qname folded to lower case, with the places of its labels.
     pub qname: QName,
     /// The type asked for.
@@ -53,12 +53,12 @@ pub struct Question<'m> {
 impl Question<'_> {
     /// The qname as the client spelled it, in wire format.
     pub fn spelling(&self) -> &[u8] {
-        self.message.get(HEADER..self.end.saturating_sub(4)).unwrap_or_default()
+        self.message.get(Header::LEN..self.end.saturating_sub(4)).unwrap_or_default()
     }
 
     /// Whether the client wants recursion (RD).
     pub fn recursion_desired(&self) -> bool {
-        self.flags & 0x0100 != 0
+        self.flags.has(Flags::RD)
     }
 }
 
@@ -134,8 +134,6 @@ impl std::fmt::Debug for QName {
     }
 }
 
-const HEADER: usize = 12;
-
 /// Reads the question of a message. Time is linear in the octets; nothing is allocated, unless there are records that the
 /// codec is asked about.
 ///
@@ -144,16 +142,12 @@ const HEADER: usize = 12;
 /// off, an OPT record that is malformed, a second or in the wrong section, any other record that is malformed (FORMERR), an EDNS version other than 0 (BADVERS). Octets behind the
 /// last counted record are ignored.
 pub fn parse(message: &[u8]) -> Parsed<'_> {
-    let Some((header, _)) = message.split_first_chunk::<HEADER>() else { return Parsed::Drop };
-    let [id0, id1, f0, f1, qd0, qd1, an0, an1, ns0, ns1, ar0, ar1] = *header;
-    let flags = u16::from_be_bytes([f0, f1]);
-    if flags & 0x8000 != 0 {
+    let Some(Header { id, flags, counts }) = Header::of(message) else { return Parsed::Drop };
+    if flags.has(Flags::QR) {
         // A response: answering it lets two servers keep each other busy for ever (CVE-2024-2169).
         return Parsed::Drop;
     }
-    let counts = [[qd0, qd1], [an0, an1], [ns0, ns1], [ar0, ar1]].map(u16::from_be_bytes);
-    let id = u16::from_be_bytes([id0, id1]);
-    let opcode_is_query = flags & 0x7800 == 0;
+    let opcode_is_query = flags.opcode() == Opcode::QUERY;
     let wrong = if opcode_is_query { Rcode::FORMERR } else { Rcode::NOTIMP };
     let [questions, answers, authorities, additionals] = counts;
     if questions != 1 {
@@ -190,8 +184,8 @@ pub fn parse(message: &[u8]) -> Parsed<'_> {
 }
 
 /// Reads the one question behind the header; a compression pointer has nothing to point to there.
-fn read_question(message: &[u8], id: u16, flags: u16) -> Option<Question<'_>> {
-    let name = message.get(HEADER..)?;
+fn read_question(message: &[u8], id: u16, flags: Flags) -> Option<Question<'_>> {
+    let name = message.get(Header::LEN..)?;
     let mut starts = [0u8; 128];
     let mut labels = 0u8;
     let mut at = 0usize;
@@ -225,7 +219,7 @@ fn read_question(message: &[u8], id: u16, flags: u16) -> Option<Question<'_>> {
         qclass: Class::from_be_bytes([c0, c1]),
         edns: None,
         own: OwnEdns::DEFAULT,
-        end: HEADER + len + 4,
+        end: Header::LEN + len + 4,
     })
 }
 

@@ -4,7 +4,7 @@
 //! followed through compression pointers that lead backwards (RFC 1035 section 4.1.4).
 
 use super::name::{Name, NameError};
-use super::{Class, Rtype};
+use super::{Class, Header, Rtype};
 
 /// Walks the records of a message from the answer section to the last.
 #[derive(Clone, Debug)]
@@ -49,14 +49,14 @@ impl<'m> Records<'m> {
     /// # Errors
     /// When the header or the questions are cut short.
     pub fn new(message: &'m [u8]) -> Result<Self, Malformed> {
-        let mut at = 12;
-        for _ in 0..count(message, 4)? {
+        let [questions, left @ ..] = Header::of(message).ok_or(Malformed)?.counts;
+        let mut at = Header::LEN;
+        for _ in 0..questions {
             at = skip_name(message, at)? + 4;
         }
         if at > message.len() {
             return Err(Malformed);
         }
-        let left = [count(message, 6)?, count(message, 8)?, count(message, 10)?];
         Ok(Self { message, at, left, section: 0 })
     }
 
@@ -139,7 +139,7 @@ pub(super) fn read_name<'w>(message: &[u8], mut at: usize, wire: &'w mut [u8; 25
             3 => {
                 let low = *message.get(at + 1).ok_or(NameError::Cut)?;
                 let target = usize::from(octet & 0x3f) << 8 | usize::from(low);
-                if target >= run || target < 12 || hops == MOST_HOPS {
+                if target >= run || target < Header::LEN || hops == MOST_HOPS {
                     return Err(NameError::Cut);
                 }
                 hops += 1;

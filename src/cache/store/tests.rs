@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::{Prefetch, Stale};
-use crate::wire::{Class, Edns, Name, OwnEdns, Records};
+use crate::wire::{Class, Edns, Flags, Name, OwnEdns, Records};
 
 const ID: u16 = 0x1234;
 
@@ -15,7 +15,7 @@ fn wire(name: &str) -> Vec<u8> {
 fn ask(qname: &[u8]) -> Ask<'_> {
     Ask {
         id: ID,
-        flags: 0x0100,
+        flags: Flags::RD,
         qname,
         spelling: qname,
         qtype: Rtype::A,
@@ -173,11 +173,11 @@ fn the_answer_carries_the_id_spelling_and_flags_of_the_one_who_asks() {
     let first = ask(&name);
     cache.store(&first, &reply(&first, 0x01a0, [&[record(1, 60, &[1; 4])], &[], &[]]), now);
     let spelling = b"\x03wWw\x07eXAMPLE\x03oRg\0";
-    let second = Ask { id: 0xbeef, flags: 0, spelling, ..first };
+    let second = Ask { id: 0xbeef, flags: Flags::default(), spelling, ..first };
     let (_, octets) = look(&cache, &second, now).unwrap();
     assert_eq!(&octets[..4], [0xbe, 0xef, 0x80, 0x80], "no RD, no AD: neither was asked for");
     assert_eq!(&octets[12..12 + spelling.len()], spelling);
-    let third = Ask { flags: 0x0120, ..second };
+    let third = Ask { flags: Flags::RD | Flags::AD, ..second };
     assert_eq!(&look(&cache, &third, now).unwrap().1[2..4], [0x81, 0xa0], "RD copied, AD given to those who set it");
 }
 
@@ -189,7 +189,7 @@ fn dnssec_bits_class_and_type_keep_answers_apart() {
     let edns = Edns { payload: 1232, version: 0, dnssec_ok: true, nsid: false };
     let asks = [
         plain,
-        Ask { flags: 0x0110, ..plain },
+        Ask { flags: Flags::RD | Flags::CD, ..plain },
         Ask { edns: Some(edns), ..plain },
         Ask { qclass: Class::CH, ..plain },
         Ask { qtype: Rtype::AAAA, ..plain },
@@ -309,7 +309,7 @@ fn a_failure_is_kept_for_a_moment_and_hides_no_answer() {
 fn a_failure_without_recursion_is_none_for_those_who_want_recursion() {
     let (cache, name, now) = (cache(|_| {}), wire("www.example.org."), Instant::now());
     let ask = ask(&name);
-    let without = Ask { flags: 0, ..ask };
+    let without = Ask { flags: Flags::default(), ..ask };
     assert!(!cache.store(&without, &failure_for(&without), now).kept);
     assert!(look(&cache, &ask, now).is_none());
     // With recursion it is one for all.

@@ -6,13 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Class, Facts};
 use crate::chain::{Outcome, Reply};
 use crate::wire::message::{self, Size};
-use crate::wire::{Malformed, Rcode, Records, Rtype, unpacked_len};
+use crate::wire::{Flags, Header, Malformed, Opcode, Rcode, Records, Rtype, unpacked_len};
 
 /// What the answer shows; nothing of it when the client gets none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) rcode: Option<Rcode>,
-    flags: [u8; 2],
+    flags: Flags,
     /// Its octets with every name written out: as the plugin made it, without the OPT record that the server adds.
     pub(super) size: usize,
     pub(super) sort: Sort,
@@ -24,7 +24,7 @@ impl Answer {
             Outcome::Reply(reply) => Self::reply(reply, facts),
             Outcome::Failed(_, failure) => Self::made_here(failure.rcode, facts),
             Outcome::Next => Self::made_here(Rcode::REFUSED, facts),
-            Outcome::Drop => Self { rcode: None, flags: [0; 2], size: 0, sort: Sort::OtherError },
+            Outcome::Drop => Self { rcode: None, flags: Flags::default(), size: 0, sort: Sort::OtherError },
         }
     }
 
@@ -40,54 +40,25 @@ impl Answer {
                 &written
             }
         };
-        let flags = [octets.get(2).copied().unwrap_or(0), octets.get(3).copied().unwrap_or(0)];
+        let flags = Flags::of(octets).unwrap_or_default();
         let read = Read::of(octets).unwrap_or_default();
         // The OPT record of another server is part of its answer; all others come from here.
         let (len, opt) = unpacked_len(octets).unwrap_or((octets.len(), 0));
         let size = if plugin == "forward" { len + opt } else { len };
         let rcode = Rcode(rcode.0 & 0xf | read.extended << 4);
-        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype, &read) }
+        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags.opcode(), rcode, facts.qtype, &read) }
     }
 
     /// The answer that the server will make of a failure: the question and no more.
     fn made_here(rcode: Rcode, facts: &Facts) -> Self {
-        // QR, and of the query its opcode, RD and CD.
-        let flags = [0x80 | facts.flags[0] & 0x79, facts.flags[1] & 0x10 | (rcode.0 & 0xf) as u8];
-        let size = 12 + facts.name.as_wire().len() + 4;
-        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags[0], rcode, facts.qtype, &Read::default()) }
+        let flags = facts.flags.to_answer().with_rcode(rcode);
+        let size = Header::LEN + facts.name.as_wire().len() + 4;
+        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags.opcode(), rcode, facts.qtype, &Read::default()) }
     }
 
-    /// Its flags, as `qr,rd,ra`.
-    pub(super) fn flags(&self) -> Flags<'_> {
-        Flags(self)
-    }
-}
-
-/// The flags of an answer in the order of the header.
-pub(super) struct Flags<'a>(&'a Answer);
-
-impl fmt::Display for Flags<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.rcode.is_none() {
-            return f.write_str("-");
-        }
-        let [high, low] = self.0.flags;
-        let bits = [
-            (high & 0x80, "qr"),
-            (high & 0x04, "aa"),
-            (high & 0x02, "tc"),
-            (high & 0x01, "rd"),
-            (low & 0x80, "ra"),
-            (low & 0x40, "z"),
-            (low & 0x20, "ad"),
-            (low & 0x10, "cd"),
-        ];
-        let mut between = "";
-        for (_, name) in bits.iter().filter(|(bit, _)| *bit != 0) {
-            write!(f, "{between}{name}")?;
-            between = ",";
-        }
-        Ok(())
+    /// Its flags, as `qr,rd,ra`; `-` without an answer.
+    pub(super) fn flags(&self) -> String {
+        self.rcode.map_or_else(|| "-".to_owned(), |_| self.flags.to_string())
     }
 }
 
@@ -121,10 +92,10 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    fn of(high: u8, rcode: Rcode, qtype: Rtype, read: &Read) -> Self {
-        match (high >> 3 & 0xf, rcode) {
-            (5, _) => Self::Update,
-            (4, _) => Self::Meta,
+    fn of(opcode: Opcode, rcode: Rcode, qtype: Rtype, read: &Read) -> Self {
+        match (opcode, rcode) {
+            (Opcode::UPDATE, _) => Self::Update,
+            (Opcode::NOTIFY, _) => Self::Meta,
             _ if matches!(qtype, Rtype::IXFR | Rtype::AXFR) => Self::Meta,
             _ if read.dnssec_ok && read.expired => Self::OtherError,
             (_, Rcode::NOERROR) if read.answers => Self::NoError,
@@ -218,7 +189,7 @@ mod tests {
     use super::*;
 
     fn sort(rcode: u16, read: &Read) -> (String, Class) {
-        let sort = Sort::of(0x80, Rcode(rcode), Rtype::A, read);
+        let sort = Sort::of(Opcode::QUERY, Rcode(rcode), Rtype::A, read);
         (sort.to_string(), sort.class())
     }
 
@@ -244,9 +215,9 @@ mod tests {
         ] {
             assert_eq!(sort(rcode, &read), (wanted.to_owned(), class), "{rcode} {read:?}");
         }
-        assert_eq!(Sort::of(0x80, Rcode::NOERROR, Rtype::AXFR, &none()), Sort::Meta);
-        assert_eq!(Sort::of(0x80 | 4 << 3, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Meta);
-        assert_eq!(Sort::of(0x80 | 5 << 3, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Update);
+        assert_eq!(Sort::of(Opcode::QUERY, Rcode::NOERROR, Rtype::AXFR, &none()), Sort::Meta);
+        assert_eq!(Sort::of(Opcode::NOTIFY, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Meta);
+        assert_eq!(Sort::of(Opcode::UPDATE, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Update);
     }
 
     #[test]

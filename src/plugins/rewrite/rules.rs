@@ -13,7 +13,7 @@ use crate::corefile::{Error, Token};
 use crate::syntax::names;
 use crate::syntax::words;
 use crate::wire::message::{Asked, DNSClass, Named, ResponseCode, rename};
-use crate::wire::{Malformed, Name, Records, Rtype};
+use crate::wire::{Flags, Malformed, Name, Rcode, Records, Rtype};
 use rdata::opt::{EdnsCode, EdnsOption};
 
 /// One rule.
@@ -312,11 +312,8 @@ pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &As
             Back::Rcode { from, to } => {
                 // The upper bits of the code stand in the OPT record.
                 let is_small = !records.iter().any(|record| record.rtype == Rtype::OPT && record.ttl >> 24 != 0);
-                if let Some(flags) = octets.get_mut(3)
-                    && is_small
-                    && u16::from(*flags & 0xf) == u16::from(*from)
-                {
-                    *flags = *flags & 0xf0 | u8::try_from(u16::from(*to)).unwrap_or_default() & 0xf;
+                if is_small && Rcode::of(octets) == Rcode::from(*from) {
+                    Flags::change(octets, |flags| flags.with_rcode((*to).into()));
                 }
             }
             _ => {}

@@ -22,7 +22,7 @@ use crate::serve::datagrams::REQUEST;
 use crate::serve::metrics;
 use crate::serve::orders::{News, Rules, Standing};
 use crate::serve::tcp::LAST_CALL;
-use crate::wire::message;
+use crate::wire::{Header, message};
 
 /// The path of queries.
 const PATH: &str = "/dns-query";
@@ -175,8 +175,8 @@ async fn query(request: Request<RecvStream>, read: Duration) -> Result<Vec<u8>, 
     };
     // A header, at least, and no more than is taken over UDP.
     match octets.len() {
-        ..12 => Err(StatusCode::BAD_REQUEST),
-        12..=REQUEST => Ok(octets),
+        ..Header::LEN => Err(StatusCode::BAD_REQUEST),
+        Header::LEN..=REQUEST => Ok(octets),
         _ => Err(StatusCode::PAYLOAD_TOO_LARGE),
     }
 }

@@ -21,13 +21,10 @@ use crate::serve::connections::{Connections, Guard};
 use crate::serve::datagrams::REQUEST;
 use crate::serve::metrics;
 use crate::serve::orders::{News, Orders, Rules, Standing};
-use crate::wire::message;
+use crate::wire::{Header, message};
 
 /// The time that a connection must be quiet after the order to stop before it is closed: answers may be on their way.
 const LINGER: Duration = Duration::from_millis(200);
-
-/// The shortest message: a header.
-const HEADER: usize = 12;
 
 /// The octets of one connection that may be under way in each direction: two of the longest answers.
 const WINDOW: u32 = 128 * 1024;
@@ -247,9 +244,9 @@ async fn receive(stream: &mut RecvStream) -> Result<(Vec<u8>, bool), Fault> {
     let mut len = [0; 2];
     stream.read_exact(&mut len).await.map_err(ended)?;
     let (len, whole) = match usize::from(u16::from_be_bytes(len)) {
-        ..HEADER => return Err(Fault::Protocol),
-        len @ HEADER..=REQUEST => (len, true),
-        _ => (HEADER, false),
+        ..Header::LEN => return Err(Fault::Protocol),
+        len @ Header::LEN..=REQUEST => (len, true),
+        _ => (Header::LEN, false),
     };
     let mut octets = vec![0; len];
     stream.read_exact(&mut octets).await.map_err(ended)?;
@@ -260,7 +257,7 @@ async fn receive(stream: &mut RecvStream) -> Result<(Vec<u8>, bool), Fault> {
 fn has_keepalive(octets: &[u8]) -> bool {
     const TCP_KEEPALIVE: u16 = 11;
     // No record behind the question, no options.
-    octets.get(10..12) != Some(&[0, 0])
+    Header::of(octets).is_some_and(|header| header.counts[3] > 0)
         && message::decode(octets).is_ok_and(|message| {
             message
                 .edns

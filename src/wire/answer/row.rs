@@ -1,6 +1,6 @@
 //! SRV records by the row: what they have in common is put together once, and each of them is one copy.
 
-use super::{Answer, Class, Full, Place, Rtype, Section, Shared, Ttl};
+use super::{Answer, Class, Full, Header, Place, Rtype, Section, Shared, Ttl};
 
 /// SRV records of one owner that differ in the first label of their target and in their port.
 ///
@@ -42,7 +42,7 @@ impl SrvRow<'_, '_> {
     /// [`Full`] when the record does not fit; nothing is written then.
     #[inline]
     pub fn put(&mut self, label: &[u8], port: u16) -> Result<(), Full> {
-        let Answer { buffer, len, limit, counts, anchors, .. } = &mut *self.answer;
+        let Answer { buffer, len, limit, header: Header { counts, .. }, anchors, .. } = &mut *self.answer;
         debug_assert!((1..64).contains(&label.len()) && counts[2] == 0 && counts[3] == 0, "a label; sections in order");
         let start = *len;
         let end = start + Self::octets(label, self.rest);

@@ -3,12 +3,12 @@
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
-use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use crate::wire::opt::head;
-use crate::wire::{ADDITIONAL, Class, Random, Rtype};
+use crate::wire::{ADDITIONAL, Class, Flags, Header, Random, Rcode, Rtype};
 
 /// How large a message may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) ->
     let limit = size.limit.min(65_535).saturating_sub(opt.len());
     buffer.clear();
     let mut encoder = Encoder::new(buffer, limit);
-    encoder.out.extend_from_slice(&[0; 12]);
+    encoder.out.extend_from_slice(&[0; Header::LEN]);
     let mut counts = [0u16; 4];
     for query in &message.queries {
         let fits = encoder.whole(|encoder| {
@@ -101,25 +101,14 @@ fn opt_record(message: &Message) -> Vec<u8> {
 
 fn put_header(message: &Message, has_opt: bool, truncated: bool, counts: [u16; 4], buffer: &mut [u8]) {
     let metadata = &message.metadata;
-    let rcode = match u16::from(metadata.response_code) {
+    let rcode = match metadata.response_code.into() {
         // Without OPT the upper bits are lost, and BADVERS would read as NOERROR.
-        16.. if !has_opt => 2,
-        rcode => rcode & 0xf,
+        Rcode(16..) if !has_opt => Rcode::SERVFAIL,
+        rcode => rcode,
     };
-    let bits = [
-        (metadata.message_type == MessageType::Response, 0x8000),
-        (metadata.authoritative, 0x0400),
-        (truncated, 0x0200),
-        (metadata.recursion_desired, 0x0100),
-        (metadata.recursion_available, 0x0080),
-        (metadata.authentic_data, 0x0020),
-        (metadata.checking_disabled, 0x0010),
-    ];
-    let flags = bits.iter().filter(|(set, _)| *set).fold(0u16, |flags, (_, bit)| flags | bit);
-    let flags = flags | u16::from(u8::from(metadata.op_code) & 0xf) << 11 | rcode;
-    let header = [metadata.id, flags, counts[0], counts[1], counts[2], counts[3]];
-    for (place, octet) in buffer.iter_mut().zip(header.iter().flat_map(|value| value.to_be_bytes())) {
-        *place = octet;
+    let flags = Flags::from(metadata).with_if(truncated, Flags::TC).with_rcode(rcode);
+    if let Some(place) = buffer.first_chunk_mut() {
+        *place = Header { id: metadata.id, flags, counts }.to_octets();
     }
 }
 

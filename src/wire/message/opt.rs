@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::{Message, MessageEdns, Size, encode, rdata};
 use crate::wire::opt::{EXTENDED_ERROR, NSID, Options, SUBNET};
-use crate::wire::{Edns, Failure, Malformed, OwnEdns, Records, Rtype, Shears, Source, cut, opt_head, option_head};
+use crate::wire::{
+    Edns, Failure, Header, Malformed, OwnEdns, Records, Rtype, Shears, Source, cut, opt_head, option_head,
+};
 use rdata::opt::{EdnsCode, EdnsOption};
 
 /// Writes a message with the server's own OPT record, cut to the size, into `buffer`. Returns whether TC is set.
@@ -140,9 +142,7 @@ fn append(octets: &mut Vec<u8>, query: Option<Edns>, own: &OwnEdns, upper: u8, o
 
 /// Changes the count of additional records.
 fn count(octets: &mut [u8], change: impl FnOnce(u16) -> u16) {
-    if let Some(place) = octets.get_mut(10..12).and_then(|place| place.first_chunk_mut::<2>()) {
-        *place = change(u16::from_be_bytes(*place)).to_be_bytes();
-    }
+    Header::change(octets, |header| header.counts[3] = change(header.counts[3]));
 }
 
 #[cfg(test)]

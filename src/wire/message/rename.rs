@@ -4,7 +4,7 @@ use super::encode::Encoder;
 use super::{Asked, MessageName, RecordType};
 use crate::wire::name::Labels;
 use crate::wire::records::{Found, Malformed, Records, read_name, skip_name};
-use crate::wire::{Class, Rtype, layout};
+use crate::wire::{Class, Header, Rtype, layout};
 
 /// Where a name stands in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub fn rename(
 ) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(octets.len() + 64);
     let mut encoder = Encoder::new(&mut out, usize::MAX);
-    encoder.put(octets.get(..4).ok_or(Malformed)?);
-    encoder.put(&[0, 1]);
-    encoder.put(octets.get(6..12).ok_or(Malformed)?);
+    let Header { id, flags, counts: [_, records @ ..] } = Header::of(octets).ok_or(Malformed)?;
+    let [answers, authorities, additionals] = records;
+    encoder.put(&Header { id, flags, counts: [1, answers, authorities, additionals] }.to_octets());
     encoder.name(question.name());
     encoder.put(&Rtype::from(question.query_type()).to_be_bytes());
     encoder.put(&Class::from(question.query_class()).to_be_bytes());
@@ -104,12 +104,12 @@ fn is_pointer(octets: &[u8], start: usize, end: usize) -> bool {
 
 /// The same message, written anew.
 fn anew(octets: &[u8]) -> Option<Vec<u8>> {
-    if octets.get(4..6) != Some(&[0, 1]) {
+    if Header::of(octets)?.counts[0] != 1 {
         return None;
     }
-    let end = skip_name(octets, 12).ok()?;
+    let end = skip_name(octets, Header::LEN).ok()?;
     let &[t0, t1, c0, c1] = octets.get(end..)?.first_chunk::<4>()?;
-    let mut question = Asked::query(spelled_at(octets, 12).ok()?, Rtype::from_be_bytes([t0, t1]).into());
+    let mut question = Asked::query(spelled_at(octets, Header::LEN).ok()?, Rtype::from_be_bytes([t0, t1]).into());
     question.set_query_class(Class::from_be_bytes([c0, c1]).into());
     rename(octets, &question, |_, _| {}).ok()
 }

@@ -48,7 +48,10 @@ fn read(message: &[u8]) -> Question<'_> {
 fn a_plain_query_is_read_in_lower_case_and_keeps_its_spelling() {
     let message = with_records([1, 0, 0, 0], &[]);
     let question = read(&message);
-    assert_eq!((question.id, question.flags, question.qtype, question.qclass), (0xabcd, RD, Rtype::A, Class::IN));
+    assert_eq!(
+        (question.id, question.flags, question.qtype, question.qclass),
+        (0xabcd, Flags::RD, Rtype::A, Class::IN)
+    );
     assert_eq!(question.qname.as_wire(), NAME.to_ascii_lowercase());
     assert_eq!(question.spelling(), NAME);
     assert_eq!(question.end, message.len());
