@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros write functions without documentation")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use rollcall::corefile::{Source, parse};
+use rollcall::corefile::{CorefileSource, parse};
 
 const KUBEADM: &str = ".:53 {
     errors
@@ -36,7 +36,7 @@ fn corefile(criterion: &mut Criterion) {
         long += &format!("stub{zone}.example.org {{\n    forward . 192.0.2.1 192.0.2.2\n    cache 30\n}}\n");
     }
     for (title, text) in [("kubeadm", KUBEADM.to_owned()), ("500_stub_zones", long)] {
-        let source = Source::Text { name: "Corefile".into(), text };
+        let source = CorefileSource::Text { name: "Corefile".into(), text };
         let read = || parse(&source, &|_| None).map(|tree| assert!(!tree.blocks.is_empty()));
         assert!(read().is_ok());
         criterion.bench_function(&format!("corefile/{title}"), |bencher| bencher.iter(read));

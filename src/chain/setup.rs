@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::plugin::Plugin;
 use super::settings::Settings;
 use super::source::Mirrors;
-use crate::corefile::{Directive, Elsewhere, Error, Key, Scheme, ServerBlock, Token};
+use crate::corefile::{Directive, Error, Key, OtherMachine, Scheme, ServerBlock, Token};
 use crate::files;
 use crate::syntax::words;
 use crate::wire::Name;
@@ -34,7 +34,7 @@ pub struct Host<'h> {
     pub now: Instant,
     /// What is known of another machine that will serve: what this one lacks is a note then, and nobody is asked over the
     /// network.
-    pub elsewhere: Option<&'h Elsewhere>,
+    pub elsewhere: Option<&'h OtherMachine>,
 }
 
 /// Things that outlive a reload, such as caches and connections: found again under the same key.

@@ -12,7 +12,7 @@ use super::flags::local::{Local, Resolvers};
 use crate::chain::setup::Kept;
 use crate::cluster;
 use crate::cluster::manifests::{LocalCluster, Sources};
-use crate::corefile::Source;
+use crate::corefile::CorefileSource;
 use crate::files;
 use crate::process::error::Error;
 use crate::process::mirrors::Fixed;
@@ -45,7 +45,7 @@ pub(super) fn plan(options: &Local, reader: &Reader, kept: &Kept) -> Result<(Pla
         [] => tracing::info!("names outside of {zone} do not exist: nobody is asked for them"),
         some => tracing::info!("names outside of {zone} are asked of {}", some.join(", ")),
     }
-    let source = Source::Text { name: "built-in Corefile".to_owned(), text: corefile(options, &asked) };
+    let source = CorefileSource::Text { name: "built-in Corefile".to_owned(), text: corefile(options, &asked) };
     let corefile = origin::read(&source)?;
     let port = options.listen.first().map_or(53, SocketAddr::port);
     let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), kept, None)?;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::lex::{self, Word};
-use super::{Elsewhere, Error, Position};
+use super::{Error, OtherMachine, Position};
 use crate::files;
 
 /// The most octets of all imported files together.
@@ -18,8 +18,8 @@ const WORDS: usize = 100_000;
 
 /// The words of a Corefile with its imports put in, one after the other.
 pub(super) struct Words<'a> {
-    elsewhere: Option<&'a Elsewhere>,
-    frames: Vec<Frame>,
+    elsewhere: Option<&'a OtherMachine>,
+    frames: Vec<ImportFrame>,
     snippets: HashMap<String, Arc<[Word]>>,
     files: HashMap<PathBuf, Arc<[Word]>>,
     imports: usize,
@@ -29,17 +29,17 @@ pub(super) struct Words<'a> {
     pub(super) warnings: Vec<Error>,
 }
 
-struct Frame {
+struct ImportFrame {
     words: Arc<[Word]>,
     next: usize,
 }
 
 impl<'a> Words<'a> {
     /// The words of a text; with what is known of the serving machine, when this is another one.
-    pub(super) fn new(words: Vec<Word>, elsewhere: Option<&'a Elsewhere>) -> Self {
+    pub(super) fn new(words: Vec<Word>, elsewhere: Option<&'a OtherMachine>) -> Self {
         Self {
             elsewhere,
-            frames: vec![Frame { words: words.into(), next: 0 }],
+            frames: vec![ImportFrame { words: words.into(), next: 0 }],
             snippets: HashMap::new(),
             files: HashMap::new(),
             imports: 0,
@@ -142,7 +142,7 @@ impl<'a> Words<'a> {
         }
         // Ended frames go first, so that a chain of imports at the end of each other does not pile up.
         self.peek();
-        self.frames.push(Frame { words, next: 0 });
+        self.frames.push(ImportFrame { words, next: 0 });
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl<'a> Words<'a> {
     }
 }
 
-impl Frame {
+impl ImportFrame {
     fn is_empty(&self) -> bool {
         self.next >= self.words.len()
     }
@@ -239,7 +239,7 @@ fn glob(pattern: &Path) -> Vec<PathBuf> {
     found
 }
 
-impl Elsewhere {
+impl OtherMachine {
     /// The known files that a path or a pattern in the Corefile names, in the order of the alphabet.
     fn mounted(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         let pattern = self.folder.join(name);

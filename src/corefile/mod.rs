@@ -13,5 +13,5 @@ mod parse;
 mod tree;
 
 pub use error::Error;
-pub use parse::{Elsewhere, Source, parse, parse_elsewhere};
+pub use parse::{CorefileSource, OtherMachine, parse, parse_elsewhere};
 pub use tree::{Corefile, Directive, Key, Position, Scheme, ServerBlock, Token};

@@ -16,7 +16,7 @@ const OCTETS: usize = 16 << 20;
 
 /// The place that the text of a Corefile comes from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum CorefileSource {
     /// A file; imports are relative to its folder.
     File(PathBuf),
     /// Text with a name for its positions; imports are relative to the folder in that name, which is the working folder when it has none.
@@ -32,13 +32,13 @@ pub enum Source {
 ///
 /// # Errors
 /// At the first fault of the grammar, with its place; a file that cannot be read names the place of its import.
-pub fn parse(source: &Source, variable: &dyn Fn(&str) -> Option<String>) -> Result<Corefile, Error> {
+pub fn parse(source: &CorefileSource, variable: &dyn Fn(&str) -> Option<String>) -> Result<Corefile, Error> {
     read(source, variable, None)
 }
 
 /// The machine that will serve a Corefile, as far as it is known on the one that reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct OtherMachine {
     /// The folder of the Corefile there, from which imports are named.
     pub folder: PathBuf,
     /// The files that are known, by their paths there: how positions name each, and its text.
@@ -50,21 +50,21 @@ pub struct Elsewhere {
 /// # Errors
 /// As [`parse()`].
 pub fn parse_elsewhere(
-    source: &Source,
-    elsewhere: &Elsewhere,
+    source: &CorefileSource,
+    elsewhere: &OtherMachine,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Corefile, Error> {
     read(source, variable, Some(elsewhere))
 }
 
 fn read(
-    source: &Source,
+    source: &CorefileSource,
     variable: &dyn Fn(&str) -> Option<String>,
-    elsewhere: Option<&Elsewhere>,
+    elsewhere: Option<&OtherMachine>,
 ) -> Result<Corefile, Error> {
     let (name, text): (Arc<str>, String) = match source {
-        Source::Text { name, text } => (name.as_str().into(), text.clone()),
-        Source::File(path) => {
+        CorefileSource::Text { name, text } => (name.as_str().into(), text.clone()),
+        CorefileSource::File(path) => {
             let name: Arc<str> = path.to_string_lossy().into();
             let whole = Position { file: name.clone(), line: 0, column: 0 };
             let text =

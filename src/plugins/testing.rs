@@ -35,7 +35,7 @@ pub(crate) fn block_with(text: &str, mirrors: &mut dyn Mirrors) -> Result<Block,
 
 /// The server blocks of a whole Corefile, with what outlives a reload.
 pub(crate) fn blocks_with(text: &str, mirrors: &mut dyn Mirrors, kept: &Kept) -> Result<Vec<Block>, Error> {
-    let source = crate::corefile::Source::Text { name: "Corefile".into(), text: text.into() };
+    let source = crate::corefile::CorefileSource::Text { name: "Corefile".into(), text: text.into() };
     let file = crate::corefile::parse(&source, &|_| None)?;
     let interfaces = [
         ("lo".to_owned(), "127.0.0.1".parse().unwrap()),

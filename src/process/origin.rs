@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA512};
 
 use super::error::Error;
-use crate::corefile::{self, Corefile, Directive, Source};
+use crate::corefile::{self, Corefile, CorefileSource, Directive};
 use crate::files;
 
 /// The Corefile that kubeadm installs, for a pod that is given none.
@@ -40,16 +40,16 @@ const IN_CLUSTER: &str = "\
 ///
 /// # Errors
 /// When there is none.
-pub(crate) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error> {
-    let text = |name: &str, text: String| Source::Text { name: name.to_owned(), text };
+pub(crate) fn find(conf: Option<&str>, in_cluster: bool) -> Result<CorefileSource, Error> {
+    let text = |name: &str, text: String| CorefileSource::Text { name: name.to_owned(), text };
     match conf {
         Some("stdin") => {
             let read = files::read_stdin(files::CONFIGURATION);
             read.map(|read| text("stdin", read))
                 .map_err(|error| Error::operator(format!("stdin: cannot read the Corefile: {}", error.why())))
         }
-        Some(path) => Ok(Source::File(path.into())),
-        None if PathBuf::from("Corefile").exists() => Ok(Source::File("Corefile".into())),
+        Some(path) => Ok(CorefileSource::File(path.into())),
+        None if PathBuf::from("Corefile").exists() => Ok(CorefileSource::File("Corefile".into())),
         None if in_cluster => {
             tracing::warn!(
                 "no Corefile here: serving cluster.local as kubeadm sets it up; name a file with -conf to change that"
@@ -66,7 +66,7 @@ pub(crate) fn find(conf: Option<&str>, in_cluster: bool) -> Result<Source, Error
 ///
 /// # Errors
 /// At the first fault, with its place.
-pub(crate) fn read(source: &Source) -> Result<Corefile, corefile::Error> {
+pub(crate) fn read(source: &CorefileSource) -> Result<Corefile, corefile::Error> {
     corefile::parse(source, &variable)
 }
 
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn hash_of(text: &str) -> String {
-        hash(&read(&Source::Text { name: "Corefile".into(), text: text.into() }).unwrap())
+        hash(&read(&CorefileSource::Text { name: "Corefile".into(), text: text.into() }).unwrap())
     }
 
     #[test]
@@ -152,6 +152,8 @@ mod tests {
 
     #[test]
     fn a_named_file_is_taken_as_named() {
-        assert!(matches!(find(Some("x/Corefile"), false), Ok(Source::File(path)) if path.as_os_str() == "x/Corefile"));
+        assert!(
+            matches!(find(Some("x/Corefile"), false), Ok(CorefileSource::File(path)) if path.as_os_str() == "x/Corefile")
+        );
     }
 }

@@ -12,7 +12,7 @@ use super::mirrors::Unsynced;
 use crate::chain::settings::{Reload, Settings, Timeouts, Tls};
 use crate::chain::setup::{Host, Kept};
 use crate::chain::{Block, Client, Mirrors, setup};
-use crate::corefile::{Corefile, Elsewhere, Error, Key, Scheme, Token};
+use crate::corefile::{Corefile, Error, Key, OtherMachine, Scheme, Token};
 use crate::files;
 use crate::plugins::blocks;
 use crate::serve::{self, Encryption, Limits};
@@ -76,7 +76,7 @@ impl Plan {
     ///
     /// # Errors
     /// At the first fault, with its place.
-    pub(crate) fn look(corefile: &Corefile, elsewhere: Option<&Elsewhere>) -> Result<Self, Error> {
+    pub(crate) fn look(corefile: &Corefile, elsewhere: Option<&OtherMachine>) -> Result<Self, Error> {
         Self::of(set_up(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)?, 53)
     }
 
@@ -185,7 +185,7 @@ pub(crate) fn set_up(
     default_port: u16,
     mirrors: &mut dyn Mirrors,
     kept: &Kept,
-    elsewhere: Option<&Elsewhere>,
+    elsewhere: Option<&OtherMachine>,
 ) -> Result<Vec<Block>, Error> {
     let interfaces = interfaces::list();
     let hostname = hostname();
@@ -324,14 +324,14 @@ impl fmt::Display for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corefile::{Source, parse};
+    use crate::corefile::{CorefileSource, parse};
 
     fn plan(text: &str) -> Plan {
         try_plan(text).unwrap()
     }
 
     fn try_plan(text: &str) -> Result<Plan, Error> {
-        let source = Source::Text { name: "Corefile".into(), text: text.into() };
+        let source = CorefileSource::Text { name: "Corefile".into(), text: text.into() };
         Plan::look(&parse(&source, &|_| None)?, None)
     }
 

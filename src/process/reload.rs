@@ -8,7 +8,7 @@ use super::mirrors::Registry;
 use super::plan::Plan;
 use super::{metrics, origin};
 use crate::chain::settings::Reload;
-use crate::corefile::Source;
+use crate::corefile::CorefileSource;
 
 /// The time that a cluster has which a new Corefile is the first to name: its names are complete before the old ones go.
 const SYNC: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The Corefile that is served now, and where it came from.
 pub(crate) struct Reloader {
-    source: Source,
+    source: CorefileSource,
     port: u16,
     mirrors: Registry,
     hash: String,
@@ -35,7 +35,12 @@ impl Reloader {
     ///
     /// # Errors
     /// When it is wrong, or when an address cannot be bound.
-    pub(crate) fn start(source: Source, port: u16, mirrors: Registry, instance: &mut Instance) -> Result<Self, Error> {
+    pub(crate) fn start(
+        source: CorefileSource,
+        port: u16,
+        mirrors: Registry,
+        instance: &mut Instance,
+    ) -> Result<Self, Error> {
         let corefile = origin::read(&source)?;
         if corefile.blocks.is_empty() {
             return Err(Error::operator(format!(
@@ -134,7 +139,7 @@ impl Reloader {
 }
 
 /// Waits until a Corefile is another than the one with this hash, or none any more.
-async fn changed(source: &Source, hash: &str) {
+async fn changed(source: &CorefileSource, hash: &str) {
     loop {
         tokio::time::sleep(LOOK).await;
         if origin::read(source).map_or(true, |corefile| origin::hash(&corefile) != hash) {
@@ -157,10 +162,10 @@ fn notes(plan: &Plan) {
     plan.blocks.iter().flat_map(|block| &block.settings.notes).for_each(|note| tracing::warn!("{note}"));
 }
 
-fn name(source: &Source) -> String {
+fn name(source: &CorefileSource) -> String {
     match source {
-        Source::File(path) => path.display().to_string(),
-        Source::Text { name, .. } => name.clone(),
+        CorefileSource::File(path) => path.display().to_string(),
+        CorefileSource::Text { name, .. } => name.clone(),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fs;
 
 use proptest::prelude::*;
-use rollcall::corefile::{Source, parse};
+use rollcall::corefile::{CorefileSource, parse};
 
 fn is_tree_or_fault(text: &str) {
-    let source = Source::Text { name: "nowhere/Corefile".into(), text: text.to_owned() };
+    let source = CorefileSource::Text { name: "nowhere/Corefile".into(), text: text.to_owned() };
     let variable = |name: &str| (name == "A").then(|| "{$A} a b".to_owned());
     match parse(&source, &variable) {
         Ok(file) => assert!(file.blocks.iter().all(|block| !block.keys.is_empty())),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::corefile;
-use crate::corefile::{Corefile, Elsewhere, Error, Position, Source};
+use crate::corefile::{Corefile, CorefileSource, Error, OtherMachine, Position};
 use crate::files;
 use crate::process::origin;
 
@@ -24,7 +24,7 @@ pub(super) struct Input {
     name: String,
     text: String,
     /// The machine that will serve it, with the files that come with it.
-    elsewhere: Elsewhere,
+    elsewhere: OtherMachine,
     /// True for the Corefile of a pod, whichever machine this is.
     mounted: bool,
 }
@@ -42,13 +42,13 @@ pub(super) fn read(file: &Path) -> Result<Vec<Input>, Error> {
     let text = text.map_err(|error| whole(&name, format!("cannot read the Corefile: {}", error.why())))?;
     match is_manifest(&text) {
         true => config_maps(&name, &text),
-        false => Ok(vec![Input { name, text, elsewhere: Elsewhere::default(), mounted: false }]),
+        false => Ok(vec![Input { name, text, elsewhere: OtherMachine::default(), mounted: false }]),
     }
 }
 
 impl Input {
     /// The machine that will serve it, as far as it is known.
-    pub(super) fn elsewhere(&self) -> &Elsewhere {
+    pub(super) fn elsewhere(&self) -> &OtherMachine {
         &self.elsewhere
     }
 
@@ -62,7 +62,7 @@ impl Input {
     /// # Errors
     /// At the first fault of the grammar.
     pub(super) fn parse(&self, here: bool) -> Result<Corefile, Error> {
-        let source = Source::Text { name: self.name.clone(), text: self.text.clone() };
+        let source = CorefileSource::Text { name: self.name.clone(), text: self.text.clone() };
         match here && !self.mounted {
             true => origin::read(&source),
             false => corefile::parse_elsewhere(&source, &self.elsewhere, &origin::variable),
@@ -146,7 +146,7 @@ fn input(map: &[Entry], custom: &BTreeMap<PathBuf, (String, String)>) -> Option<
     let beside = map.iter().filter(|(key, ..)| key != "Corefile");
     let beside = beside.map(|(key, name, text)| (Path::new(FOLDER).join(key), (name.clone(), text.clone())));
     let files = custom.clone().into_iter().chain(beside).collect();
-    let elsewhere = Elsewhere { folder: FOLDER.into(), files };
+    let elsewhere = OtherMachine { folder: FOLDER.into(), files };
     Some(Input { name: name.clone(), text: text.clone(), elsewhere, mounted: true })
 }
 
@@ -155,7 +155,7 @@ fn alone(custom: BTreeMap<PathBuf, (String, String)>) -> Input {
     let has = |end: &str| custom.keys().any(|path| path.extension().is_some_and(|extension| extension == end));
     let block = if has("override") { format!(". {{\n import {CUSTOM}/*.override\n}}\n") } else { String::new() };
     let servers = if has("server") { format!("import {CUSTOM}/*.server\n") } else { String::new() };
-    let elsewhere = Elsewhere { folder: FOLDER.into(), files: custom };
+    let elsewhere = OtherMachine { folder: FOLDER.into(), files: custom };
     Input { name: "the Corefile that imports them".to_owned(), text: block + &servers, elsewhere, mounted: true }
 }
 

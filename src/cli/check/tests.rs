@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::corefile::{self, Elsewhere};
+use crate::corefile::{self, OtherMachine};
 
 /// The findings in a Corefile that another machine will serve.
 fn found(text: &str, here: bool) -> Vec<Finding> {
@@ -53,11 +53,11 @@ fn what_only_lacks_a_wrong_line_is_not_told() {
 #[test]
 fn what_the_machine_lacks_is_noted_and_a_variable_that_is_not_set_is_named() {
     let text = ". {\n bind 127.0.0.1 192.0.2.1\n health 192.0.2.2:80\n ready :1\n prometheus 10.0.0.1:2\n}";
-    let source = corefile::Source::Text { name: "Corefile".into(), text: text.into() };
+    let source = corefile::CorefileSource::Text { name: "Corefile".into(), text: text.into() };
     let corefile = corefile::parse(&source, &|_| None).unwrap();
     let interfaces = [("eth0".to_owned(), "10.0.0.1".parse().unwrap())];
     let notes =
-        describe::surroundings(&Plan::look(&corefile, Some(&Elsewhere::default())).unwrap(), &corefile, &interfaces);
+        describe::surroundings(&Plan::look(&corefile, Some(&OtherMachine::default())).unwrap(), &corefile, &interfaces);
     let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
     assert!(notes[0].starts_with("Corefile:2:17: this machine does not have 192.0.2.1"), "{notes:?}");
     assert!(notes[1].starts_with("Corefile:3:2: this machine does not have 192.0.2.2"), "{notes:?}");

@@ -12,7 +12,7 @@ fn tree(text: &str) -> Corefile {
 }
 
 fn try_tree(text: &str) -> Result<Corefile, Error> {
-    let source = Source::Text { name: "Corefile".to_owned(), text: text.to_owned() };
+    let source = CorefileSource::Text { name: "Corefile".to_owned(), text: text.to_owned() };
     parse(&source, &|name| (name == "PORT").then(|| "1053".to_owned()))
 }
 
@@ -138,7 +138,7 @@ fn files_are_imported_relative_to_the_file_that_names_them() {
     write("common.conf", "errors\ncache {\n servfail never\n}");
     write("servers/a.conf", "a.example {\n import local\n}\n");
     write("servers/b.conf", "b.example {\n import ../common.conf\n}\n");
-    let corefile = parse(&Source::File(folder.path().join("Corefile")), &|_| None).unwrap();
+    let corefile = parse(&CorefileSource::File(folder.path().join("Corefile")), &|_| None).unwrap();
     assert_eq!(
         shape(&corefile),
         ".{errors; cache[servfail never]} a.example.{bind 127.0.0.1} b.example.{errors; cache[servfail never]}"
@@ -191,7 +191,7 @@ fn every_bad_corefile_is_refused_at_its_line_and_column() {
         // `# refused: LINE:COLUMN MESSAGE` stands in the first line.
         let (place, message) =
             text.lines().next().unwrap().strip_prefix("# refused: ").unwrap().split_once(' ').unwrap();
-        let error = parse(&Source::File(path.clone()), &|_| None).expect_err(&path.to_string_lossy());
+        let error = parse(&CorefileSource::File(path.clone()), &|_| None).expect_err(&path.to_string_lossy());
         assert_eq!(format!("{}:{}", error.position.line, error.position.column), place, "{}: {error}", path.display());
         assert!(error.message.contains(message.trim()), "{}: {error}", path.display());
         seen += 1;

@@ -430,7 +430,7 @@ fn what_is_found_elsewhere_after_the_cluster_had_no_name_on_the_way_is_not_remem
         let asked = Arc::new(AtomicUsize::new(0));
         let cluster = || -> [Arc<dyn Plugin>; 2] {
             let empty = Empty(Cluster(view.clone(), Arc::default()), falls_through);
-            [Arc::new(empty), Arc::new(Elsewhere(asked.clone()))]
+            [Arc::new(empty), Arc::new(OtherMachine(asked.clone()))]
         };
         let mut chain = block(&format!("cache\n{lines}")).unwrap().chain;
         if searches {
@@ -450,9 +450,9 @@ fn what_is_found_elsewhere_after_the_cluster_had_no_name_on_the_way_is_not_remem
 }
 
 /// Knows `www.example.` and `www.cluster.local.`, and counts how often it is asked.
-struct Elsewhere(Arc<AtomicUsize>);
+struct OtherMachine(Arc<AtomicUsize>);
 
-impl Plugin for Elsewhere {
+impl Plugin for OtherMachine {
     fn name(&self) -> &'static str {
         "forward"
     }
