@@ -29,7 +29,7 @@ pub struct Host<'h> {
     /// Who mirrors clusters.
     pub mirrors: &'h mut dyn Mirrors,
     /// What outlives a reload.
-    pub kept: &'h Kept,
+    pub carryover: &'h Carryover,
     /// The present time.
     pub now: Instant,
     /// What is known of another machine that will serve: what this one lacks is a note then, and nobody is asked over the
@@ -39,9 +39,9 @@ pub struct Host<'h> {
 
 /// Things that outlive a reload, such as caches and connections: found again under the same key.
 #[derive(Default)]
-pub struct Kept(Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>);
+pub struct Carryover(Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>);
 
-impl Kept {
+impl Carryover {
     /// The thing that was kept under a key, or a new one. A key names the directive and everything the thing depends on.
     pub fn get<T: Any + Send + Sync>(&self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,16 +61,16 @@ impl Kept {
 }
 
 #[cfg(test)]
-impl Kept {
+impl Carryover {
     /// How many things are kept.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for Carryover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Kept")
+        f.write_str("Carryover")
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_found_again_until_swept() {
-        let kept = Kept::default();
+        let kept = Carryover::default();
         let first = kept.get("cache .", || 1u32);
         kept.sweep();
         assert_eq!(*kept.get("cache .", || 2u32), 1);

@@ -9,7 +9,7 @@ use std::path::Path;
 use outside::Outside;
 
 use super::flags::local::{Local, Resolvers};
-use crate::chain::setup::Kept;
+use crate::chain::setup::Carryover;
 use crate::cluster;
 use crate::cluster::manifests::{LocalCluster, Sources};
 use crate::corefile::CorefileSource;
@@ -38,7 +38,7 @@ pub(super) fn cluster(options: &Local) -> Result<LocalCluster, Error> {
 ///
 /// # Errors
 /// When what the flags say makes no server.
-pub(super) fn plan(options: &Local, reader: &Reader, kept: &Kept) -> Result<(Plan, String), Error> {
+pub(super) fn plan(options: &Local, reader: &Reader, carryover: &Carryover) -> Result<(Plan, String), Error> {
     let asked = resolvers(options)?;
     let zone = options.zone.trim_end_matches('.');
     match asked.as_slice() {
@@ -48,7 +48,7 @@ pub(super) fn plan(options: &Local, reader: &Reader, kept: &Kept) -> Result<(Pla
     let source = CorefileSource::Text { name: "built-in Corefile".to_owned(), text: corefile(options, &asked) };
     let corefile = origin::read(&source)?;
     let port = options.listen.first().map_or(53, SocketAddr::port);
-    let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), kept, None)?;
+    let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), carryover, None)?;
     for block in blocks.iter_mut().filter(|block| block.keys.iter().any(|key| key.zone.is_root())) {
         let outside = Outside::new(reader.clone(), &asked);
         let at = block.chain.iter().position(|plugin| matches!(plugin.name(), "loop" | "forward"));
@@ -211,7 +211,7 @@ mod tests {
         for line in
             ["local x", "local --listen :1053,127.0.0.2:1054,[::1]:1055 --forward tls://192.0.2.1%dns.example x"]
         {
-            let (plan, _) = plan(&options(line), &reader, &Kept::default()).unwrap();
+            let (plan, _) = plan(&options(line), &reader, &Carryover::default()).unwrap();
             let root = plan.blocks.iter().find(|block| block.keys.iter().any(|key| key.zone.is_root())).unwrap();
             let names: Vec<&str> = root.chain.iter().map(|plugin| plugin.name()).collect();
             assert!(names.contains(&"outside"), "{names:?}");

@@ -99,7 +99,7 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     instance.mirrors = vec![Arc::new(cluster.objects())];
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
-    let (plan, hash) = local::plan(options, &cluster.reader(), &instance.kept)?;
+    let (plan, hash) = local::plan(options, &cluster.reader(), &instance.carryover)?;
     instance.apply(plan, &hash)?;
     drop(guard);
     drop(starting);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::blocks;
-use crate::chain::setup::{Host, Kept};
+use crate::chain::setup::{Carryover, Host};
 use crate::chain::{Block, Mirrors, Source};
 use crate::corefile::{Error, Token};
 use crate::zone::{Publisher, Reader};
@@ -29,12 +29,12 @@ pub(crate) fn block(text: &str) -> Result<Block, Error> {
 
 /// A server block from text, with mirrors of the test's own.
 pub(crate) fn block_with(text: &str, mirrors: &mut dyn Mirrors) -> Result<Block, Error> {
-    let all = blocks_with(&format!(". {{\n{text}\n}}\n"), mirrors, &Kept::default())?;
+    let all = blocks_with(&format!(". {{\n{text}\n}}\n"), mirrors, &Carryover::default())?;
     Ok(all.into_iter().next().unwrap())
 }
 
 /// The server blocks of a whole Corefile, with what outlives a reload.
-pub(crate) fn blocks_with(text: &str, mirrors: &mut dyn Mirrors, kept: &Kept) -> Result<Vec<Block>, Error> {
+pub(crate) fn blocks_with(text: &str, mirrors: &mut dyn Mirrors, carryover: &Carryover) -> Result<Vec<Block>, Error> {
     let source = crate::corefile::CorefileSource::Text { name: "Corefile".into(), text: text.into() };
     let file = crate::corefile::parse(&source, &|_| None)?;
     let interfaces = [
@@ -43,8 +43,15 @@ pub(crate) fn blocks_with(text: &str, mirrors: &mut dyn Mirrors, kept: &Kept) ->
         ("eth0".to_owned(), "10.244.0.5".parse().unwrap()),
     ];
     let now = Instant::now();
-    let mut host =
-        Host { interfaces: &interfaces, hostname: "server-1", default_port: 53, mirrors, kept, now, elsewhere: None };
+    let mut host = Host {
+        interfaces: &interfaces,
+        hostname: "server-1",
+        default_port: 53,
+        mirrors,
+        carryover,
+        now,
+        elsewhere: None,
+    };
     blocks::set_up(&file, &mut host)
 }
 

@@ -17,7 +17,7 @@ use super::plan::{Plan, Port, encryption};
 use super::{logs, metrics};
 use crate::admin::{self, Admin, Probe};
 use crate::chain::settings::Task;
-use crate::chain::setup::Kept;
+use crate::chain::setup::Carryover;
 use crate::serve::{Prepared, Server, Site};
 
 /// The time that queries in flight and connections have, once the sockets are to go.
@@ -33,7 +33,7 @@ pub(crate) struct Instance {
     pub(crate) mirrors: Vec<Arc<dyn Known>>,
     registry: prometheus::Registry,
     /// Caches and connections, which outlive reloads.
-    pub(crate) kept: Kept,
+    pub(crate) carryover: Carryover,
     admin: Admin,
     probes: Vec<Probe>,
     servers: BTreeMap<Port, Server>,
@@ -72,7 +72,7 @@ impl Instance {
             explain,
             mirrors: Vec::new(),
             registry,
-            kept: Kept::default(),
+            carryover: Carryover::default(),
             probes: Vec::new(),
             servers: BTreeMap::new(),
             tasks: Vec::new(),
@@ -109,7 +109,7 @@ impl Instance {
         logs::set_debug(plan.debug());
         metrics::describe(hash, plan.enabled());
         self.plan = Some(plan);
-        self.kept.sweep();
+        self.carryover.sweep();
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::interfaces;
 use super::mirrors::Unsynced;
 use crate::chain::settings::{Reload, Settings, Timeouts, Tls};
-use crate::chain::setup::{Host, Kept};
+use crate::chain::setup::{Carryover, Host};
 use crate::chain::{Block, Client, Mirrors, setup};
 use crate::corefile::{Corefile, Error, Key, OtherMachine, Scheme, Token};
 use crate::files;
@@ -66,9 +66,9 @@ impl Plan {
         corefile: &Corefile,
         default_port: u16,
         mirrors: &mut dyn Mirrors,
-        kept: &Kept,
+        carryover: &Carryover,
     ) -> Result<Self, Error> {
-        Self::of(set_up(corefile, default_port, mirrors, kept, None)?, default_port)
+        Self::of(set_up(corefile, default_port, mirrors, carryover, None)?, default_port)
     }
 
     /// Sets a Corefile up to look at it, without a cluster. `elsewhere`: another machine will serve, and what this one lacks
@@ -77,7 +77,7 @@ impl Plan {
     /// # Errors
     /// At the first fault, with its place.
     pub(crate) fn look(corefile: &Corefile, elsewhere: Option<&OtherMachine>) -> Result<Self, Error> {
-        Self::of(set_up(corefile, 53, &mut Unsynced, &Kept::default(), elsewhere)?, 53)
+        Self::of(set_up(corefile, 53, &mut Unsynced, &Carryover::default(), elsewhere)?, 53)
     }
 
     /// The plan of these server blocks.
@@ -184,13 +184,14 @@ pub(crate) fn set_up(
     corefile: &Corefile,
     default_port: u16,
     mirrors: &mut dyn Mirrors,
-    kept: &Kept,
+    carryover: &Carryover,
     elsewhere: Option<&OtherMachine>,
 ) -> Result<Vec<Block>, Error> {
     let interfaces = interfaces::list();
     let hostname = hostname();
     let now = Instant::now();
-    let mut host = Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, kept, now, elsewhere };
+    let mut host =
+        Host { interfaces: &interfaces, hostname: &hostname, default_port, mirrors, carryover, now, elsewhere };
     blocks::set_up(corefile, &mut host)
 }
 

@@ -51,7 +51,7 @@ impl Reloader {
         let mut reloader =
             Self { source, port, mirrors, hash: origin::hash(&corefile), certificates: 0, refused: None, tried: None };
         let mut session = reloader.mirrors.session();
-        let plan = Plan::new(&corefile, port, &mut session, &instance.kept)
+        let plan = Plan::new(&corefile, port, &mut session, &instance.carryover)
             .map_err(|error| origin::explained(error, &corefile))?;
         let used = session.finish();
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -97,7 +97,7 @@ impl Reloader {
             return Err(Error::operator(format!("{}: no server block is left", name(&self.source))));
         }
         let mut session = self.mirrors.session();
-        let plan = tokio::task::block_in_place(|| Plan::new(&corefile, self.port, &mut session, &instance.kept))
+        let plan = tokio::task::block_in_place(|| Plan::new(&corefile, self.port, &mut session, &instance.carryover))
             .map_err(|error| origin::explained(error, &corefile))?;
         let used = session.finish();
         let synced = tokio::select! {

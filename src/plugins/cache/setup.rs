@@ -77,7 +77,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     // What it remembers is this block's, and what the plugins behind it said: others are another memory.
     let (block, behind) = (context.identity, context.behind("cache"));
     let key = format!("cache {zones_label} {settings:?} {block} {behind}");
-    let memory = context.host.kept.get(&key, || cache::Cache::new(settings.clone()));
+    let memory = context.host.carryover.get(&key, || cache::Cache::new(settings.clone()));
     let inner = Inner {
         memory,
         zones,

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::super::testing::{OneZone, block, blocks_with, fault};
 use super::*;
 use crate::chain::Block;
-use crate::chain::setup::Kept;
+use crate::chain::setup::Carryover;
 use crate::chain::testing::{Answers, Asks, message, query, query_edns, run as run_chain};
 use crate::syntax::record::parse_line;
 use crate::wire::Failure;
@@ -243,7 +243,7 @@ fn the_clusters_alias_keeps_its_ttl_beside_what_its_target_has() {
 }
 
 /// The server blocks of a Corefile, one after the other asked for `a.example.org`: who answered, and what.
-fn answers_of(corefile: &str, kept: &Kept) -> Vec<(&'static str, String)> {
+fn answers_of(corefile: &str, kept: &Carryover) -> Vec<(&'static str, String)> {
     let blocks = blocks_with(corefile, &mut OneZone::default(), kept).unwrap();
     let ask = |block: &Block| match run_chain(&block.chain, &mut query("a.example.org.", RecordType::A)) {
         Outcome::Reply(mut reply) => {
@@ -277,7 +277,7 @@ fn server_blocks_that_serve_different_clients_have_a_memory_each() {
     ] {
         // What stands behind the caches is alike, so that nothing but the blocks tells them apart.
         let corefile = block_of(".", one, "10.0.0.1") + &block_of(".", other, "10.0.0.1");
-        let kept = Kept::default();
+        let kept = Carryover::default();
         let first = [from("template", "10.0.0.1"), from("template", "10.0.0.1")];
         assert_eq!(answers_of(&corefile, &kept), first, "{one} {other}");
         assert_eq!(answers_of(&corefile, &kept), [from("cache", "10.0.0.1"), from("cache", "10.0.0.1")], "{one}");
@@ -289,7 +289,7 @@ fn a_reload_keeps_the_memory_as_long_as_what_stands_behind_it_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     std::fs::write(&path, "@ 60 IN SOA ns host 1 2 3 4 5\n").unwrap();
-    let kept = Kept::default();
+    let kept = Carryover::default();
     let plain = block_of(".", "", "10.0.0.1");
     assert_eq!(answers_of(&plain, &kept), [from("template", "10.0.0.1")]);
     assert_eq!(answers_of(&plain, &kept), [from("cache", "10.0.0.1")]);
@@ -308,7 +308,7 @@ fn a_reload_that_names_other_upstreams_begins_a_memory_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("resolv.conf");
     let write = |address: &str| std::fs::write(&path, format!("nameserver {address}\n")).unwrap();
-    let kept = Kept::default();
+    let kept = Carryover::default();
     let setup = |to: &str, others: &str| {
         let text = format!(". {{\ncache 30\nforward . {to}\n{others}\n}}\n");
         blocks_with(&text, &mut OneZone::default(), &kept).unwrap()
