@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::diff::connection;
 use crate::cluster::Connection;
 use crate::process::error::Error;
-use crate::process::logs::Format;
+use crate::process::logs::LogFormat;
 use crate::upstream::{Endpoint, Host, Way};
 
 /// The text of `--help`.
@@ -101,7 +101,7 @@ pub(super) struct Serve {
     /// True to print no banner.
     pub(super) quiet: bool,
     /// The format of log lines.
-    pub(super) log_format: Format,
+    pub(super) log_format: LogFormat,
     /// Queries of one address that may wait for plugins.
     pub(super) max_in_flight: usize,
     /// The address of the page that explains answers.
@@ -115,7 +115,7 @@ impl Default for Serve {
             port: 53,
             pidfile: None,
             quiet: false,
-            log_format: Format::default(),
+            log_format: LogFormat::default(),
             max_in_flight: 10_000,
             explain: None,
         }
@@ -351,7 +351,7 @@ fn port(name: &str, text: &str) -> Result<u16, Error> {
     text.parse().map_err(|_| Error::operator(format!("-{name} needs a port from 0 to 65535, got `{text}`")))
 }
 
-fn log_format(dashes: &str, text: &str) -> Result<Format, Error> {
+fn log_format(dashes: &str, text: &str) -> Result<LogFormat, Error> {
     text.parse().map_err(|()| Error::operator(format!("{dashes}log-format takes text or json, got `{text}`")))
 }
 

@@ -17,7 +17,7 @@ use super::signals::{Signal, Signals};
 use super::{check, diff, flags, local};
 use crate::plugins;
 use crate::process::error::Error;
-use crate::process::instance::{Instance, Told};
+use crate::process::instance::{AddressedBy, Instance};
 use crate::process::mirrors::Registry;
 use crate::process::plan::Plan;
 use crate::process::reload::{self, Reloader};
@@ -28,7 +28,7 @@ use crate::wire::Name;
 /// Runs the program. `arguments` are those after its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     heap::share();
-    let mut format = logs::Format::default();
+    let mut format = logs::LogFormat::default();
     let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| {
         format = match &command {
             Command::Serve(Serve { log_format, .. }) | Command::Local(Local { log_format, .. }) => *log_format,
@@ -62,12 +62,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn serve(options: &Serve) -> Result<(), Error> {
     log_as(options.log_format);
     let runtime = runtime()?;
-    let signals = listen(&runtime)?;
+    let signals = install_signals(&runtime)?;
     let starting = Starting::watch(&runtime)?;
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
     let source = origin::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
-    let mut instance = Instance::new(runtime.handle().clone(), Told::Corefile, options.max_in_flight, options.explain)?;
+    let mut instance =
+        Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.max_in_flight, options.explain)?;
     let mirrors = Registry::new(runtime.handle().clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
     drop(starting);
@@ -91,11 +92,12 @@ fn serve_local(options: &Local) -> Result<(), Error> {
         )));
     }
     let runtime = runtime()?;
-    let signals = listen(&runtime)?;
+    let signals = install_signals(&runtime)?;
     let starting = Starting::watch(&runtime)?;
     let cluster = local::cluster(options)?;
     let max_in_flight = Serve::default().max_in_flight;
-    let mut instance = Instance::new(runtime.handle().clone(), Told::CommandLine, max_in_flight, options.explain)?;
+    let mut instance =
+        Instance::new(runtime.handle().clone(), AddressedBy::CommandLine, max_in_flight, options.explain)?;
     instance.mirrors = vec![Arc::new(cluster.objects())];
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
@@ -112,7 +114,7 @@ fn serve_local(options: &Local) -> Result<(), Error> {
 }
 
 /// Begins to log, what `RUST_LOG` wishes for as well.
-fn log_as(format: logs::Format) {
+fn log_as(format: logs::LogFormat) {
     logs::start(format, std::env::var("RUST_LOG").ok().as_deref().filter(|wishes| !wishes.is_empty()));
 }
 
@@ -202,7 +204,7 @@ fn runtime() -> Result<Runtime, Error> {
 }
 
 /// Signals count from before the first port is bound.
-fn listen(runtime: &Runtime) -> Result<Signals, Error> {
+fn install_signals(runtime: &Runtime) -> Result<Signals, Error> {
     let _guard = runtime.enter();
     Signals::new().map_err(|error| Error::runtime(format!("cannot listen for signals: {error}")))
 }
@@ -213,7 +215,7 @@ struct Starting(tokio::task::JoinHandle<()>);
 
 impl Starting {
     fn watch(runtime: &Runtime) -> Result<Self, Error> {
-        let mut signals = listen(runtime)?;
+        let mut signals = install_signals(runtime)?;
         Ok(Self(runtime.spawn(async move {
             signals.stop().await;
             tracing::info!("told to stop before the start was complete");
@@ -265,12 +267,12 @@ fn version() -> String {
 }
 
 /// Prints what is served and by whom; where log lines are objects, as such.
-fn announce(format: logs::Format, plan: Option<&Plan>) -> Result<(), Error> {
+fn announce(format: logs::LogFormat, plan: Option<&Plan>) -> Result<(), Error> {
     let mut lines: String = plan.map(Plan::banner).unwrap_or_default().into_iter().map(|line| line + "\n").collect();
     lines.push_str(&version());
     match format {
-        logs::Format::Text => print(&lines),
-        logs::Format::Json => {
+        logs::LogFormat::Text => print(&lines),
+        logs::LogFormat::Json => {
             lines.lines().for_each(|line| tracing::info!("{line}"));
             Ok(())
         }

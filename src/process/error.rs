@@ -7,13 +7,13 @@ use crate::corefile;
 /// An error that ends the process.
 #[derive(Debug)]
 pub(crate) struct Error {
-    fault: Fault,
+    fault: Blame,
     message: String,
 }
 
 /// The one at fault; the exit status follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Blame {
     /// The command line or the configuration.
     Operator,
     /// The machine: a port in use, no memory for a thread.
@@ -23,19 +23,19 @@ enum Fault {
 impl Error {
     /// The command line or the configuration is wrong.
     pub(crate) fn operator(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Operator, message: message.into() }
+        Self { fault: Blame::Operator, message: message.into() }
     }
 
     /// Something failed that the configuration asked for rightly.
     pub(crate) fn runtime(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Runtime, message: message.into() }
+        Self { fault: Blame::Runtime, message: message.into() }
     }
 
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
         match self.fault {
-            Fault::Runtime => 1,
-            Fault::Operator => 2,
+            Blame::Runtime => 1,
+            Blame::Operator => 2,
         }
     }
 }

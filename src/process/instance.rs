@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::error::Error;
-use super::pages::{self, Known};
-use super::plan::{Plan, Port, encryption};
+use super::pages::{self, ZoneOrigin};
+use super::plan::{Plan, PortKey, encryption};
 use super::{logs, metrics};
 use crate::admin::{self, Admin, Probe};
 use crate::chain::settings::Task;
@@ -26,17 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Everything that runs.
 pub(crate) struct Instance {
     runtime: Handle,
-    told: Told,
+    addressed_by: AddressedBy,
     max_in_flight: usize,
     explain: Option<SocketAddr>,
     /// The mirrors of the plan that is applied next.
-    pub(crate) mirrors: Vec<Arc<dyn Known>>,
+    pub(crate) mirrors: Vec<Arc<dyn ZoneOrigin>>,
     registry: prometheus::Registry,
     /// Caches and connections, which outlive reloads.
     pub(crate) carryover: Carryover,
     admin: Admin,
     probes: Vec<Probe>,
-    servers: BTreeMap<Port, Server>,
+    servers: BTreeMap<PortKey, Server>,
     tasks: Vec<AbortHandle>,
     stopping: Arc<AtomicBool>,
     plan: Option<Plan>,
@@ -44,7 +44,7 @@ pub(crate) struct Instance {
 
 /// The place where an operator has said on which address to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum AddressedBy {
     /// The keys and `bind` of the Corefile.
     Corefile,
     /// The flag `--listen` of `rollcall local`.
@@ -58,7 +58,7 @@ impl Instance {
     /// When two rooms want the same metric.
     pub(crate) fn new(
         runtime: Handle,
-        told: Told,
+        addressed_by: AddressedBy,
         max_in_flight: usize,
         explain: Option<SocketAddr>,
     ) -> Result<Self, Error> {
@@ -67,7 +67,7 @@ impl Instance {
         Ok(Self {
             admin: Admin::new(runtime.clone()),
             runtime,
-            told,
+            addressed_by,
             max_in_flight,
             explain,
             mirrors: Vec::new(),
@@ -114,12 +114,12 @@ impl Instance {
     }
 
     /// Binds everything that a plan needs and that is not bound yet.
-    fn prepare(&mut self, plan: &Plan) -> Result<(admin::Prepared, BTreeMap<Port, Prepared>), Error> {
+    fn prepare(&mut self, plan: &Plan) -> Result<(admin::Prepared, BTreeMap<PortKey, Prepared>), Error> {
         let mut sites = pages::sites(plan, &self.registry, &self.stopping);
         if let Some(address) = self.explain {
             sites.put(&address.to_string(), "/explain", pages::explain(plan, &self.mirrors));
         }
-        let mut ports = BTreeMap::<Port, Vec<Site>>::new();
+        let mut ports = BTreeMap::<PortKey, Vec<Site>>::new();
         for (listener, server) in &plan.servers {
             let site = Site {
                 address: listener.address,
@@ -146,15 +146,15 @@ impl Instance {
         let mut servers = BTreeMap::new();
         for (port, sites) in new.into_iter().chain(held) {
             let shared = gone.contains(&port.1) || pages.gives_up(port.1);
-            let told = self.told;
-            let prepared = self.server(port).prepare(sites, shared).map_err(|error| match told {
-                Told::Corefile => cannot_listen(
+            let addressed_by = self.addressed_by;
+            let prepared = self.server(port).prepare(sites, shared).map_err(|error| match addressed_by {
+                AddressedBy::Corefile => cannot_listen(
                     &error,
                     &error.to_string(),
                     "choose another port (in the Corefile, or with -dns.port)",
                     "change `bind`",
                 ),
-                Told::CommandLine => {
+                AddressedBy::CommandLine => {
                     let own = "choose another address with --listen";
                     cannot_listen(&error, &error.to_string(), own, own)
                 }
@@ -165,7 +165,7 @@ impl Instance {
     }
 
     /// The server of a port; a new one where there is none.
-    fn server(&mut self, port: Port) -> &mut Server {
+    fn server(&mut self, port: PortKey) -> &mut Server {
         let (max_in_flight, runtime) = (self.max_in_flight, &self.runtime);
         self.servers.entry(port).or_insert_with(|| Server::new(encryption(port.0), max_in_flight, runtime))
     }

@@ -19,7 +19,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
-pub(crate) use line::{Format, fatal};
+pub(crate) use line::{LogFormat, fatal};
 use queue::Queue;
 pub(crate) use queue::register;
 
@@ -32,7 +32,7 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Begins to log, at least what `wishes` (`RUST_LOG`) ask for: `info`, `rollcall::cluster=debug`. Only the first call counts.
-pub(crate) fn start(format: Format, wishes: Option<&str>) {
+pub(crate) fn start(format: LogFormat, wishes: Option<&str>) {
     let (wishes, fault) = match wishes.map(Targets::from_str) {
         None => (Targets::new(), None),
         Some(Ok(wishes)) => (wishes, None),
@@ -96,7 +96,7 @@ fn panicked(panic: &PanicHookInfo<'_>) {
 
 /// Makes a line of each event.
 struct Lines {
-    format: Format,
+    format: LogFormat,
     queue: Arc<Queue>,
 }
 
@@ -123,10 +123,10 @@ mod tests {
 
     fn lines_as_wished(debug: bool, wishes: &str, speak: impl FnOnce()) -> String {
         let wishes = if wishes.is_empty() { Targets::new() } else { wishes.parse().unwrap() };
-        lines_of(Format::Text, targets(debug, &wishes), speak)
+        lines_of(LogFormat::Text, targets(debug, &wishes), speak)
     }
 
-    fn lines_of(format: Format, filter: Targets, speak: impl FnOnce()) -> String {
+    fn lines_of(format: LogFormat, filter: Targets, speak: impl FnOnce()) -> String {
         let sink = Sink::default();
         let queue = Arc::new(Queue::start(sink.clone(), queue::OCTETS));
         let lines = Lines { format, queue: queue.clone() };
@@ -189,7 +189,7 @@ mod tests {
     fn no_value_forges_a_line_or_makes_it_long() {
         let odd =
             format!("a\n[error] plugin/fake: pwned\r\x1b[2J\u{85}\u{2028}\u{202e}\0\"\\é{}", "x\n".repeat(20_000));
-        for format in [Format::Text, Format::Json] {
+        for format in [LogFormat::Text, LogFormat::Json] {
             let said = lines_of(format, targets(false, &Targets::new()), || {
                 tracing::warn!(name = %odd, other = odd, debug = ?odd, "{odd}");
                 tracing::warn!("{}", "é".repeat(9000));
@@ -198,7 +198,7 @@ mod tests {
             assert!(said.lines().all(|line| line.len() < 8192), "{format:?}");
             assert!(!said.contains(['\r', '\x1b', '\u{85}', '\u{2028}', '\u{202e}', '\0']), "{format:?}");
             assert!(said.lines().all(|line| line.contains("… (cut)")), "{format:?}");
-            if format == Format::Json {
+            if format == LogFormat::Json {
                 for line in said.lines() {
                     let read: serde_json::Value = serde_json::from_str(line).unwrap();
                     assert!(!read["msg"].as_str().unwrap().contains(char::is_control));
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn json_lines_have_corednss_keys() {
-        let said = lines_of(Format::Json, targets(false, &Targets::new()), || {
+        let said = lines_of(LogFormat::Json, targets(false, &Targets::new()), || {
             tracing::info!(
                 target: "plugin/log",
                 qname = %"a\\\"b.", id = 7u16, dnssec_ok = true, rcode = %"", duration_seconds = 0.5, "text"

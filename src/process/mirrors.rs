@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::pages::Known;
+use super::pages::ZoneOrigin;
 use crate::chain::{Access, Mirrors, Source};
 use crate::cluster;
 use crate::cluster::{Connection, Mirror, Options, TlsFiles};
@@ -57,8 +57,8 @@ impl Session<'_> {
 
 impl Used {
     /// The mirrors, to ask them about their objects.
-    pub(crate) fn mirrors(&self) -> Vec<Arc<dyn Known>> {
-        self.0.values().map(|mirror| mirror.clone() as Arc<dyn Known>).collect()
+    pub(crate) fn mirrors(&self) -> Vec<Arc<dyn ZoneOrigin>> {
+        self.0.values().map(|mirror| mirror.clone() as Arc<dyn ZoneOrigin>).collect()
     }
 
     /// Waits until all mirrors are synced, at most for `patience`; says whether they are.

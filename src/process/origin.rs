@@ -89,7 +89,7 @@ pub(crate) fn explained(error: corefile::Error, corefile: &Corefile) -> corefile
 
 /// The SHA-512 of a Corefile's words and structure, in hexadecimal: comments and white space do not count.
 pub(crate) fn hash(corefile: &Corefile) -> String {
-    let mut words = Words(Context::new(&SHA512));
+    let mut words = WordHasher(Context::new(&SHA512));
     for block in &corefile.blocks {
         block.keys.iter().for_each(|key| words.word(&key.token.text));
         words.mark(1);
@@ -99,9 +99,9 @@ pub(crate) fn hash(corefile: &Corefile) -> String {
 }
 
 /// The hash of a Corefile's words: a word ends with 0, and marks that no word can hold stand for structure.
-struct Words(Context);
+struct WordHasher(Context);
 
-impl Words {
+impl WordHasher {
     fn mark(&mut self, octet: u8) {
         self.0.update(&[octet]);
     }

@@ -21,13 +21,13 @@ pub(crate) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>
     for address in health_addresses(plan) {
         sites.put(&address, "/health", admin::health());
     }
-    let mut ready: BTreeMap<&str, Vec<Check>> = BTreeMap::new();
+    let mut ready: BTreeMap<&str, Vec<PluginCheck>> = BTreeMap::new();
     for settings in plan.blocks.iter().map(|block| &block.settings) {
         if let Some(address) = &settings.prometheus {
             sites.put(address, "/metrics", admin::metrics(registry.clone()));
         }
         if let Some(page) = &settings.ready {
-            let checks = settings.ready_checks.iter().map(|check| Check::new(check, page.continuously));
+            let checks = settings.ready_checks.iter().map(|check| PluginCheck::new(check, page.continuously));
             ready.entry(&page.address).or_default().extend(checks);
         }
     }
@@ -39,7 +39,7 @@ pub(crate) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>
 }
 
 /// The page that explains answers: of the view whose zone holds the most of a name, with what its mirror knows.
-pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn Known>]) -> Page {
+pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn ZoneOrigin>]) -> Page {
     let views: Vec<Arc<View>> = plan.blocks.iter().filter_map(|block| block.view()).collect();
     let mirrors = mirrors.to_vec();
     admin::explain(move |name| {
@@ -59,7 +59,7 @@ pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn Known>]) -> Page {
 }
 
 /// The source of a zone, asked for the page that explains answers.
-pub(crate) trait Known: Send + Sync {
+pub(crate) trait ZoneOrigin: Send + Sync {
     /// Whether this zone is meant.
     fn publishes(&self, zone: &Reader) -> bool;
 
@@ -70,7 +70,7 @@ pub(crate) trait Known: Send + Sync {
     fn status(&self) -> Vec<KindStatus>;
 }
 
-impl Known for Mirror {
+impl ZoneOrigin for Mirror {
     fn publishes(&self, zone: &Reader) -> bool {
         self.reader().is_of_same_zone(zone)
     }
@@ -84,7 +84,7 @@ impl Known for Mirror {
     }
 }
 
-impl Known for LocalObjects {
+impl ZoneOrigin for LocalObjects {
     fn publishes(&self, zone: &Reader) -> bool {
         self.reader().is_of_same_zone(zone)
     }
@@ -105,13 +105,13 @@ pub(crate) fn health_addresses(plan: &Plan) -> BTreeSet<String> {
 }
 
 /// A plugin that may not be ready; without `monitor continuously` it is asked until it is, and no longer.
-struct Check {
+struct PluginCheck {
     check: ReadyCheck,
     continuously: bool,
     was_ready: AtomicBool,
 }
 
-impl Check {
+impl PluginCheck {
     fn new(check: &ReadyCheck, continuously: bool) -> Self {
         Self { check: check.clone(), continuously, was_ready: AtomicBool::new(false) }
     }
@@ -126,6 +126,6 @@ impl Check {
     }
 }
 
-fn waiting(checks: &[Check]) -> Vec<String> {
+fn waiting(checks: &[PluginCheck]) -> Vec<String> {
     checks.iter().filter(|check| !check.is_ready()).map(|check| check.check.plugin.to_owned()).collect()
 }

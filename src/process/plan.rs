@@ -28,18 +28,18 @@ pub(crate) struct Listener {
 }
 
 /// A port: its sockets and connections pass from one of its addresses to another.
-pub(crate) type Port = (Scheme, u16);
+pub(crate) type PortKey = (Scheme, u16);
 
 impl Listener {
     /// The port of the listener.
-    pub(crate) fn port(&self) -> Port {
+    pub(crate) fn port(&self) -> PortKey {
         (self.scheme, self.address.port())
     }
 }
 
 /// The server blocks and settings of one listener.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct ListenerPlan {
     /// Limits of its connections.
     pub(crate) limits: Limits,
     /// The certificate and settings of TLS, where it is encrypted.
@@ -52,7 +52,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// The servers, by listener.
-    pub(crate) servers: BTreeMap<Listener, Server>,
+    pub(crate) servers: BTreeMap<Listener, ListenerPlan>,
     /// The server blocks, as written.
     pub(crate) blocks: Vec<Arc<Block>>,
 }
@@ -86,7 +86,7 @@ impl Plan {
     /// When a listener cannot be had as the blocks say, with the place.
     pub(crate) fn of(blocks: Vec<Block>, default_port: u16) -> Result<Self, Error> {
         let blocks: Vec<Arc<Block>> = blocks.into_iter().map(Arc::new).collect();
-        let mut servers = BTreeMap::<Listener, Server>::new();
+        let mut servers = BTreeMap::<Listener, ListenerPlan>::new();
         for block in &blocks {
             for key in &block.keys {
                 let secure = secure(key, &block.settings)?;
@@ -94,7 +94,7 @@ impl Plan {
                     let address = SocketAddr::new(address, setup::port(key, default_port));
                     let server = match servers.entry(Listener { scheme: key.scheme, address }) {
                         Entry::Occupied(entry) => entry.into_mut(),
-                        Entry::Vacant(entry) => entry.insert(Server {
+                        Entry::Vacant(entry) => entry.insert(ListenerPlan {
                             limits: Limits::default(),
                             secure: secure.clone(),
                             blocks: Vec::new(),
@@ -110,7 +110,7 @@ impl Plan {
 
     /// The listeners of a server block.
     pub(crate) fn listeners(&self, block: &Arc<Block>) -> Vec<String> {
-        let has = |server: &Server| server.blocks.iter().any(|(other, _)| Arc::ptr_eq(other, block));
+        let has = |server: &ListenerPlan| server.blocks.iter().any(|(other, _)| Arc::ptr_eq(other, block));
         self.servers.iter().filter(|(_, server)| has(server)).map(|(listener, _)| listener.to_string()).collect()
     }
 
@@ -195,7 +195,7 @@ pub(crate) fn set_up(
     blocks::set_up(corefile, &mut host)
 }
 
-impl Server {
+impl ListenerPlan {
     /// The handshake comes before the question: one listener has one certificate.
     fn check_same(&self, secure: Option<&Tls>, key: &Key) -> Result<(), Error> {
         match (&self.secure, secure) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Argument, Arguments, Command, address, explain, log_format, server};
 use crate::process::error::Error;
 use crate::process::interfaces;
-use crate::process::logs::Format;
+use crate::process::logs::LogFormat;
 use crate::upstream::Endpoint;
 use crate::wire::Label;
 
@@ -47,7 +47,7 @@ pub(in crate::cli) struct Local {
     /// The TTL of answers in seconds.
     pub(in crate::cli) ttl: u16,
     /// The format of log lines.
-    pub(in crate::cli) log_format: Format,
+    pub(in crate::cli) log_format: LogFormat,
     /// The address of the page that explains answers.
     pub(in crate::cli) explain: Option<SocketAddr>,
     /// Manifest files and folders.
@@ -72,7 +72,7 @@ pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<Strin
         namespace: "default".to_owned(),
         forward: Resolvers::OfTheMachine,
         ttl: 5,
-        log_format: Format::default(),
+        log_format: LogFormat::default(),
         explain: explain(variable)?,
         paths: Vec::new(),
     };

@@ -18,7 +18,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         port: 1053,
         pidfile: Some("/run/x.pid".into()),
         quiet: true,
-        log_format: Format::Text,
+        log_format: LogFormat::Text,
         max_in_flight: 10_000,
         explain: None,
     };
@@ -38,9 +38,9 @@ fn log_lines_are_text_or_json() {
     for line in
         ["-log-format=json", "-log-format json", "--log-format=json", "--log-format json", "local --log-format json x"]
     {
-        assert_eq!(format(line), Format::Json, "{line}");
+        assert_eq!(format(line), LogFormat::Json, "{line}");
     }
-    assert_eq!((format("-log-format text"), format("")), (Format::Text, Format::Text));
+    assert_eq!((format("-log-format text"), format("")), (LogFormat::Text, LogFormat::Text));
     assert_eq!(command("check -log-format=json Corefile"), command("check Corefile"));
     assert!(refusal("-log-format xml").contains("-log-format takes text or json, got `xml`"));
     assert!(refusal("check --log-format=xml x").contains("--log-format takes text or json"));
@@ -98,7 +98,7 @@ fn local_takes_paths_among_its_flags() {
         namespace: "prod".into(),
         forward: Resolvers::Nobody,
         ttl: 0,
-        log_format: Format::Text,
+        log_format: LogFormat::Text,
         explain: None,
         paths: vec!["a.yaml".into(), "b".into(), "-".into()],
     };

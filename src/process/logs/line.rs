@@ -22,7 +22,7 @@ const CUT: &str = "… (cut)";
 
 /// The format of lines: `-log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum LogFormat {
     /// `[LEVEL] plugin/NAME: MESSAGE`.
     #[default]
     Text,
@@ -30,7 +30,7 @@ pub(crate) enum Format {
     Json,
 }
 
-impl FromStr for Format {
+impl FromStr for LogFormat {
     type Err = ();
 
     fn from_str(word: &str) -> Result<Self, ()> {
@@ -42,7 +42,7 @@ impl FromStr for Format {
     }
 }
 
-impl Format {
+impl LogFormat {
     /// Writes the line of an event.
     pub(super) fn write(self, event: &Event<'_>, now: SystemTime, line: &mut Vec<u8>) {
         let (level, target) = (*event.metadata().level(), event.metadata().target());
@@ -50,22 +50,22 @@ impl Format {
         match self {
             Self::Text => {
                 begin_text(level_in_text(level), plugin.filter(|plugin| *plugin != "log"), other, line);
-                event.record(&mut Visitor { format: self, part: Part::Message, line });
+                event.record(&mut Visitor { format: self, part: EventPart::Message, line });
                 // The fields of a query are for programs; people have the format of the directive.
                 if plugin != Some("log") {
-                    event.record(&mut Visitor { format: self, part: Part::Fields, line });
+                    event.record(&mut Visitor { format: self, part: EventPart::Fields, line });
                 }
             }
             Self::Json => {
                 begin_json(level_in_json(level), now, line);
-                event.record(&mut Visitor { format: self, part: Part::Message, line });
+                event.record(&mut Visitor { format: self, part: EventPart::Message, line });
                 line.push(b'"');
                 for (key, value) in [("plugin", plugin), ("target", other)] {
                     if let Some(value) = value {
                         let _ = write!(line, ",\"{key}\":\"{value}\"");
                     }
                 }
-                event.record(&mut Visitor { format: self, part: Part::Fields, line });
+                event.record(&mut Visitor { format: self, part: EventPart::Fields, line });
                 line.push(b'}');
             }
         }
@@ -74,12 +74,12 @@ impl Format {
 }
 
 /// The last word of a process that cannot go on, for standard error.
-pub(crate) fn fatal(format: Format, error: &dyn Display, now: SystemTime) -> Vec<u8> {
+pub(crate) fn fatal(format: LogFormat, error: &dyn Display, now: SystemTime) -> Vec<u8> {
     let mut line = Vec::new();
     match format {
         // For a person in front of a terminal: as long as it takes.
-        Format::Text => drop(writeln!(line, "rollcall: {error}")),
-        Format::Json => {
+        LogFormat::Text => drop(writeln!(line, "rollcall: {error}")),
+        LogFormat::Json => {
             begin_json("FATAL", now, &mut line);
             Bounded::new(format, MESSAGE, &mut line).put(format_args!("{error}"));
             line.extend_from_slice(b"\"}\n");
@@ -132,20 +132,20 @@ fn source(target: &str) -> (Option<&str>, Option<&str>) {
 
 /// The part of an event that is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum EventPart {
     Message,
     Fields,
 }
 
 struct Visitor<'l> {
-    format: Format,
-    part: Part,
+    format: LogFormat,
+    part: EventPart,
     line: &'l mut Vec<u8>,
 }
 
 impl Visitor<'_> {
     fn is_wanted(&self, field: &Field) -> bool {
-        (field.name() == "message") == (self.part == Part::Message)
+        (field.name() == "message") == (self.part == EventPart::Message)
     }
 
     /// Text, within quotes where it is a JSON value.
@@ -154,12 +154,12 @@ impl Visitor<'_> {
             return;
         }
         match (self.part, self.format) {
-            (Part::Message, _) => Bounded::new(self.format, MESSAGE, self.line).put(value),
-            (Part::Fields, Format::Text) => {
+            (EventPart::Message, _) => Bounded::new(self.format, MESSAGE, self.line).put(value),
+            (EventPart::Fields, LogFormat::Text) => {
                 let _ = write!(self.line, " {}=", field.name());
                 Bounded::new(self.format, LINE, self.line).put(value);
             }
-            (Part::Fields, Format::Json) => {
+            (EventPart::Fields, LogFormat::Json) => {
                 let _ = write!(self.line, ",\"{}\":\"", field.name());
                 let begun = self.line.len();
                 Bounded::new(self.format, LINE, self.line).put(value);
@@ -177,7 +177,7 @@ impl Visitor<'_> {
     /// Writes a value that needs no quotes in JSON.
     fn bare(&mut self, field: &Field, value: &dyn Display) {
         match self.format {
-            Format::Json if self.part == Part::Fields && self.is_wanted(field) => {
+            LogFormat::Json if self.part == EventPart::Fields && self.is_wanted(field) => {
                 let _ = write!(self.line, ",\"{}\":{value}", field.name());
             }
             _ => self.text(field, format_args!("{value}")),
@@ -192,7 +192,7 @@ impl Visit for Visitor<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match self.format {
-            Format::Text if self.part == Part::Fields => self.text(field, format_args!("{value:?}")),
+            LogFormat::Text if self.part == EventPart::Fields => self.text(field, format_args!("{value:?}")),
             _ => self.text(field, format_args!("{value}")),
         }
     }
@@ -221,7 +221,7 @@ impl Visit for Visitor<'_> {
 
 /// Writes text into a line, escaped, as far as there is room.
 struct Bounded<'l> {
-    format: Format,
+    format: LogFormat,
     /// The place where the text must end, the mark of a cut included.
     end: usize,
     line: &'l mut Vec<u8>,
@@ -229,7 +229,7 @@ struct Bounded<'l> {
 
 impl<'l> Bounded<'l> {
     /// A text of at most this much more, and within the line.
-    fn new(format: Format, most: usize, line: &'l mut Vec<u8>) -> Self {
+    fn new(format: LogFormat, most: usize, line: &'l mut Vec<u8>) -> Self {
         // Room for what closes the line and for keys without a value.
         let end = (line.len() + most).min(LINE - 1024);
         Self { format, end, line }
@@ -249,9 +249,9 @@ impl Write for Bounded<'_> {
             let begun = self.line.len();
             let mut octets = [0; 4];
             let encoded = character.encode_utf8(&mut octets);
-            let backslash: &[u8] = if self.format == Format::Json { br"\\" } else { br"\" };
+            let backslash: &[u8] = if self.format == LogFormat::Json { br"\\" } else { br"\" };
             match character {
-                '"' | '\\' if self.format == Format::Json => {
+                '"' | '\\' if self.format == LogFormat::Json => {
                     self.line.push(b'\\');
                     self.line.extend_from_slice(encoded.as_bytes());
                 }
@@ -310,8 +310,8 @@ mod tests {
 
     #[test]
     fn the_last_word_is_one_object_or_as_many_lines_as_it_takes() {
-        assert_eq!(fatal(Format::Text, &"a\nb", UNIX_EPOCH), b"rollcall: a\nb\n");
-        let said = fatal(Format::Json, &"a\n\"b\"", UNIX_EPOCH);
+        assert_eq!(fatal(LogFormat::Text, &"a\nb", UNIX_EPOCH), b"rollcall: a\nb\n");
+        let said = fatal(LogFormat::Json, &"a\n\"b\"", UNIX_EPOCH);
         let read: serde_json::Value = serde_json::from_slice(&said).unwrap();
         assert_eq!((&read["level"], &read["msg"]), (&"FATAL".into(), &"a\\010\"b\"".into()));
     }
@@ -320,7 +320,7 @@ mod tests {
     fn text_is_cut_between_characters_and_marked() {
         for most in CUT.len()..40 {
             let mut line = Vec::new();
-            Bounded::new(Format::Text, most, &mut line).put(format_args!("é\nöüß{}", "x".repeat(40)));
+            Bounded::new(LogFormat::Text, most, &mut line).put(format_args!("é\nöüß{}", "x".repeat(40)));
             let text = String::from_utf8(line).unwrap();
             assert!(text.len() <= most && text.ends_with(CUT), "{most}: {text}");
         }

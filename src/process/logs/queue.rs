@@ -21,11 +21,11 @@ metrics! {
 
 /// Takes lines and never waits for whoever reads them.
 #[derive(Debug)]
-pub(super) struct Queue(Arc<Shared>);
+pub(super) struct Queue(Arc<QueueShared>);
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct QueueShared {
+    state: Mutex<QueueState>,
     /// The signal that there is something to write, or that nothing will come any more.
     ready: Condvar,
     /// Something was written.
@@ -34,7 +34,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     waiting: Vec<u8>,
     /// Octets ever taken, and of these the written ones.
     taken: u64,
@@ -45,7 +45,8 @@ struct State {
 impl Queue {
     /// Starts the thread that writes, with room for this many octets. It ends with the queue.
     pub(super) fn start(out: impl Write + Send + 'static, most: usize) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), ready: Condvar::new(), written: Condvar::new(), most });
+        let shared =
+            Arc::new(QueueShared { state: Mutex::default(), ready: Condvar::new(), written: Condvar::new(), most });
         let own = shared.clone();
         // Without a thread the lines stay where they are, and those past the room are dropped and counted.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || own.write(out));
@@ -85,8 +86,8 @@ impl Drop for Queue {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl QueueShared {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
