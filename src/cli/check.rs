@@ -10,7 +10,7 @@ mod input;
 
 use self::findings::Finding;
 use self::input::Input;
-use super::flags::{Check, Output};
+use super::flags::{CheckOptions, Output};
 use crate::corefile::Corefile;
 use crate::process::error::Error;
 use crate::process::plan::Plan;
@@ -29,7 +29,7 @@ pub(super) struct Checked {
 ///
 /// # Errors
 /// When the server would refuse it, and people read the outcome: every fault that can be told apart, each with its place.
-pub(super) fn check(options: &Check) -> Result<Checked, Error> {
+pub(super) fn check(options: &CheckOptions) -> Result<Checked, Error> {
     let (description, findings) = match input::read(&options.file) {
         Ok(inputs) => {
             let (descriptions, findings): (Vec<_>, Vec<_>) =

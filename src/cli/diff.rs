@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use super::flags::Diff;
+use super::flags::DiffOptions;
 use crate::cluster::{self, Connection, Options};
 use crate::files;
 use crate::process::error::Error;
@@ -26,9 +26,9 @@ use crate::upstream::{Endpoint, Group, Upstream};
 use crate::wire::Name;
 use crate::wire::message::RecordType;
 use deliberate::deliberate;
-use names::Kind;
+use names::NameKind;
 use progress::Progress;
-use reply::Reply;
+use reply::ComparedReply;
 use report::{Difference, Report};
 
 /// The types that every name is asked for.
@@ -58,7 +58,7 @@ const ENOUGH: usize = 10_000;
 ///
 /// # Errors
 /// When the cluster cannot be listed, or one of the servers does not answer at all.
-pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<bool, Error> {
+pub(super) async fn run(options: &DiffOptions, out: &mut (dyn Write + Send)) -> Result<bool, Error> {
     let zone: Name = options.zone.parse().map_err(|error| {
         Error::operator(format!("--zone needs a domain name, as in cluster.local, got `{}`: {error}", options.zone))
     })?;
@@ -70,8 +70,8 @@ pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<
     let mut zones = vec![zone.clone()];
     zones.extend(["in-addr.arpa", "ip6.arpa"].iter().filter_map(|zone| zone.parse().ok()));
     let zones: Arc<[Name]> = zones.into();
-    let from = Server::new(&options.from, zones.clone())?;
-    let to = Server::new(&options.to, zones)?;
+    let from = Side::new(&options.from, zones.clone())?;
+    let to = Side::new(&options.to, zones)?;
     for server in [&from, &to] {
         server.ask(&zone, RecordType::SOA).await.map_err(|error| {
             Error::operator(format!("{} does not answer: {error}; check address and port", server.endpoint.address))
@@ -86,7 +86,7 @@ pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<
         let _ = writeln!(out, "note: skipped, in whole or in part: {bad}");
     }
     let mut report = Report::new(options.ttl, options.show, names.len() * TYPES.len());
-    let questions = names.values().flat_map(|(name, kind)| TYPES.map(|rtype| Question { name, kind: *kind, rtype }));
+    let questions = names.values().flat_map(|(name, kind)| TYPES.map(|rtype| AskedName { name, kind: *kind, rtype }));
     let pair = Pair { from: &from, to: &to, ttl: options.ttl, settled: AtomicUsize::new(0) };
     let mut answers = stream::iter(questions).map(|question| pair.compare(question)).buffered(AT_ONCE);
     while let Some((question, outcome)) = answers.next().await {
@@ -106,15 +106,15 @@ pub(super) async fn run(options: &Diff, out: &mut (dyn Write + Send)) -> Result<
 
 /// One question.
 #[derive(Clone, Copy, Debug)]
-struct Question<'n> {
+struct AskedName<'n> {
     name: &'n Name,
-    kind: Kind,
+    kind: NameKind,
     rtype: RecordType,
 }
 
 /// The outcome of comparing two answers.
 #[derive(Debug)]
-enum Outcome {
+enum Judgement {
     /// The same, with TTLs that differ by at most this much.
     Equal(u32),
     /// A documented difference, with its reason.
@@ -125,23 +125,23 @@ enum Outcome {
 
 /// Both servers, and how many differences have stayed.
 struct Pair<'s> {
-    from: &'s Server,
-    to: &'s Server,
+    from: &'s Side,
+    to: &'s Side,
     ttl: u32,
     settled: AtomicUsize,
 }
 
 impl Pair<'_> {
-    async fn compare<'n>(&self, question: Question<'n>) -> (Question<'n>, Outcome) {
-        let Question { name, kind, rtype } = question;
+    async fn compare<'n>(&self, question: AskedName<'n>) -> (AskedName<'n>, Judgement) {
+        let AskedName { name, kind, rtype } = question;
         let (mut rounds, pause) = AGAIN;
         loop {
             let (one, other) = tokio::join!(self.from.ask(name, rtype), self.to.ask(name, rtype));
             let mut outcome = judge(kind, rtype, &one, &other, self.ttl);
-            if matches!(outcome, Outcome::Deliberate(_)) && !self.both_have(question, &one, &other).await {
-                outcome = Outcome::Different(Difference::new(&one, &other, self.ttl));
+            if matches!(outcome, Judgement::Deliberate(_)) && !self.both_have(question, &one, &other).await {
+                outcome = Judgement::Different(Difference::new(&one, &other, self.ttl));
             }
-            if !matches!(outcome, Outcome::Different(_)) {
+            if !matches!(outcome, Judgement::Different(_)) {
                 return (question, outcome);
             }
             if rounds == 0 || self.settled.load(Ordering::Relaxed) >= SETTLED {
@@ -157,60 +157,62 @@ impl Pair<'_> {
 impl Pair<'_> {
     /// Whether what a name stands for is there on both sides or on neither. A documented difference of response codes says
     /// nothing of a name that one of the servers has lost.
-    async fn both_have(&self, question: Question<'_>, one: &Asked, other: &Asked) -> bool {
+    async fn both_have(&self, question: AskedName<'_>, one: &ServerAnswer, other: &ServerAnswer) -> bool {
         let (Ok(one), Ok(other)) = (one, other) else { return true };
         if one.is_nxdomain() == other.is_nxdomain() {
             return true;
         }
         let parent;
         let (name, rtype) = match question.kind {
-            Kind::Between => match Name::from_labels(question.name.labels().skip(1)) {
+            NameKind::Between => match Name::from_labels(question.name.labels().skip(1)) {
                 Ok(name) => {
                     parent = name;
                     (&parent, RecordType::A)
                 }
                 Err(_) => return true,
             },
-            Kind::Reverse => (question.name, RecordType::PTR),
+            NameKind::Reverse => (question.name, RecordType::PTR),
             // These differ as a whole, and are documented so.
-            Kind::NameServer | Kind::External | Kind::Apex => return true,
-            Kind::Structure | Kind::Service | Kind::Repeated | Kind::Pod | Kind::Miss => (question.name, RecordType::A),
+            NameKind::NameServer | NameKind::External | NameKind::Apex => return true,
+            NameKind::Structure | NameKind::Service | NameKind::Repeated | NameKind::Pod | NameKind::Miss => {
+                (question.name, RecordType::A)
+            }
         };
         let (one, other) = tokio::join!(self.from.ask(name, rtype), self.to.ask(name, rtype));
         matches!((one, other), (Ok(one), Ok(other)) if one.is_nxdomain() == other.is_nxdomain())
     }
 }
 
-type Asked = Result<Reply, String>;
+type ServerAnswer = Result<ComparedReply, String>;
 
-fn judge(kind: Kind, rtype: RecordType, one: &Asked, other: &Asked, ttl: u32) -> Outcome {
+fn judge(kind: NameKind, rtype: RecordType, one: &ServerAnswer, other: &ServerAnswer, ttl: u32) -> Judgement {
     if let (Ok(one), Ok(other)) = (one, other) {
         let gap = one.ttl_gap(other);
         if one.is_like(other) && gap <= ttl {
-            return Outcome::Equal(gap);
+            return Judgement::Equal(gap);
         }
         // CoreDNS's cache caps what it keeps, and here no record of the cluster passes through a cache.
-        if one.is_like(other) && kind == Kind::Between && rtype == RecordType::TXT {
-            return Outcome::Deliberate("TTL of dns-version: 28800, and what a cache leaves of it");
+        if one.is_like(other) && kind == NameKind::Between && rtype == RecordType::TXT {
+            return Judgement::Deliberate("TTL of dns-version: 28800, and what a cache leaves of it");
         }
         if let Some(words) = deliberate(kind, rtype, one, other).filter(|_| gap <= ttl) {
-            return Outcome::Deliberate(words);
+            return Judgement::Deliberate(words);
         }
     }
-    Outcome::Different(Difference::new(one, other, ttl))
+    Judgement::Different(Difference::new(one, other, ttl))
 }
 
 //----------- Server ----------------------------------------------------------
 
 /// One of the two servers.
 #[derive(Debug)]
-struct Server {
+struct Side {
     endpoint: Endpoint,
     group: Arc<Group>,
     zones: Arc<[Name]>,
 }
 
-impl Server {
+impl Side {
     fn new(endpoint: &Endpoint, zones: Arc<[Name]>) -> Result<Self, Error> {
         // Over UDP, and what is cut again over TCP; never taken for down because one answer is late.
         let settings = upstream::Settings { prefer_udp: true, max_fails: 0, ..upstream::Settings::default() };
@@ -218,14 +220,14 @@ impl Server {
         Ok(Self { endpoint: endpoint.clone(), group: Arc::new(Group::new(vec![Arc::new(upstream)], settings)), zones })
     }
 
-    async fn ask(&self, name: &Name, rtype: RecordType) -> Asked {
+    async fn ask(&self, name: &Name, rtype: RecordType) -> ServerAnswer {
         // RD; one question; one additional record, an OPT that takes 1,232 octets.
         let mut query = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
         query.extend_from_slice(name.as_wire());
         query.extend_from_slice(&u16::from(rtype).to_be_bytes());
         query.extend_from_slice(&[0, 1, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
         let answered = self.group.ask(&query, false).await.map_err(|error| error.to_string())?;
-        Reply::read(&answered.octets, &self.zones)
+        ComparedReply::read(&answered.octets, &self.zones)
     }
 }
 
@@ -253,14 +255,14 @@ mod tests {
     use super::reply::testing::reply;
     use super::*;
 
-    fn judged(one: &str, other: &str) -> Outcome {
-        judge(Kind::Service, RecordType::A, &Ok(reply(one)), &Ok(reply(other)), 30)
+    fn judged(one: &str, other: &str) -> Judgement {
+        judge(NameKind::Service, RecordType::A, &Ok(reply(one)), &Ok(reply(other)), 30)
     }
 
     #[test]
     fn ttls_may_differ_within_the_bound_and_not_beyond() {
-        assert!(matches!(judged("NOERROR aa\nx. 30 A 10.0.0.1", "NOERROR aa\nx. 1 A 10.0.0.1"), Outcome::Equal(29)));
-        let Outcome::Different(found) = judged("NOERROR aa\nx. 60 A 10.0.0.1", "NOERROR aa\nx. 5 A 10.0.0.1") else {
+        assert!(matches!(judged("NOERROR aa\nx. 30 A 10.0.0.1", "NOERROR aa\nx. 1 A 10.0.0.1"), Judgement::Equal(29)));
+        let Judgement::Different(found) = judged("NOERROR aa\nx. 60 A 10.0.0.1", "NOERROR aa\nx. 5 A 10.0.0.1") else {
             panic!("a TTL may not differ by 55")
         };
         assert_eq!(found.text, "  TTL 60 s (-), 5 s (+): 1 record\n");
@@ -270,8 +272,8 @@ mod tests {
     fn the_version_of_the_schema_may_lose_its_long_ttl_in_a_cache() {
         let (capped, whole) = (reply("NOERROR aa\nx. 30 TXT 1.1.0"), reply("NOERROR aa\nx. 28800 TXT 1.1.0"));
         let judged = |kind| judge(kind, RecordType::TXT, &Ok(capped.clone()), &Ok(whole.clone()), 30);
-        assert!(matches!(judged(Kind::Between), Outcome::Deliberate(_)));
-        assert!(matches!(judged(Kind::Service), Outcome::Different(_)));
+        assert!(matches!(judged(NameKind::Between), Judgement::Deliberate(_)));
+        assert!(matches!(judged(NameKind::Service), Judgement::Different(_)));
     }
 
     #[test]

@@ -74,13 +74,13 @@ exit status: 0 clean stop, 1 failure while running, 2 wrong command line or conf
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// Serve a Corefile.
-    Serve(Serve),
+    Serve(ServeOptions),
     /// Serve manifests.
-    Local(local::Local),
+    Local(local::LocalOptions),
     /// Say what a Corefile means.
-    Check(Check),
+    Check(CheckOptions),
     /// Compare two servers.
-    Diff(Diff),
+    Diff(DiffOptions),
     /// Print the help text.
     Help,
     /// Print the version.
@@ -91,7 +91,7 @@ pub(super) enum Command {
 
 /// Flags of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Serve {
+pub(super) struct ServeOptions {
     /// The Corefile; `stdin` means standard input.
     pub(super) conf: Option<String>,
     /// The port of server blocks that name none.
@@ -108,7 +108,7 @@ pub(super) struct Serve {
     pub(super) explain: Option<SocketAddr>,
 }
 
-impl Default for Serve {
+impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             conf: None,
@@ -124,7 +124,7 @@ impl Default for Serve {
 
 /// The options of `check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Check {
+pub(super) struct CheckOptions {
     /// The Corefile or manifest; `-` means standard input.
     pub(super) file: PathBuf,
     /// The format of the outcome.
@@ -145,7 +145,7 @@ pub(super) enum Output {
 
 /// The options of `diff`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Diff {
+pub(super) struct DiffOptions {
     /// The first server.
     pub(super) from: Endpoint,
     /// The second server.
@@ -180,7 +180,7 @@ pub(super) fn read(
 }
 
 fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
-    let mut options = Serve::default();
+    let mut options = ServeOptions::default();
     if let Some(value) = variable("ROLLCALL_MAX_IN_FLIGHT") {
         options.max_in_flight = number("ROLLCALL_MAX_IN_FLIGHT", &value)?;
     }
@@ -248,7 +248,7 @@ fn check(arguments: &[String]) -> Result<Command, Error> {
         }
     }
     let file = file.ok_or_else(|| Error::operator("check needs a Corefile, as in `rollcall check Corefile`"))?;
-    Ok(Command::Check(Check { file, output, here }))
+    Ok(Command::Check(CheckOptions { file, output, here }))
 }
 
 fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
@@ -282,7 +282,7 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
             "diff needs two servers, as in `rollcall diff --from 10.96.0.10 --to 127.0.0.1:1053`",
         ));
     };
-    Ok(Command::Diff(Diff { from, to, connection: connection(kubeconfig, variable)?, zone, ttl, show }))
+    Ok(Command::Diff(DiffOptions { from, to, connection: connection(kubeconfig, variable)?, zone, ttl, show }))
 }
 
 /// The address of a server that is asked, over TLS where that is possible.

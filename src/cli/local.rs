@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use outside::Outside;
+use outside::OutsideNames;
 
-use super::flags::local::{Local, Resolvers};
+use super::flags::local::{LocalOptions, Resolvers};
 use crate::chain::setup::Carryover;
 use crate::cluster;
 use crate::cluster::manifests::{LocalCluster, Sources};
@@ -29,7 +29,7 @@ const RESOLVED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 ///
 /// # Errors
 /// When a path cannot be read or a file that is named is wrong, with the place.
-pub(super) fn cluster(options: &Local) -> Result<LocalCluster, Error> {
+pub(super) fn cluster(options: &LocalOptions) -> Result<LocalCluster, Error> {
     let sources = Sources { paths: options.paths.clone(), namespace: options.namespace.clone() };
     LocalCluster::start(&sources, cluster::Settings::default()).map_err(|error| Error::operator(error.to_string()))
 }
@@ -38,7 +38,7 @@ pub(super) fn cluster(options: &Local) -> Result<LocalCluster, Error> {
 ///
 /// # Errors
 /// When what the flags say makes no server.
-pub(super) fn plan(options: &Local, reader: &Reader, carryover: &Carryover) -> Result<(Plan, String), Error> {
+pub(super) fn plan(options: &LocalOptions, reader: &Reader, carryover: &Carryover) -> Result<(Plan, String), Error> {
     let asked = resolvers(options)?;
     let zone = options.zone.trim_end_matches('.');
     match asked.as_slice() {
@@ -50,7 +50,7 @@ pub(super) fn plan(options: &Local, reader: &Reader, carryover: &Carryover) -> R
     let port = options.listen.first().map_or(53, SocketAddr::port);
     let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), carryover, None)?;
     for block in blocks.iter_mut().filter(|block| block.keys.iter().any(|key| key.zone.is_root())) {
-        let outside = Outside::new(reader.clone(), &asked);
+        let outside = OutsideNames::new(reader.clone(), &asked);
         let at = block.chain.iter().position(|plugin| matches!(plugin.name(), "loop" | "forward"));
         block.chain.insert(at.unwrap_or(block.chain.len()), std::sync::Arc::new(outside));
     }
@@ -59,12 +59,12 @@ pub(super) fn plan(options: &Local, reader: &Reader, carryover: &Carryover) -> R
 
 /// The Corefile of a server that has the cluster's names and asks others for the rest. What cannot be elsewhere is asked of
 /// nobody: the addresses that are given out here, and the names that RFC 6761 keeps at home.
-fn corefile(options: &Local, asked: &[String]) -> String {
+fn corefile(options: &LocalOptions, asked: &[String]) -> String {
     let mut ports: BTreeMap<u16, Vec<IpAddr>> = BTreeMap::new();
     for address in &options.listen {
         ports.entry(address.port()).or_default().push(address.ip());
     }
-    let Local { zone, ttl, .. } = options;
+    let LocalOptions { zone, ttl, .. } = options;
     let forward = match asked {
         [] => String::new(),
         some => format!(
@@ -116,7 +116,7 @@ invalid:{port} {{
 }
 
 /// The resolvers for all other names, never this server itself.
-fn resolvers(options: &Local) -> Result<Vec<String>, Error> {
+fn resolvers(options: &LocalOptions) -> Result<Vec<String>, Error> {
     let own = |address: SocketAddr| {
         options.listen.iter().any(|listen| {
             let every = listen.ip().is_unspecified() && is_of_this_machine(address.ip());
@@ -152,7 +152,7 @@ fn is_of_this_machine(address: IpAddr) -> bool {
 }
 
 /// The text printed once names are answered: what is served, where, and commands to try.
-pub(super) fn introduction(cluster: &LocalCluster, listen: &[SocketAddr], options: &Local) -> String {
+pub(super) fn introduction(cluster: &LocalCluster, listen: &[SocketAddr], options: &LocalOptions) -> String {
     let zone = options.zone.trim_end_matches('.');
     let shown = listen.iter().map(|address| match address.ip().is_unspecified() {
         true => format!("all addresses at port {}", address.port()),
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::cli::flags::{self, Command};
 
-    fn options(line: &str) -> Local {
+    fn options(line: &str) -> LocalOptions {
         match flags::read(line.split_whitespace().map(Into::into), &|_| None) {
             Ok(Command::Local(options)) => options,
             other => panic!("{other:?}"),

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::flags::local::Local;
-use super::flags::{Command, Diff, Serve};
+use super::flags::local::LocalOptions;
+use super::flags::{Command, DiffOptions, ServeOptions};
 use super::signals::{Signal, Signals};
 use super::{check, diff, flags, local};
 use crate::plugins;
@@ -31,7 +31,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut format = logs::LogFormat::default();
     let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| {
         format = match &command {
-            Command::Serve(Serve { log_format, .. }) | Command::Local(Local { log_format, .. }) => *log_format,
+            Command::Serve(ServeOptions { log_format, .. }) | Command::Local(LocalOptions { log_format, .. }) => {
+                *log_format
+            }
             _ => format,
         };
         match command {
@@ -59,7 +61,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn serve(options: &Serve) -> Result<(), Error> {
+fn serve(options: &ServeOptions) -> Result<(), Error> {
     log_as(options.log_format);
     let runtime = runtime()?;
     let signals = install_signals(&runtime)?;
@@ -83,7 +85,7 @@ fn serve(options: &Serve) -> Result<(), Error> {
     Ok(())
 }
 
-fn serve_local(options: &Local) -> Result<(), Error> {
+fn serve_local(options: &LocalOptions) -> Result<(), Error> {
     log_as(options.log_format);
     if let Err(error) = options.zone.parse::<Name>() {
         return Err(Error::operator(format!(
@@ -95,7 +97,7 @@ fn serve_local(options: &Local) -> Result<(), Error> {
     let signals = install_signals(&runtime)?;
     let starting = Starting::watch(&runtime)?;
     let cluster = local::cluster(options)?;
-    let max_in_flight = Serve::default().max_in_flight;
+    let max_in_flight = ServeOptions::default().max_in_flight;
     let mut instance =
         Instance::new(runtime.handle().clone(), AddressedBy::CommandLine, max_in_flight, options.explain)?;
     instance.mirrors = vec![Arc::new(cluster.objects())];
@@ -119,7 +121,7 @@ fn log_as(format: logs::LogFormat) {
 }
 
 /// Exit status 1 says that two servers differ.
-fn compare(options: &Diff) -> Result<ExitCode, Error> {
+fn compare(options: &DiffOptions) -> Result<ExitCode, Error> {
     let same = runtime()?.block_on(diff::run(options, &mut std::io::stdout()))?;
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -84,7 +84,7 @@ fn is_manifest(text: &str) -> bool {
 //----------- ConfigMap ------------------------------------------------------
 
 /// A key of a ConfigMap: its name, how positions name its text, and the text.
-type Entry = (String, String, String);
+type ConfigMapEntry = (String, String, String);
 
 /// The Corefiles in a manifest, each with the files that a pod has beside it.
 fn config_maps(name: &str, text: &str) -> Result<Vec<Input>, Error> {
@@ -95,7 +95,7 @@ fn config_maps(name: &str, text: &str) -> Result<Vec<Input>, Error> {
     })?;
     let mut maps = Vec::new();
     documents.iter().for_each(|document| collect(document, &mut maps));
-    let mut entries: Vec<Vec<Entry>> = Vec::new();
+    let mut entries: Vec<Vec<ConfigMapEntry>> = Vec::new();
     let mut from = 0;
     for map in maps {
         let named = map.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("ConfigMap");
@@ -110,7 +110,7 @@ fn config_maps(name: &str, text: &str) -> Result<Vec<Input>, Error> {
         };
         entries.push(data.map(entry).collect());
     }
-    let is_custom = |(key, ..): &&Entry| key.ends_with(".server") || key.ends_with(".override");
+    let is_custom = |(key, ..): &&ConfigMapEntry| key.ends_with(".server") || key.ends_with(".override");
     let custom: BTreeMap<PathBuf, (String, String)> = entries
         .iter()
         .flatten()
@@ -141,7 +141,7 @@ fn collect<'d>(document: &'d Value, into: &mut Vec<&'d Value>) {
 }
 
 /// The Corefile of a map, beside its other keys and what others add.
-fn input(map: &[Entry], custom: &BTreeMap<PathBuf, (String, String)>) -> Option<Input> {
+fn input(map: &[ConfigMapEntry], custom: &BTreeMap<PathBuf, (String, String)>) -> Option<Input> {
     let (_, name, text) = map.iter().find(|(key, ..)| key == "Corefile")?;
     let beside = map.iter().filter(|(key, ..)| key != "Corefile");
     let beside = beside.map(|(key, name, text)| (Path::new(FOLDER).join(key), (name.clone(), text.clone())));

@@ -158,7 +158,7 @@ fn a_fault_of_two_blocks_ends_the_search() {
 }
 
 fn checked(file: &Path, output: Output) -> Result<Checked, Error> {
-    check(&Check { file: file.into(), output, here: false })
+    check(&CheckOptions { file: file.into(), output, here: false })
 }
 
 #[test]

@@ -3,12 +3,17 @@
 //! docs/differences.md lists them with their reasons. Each rule names the whole shape of both answers, so that nothing else
 //! passes by it.
 
-use super::names::Kind;
-use super::reply::{Line, Records, Reply};
+use super::names::NameKind;
+use super::reply::{ComparedReply, Line, SectionRecords};
 use crate::wire::message::{RecordType, ResponseCode};
 
 /// The difference that these two answers show, whichever of the two servers CoreDNS is; `None` when it is not a known one.
-pub(super) fn deliberate(kind: Kind, rtype: RecordType, one: &Reply, other: &Reply) -> Option<&'static str> {
+pub(super) fn deliberate(
+    kind: NameKind,
+    rtype: RecordType,
+    one: &ComparedReply,
+    other: &ComparedReply,
+) -> Option<&'static str> {
     let found = RULES.iter().find(|(_, holds)| {
         [(one, other), (other, one)].into_iter().any(|(theirs, ours)| holds(&Case { kind, rtype, theirs, ours }))
     });
@@ -17,32 +22,35 @@ pub(super) fn deliberate(kind: Kind, rtype: RecordType, one: &Reply, other: &Rep
 
 /// One question with CoreDNS's answer and ours.
 struct Case<'r> {
-    kind: Kind,
+    kind: NameKind,
     rtype: RecordType,
-    theirs: &'r Reply,
-    ours: &'r Reply,
+    theirs: &'r ComparedReply,
+    ours: &'r ComparedReply,
 }
 
-type Rule = (&'static str, fn(&Case<'_>) -> bool);
+type KnownDifference = (&'static str, fn(&Case<'_>) -> bool);
 
-const RULES: &[Rule] = &[
+const RULES: &[KnownDifference] = &[
     ("TXT of a name that exists and has none: NXDOMAIN and NODATA", |case| {
         case.rtype == RecordType::TXT && case.exists() && case.theirs.is_nxdomain() && case.ours.is_nodata()
     }),
     ("SOA of a name that does not exist: NODATA and NXDOMAIN", |case| {
-        case.rtype == RecordType::SOA && case.kind != Kind::Apex && case.theirs.is_nodata() && case.ours.is_nxdomain()
+        case.rtype == RecordType::SOA
+            && case.kind != NameKind::Apex
+            && case.theirs.is_nodata()
+            && case.ours.is_nxdomain()
     }),
     ("a name that has only others below it, or dns-version: NXDOMAIN and NODATA", |case| {
-        case.kind == Kind::Between && case.theirs.is_nxdomain() && case.ours.is_nodata()
+        case.kind == NameKind::Between && case.theirs.is_nxdomain() && case.ours.is_nodata()
     }),
     ("SRV of a pod's address: a record with port 0 and NODATA", |case| {
-        case.kind == Kind::Pod
+        case.kind == NameKind::Pod
             && case.rtype == RecordType::SRV
             && !case.theirs.answer().is_empty()
             && case.ours.is_nodata()
     }),
     ("other types at a reverse name that has a PTR record: NXDOMAIN or another server's answer, and NODATA", |case| {
-        case.kind == Kind::Reverse
+        case.kind == NameKind::Reverse
             && case.rtype != RecordType::PTR
             && case.theirs.answer().is_empty()
             && !(case.theirs.is_nodata() && case.theirs.authoritative)
@@ -50,30 +58,30 @@ const RULES: &[Rule] = &[
             && case.ours.authoritative
     }),
     ("NS of the cluster domain where `bind` is set: NODATA and the records", |case| {
-        case.kind == Kind::Apex
+        case.kind == NameKind::Apex
             && case.rtype == RecordType::NS
             && case.theirs.is_nodata()
             && !case.ours.answer().is_empty()
     }),
     ("name of the name server where `bind` is set: NXDOMAIN, and its address or NODATA", |case| {
-        case.kind == Kind::NameServer
+        case.kind == NameKind::NameServer
             && case.theirs.is_nxdomain()
             && case.ours.rcode == ResponseCode::NoError
             && case.ours.answer().keys().all(|line| matches!(&*line.rtype, "A" | "AAAA"))
     }),
     ("ExternalName whose target fails: NOERROR, and the CNAME with the target's response code", |case| {
-        case.kind == Kind::External
+        case.kind == NameKind::External
             && matches!(case.rtype, RecordType::A | RecordType::AAAA)
             && case.theirs.is_external_part(case.ours)
             && case.ours.answer().keys().all(|line| line.rtype == "CNAME")
     }),
     ("ExternalName, types other than addresses: NODATA, and the CNAME with what the target has", |case| {
-        case.kind == Kind::External
+        case.kind == NameKind::External
             && !matches!(case.rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME)
             && case.theirs.is_external_part(case.ours)
     }),
     ("SRV weight of an endpoint in several slices: divided before and after repeats are dropped", |case| {
-        case.kind == Kind::Repeated
+        case.kind == NameKind::Repeated
             && case.rtype == RecordType::SRV
             && case.theirs.answer().keys().any(|line| line.rtype == "SRV")
             && without_weights(case.theirs.answer()) == without_weights(case.ours.answer())
@@ -90,11 +98,11 @@ const RULES: &[Rule] = &[
 
 impl Case<'_> {
     fn exists(&self) -> bool {
-        self.kind != Kind::Miss
+        self.kind != NameKind::Miss
     }
 }
 
-impl Reply {
+impl ComparedReply {
     /// Whether this is what CoreDNS makes of an ExternalName where the other follows it: less, and never a failure.
     fn is_external_part(&self, whole: &Self) -> bool {
         self.rcode == ResponseCode::NoError
@@ -103,12 +111,12 @@ impl Reply {
     }
 }
 
-fn is_part(part: &Records, whole: &Records) -> bool {
+fn is_part(part: &SectionRecords, whole: &SectionRecords) -> bool {
     part.keys().all(|line| whole.contains_key(line))
 }
 
 /// Owner, priority, port and target of SRV records; other records as they are.
-fn without_weights(records: &Records) -> Vec<(&str, &str, String)> {
+fn without_weights(records: &SectionRecords) -> Vec<(&str, &str, String)> {
     let bare = |line: &Line| {
         let words: Vec<&str> = line.data.split(' ').collect();
         match words.as_slice() {
@@ -129,7 +137,7 @@ mod tests {
 
     const SOA: &str = ";\nx. 5 SOA ns.x. h.x. * 1 2 3 5";
 
-    fn judged(kind: Kind, rtype: RecordType, theirs: &str, ours: &str) -> bool {
+    fn judged(kind: NameKind, rtype: RecordType, theirs: &str, ours: &str) -> bool {
         let (theirs, ours) = (reply(theirs), reply(ours));
         let found = deliberate(kind, rtype, &theirs, &ours);
         assert_eq!(found, deliberate(kind, rtype, &ours, &theirs), "the order of the servers does not matter");
@@ -142,28 +150,36 @@ mod tests {
         let (nodata, nxdomain) = (nodata.as_str(), nxdomain.as_str());
         let (a, txt, soa) = (RecordType::A, RecordType::TXT, RecordType::SOA);
         for (kind, rtype, known) in [
-            (Kind::Structure, txt, true),
-            (Kind::Miss, txt, false),
-            (Kind::Structure, a, false),
-            (Kind::Service, a, false),
-            (Kind::Between, a, true),
-            (Kind::NameServer, a, true),
-            (Kind::Reverse, a, true),
-            (Kind::Reverse, RecordType::PTR, false),
+            (NameKind::Structure, txt, true),
+            (NameKind::Miss, txt, false),
+            (NameKind::Structure, a, false),
+            (NameKind::Service, a, false),
+            (NameKind::Between, a, true),
+            (NameKind::NameServer, a, true),
+            (NameKind::Reverse, a, true),
+            (NameKind::Reverse, RecordType::PTR, false),
         ] {
             assert_eq!(judged(kind, rtype, nxdomain, nodata), known, "{kind:?} {rtype}");
         }
-        assert!(judged(Kind::Miss, soa, nodata, nxdomain));
-        assert!(!judged(Kind::Apex, soa, nodata, nxdomain));
+        assert!(judged(NameKind::Miss, soa, nodata, nxdomain));
+        assert!(!judged(NameKind::Apex, soa, nodata, nxdomain));
         let srv = "NOERROR aa\nx. 5 SRV 0 100 0 y.\n;\n;\ny. 5 A 10.0.0.1";
-        assert!(judged(Kind::Pod, RecordType::SRV, srv, nodata));
-        assert!(!judged(Kind::Service, RecordType::SRV, srv, nodata));
+        assert!(judged(NameKind::Pod, RecordType::SRV, srv, nodata));
+        assert!(!judged(NameKind::Service, RecordType::SRV, srv, nodata));
     }
 
     #[test]
     fn a_lost_record_is_never_a_known_difference() {
         let (one, none) = ("NOERROR aa\nx. 5 A 10.0.0.1", "NOERROR aa");
-        for kind in [Kind::Service, Kind::Repeated, Kind::External, Kind::Pod, Kind::Reverse, Kind::Apex, Kind::Miss] {
+        for kind in [
+            NameKind::Service,
+            NameKind::Repeated,
+            NameKind::External,
+            NameKind::Pod,
+            NameKind::Reverse,
+            NameKind::Apex,
+            NameKind::Miss,
+        ] {
             assert!(!judged(kind, RecordType::A, one, none), "{kind:?}");
             assert!(!judged(kind, RecordType::A, one, "SERVFAIL"), "{kind:?}");
         }
@@ -172,24 +188,24 @@ mod tests {
     #[test]
     fn an_external_name_may_say_more_and_a_weight_may_differ() {
         let (bare, followed) = ("NOERROR aa\nx. 5 CNAME y.", "NXDOMAIN aa\nx. 5 CNAME y.");
-        assert!(judged(Kind::External, RecordType::A, bare, followed));
-        assert!(!judged(Kind::Service, RecordType::A, bare, followed));
+        assert!(judged(NameKind::External, RecordType::A, bare, followed));
+        assert!(!judged(NameKind::Service, RecordType::A, bare, followed));
         assert!(judged(
-            Kind::External,
+            NameKind::External,
             RecordType::SRV,
             "NOERROR aa",
             "NOERROR aa\nx. 5 CNAME y.\ny. 5 SRV 0 100 80 z."
         ));
         let (half, whole) = ("NOERROR aa\nx. 5 SRV 0 50 80 y.", "NOERROR aa\nx. 5 SRV 0 100 80 y.");
-        assert!(judged(Kind::Repeated, RecordType::SRV, half, whole));
-        assert!(!judged(Kind::Service, RecordType::SRV, half, whole));
-        assert!(!judged(Kind::Repeated, RecordType::SRV, half, "NOERROR aa\nx. 5 SRV 0 100 81 y."));
+        assert!(judged(NameKind::Repeated, RecordType::SRV, half, whole));
+        assert!(!judged(NameKind::Service, RecordType::SRV, half, whole));
+        assert!(!judged(NameKind::Repeated, RecordType::SRV, half, "NOERROR aa\nx. 5 SRV 0 100 81 y."));
     }
 
     #[test]
     fn only_one_of_two_answers_may_be_cut_and_must_be_part_of_the_other() {
         let whole = "NOERROR aa\nx. 5 SRV 0 50 80 y.\n;\n;\ny. 5 A 10.0.0.1";
-        assert!(judged(Kind::Service, RecordType::SRV, "NOERROR aa tc\nx. 5 SRV 0 50 80 y.", whole));
-        assert!(!judged(Kind::Service, RecordType::SRV, "NOERROR aa tc\nx. 5 SRV 0 50 80 z.", whole));
+        assert!(judged(NameKind::Service, RecordType::SRV, "NOERROR aa tc\nx. 5 SRV 0 50 80 y.", whole));
+        assert!(!judged(NameKind::Service, RecordType::SRV, "NOERROR aa tc\nx. 5 SRV 0 50 80 z.", whole));
     }
 }

@@ -9,7 +9,7 @@ use crate::zone::Port;
 
 /// The thing that a name stands for: it decides which differences are known ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum NameKind {
     /// The cluster domain itself.
     Apex,
     /// `ns.dns`.
@@ -32,9 +32,9 @@ pub(super) enum Kind {
     Miss,
 }
 
-/// The names to ask, each once; where a name has two meanings, the first of [`Kind`] counts.
-pub(super) fn names(facts: &[Fact], zone: &Name) -> BTreeMap<String, (Name, Kind)> {
-    let mut found = Found { zone, names: BTreeMap::new() };
+/// The names to ask, each once; where a name has two meanings, the first of [`NameKind`] counts.
+pub(super) fn names(facts: &[Fact], zone: &Name) -> BTreeMap<String, (Name, NameKind)> {
+    let mut found = NamesToAsk { zone, names: BTreeMap::new() };
     found.structure();
     let mut slices: HashMap<(&str, &str), Vec<&SliceFact>> = HashMap::new();
     for fact in facts {
@@ -60,19 +60,19 @@ pub(super) fn names(facts: &[Fact], zone: &Name) -> BTreeMap<String, (Name, Kind
 /// The label that stands in no cluster.
 const NOBODY: &str = "rollcall-diff-nobody";
 
-struct Found<'z> {
+struct NamesToAsk<'z> {
     zone: &'z Name,
-    names: BTreeMap<String, (Name, Kind)>,
+    names: BTreeMap<String, (Name, NameKind)>,
 }
 
-impl Found<'_> {
+impl NamesToAsk<'_> {
     fn structure(&mut self) {
-        self.add(Kind::Apex, &[]);
-        self.add(Kind::NameServer, &["ns", "dns"]);
-        self.add(Kind::Structure, &["svc"]);
-        self.add(Kind::Structure, &["pod"]);
-        self.add(Kind::Between, &["dns"]);
-        self.add(Kind::Between, &["dns-version"]);
+        self.add(NameKind::Apex, &[]);
+        self.add(NameKind::NameServer, &["ns", "dns"]);
+        self.add(NameKind::Structure, &["svc"]);
+        self.add(NameKind::Structure, &["pod"]);
+        self.add(NameKind::Between, &["dns"]);
+        self.add(NameKind::Between, &["dns-version"]);
         for labels in [
             &[NOBODY][..],
             &[NOBODY, "svc"],
@@ -82,27 +82,27 @@ impl Found<'_> {
             &["_http", "_tcp"],
             &["www", "example", "com"],
         ] {
-            self.add(Kind::Miss, labels);
+            self.add(NameKind::Miss, labels);
         }
     }
 
     fn namespace(&mut self, namespace: &str) {
-        self.add(Kind::Structure, &[namespace, "svc"]);
-        self.add(Kind::Structure, &[namespace, "pod"]);
+        self.add(NameKind::Structure, &[namespace, "svc"]);
+        self.add(NameKind::Structure, &[namespace, "pod"]);
         // What a search list makes of a name of the outside and of a name that is whole already.
-        self.add(Kind::Miss, &["www", "example", "com", namespace, "svc"]);
-        self.add(Kind::Miss, &["kubernetes", "default", "svc", namespace, "svc"]);
-        self.add(Kind::Miss, &[NOBODY, namespace, "svc"]);
-        self.add(Kind::Miss, &[NOBODY, namespace, "pod"]);
+        self.add(NameKind::Miss, &["www", "example", "com", namespace, "svc"]);
+        self.add(NameKind::Miss, &["kubernetes", "default", "svc", namespace, "svc"]);
+        self.add(NameKind::Miss, &[NOBODY, namespace, "svc"]);
+        self.add(NameKind::Miss, &[NOBODY, namespace, "pod"]);
     }
 
     fn service(&mut self, namespace: &str, service: &str, spec: &ServiceSpec, slices: &[&SliceFact]) {
         let own = [service, namespace, "svc"];
-        self.add(Kind::Miss, &[&[NOBODY], &own[..]].concat());
-        self.add(Kind::Miss, &[&["_nobody", "_tcp"], &own[..]].concat());
+        self.add(NameKind::Miss, &[&[NOBODY], &own[..]].concat());
+        self.add(NameKind::Miss, &[&["_nobody", "_tcp"], &own[..]].concat());
         let ports: &[Port] = match spec {
             ServiceSpec::ExternalName(_) => {
-                self.add(Kind::External, &own);
+                self.add(NameKind::External, &own);
                 return;
             }
             ServiceSpec::ClusterIp { addresses, ports } => {
@@ -111,13 +111,13 @@ impl Found<'_> {
             }
             ServiceSpec::Headless { ports } => ports,
         };
-        let kind = if has_repeats(slices) { Kind::Repeated } else { Kind::Service };
+        let kind = if has_repeats(slices) { NameKind::Repeated } else { NameKind::Service };
         self.add(kind, &own);
         for port in ports.iter().chain(slices.iter().flat_map(|slice| &slice.ports)) {
             let proto = format!("_{}", String::from_utf8_lossy(port.protocol.label()));
             if let Some(name) = &port.name {
                 self.add(kind, &[&[&*format!("_{name}"), &proto], &own[..]].concat());
-                self.add(Kind::Between, &[&[&*proto], &own[..]].concat());
+                self.add(NameKind::Between, &[&[&*proto], &own[..]].concat());
             }
         }
         let headless = matches!(spec, ServiceSpec::Headless { .. });
@@ -128,7 +128,7 @@ impl Found<'_> {
             for address in &endpoint.addresses {
                 let dashed = dashed(*address);
                 self.add(kind, &[&[&*dashed], &own[..]].concat());
-                self.add(Kind::Pod, &[&dashed, namespace, "pod"]);
+                self.add(NameKind::Pod, &[&dashed, namespace, "pod"]);
                 if headless {
                     self.reverse(*address);
                 }
@@ -137,16 +137,16 @@ impl Found<'_> {
     }
 
     fn reverse(&mut self, address: IpAddr) {
-        self.insert(Kind::Reverse, Ok(reverse::name_of(address)));
+        self.insert(NameKind::Reverse, Ok(reverse::name_of(address)));
     }
 
-    fn add(&mut self, kind: Kind, labels: &[&str]) {
+    fn add(&mut self, kind: NameKind, labels: &[&str]) {
         let labels = labels.iter().map(|label| label.as_bytes()).chain(self.zone.labels());
         self.insert(kind, Name::from_labels(labels));
     }
 
     /// Adds a name, unless it is too long to be one and cannot be asked.
-    fn insert(&mut self, kind: Kind, name: Result<Name, NameError>) {
+    fn insert(&mut self, kind: NameKind, name: Result<Name, NameError>) {
         let Ok(name) = name else { return };
         let known = self.names.entry(name.to_string()).or_insert((name, kind));
         known.1 = known.1.min(kind);
@@ -206,7 +206,7 @@ mod tests {
         })
     }
 
-    fn kinds(facts: &[Fact]) -> BTreeMap<String, Kind> {
+    fn kinds(facts: &[Fact]) -> BTreeMap<String, NameKind> {
         let zone: Name = "cluster.local".parse().unwrap();
         names(facts, &zone).into_iter().map(|(text, (_, kind))| (text, kind)).collect()
     }
@@ -219,18 +219,18 @@ mod tests {
             slice("kubia-a", "kubia-0", "10.0.0.1"),
         ]);
         for (name, kind) in [
-            ("cluster.local.", Kind::Apex),
-            ("default.svc.cluster.local.", Kind::Structure),
-            ("dns.cluster.local.", Kind::Between),
-            ("kubia.default.svc.cluster.local.", Kind::Service),
-            ("kubia-0.kubia.default.svc.cluster.local.", Kind::Service),
-            ("10-0-0-1.kubia.default.svc.cluster.local.", Kind::Service),
-            ("_http._tcp.kubia.default.svc.cluster.local.", Kind::Service),
-            ("_tcp.kubia.default.svc.cluster.local.", Kind::Between),
-            ("10-0-0-1.default.pod.cluster.local.", Kind::Pod),
-            ("1.0.0.10.in-addr.arpa.", Kind::Reverse),
-            ("kubernetes.default.svc.default.svc.cluster.local.", Kind::Miss),
-            ("rollcall-diff-nobody.kubia.default.svc.cluster.local.", Kind::Miss),
+            ("cluster.local.", NameKind::Apex),
+            ("default.svc.cluster.local.", NameKind::Structure),
+            ("dns.cluster.local.", NameKind::Between),
+            ("kubia.default.svc.cluster.local.", NameKind::Service),
+            ("kubia-0.kubia.default.svc.cluster.local.", NameKind::Service),
+            ("10-0-0-1.kubia.default.svc.cluster.local.", NameKind::Service),
+            ("_http._tcp.kubia.default.svc.cluster.local.", NameKind::Service),
+            ("_tcp.kubia.default.svc.cluster.local.", NameKind::Between),
+            ("10-0-0-1.default.pod.cluster.local.", NameKind::Pod),
+            ("1.0.0.10.in-addr.arpa.", NameKind::Reverse),
+            ("kubernetes.default.svc.default.svc.cluster.local.", NameKind::Miss),
+            ("rollcall-diff-nobody.kubia.default.svc.cluster.local.", NameKind::Miss),
         ] {
             assert_eq!(found.get(name), Some(&kind), "{name} in {found:?}");
         }
@@ -242,7 +242,7 @@ mod tests {
         let found = kinds(&[service("web", ServiceSpec::ClusterIp { addresses, ports: Vec::new() })]);
         assert!(found.contains_key("1.0.96.10.in-addr.arpa."), "{found:?}");
         let six = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
-        assert_eq!(found.get(six), Some(&Kind::Reverse), "{found:?}");
+        assert_eq!(found.get(six), Some(&NameKind::Reverse), "{found:?}");
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
             slice("kubia-a", "kubia-0", "10.0.0.1"),
             slice("kubia-b", "kubia-0", "10.0.0.1"),
         ]);
-        assert_eq!(found["kubia.default.svc.cluster.local."], Kind::Repeated);
-        assert_eq!(found["away.default.svc.cluster.local."], Kind::External);
+        assert_eq!(found["kubia.default.svc.cluster.local."], NameKind::Repeated);
+        assert_eq!(found["away.default.svc.cluster.local."], NameKind::External);
     }
 }

@@ -7,16 +7,16 @@ use crate::wire::message::{Message, RData, Record, ResponseCode, decode};
 
 /// An answer as far as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct ComparedReply {
     pub(super) rcode: ResponseCode,
     pub(super) authoritative: bool,
     /// True for an answer that was cut, though it came over TCP.
     pub(super) truncated: bool,
-    pub(super) sections: [Records; 3],
+    pub(super) sections: [SectionRecords; 3],
 }
 
 /// The records of a section with their TTLs, each once, in lower case, in order.
-pub(super) type Records = BTreeMap<Line, u32>;
+pub(super) type SectionRecords = BTreeMap<Line, u32>;
 
 /// A record without its TTL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ pub(super) struct Line {
 /// The sections, as they are called in the report.
 pub(super) const SECTIONS: [&str; 3] = ["answer", "authority", "additional"];
 
-impl Reply {
+impl ComparedReply {
     /// Reads an answer. Records of names outside of these zones are another server's: only that there are any counts.
     pub(super) fn read(octets: &[u8], zones: &[Name]) -> Result<Self, String> {
         let message = decode(octets).map_err(|failure| failure.message)?;
@@ -43,7 +43,7 @@ impl Reply {
         })
     }
 
-    pub(super) fn answer(&self) -> &Records {
+    pub(super) fn answer(&self) -> &SectionRecords {
         &self.sections[0]
     }
 
@@ -112,8 +112,8 @@ pub(super) mod testing {
     use super::*;
 
     /// A reply of text: `NXDOMAIN aa`, then records as `OWNER TTL TYPE DATA`, `; ` before those of the next section.
-    pub(crate) fn reply(text: &str) -> Reply {
-        let mut sections: [Records; 3] = Default::default();
+    pub(crate) fn reply(text: &str) -> ComparedReply {
+        let mut sections: [SectionRecords; 3] = Default::default();
         let mut at = 0;
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let head = lines.next().unwrap();
@@ -127,7 +127,7 @@ pub(super) mod testing {
             let record = Line { owner: words[0].into(), rtype: words[2].into(), data };
             sections[at].insert(record, words[1].parse().unwrap());
         }
-        Reply {
+        ComparedReply {
             rcode: match head.split(' ').next() {
                 Some("NXDOMAIN") => ResponseCode::NXDomain,
                 Some("SERVFAIL") => ResponseCode::ServFail,
@@ -176,12 +176,12 @@ mod tests {
             vec![record("x.", RData::SOA(rdata::SOA::new(name("NS.x."), name("h.x."), 99, 1, 2, 3, 4)))];
         let mut octets = Vec::new();
         encode(&message, Size::tcp(), 1, &mut octets);
-        let read = Reply::read(&octets, &["x".parse().unwrap()]).unwrap();
+        let read = ComparedReply::read(&octets, &["x".parse().unwrap()]).unwrap();
         let lines: Vec<String> = read.sections[0].iter().map(|(line, ttl)| line.with_ttl(*ttl)).collect();
         assert_eq!(lines, ["a.x. 5 A 10.0.0.1", "b.example. 0 A (of another server)"]);
         let lines: Vec<&str> = read.sections[1].keys().map(|line| line.data.as_str()).collect();
         assert_eq!(lines, ["ns.x. h.x. * 1 2 3 *"]);
         assert_eq!(read.sections[1].values().copied().collect::<Vec<_>>(), [4]);
-        assert!(Reply::read(&octets[..7], &[]).is_err());
+        assert!(ComparedReply::read(&octets[..7], &[]).is_err());
     }
 }

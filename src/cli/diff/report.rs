@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::Write;
 
-use super::reply::{Records, Reply, SECTIONS};
-use super::{Asked, Outcome, Question};
+use super::reply::{ComparedReply, SECTIONS, SectionRecords};
+use super::{AskedName, Judgement, ServerAnswer};
 
 /// The way in which two answers differ: of several the one that matters most.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Sort {
+pub(super) enum DifferenceSort {
     /// One of the servers does not answer.
     Silence,
     /// The response codes.
@@ -29,31 +29,31 @@ pub(super) enum Sort {
 /// One difference.
 #[derive(Debug)]
 pub(super) struct Difference {
-    pub(super) sort: Sort,
+    pub(super) sort: DifferenceSort,
     /// The lines printed below the question.
     pub(super) text: String,
 }
 
 impl Difference {
     /// Looks at two answers, whose TTLs may differ by so much.
-    pub(super) fn new(one: &Asked, other: &Asked, ttl: u32) -> Self {
-        let sort = Sort::new(one, other);
+    pub(super) fn new(one: &ServerAnswer, other: &ServerAnswer, ttl: u32) -> Self {
+        let sort = DifferenceSort::new(one, other);
         let text = match (&sort, one, other) {
-            (Sort::Ttl, Ok(one), Ok(other)) => ttls(one, other, ttl),
+            (DifferenceSort::Ttl, Ok(one), Ok(other)) => ttls(one, other, ttl),
             _ => lines(one, other, ttl),
         };
         Self { sort, text }
     }
 }
 
-impl Sort {
-    fn new(one: &Asked, other: &Asked) -> Self {
+impl DifferenceSort {
+    fn new(one: &ServerAnswer, other: &ServerAnswer) -> Self {
         let (Ok(one), Ok(other)) = (one, other) else { return Self::Silence };
         if one.rcode != other.rcode {
             let [one, other] = [one, other].map(|reply| crate::wire::Rcode::from(reply.rcode).to_string());
             return Self::Rcode(one, other);
         }
-        let only = |these: &Reply, those: &Reply| {
+        let only = |these: &ComparedReply, those: &ComparedReply| {
             these.sections.iter().zip(&those.sections).any(|(these, those)| lacks(those, these))
         };
         match (only(one, other), only(other, one)) {
@@ -66,11 +66,11 @@ impl Sort {
     }
 }
 
-fn lacks(these: &Records, those: &Records) -> bool {
+fn lacks(these: &SectionRecords, those: &SectionRecords) -> bool {
     those.keys().any(|line| !these.contains_key(line))
 }
 
-impl fmt::Display for Sort {
+impl fmt::Display for DifferenceSort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silence => f.write_str("a server does not answer"),
@@ -85,7 +85,7 @@ impl fmt::Display for Sort {
 }
 
 /// The TTLs of records that both have, those too far apart: `TTL 5 s (-), 60 s (+): 120 records`.
-fn ttls(one: &Reply, other: &Reply, ttl: u32) -> String {
+fn ttls(one: &ComparedReply, other: &ComparedReply, ttl: u32) -> String {
     let mut pairs = BTreeMap::<(u32, u32), usize>::new();
     for (own, theirs) in one.sections.iter().zip(&other.sections) {
         let both = own.iter().filter_map(|(line, own)| Some((*own, *theirs.get(line)?)));
@@ -101,7 +101,7 @@ fn ttls(one: &Reply, other: &Reply, ttl: u32) -> String {
 }
 
 /// The lines that only one of the two has: `-` before those of the first, `+` before those of the second.
-fn lines(one: &Asked, other: &Asked, ttl: u32) -> String {
+fn lines(one: &ServerAnswer, other: &ServerAnswer, ttl: u32) -> String {
     let mut lines = Vec::new();
     let (heads, mut text) = ([one, other].map(head), String::new());
     for (sign, head) in [('-', &heads[0]), ('+', &heads[1])] {
@@ -127,7 +127,7 @@ fn lines(one: &Asked, other: &Asked, ttl: u32) -> String {
 /// The most records of one difference that are shown.
 const MOST_LINES: usize = 20;
 
-fn head(asked: &Asked) -> String {
+fn head(asked: &ServerAnswer) -> String {
     match asked {
         Ok(reply) => reply.head(),
         Err(error) => format!("no answer: {error}"),
@@ -145,7 +145,7 @@ pub(super) struct Report {
     asked: usize,
     pub(super) differences: usize,
     /// Differences: how many, and the first of them as they are printed.
-    groups: BTreeMap<Sort, (usize, String)>,
+    groups: BTreeMap<DifferenceSort, (usize, String)>,
     /// Known differences: how many, and the first of them.
     deliberate: BTreeMap<&'static str, (usize, String)>,
     /// Equal answers whose TTLs differ: how many, and the most.
@@ -158,16 +158,16 @@ impl Report {
         Self { ttl, show, questions, asked: 0, differences: 0, groups, deliberate, ttls: (0, 0) }
     }
 
-    pub(super) fn count(&mut self, question: &Question<'_>, outcome: Outcome) {
+    pub(super) fn count(&mut self, question: &AskedName<'_>, outcome: Judgement) {
         self.asked += 1;
-        let Question { name, rtype, .. } = question;
+        let AskedName { name, rtype, .. } = question;
         match outcome {
-            Outcome::Equal(0) => {}
-            Outcome::Equal(gap) => self.ttls = (self.ttls.0 + 1, self.ttls.1.max(gap)),
-            Outcome::Deliberate(words) => {
+            Judgement::Equal(0) => {}
+            Judgement::Equal(gap) => self.ttls = (self.ttls.0 + 1, self.ttls.1.max(gap)),
+            Judgement::Deliberate(words) => {
                 self.deliberate.entry(words).or_insert_with(|| (0, format!("{name} {rtype}"))).0 += 1;
             }
-            Outcome::Different(Difference { sort, text }) => {
+            Judgement::Different(Difference { sort, text }) => {
                 self.differences += 1;
                 let (count, shown) = self.groups.entry(sort).or_default();
                 *count += 1;
@@ -212,7 +212,7 @@ impl Report {
 mod tests {
     use super::super::reply::testing::reply;
     use super::*;
-    use crate::cli::diff::names::Kind;
+    use crate::cli::diff::names::NameKind;
     use crate::wire::Name;
     use crate::wire::message::RecordType;
 
@@ -231,7 +231,7 @@ mod tests {
         );
         let silent = Difference::new(&Err("i/o timeout".into()), &Ok(reply("NOERROR aa")), 30);
         assert_eq!(silent.text, "  - no answer: i/o timeout\n  + NOERROR aa\n");
-        assert_eq!((found.sort, silent.sort), (Sort::Records, Sort::Silence));
+        assert_eq!((found.sort, silent.sort), (DifferenceSort::Records, DifferenceSort::Silence));
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
             &format!("NOERROR aa{}\ny. 5 A 10.0.0.1", many(5)),
             &format!("NOERROR aa{}\ny. 9 A 10.0.0.1", many(60)),
         );
-        assert_eq!((found.sort, found.text.as_str()), (Sort::Ttl, "  TTL 5 s (-), 60 s (+): 30 records\n"));
+        assert_eq!((found.sort, found.text.as_str()), (DifferenceSort::Ttl, "  TTL 5 s (-), 60 s (+): 30 records\n"));
     }
 
     #[test]
@@ -249,10 +249,10 @@ mod tests {
         let many: String = (1..=30).map(|host| format!("\nx. 5 A 10.0.0.{host}")).collect();
         let all = format!("NOERROR aa{many}");
         for (one, other, sort) in [
-            (all.as_str(), "NXDOMAIN aa", Sort::Rcode("NOERROR".into(), "NXDOMAIN".into())),
-            (all.as_str(), "NOERROR", Sort::Lacking),
-            ("NOERROR aa", all.as_str(), Sort::Extra),
-            ("NOERROR aa\nx. 5 A 10.0.0.1", "NOERROR\nx. 60 A 10.0.0.1", Sort::Flags),
+            (all.as_str(), "NXDOMAIN aa", DifferenceSort::Rcode("NOERROR".into(), "NXDOMAIN".into())),
+            (all.as_str(), "NOERROR", DifferenceSort::Lacking),
+            ("NOERROR aa", all.as_str(), DifferenceSort::Extra),
+            ("NOERROR aa\nx. 5 A 10.0.0.1", "NOERROR\nx. 60 A 10.0.0.1", DifferenceSort::Flags),
         ] {
             assert_eq!(difference(one, other).sort, sort);
         }
@@ -264,13 +264,15 @@ mod tests {
     fn each_group_shows_its_first_and_says_how_many_more() {
         let mut report = Report::new(30, 2, 300);
         let name: Name = "x.example".parse().unwrap();
-        let question = Question { name: &name, kind: Kind::Service, rtype: RecordType::A };
+        let question = AskedName { name: &name, kind: NameKind::Service, rtype: RecordType::A };
         for _ in 0..215 {
-            report.count(&question, Outcome::Different(difference("NOERROR aa\nx. 5 A 10.0.0.1", "NXDOMAIN aa")));
+            report.count(&question, Judgement::Different(difference("NOERROR aa\nx. 5 A 10.0.0.1", "NXDOMAIN aa")));
         }
-        report
-            .count(&question, Outcome::Different(difference("NOERROR\nx. 5 A 10.0.0.1", "NOERROR\nx. 60 A 10.0.0.1")));
-        report.count(&question, Outcome::Equal(0));
+        report.count(
+            &question,
+            Judgement::Different(difference("NOERROR\nx. 5 A 10.0.0.1", "NOERROR\nx. 60 A 10.0.0.1")),
+        );
+        report.count(&question, Judgement::Equal(0));
         let mut out = Vec::new();
         report.finish(&mut out, ["192.0.2.1", "192.0.2.2"], 1).unwrap();
         let out = String::from_utf8(out).unwrap();

@@ -35,7 +35,7 @@ local:
 
 /// The options of `local`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Local {
+pub(in crate::cli) struct LocalOptions {
     /// The addresses to answer on.
     pub(in crate::cli) listen: Vec<SocketAddr>,
     /// The cluster domain.
@@ -66,7 +66,7 @@ pub(in crate::cli) enum Resolvers {
 }
 
 pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
-    let mut options = Local {
+    let mut options = LocalOptions {
         listen: Vec::new(),
         zone: "cluster.local".to_owned(),
         namespace: "default".to_owned(),

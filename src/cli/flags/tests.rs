@@ -1,4 +1,4 @@
-use super::local::{Local, Resolvers};
+use super::local::{LocalOptions, Resolvers};
 use super::*;
 
 fn command(line: &str) -> Command {
@@ -13,7 +13,7 @@ fn refusal(line: &str) -> String {
 
 #[test]
 fn corednss_flags_are_taken_with_one_dash_or_two() {
-    let wanted = Serve {
+    let wanted = ServeOptions {
         conf: Some("/etc/coredns/Corefile".into()),
         port: 1053,
         pidfile: Some("/run/x.pid".into()),
@@ -25,14 +25,14 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
     let wanted = Command::Serve(wanted);
     assert_eq!(command("-conf /etc/coredns/Corefile -dns.port 1053 -pidfile /run/x.pid -quiet"), wanted);
     assert_eq!(command("--conf=/etc/coredns/Corefile --p=1053 -pidfile=/run/x.pid --quiet=true"), wanted);
-    assert_eq!(command(""), Command::Serve(Serve::default()));
-    assert_eq!(command("-quiet=false"), Command::Serve(Serve::default()));
+    assert_eq!(command(""), Command::Serve(ServeOptions::default()));
+    assert_eq!(command("-quiet=false"), Command::Serve(ServeOptions::default()));
 }
 
 #[test]
 fn log_lines_are_text_or_json() {
     let format = |line: &str| match command(line) {
-        Command::Serve(Serve { log_format, .. }) | Command::Local(Local { log_format, .. }) => log_format,
+        Command::Serve(ServeOptions { log_format, .. }) | Command::Local(LocalOptions { log_format, .. }) => log_format,
         other => panic!("{other:?}"),
     };
     for line in
@@ -53,7 +53,7 @@ fn some_flags_are_commands() {
     assert_eq!(command("--plugins"), Command::Plugins);
     assert_eq!(command("--help"), Command::Help);
     assert_eq!(command("local -h"), Command::Help);
-    assert_eq!(command("-version=false"), Command::Serve(Serve::default()));
+    assert_eq!(command("-version=false"), Command::Serve(ServeOptions::default()));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn our_own_settings_have_a_flag_and_a_variable() {
     let explain = |line: &str, value: &'static str| {
         let variable = move |name: &str| (name == "ROLLCALL_EXPLAIN").then(|| value.to_owned());
         match read(line.split_whitespace().map(OsString::from), &variable) {
-            Ok(Command::Serve(Serve { explain, .. }) | Command::Local(Local { explain, .. })) => {
+            Ok(Command::Serve(ServeOptions { explain, .. }) | Command::Local(LocalOptions { explain, .. })) => {
                 Ok(explain.map(|address| address.to_string()))
             }
             Ok(other) => panic!("{other:?}"),
@@ -83,7 +83,7 @@ fn our_own_settings_have_a_flag_and_a_variable() {
     assert_eq!(explain("local --rollcall.explain [::1]:1 x", ""), Ok(Some("[::1]:1".into())));
 }
 
-fn options(line: &str) -> Local {
+fn options(line: &str) -> LocalOptions {
     match command(line) {
         Command::Local(options) => options,
         other => panic!("{other:?}"),
@@ -92,7 +92,7 @@ fn options(line: &str) -> Local {
 
 #[test]
 fn local_takes_paths_among_its_flags() {
-    let wanted = Local {
+    let wanted = LocalOptions {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 5300))],
         zone: "example.org".into(),
         namespace: "prod".into(),
@@ -153,7 +153,7 @@ fn local_asks_whom_it_is_told() {
 
 #[test]
 fn check_takes_one_file() {
-    let told = |output, here| Command::Check(Check { file: "Corefile".into(), output, here });
+    let told = |output, here| Command::Check(CheckOptions { file: "Corefile".into(), output, here });
     assert_eq!(command("check Corefile"), told(Output::Text, false));
     assert_eq!(command("check --output json --here Corefile"), told(Output::Json, true));
     assert_eq!(command("check Corefile -o=json"), told(Output::Json, false));
@@ -165,7 +165,7 @@ fn check_takes_one_file() {
 #[test]
 fn diff_takes_two_servers_and_where_the_names_come_from() {
     let server = |text: &str| server("from", text, false).unwrap();
-    let wanted = Diff {
+    let wanted = DiffOptions {
         from: server("10.96.0.10"),
         to: server("[::1]:1053"),
         connection: Connection::Kubeconfig { file: "k".into(), context: None },

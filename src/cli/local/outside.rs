@@ -15,7 +15,7 @@ use crate::zone::Reader;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Stands before `forward`. What nobody can be asked for does not exist.
-pub(super) struct Outside {
+pub(super) struct OutsideNames {
     reader: Reader,
     /// The resolvers, as messages name them; empty without any.
     resolvers: String,
@@ -23,7 +23,7 @@ pub(super) struct Outside {
     silent: AtomicBool,
 }
 
-impl Outside {
+impl OutsideNames {
     pub(super) fn new(reader: Reader, resolvers: &[String]) -> Self {
         Self { reader, resolvers: resolvers.join(", "), silent: AtomicBool::new(false) }
     }
@@ -49,7 +49,7 @@ impl Outside {
     }
 }
 
-impl Plugin for Outside {
+impl Plugin for OutsideNames {
     fn name(&self) -> &'static str {
         "outside"
     }
