@@ -17,8 +17,10 @@ mod ports;
 mod publish;
 mod records;
 mod seeds;
+mod servers;
 mod service;
 mod shards;
+mod srv;
 mod swap;
 #[cfg(test)]
 mod testing;

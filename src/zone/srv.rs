@@ -1,0 +1,271 @@
+//! Writes SRV records, and the addresses of their targets beside them.
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use super::ServiceName;
+use super::endpoints::{Endpoint, Group};
+use super::layout::{Chosen, LaidOut, LaidOutSrv};
+use super::lookup::ClusterIp;
+use super::peers::{Peers, Srv};
+use super::ports::Ports;
+use super::records::{Context, SVC, Written, concat, going, joined, octets};
+use crate::wire::{Label, Owner, Place, Random, Section, SrvRow, Target, sample};
+
+/// No answer has more SRV records: each takes 18 octets and a target of `LABEL.SERVICE.NAMESPACE.svc` at least.
+const MOST_SRV: usize = 65_535 / (18 + 11);
+
+impl Context<'_, '_> {
+    /// Kubernetes DNS 2.3.2: a record for each port, which names the Service itself.
+    pub(super) fn srv_of_cluster_ip(&mut self, service: ClusterIp<'_>) -> Written {
+        let ClusterIp { service, addresses, all_ports, ports } = service;
+        let numbers = all_ports.choose(ports);
+        let mut buffer = [0; 255];
+        let Some(target) = self.below_zone(service, &mut buffer) else { return Written::NoData };
+        if numbers.count() == 0 || addresses.is_empty() {
+            return Written::NoData;
+        }
+        let weight = weight(numbers.pairs * addresses.len());
+        let seed = self
+            .seed(numbers.count() * Target::wire(target).srv_octets(), || addresses.iter().copied().map(octets).sum());
+        let Self { owner, ttl, ref mut out, .. } = *self;
+        let mut first = None;
+        let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
+            let Some(number) = numbers.nth(at) else { return Continue(()) };
+            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, Target::wire(target));
+            if first.is_none() {
+                first = place.ok();
+            }
+            going(place)
+        });
+        match first {
+            Some(place) if all => self.glue(place, addresses.iter().copied()),
+            _ => Written::Records { truncated: true },
+        }
+    }
+
+    /// Kubernetes DNS 2.4.2: a record for each port of the endpoint.
+    pub(super) fn srv_of_endpoint(&mut self, service: &ServiceName, group: &Group, endpoint: &Endpoint) -> Written {
+        let mut buffer = [0; 255];
+        let Some(rest) = self.below_zone(service, &mut buffer) else { return Written::NoData };
+        let Some(target) = joined(Some(&endpoint.label), rest) else { return Written::NoData };
+        let numbers = group.ports.choose(Ports::All);
+        if numbers.count() == 0 {
+            return Written::NoData;
+        }
+        let weight = weight(numbers.pairs * endpoint.addresses().count());
+        let seed = self.seed(numbers.count() * target.srv_octets(), || endpoint.addresses().map(octets).sum());
+        let Self { owner, ttl, ref mut out, .. } = *self;
+        let mut first = None;
+        let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
+            let Some(number) = numbers.nth(at) else { return Continue(()) };
+            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, target);
+            if first.is_none() {
+                first = place.ok();
+            }
+            going(place)
+        });
+        match first {
+            Some(place) if all => self.glue(place, endpoint.addresses()),
+            _ => Written::Records { truncated: true },
+        }
+    }
+
+    /// Kubernetes DNS 2.4.2: a record for each port of each ready endpoint.
+    pub(super) fn srv_of_peers(&mut self, peers: Peers<'_>) -> Written {
+        let mut buffer = [0; 255];
+        let Some(rest) = self.below_zone(peers.service, &mut buffer) else { return Written::NoData };
+        let count = peers.srv_count();
+        let fit = self.out.remaining(Section::Answer) / SrvRow::octets(&[0], rest);
+        match count {
+            0 => Written::NoData,
+            1..=8 => self.srv_of_all::<8>(peers, rest),
+            9..=64 => self.srv_of_all::<64>(peers, rest),
+            _ if count <= fit => self.srv_of_all::<MOST_SRV>(peers, rest),
+            _ => self.srv_of_some(peers, rest, count, fit),
+        }
+    }
+
+    /// Writes the records of a set that fits, or is small: lists them, then draws from the list in random order.
+    ///
+    /// `MOST` is how long the list can be; it stands on the stack.
+    #[inline(never)]
+    fn srv_of_all<const MOST: usize>(&mut self, peers: Peers<'_>, rest: &[u8]) -> Written {
+        let weight = weight(peers.srv_pairs());
+        let mut list: [Option<Srv<'_>>; MOST] = [None; MOST];
+        let count = peers.list_srv(&mut list, |endpoint| joined(Some(&endpoint.label), rest).is_some());
+        if count == 0 {
+            return Written::NoData;
+        }
+        let list = &mut list[..count];
+        let records = list.iter().flatten().map(|srv| SrvRow::octets(srv.endpoint.label.as_bytes(), rest)).sum();
+        let seed = self.seed(records, || {
+            let is_within_reach = Place(self.out.len() + records).is_reachable();
+            let firsts = list.iter().flatten().filter(|srv| srv.is_first);
+            let each = firsts.map(|srv| {
+                let anew = if is_within_reach { 0 } else { 1 + srv.endpoint.label.as_bytes().len() };
+                srv.endpoint.addresses().map(|address| anew + octets(address)).sum::<usize>()
+            });
+            each.sum()
+        });
+        let Self { owner, ttl, glue_ttl, over_udp, ref mut out, .. } = *self;
+        let mut row = out.srv_row(owner, ttl, weight, rest);
+        let first = row.next_target();
+        let mut random = Random::new(seed);
+        for at in 0..count {
+            list.swap(at, at + random.below(count - at));
+            let Some(srv) = list[at] else { continue };
+            if row.put(srv.endpoint.label.as_bytes(), srv.number).is_err() {
+                return Written::Records { truncated: true };
+            }
+        }
+        // All records stand, so that each endpoint's first one does. Past the reach of pointers an owner is its label
+        // and a pointer to the end of the first target.
+        let above =
+            list.iter().flatten().next().map_or(first, |srv| first.behind(1 + srv.endpoint.label.as_bytes().len()));
+        let mut place = first;
+        for srv in list.iter().flatten() {
+            let label = srv.endpoint.label.as_bytes();
+            let owner = if place.is_reachable() { Owner::At(place) } else { Owner::Below(label, above) };
+            for address in srv.endpoint.addresses().filter(|_| srv.is_first) {
+                if out.address(Section::Additional, owner, glue_ttl, address).is_err() {
+                    return Written::Records { truncated: over_udp };
+                }
+            }
+            place = place.behind(SrvRow::octets(label, rest));
+        }
+        Written::Records { truncated: false }
+    }
+
+    /// Writes a choice of the records of a set that does not fit: the work grows with the choice alone.
+    #[inline(never)]
+    fn srv_of_some(&mut self, peers: Peers<'_>, rest: &[u8], count: usize, fit: usize) -> Written {
+        let weight = weight(peers.srv_pairs());
+        let Self { owner, seeds, ttl, ref mut out, .. } = *self;
+        let mut row = out.srv_row(owner, ttl, weight, rest);
+        sample::draw(count, fit, seeds.of(false), |at| {
+            let Some(srv) = peers.srv(at) else { return Continue(()) };
+            match joined(Some(&srv.endpoint.label), rest) {
+                Some(target) => going(row.put(target.label, srv.number)),
+                None => Continue(()),
+            }
+        });
+        Written::Records { truncated: true }
+    }
+
+    /// Multicluster Services API, "DNS": the name of an imported endpoint has its cluster in it.
+    #[cold]
+    pub(super) fn srv_laid_out(&mut self, service: &ServiceName, chosen: Chosen<'_>) -> Written {
+        let weight = weight(chosen.choice.pairs);
+        let seed = self.seed_of_laid_out(service, chosen);
+        let Self { owner, ttl, glue_ttl, spelling, ref mut out, .. } = *self;
+        let mut places = [0u16; sample::MOST_RECORDS];
+        let mut drawn = 0;
+        let all = sample::draw(chosen.srv_count(), places.len(), seed, |at| {
+            let mut buffer = [0; 255];
+            let Some(LaidOutSrv { endpoint, number, .. }) = chosen.srv(at) else { return Continue(()) };
+            let rest = below_cluster(service, endpoint, spelling, &mut buffer);
+            let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Continue(()) };
+            let Ok(place) = out.srv(Owner::At(owner), ttl, 0, weight, number, target) else { return Break(()) };
+            places[drawn] = place.0 as u16;
+            drawn += 1;
+            Continue(())
+        });
+        if !all {
+            return Written::Records { truncated: true };
+        }
+        if drawn == 0 {
+            return Written::NoData;
+        }
+        // The same seed draws the same row again.
+        let mut at = 0;
+        let mut lost = false;
+        sample::draw(chosen.srv_count(), places.len(), seed, |position| {
+            let mut buffer = [0; 255];
+            let Some(LaidOutSrv { endpoint, is_first, .. }) = chosen.srv(position) else { return Continue(()) };
+            let rest = below_cluster(service, endpoint, spelling, &mut buffer);
+            if rest.and_then(|rest| joined(Some(&endpoint.label), rest)).is_none() {
+                return Continue(());
+            }
+            let owner = Owner::At(Place(usize::from(places[at])));
+            at += 1;
+            for address in chosen.glue(endpoint).filter(|_| is_first) {
+                if out.address(Section::Additional, owner, glue_ttl, address).is_err() {
+                    lost = true;
+                    return Break(());
+                }
+            }
+            Continue(())
+        });
+        Written::Records { truncated: lost && self.over_udp }
+    }
+
+    /// The seed by which SRV records of endpoints that are laid out are drawn.
+    fn seed_of_laid_out(&self, service: &ServiceName, chosen: Chosen<'_>) -> u64 {
+        let count = chosen.srv_count();
+        let shortest = SrvRow::octets(&[], self.spelling) + service.as_wire().len() + SVC.len();
+        if count * shortest > self.out.remaining(Section::Answer) {
+            return self.seeds.of(false);
+        }
+        let all = || (0..count).filter_map(|at| chosen.srv(at));
+        let longer = |endpoint: &LaidOut| {
+            endpoint.label.as_bytes().len() + endpoint.cluster.as_ref().map_or(0, |own| 1 + own.as_bytes().len())
+        };
+        let records = all().map(|srv| shortest + longer(srv.endpoint)).sum();
+        self.seed(records, || {
+            let is_within_reach = Place(self.out.len() + records).is_reachable();
+            let firsts = all().filter(|srv| srv.is_first);
+            let each = firsts.map(|srv| {
+                let anew = if is_within_reach { 0 } else { shortest + longer(srv.endpoint) };
+                chosen.glue(srv.endpoint).map(|address| anew + octets(address)).sum::<usize>()
+            });
+            each.sum()
+        })
+    }
+
+    #[cold]
+    pub(super) fn srv_of_one_laid_out(&mut self, service: &ServiceName, endpoint: &LaidOut) -> Written {
+        let mut buffer = [0; 255];
+        let rest = below_cluster(service, endpoint, self.spelling, &mut buffer);
+        let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
+        let weight = weight(endpoint.pairs);
+        let seed = self.seed(endpoint.numbers.len() * target.srv_octets(), || endpoint.glue().map(octets).sum());
+        let Self { owner, ttl, ref mut out, .. } = *self;
+        let mut first = None;
+        let all = sample::draw(endpoint.numbers.len(), usize::MAX, seed, |at| {
+            let Some(&number) = endpoint.numbers.get(at) else { return Continue(()) };
+            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, target);
+            if first.is_none() {
+                first = place.ok();
+            }
+            going(place)
+        });
+        match first {
+            Some(place) if all => self.glue(place, endpoint.glue()),
+            None if all => Written::NoData,
+            _ => Written::Records { truncated: true },
+        }
+    }
+
+    /// The name of a Service in the zone as the client spelled it.
+    fn below_zone<'n>(&self, service: &ServiceName, buffer: &'n mut [u8; 255]) -> Option<&'n [u8]> {
+        concat(&[service.as_wire(), self.middle, self.spelling], buffer)
+    }
+}
+
+/// What stands right of an endpoint's own label; `None` when it would be too long.
+fn below_cluster<'n>(
+    service: &ServiceName,
+    endpoint: &LaidOut,
+    zone: &[u8],
+    buffer: &'n mut [u8; 255],
+) -> Option<&'n [u8]> {
+    let cluster = endpoint.cluster.as_ref().map_or(&[][..], Label::as_bytes);
+    let len = [cluster.len() as u8];
+    let len = if cluster.is_empty() { &[][..] } else { &len };
+    concat(&[len, cluster, service.as_wire(), SVC, zone], buffer)
+}
+
+/// The weight of each of so many records, as CoreDNS divides it: a hundredth at least.
+fn weight(records: usize) -> u16 {
+    (100 / records.max(1)).max(1) as u16
+}
