@@ -197,7 +197,7 @@ impl K8sExternal {
             }
             let Choice { records: services, all } = services_at(view, address, query);
             let first = self.zones.0.first().unwrap_or(zone);
-            let targets = services.iter().filter_map(|service| owner(service, first));
+            let targets = services.iter().filter_map(|service| service.outside(first));
             let pointers = targets.map(|target| RData::PTR(rdata::PTR(names::to_message(&target))));
             message.answers.extend(pointers.map(|data| self.record(query.name(), data)));
             message.metadata.truncation = !all;
@@ -213,7 +213,7 @@ impl K8sExternal {
         match query.qtype() {
             RecordType::A | RecordType::AAAA => self.addresses(view, query, &external, message).await,
             RecordType::SRV => {
-                let Some(owner) = owner(&external.name, zone) else { return Told::Exists(false) };
+                let Some(owner) = external.name.outside(zone) else { return Told::Exists(false) };
                 self.services(view, query, &external, &owner, port, message).await;
             }
             _ => {}
@@ -315,11 +315,6 @@ fn services_at(view: &View, address: IpAddr, query: &Query) -> Choice<ServiceNam
         records.sort();
     }
     Choice { records, all }
-}
-
-/// `SERVICE.NAMESPACE.ZONE`.
-fn owner(service: &ServiceName, zone: &Name) -> Option<Name> {
-    Name::from_labels([service.service(), service.namespace()].into_iter().chain(zone.labels())).ok()
 }
 
 /// So many host names of a Service are looked up for one answer: a load balancer has one or two.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::ports::{Numbers, Ports};
+use super::ports::{Numbers, Ports, srv_weight};
 use super::shards::Entry;
 use super::{PortList, ServiceName};
 use crate::wire::Name;
@@ -59,7 +59,7 @@ impl External {
 
     /// The weight of each SRV record of some of its ports.
     pub fn weight(&self, numbers: Numbers<'_>) -> u16 {
-        u16::try_from(100 / (self.listed * numbers.pairs).max(1)).unwrap_or(1).max(1)
+        srv_weight(self.listed * numbers.pairs)
     }
 }
 

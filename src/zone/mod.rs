@@ -33,7 +33,7 @@ pub use external::{External, ExternalHost};
 pub use import::{Import, ImportKind};
 pub use layout::{LaidOut, Layout, Part};
 pub use outside::{Outside, OutsideEndpoints, OutsideLookup, Reached, answer_outside};
-pub use ports::{Numbers, Port, PortList, Protocol};
+pub use ports::{Numbers, Port, PortList, Protocol, srv_weight};
 pub use publish::{Changes, PodName, Publisher, Reader, pair};
 pub use seeds::Seeds;
 pub use service::{Elsewhere, Pointer, Service, ServiceKind, ServiceName, Shared};

@@ -86,28 +86,23 @@ impl<'s> Peers<'s> {
         None
     }
 
-    /// Draws the IPv4 addresses in random order, each once; `most`, which fit, and the result as in [`sample::draw`].
-    /// `None` when there are none.
-    pub(super) fn draw_v4(
+    /// Draws the addresses of one family in random order, each once; `most`, which fit, and the result as in
+    /// [`sample::draw`]. `None` when there are none.
+    pub(super) fn draw(
         self,
+        v6: bool,
         most: usize,
         seeds: Seeds<'_>,
         take: impl FnMut(IpAddr) -> ControlFlow<()>,
     ) -> Option<bool> {
-        self.draw::<Ipv4Addr>(|addresses| &addresses.v4, most, seeds, take)
+        if v6 {
+            self.draw_from::<Ipv6Addr>(|addresses| &addresses.v6, most, seeds, take)
+        } else {
+            self.draw_from::<Ipv4Addr>(|addresses| &addresses.v4, most, seeds, take)
+        }
     }
 
-    /// Draws the IPv6 addresses like [`draw_v4`](Self::draw_v4).
-    pub(super) fn draw_v6(
-        self,
-        most: usize,
-        seeds: Seeds<'_>,
-        take: impl FnMut(IpAddr) -> ControlFlow<()>,
-    ) -> Option<bool> {
-        self.draw::<Ipv6Addr>(|addresses| &addresses.v6, most, seeds, take)
-    }
-
-    fn draw<A: Copy + Into<IpAddr>>(
+    fn draw_from<A: Copy + Into<IpAddr>>(
         self,
         family: impl Fn(&Addresses) -> &Buckets<Counted<A>>,
         most: usize,

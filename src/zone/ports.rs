@@ -18,6 +18,14 @@ pub struct Port {
     pub number: u16,
 }
 
+impl Port {
+    /// The two labels of its name, with their underscores; `None` when it has none.
+    pub fn labels(&self) -> Option<[Vec<u8>; 2]> {
+        let underscore = |label: &[u8]| [b"_", label].concat();
+        Some([underscore(self.name.as_ref()?.as_bytes()), underscore(self.protocol.label())])
+    }
+}
+
 /// A transport protocol as the Kubernetes API spells it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Protocol {
@@ -144,7 +152,12 @@ pub struct Numbers<'p> {
     pub(super) pairs: usize,
 }
 
-impl Numbers<'_> {
+impl<'p> Numbers<'p> {
+    /// Numbers that are listed, each once, and how many ports they stand for.
+    pub(super) fn listed(distinct: &'p [u16], pairs: usize) -> Self {
+        Self { ports: &[], distinct, pairs }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         if self.distinct.is_empty() { self.ports.len() } else { self.distinct.len() }
@@ -175,6 +188,11 @@ pub(super) fn protocols<'p>(ports: impl Iterator<Item = &'p Port>) -> u8 {
 
 pub(super) fn bit(protocol: Protocol) -> u8 {
     1 << protocol as u8
+}
+
+/// The weight of each of so many SRV records, as CoreDNS divides it: a hundredth at least.
+pub fn srv_weight(records: usize) -> u16 {
+    (100 / records.max(1)).max(1) as u16
 }
 
 #[cfg(test)]

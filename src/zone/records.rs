@@ -126,11 +126,8 @@ impl Context<'_, '_> {
         let Self { owner, seeds, qtype, ttl, ref mut out, .. } = *self;
         let left = out.remaining(Section::Answer);
         let take = |address| going(out.address(Section::Answer, Owner::At(owner), ttl, address));
-        let all = if qtype == Rtype::A {
-            peers.draw_v4(left / ADDRESS_V4, seeds, take)
-        } else {
-            peers.draw_v6(left / ADDRESS_V6, seeds, take)
-        };
+        let v6 = qtype != Rtype::A;
+        let all = peers.draw(v6, left / if v6 { ADDRESS_V6 } else { ADDRESS_V4 }, seeds, take);
         all.map_or(Written::NoData, |all| Written::Records { truncated: !all })
     }
 

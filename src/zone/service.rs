@@ -38,6 +38,18 @@ impl ServiceName {
         let len = self.0.first().map_or(0, |&len| usize::from(len));
         self.0.get(len + 2..).unwrap_or_default()
     }
+
+    /// A name in a zone of the cluster: the Service, or what these labels stand for below it; `None` when it would be too
+    /// long.
+    pub fn in_cluster(&self, labels: &[&[u8]], zone: &Name) -> Option<Name> {
+        let own = [self.service(), self.namespace(), b"svc"];
+        Name::from_labels(labels.iter().copied().chain(own).chain(zone.labels())).ok()
+    }
+
+    /// Its name in an outside zone (`k8s_external`); `None` when it would be too long.
+    pub fn outside(&self, zone: &Name) -> Option<Name> {
+        Name::from_labels([self.service(), self.namespace()].into_iter().chain(zone.labels())).ok()
+    }
 }
 
 /// One version of one Service, immutable once published.

@@ -1,5 +1,6 @@
 //! Writes SRV records, and the addresses of their targets beside them.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::ServiceName;
@@ -7,7 +8,7 @@ use super::endpoints::{Endpoint, Group};
 use super::layout::{Chosen, LaidOut, LaidOutSrv};
 use super::lookup::ClusterIp;
 use super::peers::{Peers, Srv};
-use super::ports::Ports;
+use super::ports::{Numbers, Ports, srv_weight};
 use super::records::{Context, SVC, Written, concat, going, joined, octets};
 use crate::wire::{Label, Owner, Place, Random, Section, SrvRow, Target, sample};
 
@@ -21,26 +22,11 @@ impl Context<'_, '_> {
         let numbers = all_ports.choose(ports);
         let mut buffer = [0; 255];
         let Some(target) = self.below_zone(service, &mut buffer) else { return Written::NoData };
-        if numbers.count() == 0 || addresses.is_empty() {
+        if addresses.is_empty() {
             return Written::NoData;
         }
-        let weight = weight(numbers.pairs * addresses.len());
-        let seed = self
-            .seed(numbers.count() * Target::wire(target).srv_octets(), || addresses.iter().copied().map(octets).sum());
-        let Self { owner, ttl, ref mut out, .. } = *self;
-        let mut first = None;
-        let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
-            let Some(number) = numbers.nth(at) else { return Continue(()) };
-            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, Target::wire(target));
-            if first.is_none() {
-                first = place.ok();
-            }
-            going(place)
-        });
-        match first {
-            Some(place) if all => self.glue(place, addresses.iter().copied()),
-            _ => Written::Records { truncated: true },
-        }
+        let weight = srv_weight(numbers.pairs * addresses.len());
+        self.srv_of_target(Target::wire(target), weight, numbers, || addresses.iter().copied())
     }
 
     /// Kubernetes DNS 2.4.2: a record for each port of the endpoint.
@@ -49,14 +35,35 @@ impl Context<'_, '_> {
         let Some(rest) = self.below_zone(service, &mut buffer) else { return Written::NoData };
         let Some(target) = joined(Some(&endpoint.label), rest) else { return Written::NoData };
         let numbers = group.ports.choose(Ports::All);
-        if numbers.count() == 0 {
+        let weight = srv_weight(numbers.pairs * endpoint.addresses().count());
+        self.srv_of_target(target, weight, numbers, || endpoint.addresses())
+    }
+
+    #[cold]
+    pub(super) fn srv_of_one_laid_out(&mut self, service: &ServiceName, endpoint: &LaidOut) -> Written {
+        let mut buffer = [0; 255];
+        let rest = below_cluster(service, endpoint, self.spelling, &mut buffer);
+        let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
+        let weight = srv_weight(endpoint.pairs);
+        self.srv_of_target(target, weight, Numbers::listed(&endpoint.numbers, endpoint.pairs), || endpoint.glue())
+    }
+
+    /// The records of one target, one for each port number, and its addresses beside the first.
+    fn srv_of_target<A: Iterator<Item = IpAddr>>(
+        &mut self,
+        target: Target<'_>,
+        weight: u16,
+        numbers: Numbers<'_>,
+        addresses: impl Fn() -> A,
+    ) -> Written {
+        let count = numbers.count();
+        if count == 0 {
             return Written::NoData;
         }
-        let weight = weight(numbers.pairs * endpoint.addresses().count());
-        let seed = self.seed(numbers.count() * target.srv_octets(), || endpoint.addresses().map(octets).sum());
+        let seed = self.seed(count * target.srv_octets(), || addresses().map(octets).sum());
         let Self { owner, ttl, ref mut out, .. } = *self;
         let mut first = None;
-        let all = sample::draw(numbers.count(), usize::MAX, seed, |at| {
+        let all = sample::draw(count, usize::MAX, seed, |at| {
             let Some(number) = numbers.nth(at) else { return Continue(()) };
             let place = out.srv(Owner::At(owner), ttl, 0, weight, number, target);
             if first.is_none() {
@@ -65,7 +72,7 @@ impl Context<'_, '_> {
             going(place)
         });
         match first {
-            Some(place) if all => self.glue(place, endpoint.addresses()),
+            Some(place) if all => self.glue(place, addresses()),
             _ => Written::Records { truncated: true },
         }
     }
@@ -90,7 +97,7 @@ impl Context<'_, '_> {
     /// `MOST` is how long the list can be; it stands on the stack.
     #[inline(never)]
     fn srv_of_all<const MOST: usize>(&mut self, peers: Peers<'_>, rest: &[u8]) -> Written {
-        let weight = weight(peers.srv_pairs());
+        let weight = srv_weight(peers.srv_pairs());
         let mut list: [Option<Srv<'_>>; MOST] = [None; MOST];
         let count = peers.list_srv(&mut list, |endpoint| joined(Some(&endpoint.label), rest).is_some());
         if count == 0 {
@@ -98,14 +105,9 @@ impl Context<'_, '_> {
         }
         let list = &mut list[..count];
         let records = list.iter().flatten().map(|srv| SrvRow::octets(srv.endpoint.label.as_bytes(), rest)).sum();
-        let seed = self.seed(records, || {
-            let is_within_reach = Place(self.out.len() + records).is_reachable();
+        let seed = self.seed_of_srv(records, || {
             let firsts = list.iter().flatten().filter(|srv| srv.is_first);
-            let each = firsts.map(|srv| {
-                let anew = if is_within_reach { 0 } else { 1 + srv.endpoint.label.as_bytes().len() };
-                srv.endpoint.addresses().map(|address| anew + octets(address)).sum::<usize>()
-            });
-            each.sum()
+            firsts.map(|srv| (1 + srv.endpoint.label.as_bytes().len(), srv.endpoint.addresses()))
         });
         let Self { owner, ttl, glue_ttl, over_udp, ref mut out, .. } = *self;
         let mut row = out.srv_row(owner, ttl, weight, rest);
@@ -139,7 +141,7 @@ impl Context<'_, '_> {
     /// Writes a choice of the records of a set that does not fit: the work grows with the choice alone.
     #[inline(never)]
     fn srv_of_some(&mut self, peers: Peers<'_>, rest: &[u8], count: usize, fit: usize) -> Written {
-        let weight = weight(peers.srv_pairs());
+        let weight = srv_weight(peers.srv_pairs());
         let Self { owner, seeds, ttl, ref mut out, .. } = *self;
         let mut row = out.srv_row(owner, ttl, weight, rest);
         sample::draw(count, fit, seeds.of(false), |at| {
@@ -155,7 +157,7 @@ impl Context<'_, '_> {
     /// Multicluster Services API, "DNS": the name of an imported endpoint has its cluster in it.
     #[cold]
     pub(super) fn srv_laid_out(&mut self, service: &ServiceName, chosen: Chosen<'_>) -> Written {
-        let weight = weight(chosen.choice.pairs);
+        let weight = srv_weight(chosen.choice.pairs);
         let seed = self.seed_of_laid_out(service, chosen);
         let Self { owner, ttl, glue_ttl, spelling, ref mut out, .. } = *self;
         let mut places = [0u16; sample::MOST_RECORDS];
@@ -211,39 +213,27 @@ impl Context<'_, '_> {
             endpoint.label.as_bytes().len() + endpoint.cluster.as_ref().map_or(0, |own| 1 + own.as_bytes().len())
         };
         let records = all().map(|srv| shortest + longer(srv.endpoint)).sum();
-        self.seed(records, || {
-            let is_within_reach = Place(self.out.len() + records).is_reachable();
+        self.seed_of_srv(records, || {
             let firsts = all().filter(|srv| srv.is_first);
-            let each = firsts.map(|srv| {
-                let anew = if is_within_reach { 0 } else { shortest + longer(srv.endpoint) };
-                chosen.glue(srv.endpoint).map(|address| anew + octets(address)).sum::<usize>()
-            });
-            each.sum()
+            firsts.map(|srv| (shortest + longer(srv.endpoint), chosen.glue(srv.endpoint)))
         })
     }
 
-    #[cold]
-    pub(super) fn srv_of_one_laid_out(&mut self, service: &ServiceName, endpoint: &LaidOut) -> Written {
-        let mut buffer = [0; 255];
-        let rest = below_cluster(service, endpoint, self.spelling, &mut buffer);
-        let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
-        let weight = weight(endpoint.pairs);
-        let seed = self.seed(endpoint.numbers.len() * target.srv_octets(), || endpoint.glue().map(octets).sum());
-        let Self { owner, ttl, ref mut out, .. } = *self;
-        let mut first = None;
-        let all = sample::draw(endpoint.numbers.len(), usize::MAX, seed, |at| {
-            let Some(&number) = endpoint.numbers.get(at) else { return Continue(()) };
-            let place = out.srv(Owner::At(owner), ttl, 0, weight, number, target);
-            if first.is_none() {
-                first = place.ok();
-            }
-            going(place)
-        });
-        match first {
-            Some(place) if all => self.glue(place, endpoint.glue()),
-            None if all => Written::NoData,
-            _ => Written::Records { truncated: true },
-        }
+    /// The seed by which SRV records are drawn that take so many octets, their targets being several; `beside` has for each
+    /// target the octets of its name, where that has to be written anew, and its addresses.
+    fn seed_of_srv<A: Iterator<Item = IpAddr>, B: Iterator<Item = (usize, A)>>(
+        &self,
+        records: usize,
+        beside: impl FnOnce() -> B,
+    ) -> u64 {
+        self.seed(records, || {
+            let is_within_reach = Place(self.out.len() + records).is_reachable();
+            let each = beside().map(|(name, addresses)| {
+                let name = if is_within_reach { 0 } else { name };
+                addresses.map(|address| name + octets(address)).sum::<usize>()
+            });
+            each.sum()
+        })
     }
 
     /// The name of a Service in the zone as the client spelled it.
@@ -263,9 +253,4 @@ fn below_cluster<'n>(
     let len = [cluster.len() as u8];
     let len = if cluster.is_empty() { &[][..] } else { &len };
     concat(&[len, cluster, service.as_wire(), SVC, zone], buffer)
-}
-
-/// The weight of each of so many records, as CoreDNS divides it: a hundredth at least.
-fn weight(records: usize) -> u16 {
-    (100 / records.max(1)).max(1) as u16
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::syntax::names;
 use crate::wire::message::{self, Asked, Message, MessageName, RData, Record, RecordType, rdata};
 use crate::wire::{self, Label, Name, Parsed};
-use crate::zone::{self, Answered, Import, ImportKind, Port, Seeds, Service, ServiceKind, ServiceName, State, View};
+use crate::zone::{
+    self, Answered, Import, ImportKind, Port, Seeds, Service, ServiceKind, ServiceName, State, View, srv_weight,
+};
 
 /// Records made one by one.
 type Records = Box<dyn Iterator<Item = Record> + Send>;
@@ -94,7 +96,7 @@ impl Zone {
                 let records = labels.into_iter().flat_map(move |label: Label| {
                     let mut out = Below::new(&self, &service.name);
                     if let Some(state) = service.endpoints.get(label.as_bytes()) {
-                        let weight = weight(counts[family(&state)]);
+                        let weight = srv_weight(counts[family(&state)]);
                         out.put_endpoint(&[label.as_bytes()], &state.addresses, &state.ports, weight);
                     }
                     out.records
@@ -110,7 +112,7 @@ impl Zone {
         match &import.kind {
             ImportKind::ClusterSetIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ImportKind::Headless => {
-                let weight = weight(import.layout.endpoints().len());
+                let weight = srv_weight(import.layout.endpoints().len());
                 let records = (0..import.layout.endpoints().len()).flat_map(move |at| {
                     let mut out = Below::new(&self, &import.name);
                     if let Some(endpoint) = import.layout.endpoints().get(at) {
@@ -127,10 +129,6 @@ impl Zone {
     }
 }
 
-fn weight(endpoints: usize) -> u16 {
-    (100 / endpoints.max(1)).clamp(1, 100) as u16
-}
-
 /// Records at and below the name of one Service.
 struct Below<'t> {
     zone: &'t Zone,
@@ -144,9 +142,7 @@ impl<'t> Below<'t> {
     }
 
     fn name(&self, before: &[&[u8]]) -> Option<MessageName> {
-        let base: [&[u8]; 3] = [self.service.service(), self.service.namespace(), b"svc"];
-        let labels = before.iter().copied().chain(base).chain(self.zone.name.labels());
-        Name::from_labels(labels).ok().map(|name| names::to_message(&name))
+        self.service.in_cluster(before, &self.zone.name).map(|name| names::to_message(&name))
     }
 
     fn put(&mut self, before: &[&[u8]], data: RData) {
@@ -169,7 +165,7 @@ impl<'t> Below<'t> {
         addresses.iter().for_each(|address| self.put(&[], RData::from(*address)));
         for port in ports {
             self.put_srv(&[], 100, port.number, &[]);
-            if let Some([label, protocol]) = labels(port) {
+            if let Some([label, protocol]) = port.labels() {
                 self.put_srv(&[&label, &protocol], 100, port.number, &[]);
             }
         }
@@ -181,15 +177,9 @@ impl<'t> Below<'t> {
             self.put(own, RData::from(*address));
         }
         for port in ports.iter().filter(|port| port.number != 0) {
-            if let Some([label, protocol]) = labels(port) {
+            if let Some([label, protocol]) = port.labels() {
                 self.put_srv(&[&label, &protocol], weight, port.number, own);
             }
         }
     }
-}
-
-/// The labels of a named port, with their underscores.
-fn labels(port: &Port) -> Option<[Vec<u8>; 2]> {
-    let underscore = |label: &[u8]| [b"_".as_slice(), label].concat();
-    Some([underscore(port.name.as_ref()?.as_bytes()), underscore(port.protocol.label())])
 }
