@@ -9,10 +9,13 @@
 
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+mod watched;
+
+pub use watched::{FRESH, Stamp, Watched, digest};
 
 /// The bound for configuration: Corefiles, certificates, kubeconfigs, lists of resolvers. A ConfigMap holds 1 MiB.
 pub const CONFIGURATION: u64 = 4 << 20;
@@ -32,7 +35,15 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> Result<String, Error> {
-    text(read(path, most)?).map_err(|why| Error::new(path, why))
+    to_text(path, read(path, most)?)
+}
+
+/// The text of a file that was read.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn to_text(path: &Path, octets: Vec<u8>) -> Result<String, Error> {
+    text(octets).map_err(|why| Error::new(path, why))
 }
 
 /// Reads text from a regular file, or from what the shell hands over under a name: `/dev/stdin`, `/dev/fd/N`. Who hands
@@ -67,15 +78,6 @@ pub fn read_named(path: &Path, most: u64) -> Result<String, Error> {
 /// When it is longer than the bound, or no text.
 pub fn read_stdin(most: u64) -> Result<String, Error> {
     take(io::stdin().lock(), most).and_then(text).map_err(|why| Error::new(Path::new("stdin"), why))
-}
-
-/// A number for what files hold now: another one once they have changed.
-pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
-    let mut digest = DefaultHasher::new();
-    for path in paths {
-        read(path, CONFIGURATION).ok().hash(&mut digest);
-    }
-    digest.finish()
 }
 
 /// Looks whether [`read`] would read a file, for those whose files are read elsewhere.

@@ -45,7 +45,7 @@ mod zone;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -53,6 +53,7 @@ use crate::chain::settings::Task;
 use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error, Position};
+use crate::files::Stamp;
 use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
 use crate::syntax::record::{self, Fault};
@@ -81,8 +82,8 @@ struct Source {
 struct Loaded {
     /// One for each zone of the source.
     zones: Vec<Arc<Zone>>,
-    /// The file and those that it includes, with their last changes.
-    files: Vec<(PathBuf, Option<SystemTime>)>,
+    /// The file and those that it includes, as they were when they were read.
+    files: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 impl Loaded {
@@ -92,8 +93,7 @@ impl Loaded {
 
     /// Whether some file was written since.
     fn is_outdated(&self) -> bool {
-        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-        self.files.is_empty() || self.files.iter().any(|(path, time)| changed(path) != *time)
+        self.files.is_empty() || self.files.iter().any(|(path, stamp)| Stamp::read(path) != *stamp)
     }
 }
 

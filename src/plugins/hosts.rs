@@ -41,7 +41,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
@@ -51,7 +51,7 @@ use crate::chain::settings::Task;
 use crate::chain::setup::{Context, once};
 use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
-use crate::files;
+use crate::files::{self, Watched};
 use crate::syntax::filter::NameFilter;
 use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
@@ -68,11 +68,8 @@ pub(crate) struct Hosts {
     fallthrough: Fallthrough,
     /// `fallthrough_unsupported`: types other than A and AAAA of its names are for the next plugin.
     passes_other_types: bool,
-    path: PathBuf,
     inline: Table,
-    file: RwLock<Table>,
-    /// Time and length of the file as last read.
-    stamp: Mutex<Option<(SystemTime, u64)>>,
+    file: Watched<Table>,
     filter: Arc<NameFilter>,
 }
 
@@ -126,7 +123,7 @@ fn parse_address(word: &str) -> Option<IpAddr> {
 impl Hosts {
     /// The addresses of a name from both sources, those that are wanted; `None` when neither knows the name.
     fn addresses(&self, query: &Query, name: &Name, wanted: impl Fn(&IpAddr) -> bool) -> Option<Choice<IpAddr>> {
-        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file.value();
         let found = [self.inline.addresses(name), file.addresses(name)];
         if found == [None, None] {
             return None;
@@ -139,7 +136,7 @@ impl Hosts {
     }
 
     fn names(&self, query: &Query, address: IpAddr) -> Choice<Name> {
-        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file.value();
         let mut seen = HashSet::new();
         let all = [&self.inline, &*file].into_iter().flat_map(|table| table.reverse.get(&address)).flatten();
         let all = all.filter(|name| name.labels().next() != Some(b"*"));
@@ -150,31 +147,31 @@ impl Hosts {
 
     /// Reads the file again when it has changed.
     fn reload(&self) {
-        let stamp = std::fs::metadata(&self.path).ok().and_then(|meta| Some((meta.modified().ok()?, meta.len())));
-        let mut last = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last == stamp {
-            return;
-        }
-        match files::read(&self.path, files::RECORDS) {
-            Ok(octets) => self.replace(Table::parse(&String::from_utf8_lossy(&octets))),
+        let looked = self.file.look(SystemTime::now(), |read| {
+            let table = Table::parse(&String::from_utf8_lossy(&read?));
+            self.tell(&table);
+            Ok::<_, files::Error>(table)
+        });
+        match looked {
             // A file that is gone, as in the middle of its replacement, says nothing new.
-            Err(error) if error.is_missing() => return,
-            Err(error) => tracing::warn!(target: "plugin/hosts", "the entries stay as they were: {error}"),
+            Err(error) if !error.is_missing() => {
+                tracing::warn!(target: "plugin/hosts", "the entries stay as they were: {error}");
+            }
+            _ => {}
         }
-        *last = stamp;
     }
 
-    fn replace(&self, table: Table) {
-        self.filter.fill([&self.inline, &table].into_iter().flat_map(|table| {
+    /// Tells the fast path and whoever reads metrics what the file says.
+    fn tell(&self, table: &Table) {
+        self.filter.fill([&self.inline, table].into_iter().flat_map(|table| {
             let reverse = table.reverse.keys().filter(|_| self.reverse).map(|ip| reverse::name_of(*ip));
             table.forward.keys().cloned().chain(reverse)
         }));
         let count = |table: &Table| table.forward.values().map(Vec::len).sum::<usize>();
-        let label = self.path.to_string_lossy();
-        metrics::HOSTS_ENTRIES.with_label_values(&[label.as_ref()]).set((count(&table) + count(&self.inline)) as f64);
+        let label = self.file.path().to_string_lossy();
+        metrics::HOSTS_ENTRIES.with_label_values(&[label.as_ref()]).set((count(table) + count(&self.inline)) as f64);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         metrics::HOSTS_RELOAD.set(now.as_secs_f64());
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
     fn answer(&self, query: &Query, all: bool, records: impl Iterator<Item = RData>) -> Outcome {
@@ -244,16 +241,15 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     let directive = once(lines)?;
     let (file, zones) =
         directive.arguments.split_first().map_or((None, [].as_slice()), |(file, zones)| (Some(file), zones));
+    let path = file.map_or_else(|| PathBuf::from("/etc/hosts"), words::file);
     let mut hosts = Hosts {
         zones: Zones::read(zones, context.zones)?,
         ttl: 3600,
         reverse: true,
         fallthrough: Fallthrough::None,
         passes_other_types: false,
-        path: file.map_or_else(|| PathBuf::from("/etc/hosts"), words::file),
         inline: Table::default(),
-        file: RwLock::default(),
-        stamp: Mutex::default(),
+        file: Watched::new(path, files::RECORDS, Table::default()),
         filter: Arc::default(),
     };
     let (mut every, mut unsupported) = (Duration::from_secs(5), None);
@@ -302,12 +298,12 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         }
         hosts.passes_other_types = true;
     }
-    hosts.replace(Table::default());
+    hosts.tell(&Table::default());
     let at = file.unwrap_or(&directive.name);
-    match files::check(&hosts.path, files::RECORDS) {
+    match files::check(hosts.file.path(), files::RECORDS) {
         Ok(()) => hosts.reload(),
-        Err(error) if error.is_missing() && context.brings(&hosts.path) => {}
-        Err(error) if error.is_missing() || hosts.path.is_dir() => {
+        Err(error) if error.is_missing() && context.brings(hosts.file.path()) => {}
+        Err(error) if error.is_missing() || hosts.file.path().is_dir() => {
             context.settings.notes.push(at.error(format!("the hosts file {error}")));
         }
         Err(error) => return Err(at.error(format!("the hosts file {error}"))),

@@ -16,7 +16,8 @@
 //! `round_robin` puts A, AAAA and MX records in a random order, CNAME records first. With `prefer`, addresses in the first
 //! network come first, then those in the second, and so on. `weighted` puts an address first with a chance that
 //! follows its weight; the file has a line with a name, then lines `ADDRESS WEIGHT` with weights from 1 to 255. Addresses
-//! without a line weigh 1. The file is read again every 30 seconds unless given, never with `reload 0`; it may come later.
+//! without a line weigh 1. The file is read again when it changes, looked at every 30 seconds unless given, never with
+//! `reload 0`; it may come later.
 //!
 //! Examples:
 //!
@@ -37,9 +38,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
@@ -50,7 +50,7 @@ use crate::chain::settings::Task;
 use crate::chain::setup::{Context, last};
 use crate::chain::{Next, Outcome, Passing, Plugin, Query};
 use crate::corefile::{Directive, Error, Token};
-use crate::files;
+use crate::files::{self, Watched};
 use crate::syntax::names;
 use crate::syntax::words;
 use crate::wire::message::{Record, RecordType};
@@ -63,7 +63,7 @@ pub(crate) struct Loadbalance {
 
 enum Policy {
     RoundRobin { prefer: Vec<IpNet> },
-    Weighted { file: PathBuf, weights: RwLock<Weights> },
+    Weighted { weights: Watched<Weights> },
 }
 
 type Weights = HashMap<Name, HashMap<IpAddr, u8>>;
@@ -82,9 +82,9 @@ impl Loadbalance {
                 };
                 records.sort_by_key(|record| (place(record), rank(record)));
             }
-            Policy::Weighted { weights, .. } => {
+            Policy::Weighted { weights } => {
                 records.sort_by_key(place);
-                let weights = weights.read().unwrap_or_else(PoisonError::into_inner);
+                let weights = weights.value();
                 let first = records.iter().position(|record| place(record) == ADDRESS).unwrap_or(records.len());
                 let addresses = records.get_mut(first..).unwrap_or_default();
                 let count = addresses.iter().take_while(|record| place(record) == ADDRESS).count();
@@ -217,21 +217,18 @@ fn weighted(
             _ => return Err(words::unknown(line, "loadbalance weighted", &["reload"])),
         }
     }
-    let path = words::file(file);
-    let weights = match load(&path) {
-        Ok(weights) => weights,
-        Err(_) if !path.exists() && context.brings(&path) => Weights::new(),
-        Err(fault) if !path.exists() && !every.is_zero() => {
+    let weights = Watched::new(words::file(file), files::CONFIGURATION, Weights::new());
+    let is_missing = || !weights.path().exists();
+    match look(&weights) {
+        Ok(_) => {}
+        Err(_) if is_missing() && context.brings(weights.path()) => {}
+        Err(fault) if is_missing() && !every.is_zero() => {
             context.settings.notes.push(file.error(format!("{fault}; it is looked for every {every:?}")));
-            Weights::new()
         }
-        Err(fault) if !path.exists() => {
-            context.lacks(file.error(fault))?;
-            Weights::new()
-        }
+        Err(fault) if is_missing() => context.lacks(file.error(fault))?,
         Err(fault) => return Err(file.error(fault)),
-    };
-    let plugin = Arc::new(Loadbalance { policy: Policy::Weighted { file: path, weights: RwLock::new(weights) } });
+    }
+    let plugin = Arc::new(Loadbalance { policy: Policy::Weighted { weights } });
     if !every.is_zero() {
         let reloaded = plugin.clone();
         context.settings.tasks.push(Task::forever(every, move |_| reloaded.reload()));
@@ -241,17 +238,20 @@ fn weighted(
 
 impl Loadbalance {
     fn reload(&self) {
-        let Policy::Weighted { file, weights } = &self.policy else { return };
-        match load(file) {
-            Ok(loaded) => *weights.write().unwrap_or_else(PoisonError::into_inner) = loaded,
-            Err(error) => tracing::warn!(target: "plugin/loadbalance", "the weights stay as they were: {error}"),
+        let Policy::Weighted { weights } = &self.policy else { return };
+        if let Err(error) = look(weights) {
+            tracing::warn!(target: "plugin/loadbalance", "the weights stay as they were: {error}");
         }
     }
 }
 
-fn load(path: &Path) -> Result<Weights, String> {
-    let text = files::read_text(path, files::CONFIGURATION).map_err(|error| format!("the file {error}"))?;
-    parse(&text).map_err(|(line, why)| format!("{}:{line}: {why}", path.display()))
+/// Reads the weights again when their file has changed.
+fn look(weights: &Watched<Weights>) -> Result<bool, String> {
+    let path = weights.path();
+    weights.look(SystemTime::now(), |read| {
+        let text = read.and_then(|octets| files::to_text(path, octets)).map_err(|error| format!("the file {error}"))?;
+        parse(&text).map_err(|(line, why)| format!("{}:{line}: {why}", path.display()))
+    })
 }
 
 fn parse(text: &str) -> Result<Weights, (usize, String)> {
@@ -327,8 +327,8 @@ mod tests {
         assert_eq!(shares, [200, 1, 1]);
         let hits = |index| (0..202).filter(|draw| pick(&shares, *draw) == index).count();
         assert_eq!([hits(0), hits(1), hits(2)], [200, 1, 1]);
-        let weights = RwLock::new(weights);
-        let answers = ask(Loadbalance { policy: Policy::Weighted { file: PathBuf::new(), weights } });
+        let weights = Watched::new(std::path::PathBuf::new(), files::CONFIGURATION, weights);
+        let answers = ask(Loadbalance { policy: Policy::Weighted { weights } });
         assert!(answers.len() == 4 && answers[0].contains("CNAME"), "{answers:?}");
     }
 

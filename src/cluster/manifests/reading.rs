@@ -11,11 +11,8 @@ use super::error::{Error, Level, Remark};
 use super::kustomize;
 use super::objects::Objects;
 use super::strays::{self, Sort, Stray};
-use super::survey::{Found, Identity, Stamp, Survey};
-use crate::files;
-
-/// A file this fresh may have been written twice within one tick of the file system's clock.
-const FRESH: Duration = Duration::from_secs(2);
+use super::survey::{Found, Identity, Survey};
+use crate::files::{self, FRESH, Stamp};
 
 /// More remarks of one sort than this nobody reads.
 const MOST: usize = 20;
@@ -150,7 +147,7 @@ impl Reading {
         for found in survey.files {
             let patch = !found.named && patches.contains(&*kustomize::plain(&found.path));
             let kept = match before.remove(&found.path) {
-                Some(kept) if kept.stamp == found.stamp && !kept.unsettled && !is_fresh(&found.stamp, clock) => kept,
+                Some(kept) if kept.stamp == found.stamp && !kept.unsettled && !found.stamp.is_fresh(clock) => kept,
                 kept => {
                     let (kept, edited) = self.read(found, kept, patch, clock);
                     changed |= edited;
@@ -180,7 +177,7 @@ impl Reading {
         for found in found {
             let at = before.iter().position(|own| own.path == found.path);
             let own = match at.map(|at| before.swap_remove(at)) {
-                Some(own) if own.stamp == found.stamp && !is_fresh(&found.stamp, clock) => own,
+                Some(own) if own.stamp == found.stamp && !found.stamp.is_fresh(clock) => own,
                 _ => {
                     let text = files::read_text(&found.path, files::CONFIGURATION).unwrap_or_default();
                     let names = kustomize::read(&found.path.as_path().into(), &text);
@@ -192,7 +189,7 @@ impl Reading {
         let same = paths(&self.kustomizations) == old;
         if !same {
             // Other files are patches now.
-            self.files.iter_mut().for_each(|file| file.stamp.modified = None);
+            self.files.iter_mut().for_each(|file| file.unsettled = true);
         }
         !same
     }
@@ -211,7 +208,7 @@ impl Reading {
             }
         };
         let before = match before {
-            Some(kept) if text.is_empty() && !kept.content.objects.is_empty() && is_fresh(&stamp, clock) => {
+            Some(kept) if text.is_empty() && !kept.content.objects.is_empty() && stamp.is_fresh(clock) => {
                 return (Kept { stamp, unsettled: true, ..kept }, false);
             }
             before => before,
@@ -330,8 +327,4 @@ fn read_once(path: &Path, namespace: &str) -> Result<Content, Error> {
         }
         None => Ok(content),
     }
-}
-
-fn is_fresh(stamp: &Stamp, clock: SystemTime) -> bool {
-    stamp.modified.is_none_or(|at| clock.duration_since(at).map_or(true, |age| age < FRESH))
 }

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::error::Error;
+use crate::files::Stamp;
 
 /// Where kustomizations are written.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -38,20 +38,6 @@ pub(super) struct Found {
 
 /// What a path leads to, whatever its names: device and inode.
 pub(super) type Identity = (u64, u64);
-
-/// What tells whether a file has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) modified: Option<SystemTime>,
-    size: u64,
-    identity: Identity,
-}
-
-impl Stamp {
-    fn of(meta: &Metadata) -> Self {
-        Self { modified: meta.modified().ok(), size: meta.len(), identity: identity(meta) }
-    }
-}
 
 impl Survey {
     /// Looks at what the command line names. What is not there is a fault of the survey.

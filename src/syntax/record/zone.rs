@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::fields::{name, seconds};
 use super::words::{Entries, Entry, Word};
 use super::{Fault, generate, record};
-use crate::files;
+use crate::files::{self, Stamp};
 use crate::wire::message::{MessageName, RData, Record};
 
 /// The depth to which files may lie within one another, as in CoreDNS.
@@ -22,8 +21,8 @@ const MOST_GENERATED: usize = 1 << 20;
 pub(crate) struct Zone {
     /// The records in their order.
     pub(crate) records: Vec<Placed>,
-    /// The files that they come from, each with the time of its last change.
-    pub(crate) files: Vec<(PathBuf, Option<SystemTime>)>,
+    /// The files that they come from, each as it was just before it was read.
+    pub(crate) files: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 /// A record, and where it stands.
@@ -86,10 +85,10 @@ impl Reader {
             return Err(format!("more than {DEEPEST} files lie within one another"));
         }
         // Before it is read: a file that changes meanwhile is read again.
-        let changed = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let stamp = Stamp::read(path);
         let text = files::read(path, self.octets).map_err(|error| error.why())?;
         self.octets -= text.len() as u64;
-        self.zone.files.push((path.to_path_buf(), changed));
+        self.zone.files.push((path.to_path_buf(), stamp));
         self.open.push(itself);
         let done = self.text(&text, path, scope);
         self.open.pop();
