@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
@@ -10,9 +9,10 @@ use futures_util::future::BoxFuture;
 use super::plugin::{Next, Plugin};
 use super::query::{Client, Metadata, Query, Resolve};
 use super::reply::Outcome;
+use super::request::Request;
 use super::settings::Settings;
 use crate::corefile::Key;
-use crate::wire::message::{self, MessageName, RecordType, Size};
+use crate::wire::message::{MessageName, RecordType, Size};
 use crate::wire::{Failure, Question};
 use crate::zone::View;
 
@@ -40,22 +40,8 @@ impl Block {
     /// Whether it serves a question: what its `view` says. Without one it serves all.
     pub fn admits(&self, question: &Question<'_>, client: &Client) -> bool {
         let Some(filter) = &self.settings.view else { return true };
-        let Ok(request) = message::decode_query(question.message) else { return false };
-        let mut query = Query {
-            request,
-            client: *client,
-            received: Instant::now(),
-            size: question.message.len(),
-            limit: Size::tcp(),
-            server: "".into(),
-            zone: "".into(),
-            metadata: Metadata::new(),
-            resolver: Arc::new(Nobody),
-            depth: 0,
-            of_cluster: AtomicBool::new(false),
-            passed: Default::default(),
-            sent_on: Vec::new(),
-        };
+        let request = Request::received(question);
+        let mut query = Query::new(request, *client, Instant::now(), Size::tcp(), Arc::new(Nobody));
         if self.settings.enabled.contains(&"metadata") {
             let mut metadata = Metadata::new();
             self.chain.iter().for_each(|plugin| plugin.metadata(&query, &mut metadata));

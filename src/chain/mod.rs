@@ -11,6 +11,7 @@ mod divert;
 mod plugin;
 mod query;
 mod reply;
+mod request;
 mod source;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub(crate) use query::{Choice, is_transfer};
 pub use query::{Client, Metadata, Query, Resolve, Transport};
 pub(crate) use reply::append;
 pub use reply::{More, Outcome, Reply};
+pub use request::Request;
 pub use source::{Access, Mirrors, Source};

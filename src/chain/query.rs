@@ -10,15 +10,19 @@ use std::time::{Instant, SystemTime};
 use futures_util::future::BoxFuture;
 
 use super::reply::Outcome;
+use super::request::Request;
 use crate::syntax::expression::Subject;
 use crate::wire::message::rdata::opt::EdnsCode;
-use crate::wire::message::{self, Asked, DNSClass, Message, MessageName, OpCode, RecordType, Size};
+use crate::wire::message::{DNSClass, Message, MessageName, RecordType, Size};
 use crate::wire::{self, Name, sample};
+
+/// The label of a query that no server block has yet.
+static NO_LABEL: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
 
 /// A query and what is known of it.
 pub struct Query {
-    /// The message; plugins may change its question.
-    pub request: Message,
+    /// What is asked; plugins may change it.
+    pub request: Request,
     /// Who asks, and by which way.
     pub client: Client,
     /// When the message arrived.
@@ -46,54 +50,64 @@ pub struct Query {
 }
 
 impl Query {
-    /// The name asked for, as spelled; the root when there is no question.
+    /// A query as it arrives.
+    pub fn new(request: Request, client: Client, received: Instant, limit: Size, resolver: Arc<dyn Resolve>) -> Self {
+        Self {
+            size: request.octets().len(),
+            request,
+            client,
+            received,
+            limit,
+            server: NO_LABEL.clone(),
+            zone: NO_LABEL.clone(),
+            metadata: Metadata::new(),
+            resolver,
+            depth: 0,
+            of_cluster: AtomicBool::new(false),
+            passed: Mutex::default(),
+            sent_on: Vec::new(),
+        }
+    }
+
+    /// The name asked for, as spelled.
     pub fn name(&self) -> MessageName {
-        self.request.queries.first().map_or_else(MessageName::root, |asked| asked.name.clone())
+        self.request.name().clone()
+    }
+
+    /// The name asked for, in lower case.
+    pub fn qname(&self) -> Name {
+        self.request.qname()
     }
 
     /// The type asked for.
     pub fn qtype(&self) -> RecordType {
-        self.request.queries.first().map_or(RecordType::ZERO, |asked| asked.query_type)
+        self.request.qtype()
     }
 
     /// The class asked for.
     pub fn qclass(&self) -> DNSClass {
-        self.request.queries.first().map_or(DNSClass::IN, |asked| asked.query_class)
+        self.request.qclass()
     }
 
     /// Whether the client can take DNSSEC records (DO, RFC 3225).
     pub fn dnssec_ok(&self) -> bool {
-        self.request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok)
+        self.request.edns().is_some_and(|edns| edns.dnssec_ok)
     }
 
     /// Starts an answer: the id, the question and the flags RD and CD of the query, and an OPT record when it has one.
     pub fn reply_message(&self) -> Message {
-        message::answer_to(&self.request)
+        self.request.reply_message()
     }
 
     /// The same client asks something else: a query of its own, one look-up deeper.
     pub fn follow(&self, name: &MessageName, qtype: RecordType) -> Self {
-        let mut request = Message::query();
-        request.metadata.id = self.request.metadata.id;
-        request.metadata.op_code = OpCode::Query;
-        request.metadata.recursion_desired = self.request.metadata.recursion_desired;
-        request.metadata.checking_disabled = self.request.metadata.checking_disabled;
-        request.queries.push(Asked::query(name.clone(), qtype));
-        request.edns.clone_from(&self.request.edns);
         Self {
-            request,
-            client: self.client,
-            received: self.received,
             size: self.size,
-            limit: self.limit,
             server: self.server.clone(),
             zone: self.zone.clone(),
-            metadata: Metadata::new(),
-            resolver: self.resolver.clone(),
             depth: self.depth.saturating_add(1),
-            of_cluster: AtomicBool::new(false),
-            passed: Mutex::default(),
             sent_on: self.sent_on.clone(),
+            ..Self::new(self.request.follow(name, qtype), self.client, self.received, self.limit, self.resolver.clone())
         }
     }
 
@@ -111,7 +125,7 @@ impl Query {
         if count <= most {
             return Choice { records: (0..count).collect(), all: true };
         }
-        let name = Name::from(&self.name());
+        let name = self.qname();
         let mut records = Vec::with_capacity(most);
         sample::draw(count, most, self.client.choice(name.as_wire(), self.received), |at| {
             records.push(at);
@@ -147,7 +161,7 @@ impl Query {
         if zones.is_empty() {
             return;
         }
-        let name = Name::from(&self.name());
+        let name = self.qname();
         let passed = self.passed.get_mut().unwrap_or_else(PoisonError::into_inner);
         if zones.iter().any(|zone| name.is_within(zone)) && !passed.contains(&name) {
             passed.push(name);
@@ -187,16 +201,16 @@ impl Subject for Query {
     }
 
     fn id(&self) -> u16 {
-        self.request.metadata.id
+        self.request.id()
     }
 
     fn opcode(&self) -> u8 {
-        self.request.metadata.op_code.into()
+        self.request.opcode().0
     }
 
     fn bufsize(&self) -> u16 {
         match self.client.transport {
-            Transport::Udp => self.request.edns.as_ref().map_or(512, |edns| edns.max_payload().max(512)),
+            Transport::Udp => self.request.edns().map_or(512, |edns| edns.payload.max(512)),
             _ => u16::MAX,
         }
     }

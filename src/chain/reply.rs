@@ -189,7 +189,7 @@ mod tests {
         let mut reply = Reply::from_octets("test", message.to_vec().unwrap());
         assert_eq!(reply.rcode(), Rcode::NXDOMAIN);
         assert!(reply.as_octets().is_some());
-        assert_eq!(reply.message().unwrap().queries, asked.request.queries);
+        assert_eq!(reply.message().unwrap().queries, asked.request.message().queries);
         assert!(reply.as_octets().is_none());
         assert!(Reply::from_octets("test", vec![1, 2]).message().is_err());
     }

@@ -1,13 +1,13 @@
 //! What tests of chains and plugins share: queries, plugins that answer what a test says, resolvers, ways to run them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
-use super::{Client, Metadata, Next, Outcome, Plugin, Query, Reply, Resolve, Transport};
+use super::{Client, Next, Outcome, Plugin, Query, Reply, Resolve, Transport};
 use crate::syntax::{names, record};
 use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode, Size};
 use crate::wire::{Failure, Name};
@@ -18,26 +18,13 @@ pub(crate) fn query(name: &str, qtype: RecordType) -> Query {
     request.metadata.id = 4711;
     request.metadata.recursion_desired = true;
     request.queries.push(Asked::query(names::parse(name).unwrap(), qtype));
-    let size = request.to_vec().unwrap().len();
-    Query {
-        request,
-        client: Client {
-            peer: "127.0.0.1:40212".parse().unwrap(),
-            local: "127.0.0.2:53".parse().unwrap(),
-            transport: Transport::Udp,
-        },
-        received: Instant::now(),
-        size,
-        limit: Size::tcp(),
-        server: "dns://:53".into(),
-        zone: ".".into(),
-        metadata: Metadata::new(),
-        resolver: Arc::new(Nowhere),
-        depth: 0,
-        of_cluster: AtomicBool::new(false),
-        passed: Default::default(),
-        sent_on: Vec::new(),
-    }
+    let client = Client {
+        peer: "127.0.0.1:40212".parse().unwrap(),
+        local: "127.0.0.2:53".parse().unwrap(),
+        transport: Transport::Udp,
+    };
+    let query = Query::new(request.into(), client, Instant::now(), Size::tcp(), Arc::new(Nowhere));
+    Query { server: "dns://:53".into(), zone: ".".into(), ..query }
 }
 
 /// The same with EDNS.
@@ -45,7 +32,7 @@ pub(crate) fn query_edns(name: &str, qtype: RecordType, payload: u16, dnssec_ok:
     let mut query = query(name, qtype);
     let mut edns = MessageEdns::new();
     edns.set_max_payload(payload).set_dnssec_ok(dnssec_ok);
-    query.request.set_edns(edns);
+    query.request.change(|request| request.edns = Some(edns));
     query
 }
 

@@ -42,7 +42,7 @@ use super::metrics;
 use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
-use crate::syntax::names::{self, Zones};
+use crate::syntax::names::Zones;
 use crate::syntax::words;
 use crate::wire::message::{MessageEdns, RecordType, ResponseCode, rdata};
 use crate::wire::{Name, Rtype};
@@ -96,7 +96,7 @@ impl Plugin for Acl {
 
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let name = names::to_wire(&query.name());
+            let name = query.qname();
             let (server, view) = (query.server.as_ref(), self.view.as_str());
             let judged = self.judge(&name, query.qtype(), query.client.peer.ip().to_canonical());
             let (rcode, extended, metric, zone) = match judged {
@@ -115,7 +115,7 @@ impl Plugin for Acl {
             metric.with_label_values(&[server, zone.to_string().as_str(), view]).inc();
             let mut message = query.reply_message();
             message.metadata.response_code = rcode;
-            if query.request.edns.is_some() {
+            if query.request.edns().is_some() {
                 let option = rdata::opt::EdnsOption::Unknown(15, extended.to_be_bytes().to_vec());
                 message.edns.get_or_insert_with(MessageEdns::new).options_mut().insert(option);
             }

@@ -78,6 +78,7 @@ impl Plugin for Autopath {
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let asked = query.name();
+            let request = query.request.clone();
             if self.zones.matching(&names::to_wire(&asked)).is_none() {
                 return Outcome::Next;
             }
@@ -87,22 +88,20 @@ impl Plugin for Autopath {
             let mut first = None;
             for (step, suffix) in path.iter().enumerate() {
                 let Ok(name) = base.clone().append_domain(suffix) else { continue };
-                if let Some(question) = query.request.queries.first_mut() {
-                    question.name = name;
-                }
+                let (qtype, qclass) = (query.qtype(), query.qclass());
+                query.request.ask(&name, qtype, qclass);
                 let mut outcome = next.run(&mut *query).await;
                 let found = matches!(&outcome, Outcome::Reply(reply) if reply.rcode() != Rcode::NXDOMAIN);
                 if found && let Outcome::Reply(reply) = &mut outcome {
                     metrics::AUTOPATH_SUCCESS.with_label_values(&[query.server.as_ref()]).inc();
-                    return restore(query, &asked, reply);
+                    query.request = request;
+                    return restore(query, reply);
                 }
                 if step == 0 {
                     first = Some(outcome);
                 }
             }
-            if let Some(question) = query.request.queries.first_mut() {
-                question.name = asked;
-            }
+            query.request = request;
             first.unwrap_or(Outcome::Next)
         })
     }
@@ -123,15 +122,13 @@ fn base(name: &MessageName, suffix: &MessageName) -> Option<MessageName> {
     Some(base)
 }
 
-/// Puts the question back, and a CNAME before an answer that has another owner.
-fn restore(query: &mut Query, asked: &MessageName, reply: &mut Reply) -> Outcome {
-    if let Some(question) = query.request.queries.first_mut() {
-        question.name = asked.clone();
-    }
+/// Makes an answer to a step of the search path one to the question, with a CNAME before it where its owner is another.
+fn restore(query: &Query, reply: &mut Reply) -> Outcome {
+    let asked = query.request.name();
     let plugin = reply.plugin;
     let Ok(message) = reply.message() else { return Outcome::Drop };
     let mut message = std::mem::replace(message, query.reply_message());
-    message.queries.clone_from(&query.request.queries);
+    message.queries = vec![query.request.asked()];
     let owner = message.answers.first().map(|record| (record.name.clone(), record.ttl));
     if let Some((owner, ttl)) = owner.filter(|(owner, _)| owner != asked)
         && message.metadata.response_code == ResponseCode::NoError

@@ -70,8 +70,8 @@ use crate::cache::{self, Ask, Hit, Kind, Room, Settings};
 use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use crate::metrics::metrics;
 use crate::syntax::names::Zones;
-use crate::wire::message::{self, OpCode};
-use crate::wire::{Class, Edns, Flags, Header, Name, OwnEdns, Rcode, Rtype, shuffle_addresses};
+use crate::wire::message;
+use crate::wire::{Class, Edns, Flags, Header, Name, Opcode, OwnEdns, Rcode, Rtype, shuffle_addresses};
 use crate::zone::TtlBounds;
 pub(crate) use setup::setup;
 
@@ -299,7 +299,7 @@ impl Inner {
             return None;
         };
         let mut own = query.follow(&query.name(), query.qtype());
-        own.request = query.request.clone();
+        own.request.clone_from(&query.request);
         if !stale || self.verify.is_none() {
             // Nobody waits on UDP: over a connection nothing is truncated.
             own.go_over_tcp();
@@ -361,14 +361,14 @@ impl Drop for Refreshing<'_> {
 /// is authentic (RFC 6840 section 5.7). Says whether what they tell depends on what the cluster has, beyond that it has not
 /// this very name: that is asked again before a remembered answer is given.
 async fn run(held: &Held, query: &mut Query, next: Next<'_>) -> (Outcome, bool) {
-    let wanted = std::mem::replace(&mut query.request.metadata.authentic_data, true);
+    let wanted = query.request.set_authentic(true);
     // What a plugin in front was told before, of a step of a search path perhaps, is not this answer's.
     let before = query.take_marks();
     let outcome = next.run(&mut *query).await;
     let is_reply_of_cluster = matches!(&outcome, Outcome::Reply(reply) if reply.is_of_cluster());
     let of_cluster = is_reply_of_cluster || query.is_of_cluster() || query.has_passed_others(&held.lower);
     query.add_marks(before);
-    query.request.metadata.authentic_data = wanted;
+    query.request.set_authentic(wanted);
     (outcome, of_cluster)
 }
 
@@ -436,28 +436,16 @@ struct Held {
 impl Held {
     /// `None` for what is no question to remember an answer to.
     fn new(query: &Query) -> Option<Self> {
-        let request = &query.request;
-        let asked = request.queries.first().filter(|_| request.metadata.op_code == OpCode::Query)?;
-        let mut spelling = Vec::with_capacity(asked.name.len() + 1);
-        for label in asked.name.iter() {
-            spelling.push(u8::try_from(label.len()).ok()?);
-            spelling.extend_from_slice(label);
-        }
-        spelling.push(0);
-        let metadata = &request.metadata;
-        Some(Self {
-            lower: spelling.to_ascii_lowercase(),
-            spelling,
-            id: metadata.id,
-            flags: metadata.into(),
-            qtype: asked.query_type.into(),
-            qclass: asked.query_class.into(),
-            edns: request.edns.as_ref().map(|edns| Edns {
-                payload: edns.max_payload(),
-                version: edns.version(),
-                dnssec_ok: edns.flags().dnssec_ok,
-                nsid: false,
-            }),
+        let question = query.request.question();
+        let is_query = query.request.opcode() == Opcode::QUERY;
+        is_query.then(|| Self {
+            lower: question.qname.as_wire().to_vec(),
+            spelling: question.spelling().to_vec(),
+            id: question.id,
+            flags: question.flags,
+            qtype: question.qtype,
+            qclass: question.qclass,
+            edns: question.edns.map(|edns| Edns { nsid: false, ..edns }),
         })
     }
 

@@ -115,7 +115,7 @@ mod tests {
         let block = block("chaos v1 bob ann bob\nwhoami").unwrap();
         assert_eq!(block.settings.classes, [crate::wire::Class::CH]);
         let mut asked = query(name, RecordType::TXT);
-        asked.request.queries.first_mut().unwrap().query_class = class;
+        asked.request.change(|request| request.queries[0].query_class = class);
         message(run(&block.chain, &mut asked))
     }
 
@@ -128,7 +128,7 @@ mod tests {
         assert!(ask("version.bind.", DNSClass::IN).answers.is_empty());
         let block = block("chaos\nrewrite class CH IN\nwhoami").unwrap();
         let mut asked = query("a.example.", RecordType::A);
-        asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
+        asked.request.change(|request| request.queries[0].query_class = DNSClass::CH);
         let reply = message(run(&block.chain, &mut asked));
         assert_eq!(reply.metadata.response_code, ResponseCode::NoError, "for the rule behind");
         assert_eq!(reply.queries.first().unwrap().query_class, DNSClass::CH);

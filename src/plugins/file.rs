@@ -160,7 +160,7 @@ impl Plugin for Files {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let wire = names::to_wire(&query.name());
+            let wire = query.qname();
             let mut message = query.reply_message();
             let Some((source, zone)) = self.source(&wire).filter(|_| query.qclass() == DNSClass::IN) else {
                 if next.plugins().is_empty() {

@@ -82,8 +82,8 @@ use crate::upstream::{
     system_roots,
 };
 use crate::wire::message::rdata::opt::EdnsCode;
-use crate::wire::message::{Message, MessageEdns, OpCode};
-use crate::wire::{Failure, Header, Name, OwnEdns, Rcode, Records, Rtype, opt_head};
+use crate::wire::message::{Message, MessageEdns, ProtoError};
+use crate::wire::{Failure, Flags, Header, Name, Opcode, OwnEdns, Rcode, Records, Rtype, opt_head};
 
 //----------- Forward --------------------------------------------------------
 
@@ -105,11 +105,10 @@ impl Plugin for Forward {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let name = names::to_wire(&query.name());
-            if !self.is_for(&name) {
+            if !self.is_for(&query.qname()) {
                 return Outcome::Next;
             }
-            if query.request.metadata.op_code != OpCode::Query {
+            if query.request.opcode() != Opcode::QUERY {
                 // CVE-2026-86003: an UPDATE for an upstream does not pass through here, whatever way it came.
                 let message = "only queries are sent upstream".to_owned();
                 return Outcome::Failed("forward", Failure { rcode: Rcode::NOTIMP, extended: None, message });
@@ -119,7 +118,7 @@ impl Plugin for Forward {
                 let message = format!("concurrent queries exceeded maximum {}", self.max_concurrent);
                 return Outcome::Failed("forward", Failure { rcode: Rcode::REFUSED, extended: None, message });
             };
-            let octets = match sent_on(query).to_vec() {
+            let octets = match sent_on(query) {
                 Ok(octets) => octets,
                 Err(error) => {
                     let message = format!("the query cannot be written: {error}");
@@ -136,8 +135,8 @@ impl Plugin for Forward {
                 return Outcome::Next;
             }
             let mut octets = answered.octets;
-            if let Some(edns) = &query.request.edns {
-                add_opt(&mut octets, edns.flags().dnssec_ok);
+            if let Some(edns) = query.request.edns() {
+                add_opt(&mut octets, edns.dnssec_ok);
             }
             Outcome::Reply(Reply::from_octets("forward", octets))
         })
@@ -161,10 +160,33 @@ impl Forward {
     }
 }
 
-/// The query as it goes upstream. Of its options those go that are for everybody on the way: the client's subnet (RFC 7871),
-/// and what a rule put in. Cookies, padding and the like are between two neighbours.
-fn sent_on(query: &Query) -> Message {
+/// The query as it goes upstream: the client's own octets, with an OPT record of ours. Of its options those go that are for
+/// everybody on the way: the client's subnet (RFC 7871), and what a rule put in. Cookies, padding and the like are between
+/// two neighbours.
+///
+/// # Errors
+/// When what a rule put in cannot be written.
+fn sent_on(query: &Query) -> Result<Vec<u8>, ProtoError> {
     let request = &query.request;
+    let goes = |code: EdnsCode| code == EdnsCode::Subnet || query.sent_on.contains(&code);
+    let Some(question) = request.bare_question().filter(|_| !request.option_codes().any(|code| goes(code.into())))
+    else {
+        return sent_on_by_message(request.message(), goes).to_vec();
+    };
+    let edns = request.edns();
+    let mut octets = Vec::with_capacity(12 + question.len() + 11);
+    let counts = [1, 0, 0, u16::from(edns.is_some())];
+    let header = Header { id: request.id(), flags: request.flags().without(Flags::Z), counts };
+    octets.extend_from_slice(&header.to_octets());
+    octets.extend_from_slice(question);
+    if let Some(edns) = edns {
+        octets.extend_from_slice(&opt_head(edns.payload.max(512), 0, edns.dnssec_ok, 0));
+    }
+    Ok(octets)
+}
+
+/// The same of a query with something that goes upstream beside its question.
+fn sent_on_by_message(request: &Message, goes: impl Fn(EdnsCode) -> bool) -> Message {
     let mut message = Message::query();
     message.metadata = request.metadata;
     message.queries.clone_from(&request.queries);
@@ -173,8 +195,7 @@ fn sent_on(query: &Query) -> Message {
     message.edns = request.edns.as_ref().map(|edns| {
         let mut own = MessageEdns::new();
         own.set_max_payload(edns.max_payload()).set_dnssec_ok(edns.flags().dnssec_ok);
-        let goes = |code: &EdnsCode| *code == EdnsCode::Subnet || query.sent_on.contains(code);
-        for (_, option) in edns.options().options.iter().filter(|(code, _)| goes(code)) {
+        for (_, option) in edns.options().options.iter().filter(|(code, _)| goes(*code)) {
             own.options_mut().insert(option.clone());
         }
         own

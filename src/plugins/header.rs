@@ -74,7 +74,9 @@ impl Plugin for Header {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            apply(&self.query, &mut query.request);
+            if !self.query.is_empty() {
+                query.request.change(|request| apply(&self.query, request));
+            }
             let mut outcome = next.run(query).await;
             if let Outcome::Reply(reply) = &mut outcome
                 && let Ok(message) = reply.message()

@@ -191,7 +191,7 @@ impl Plugin for Hosts {
 
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let (name, qtype) = (names::to_wire(&query.name()), query.qtype());
+            let (name, qtype) = (query.qname(), query.qtype());
             // Reverse names need not lie in the zones, and those that are not known are never a failure.
             if qtype == RecordType::PTR {
                 let address = reverse::address_of(name.as_wire()).filter(|_| self.reverse);

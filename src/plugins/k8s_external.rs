@@ -49,7 +49,7 @@ use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, ResponseCode, Size, rdata};
-use crate::wire::{Failure, Label, Name, Parsed, QName, Ttl, parse, reverse};
+use crate::wire::{Failure, Label, Name, QName, Ttl, reverse};
 use crate::zone::{
     Answered, External, Fallthrough, Outside, OutsideEndpoints, OutsideLookup, Seeds, ServiceName, View, answer_outside,
 };
@@ -70,7 +70,7 @@ impl Plugin for K8sExternal {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let name = names::to_wire(&query.name());
+            let name = query.qname();
             let Some(zone) = self.zones.matching(&name) else { return Outcome::Next };
             let Some(view) = next.plugins().iter().find_map(|plugin| plugin.view()) else { return Outcome::Next };
             if query.qclass() != DNSClass::IN {
@@ -223,8 +223,7 @@ impl K8sExternal {
 
     /// Answers with the endpoints of a Service: as within the cluster, and as much as the client can take.
     fn endpoints(&self, endpoints: OutsideEndpoints<'_>, view: &View, zone: &Name, query: &Query) -> Told {
-        let octets = query.request.to_vec().unwrap_or_default();
-        let Parsed::Query(question) = parse(&octets) else { return Told::Exists(false) };
+        let question = query.request.question();
         let Size { limit, over_udp } = query.limit;
         let zone = question.qname.label_count().saturating_sub(zone.labels().count());
         let mut buffer = vec![0; limit];

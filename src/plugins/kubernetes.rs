@@ -83,7 +83,7 @@ use crate::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport, app
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::wire::message::{DNSClass, MessageName, RData, Record, ResponseCode, Size, rdata};
-use crate::wire::{self, Failure, Name, Parsed, Rcode, Ttl, reverse};
+use crate::wire::{Name, Rcode, Ttl, reverse};
 use crate::zone::{self, Answered, Pods, Seeds, View};
 
 /// The plugin.
@@ -102,13 +102,12 @@ const AGAIN: Duration = Duration::from_millis(10);
 
 impl Kubernetes {
     /// Answers from the zone.
-    fn look(&self, query: &Query, buffer: &mut [u8]) -> Result<Answered, String> {
-        let octets = query.request.to_vec().map_err(|error| format!("the question cannot be written: {error}"))?;
-        let Parsed::Query(question) = wire::parse(&octets) else { return Err("the question cannot be read".into()) };
+    fn look(&self, query: &Query, buffer: &mut [u8]) -> Answered {
+        let question = query.request.question();
         let Size { limit, over_udp } = query.limit;
         let choice = || query.client.choice(question.qname.as_wire(), query.received);
         let seeds = Seeds { order: rand::random(), choice: &choice };
-        Ok(zone::answer(&question, &self.view, limit, over_udp, seeds, buffer))
+        zone::answer(&question, &self.view, limit, over_udp, seeds, buffer)
     }
 
     /// Whether a query may wait for the first lists; sleeps if it may.
@@ -174,7 +173,7 @@ impl Plugin for Kubernetes {
                 return Outcome::Next;
             }
             if is_transfer(query.qtype()) {
-                let name = names::to_wire(&query.name());
+                let name = query.qname();
                 if !self.view.zones.iter().any(|zone| name.is_within(zone)) {
                     return Outcome::Next;
                 }
@@ -186,14 +185,13 @@ impl Plugin for Kubernetes {
             loop {
                 return match self.look(query, &mut buffer) {
                     // Nothing that is known waits, and nothing at all once the lists are in.
-                    Ok(Answered::Reply { rcode: Rcode::SERVFAIL, .. }) if self.waits(query).await => continue,
-                    Ok(Answered::Reply { len, .. }) => {
+                    Answered::Reply { rcode: Rcode::SERVFAIL, .. } if self.waits(query).await => continue,
+                    Answered::Reply { len, .. } => {
                         buffer.truncate(len);
                         Outcome::Reply(Reply::from_octets("kubernetes", buffer))
                     }
-                    Ok(Answered::Chase { targets }) => self.chase(query, &targets).await,
-                    Ok(_) => Outcome::Next,
-                    Err(why) => failed(why),
+                    Answered::Chase { targets } => self.chase(query, &targets).await,
+                    Answered::Fallthrough | Answered::NotInZone => Outcome::Next,
                 };
             }
         })
@@ -220,7 +218,7 @@ impl Plugin for Kubernetes {
         if self.view.pods != Pods::Verified {
             return None;
         }
-        let name = names::to_wire(&query.name());
+        let name = query.qname();
         let zones = Zones(self.view.zones.clone());
         let zone = zones.matching(&name)?;
         let labels: Vec<&[u8]> = name.labels().collect();
@@ -236,12 +234,8 @@ impl Plugin for Kubernetes {
 
     fn metadata(&self, query: &Query, into: &mut Metadata) {
         metadata::tell_client(&self.view, query.client.peer.ip().to_canonical(), into);
-        metadata::tell(&self.view, &names::to_wire(&query.name()), into);
+        metadata::tell(&self.view, &query.qname(), into);
     }
-}
-
-fn failed(message: String) -> Outcome {
-    Outcome::Failed("kubernetes", Failure::servfail(message))
 }
 
 //----------- Setup ----------------------------------------------------------

@@ -114,7 +114,7 @@ impl Plugin for Local {
 
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let text = names::to_wire(&query.name()).to_string();
+            let text = query.qname().to_string();
             let Some((what, zone)) = self.find(&text) else { return Outcome::Next };
             if matches!(what, What::Localhost(false)) {
                 metrics::LOCALHOST.inc();

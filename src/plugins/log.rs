@@ -157,18 +157,18 @@ struct Facts {
 impl Facts {
     fn new(query: &Query) -> Self {
         let bufsize = match query.client.transport.label() {
-            "udp" => query.request.edns.as_ref().map_or(512, |edns| edns.max_payload().max(512)),
+            "udp" => query.request.edns().map_or(512, |edns| edns.payload.max(512)),
             _ => 65_535,
         };
-        let head = &query.request.metadata;
-        let name = names::to_wire(&query.name());
+        let request = &query.request;
+        let name = request.qname();
         Self {
             shown: names::shown(&name),
             name,
             qtype: query.qtype().into(),
             class: query.qclass().into(),
-            flags: head.into(),
-            id: head.id,
+            flags: request.flags(),
+            id: request.id(),
             dnssec_ok: query.dnssec_ok(),
             bufsize,
         }

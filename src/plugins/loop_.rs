@@ -39,7 +39,6 @@ use crate::chain::setup::{Context, once, port};
 use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error, Scheme};
 use crate::metrics::metrics;
-use crate::syntax::names;
 use crate::syntax::words;
 use crate::wire::message::RecordType;
 use crate::wire::{Failure, Name};
@@ -119,7 +118,7 @@ impl Watch {
             return Ok(());
         }
         if query.qtype() == RecordType::HINFO {
-            let name = names::to_wire(&query.name());
+            let name = query.qname();
             if let Some((_, count)) = state.probes.iter_mut().find(|(probe, _)| *probe == name) {
                 *count += 1;
                 if *count < 2 {

@@ -30,7 +30,7 @@ use futures_util::future::BoxFuture;
 use crate::chain::setup::{Context, once};
 use crate::chain::{Next, Outcome, Passing, Plugin, Query};
 use crate::corefile::{Directive, Error};
-use crate::syntax::names::{self, Zones};
+use crate::syntax::names::Zones;
 use crate::wire::Name;
 
 /// The plugin.
@@ -47,7 +47,7 @@ impl Plugin for Collector {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            if self.zones.matching(&names::to_wire(&query.name())).is_some() {
+            if self.zones.matching(&query.qname()).is_some() {
                 let mut metadata = std::mem::take(&mut query.metadata);
                 if !self.view.is_empty() {
                     metadata.insert("view/name".to_owned(), self.view.clone());
@@ -90,7 +90,7 @@ mod tests {
         let ask = |text: &str| {
             let chain = block(text).unwrap().chain;
             let mut asked = query("web.default.svc.cluster.local.", RecordType::A);
-            asked.request.queries.first_mut().unwrap().query_class = crate::wire::message::DNSClass::CH;
+            asked.request.change(|request| request.queries[0].query_class = crate::wire::message::DNSClass::CH);
             run(&chain, &mut asked);
             asked.metadata.get("kubernetes/service").cloned()
         };

@@ -48,12 +48,11 @@ impl Plugin for Nsid {
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let code = rdata::opt::EdnsCode::NSID;
-            let asked = query.request.edns.as_mut().is_some_and(|edns| {
-                let asked = edns.option(code).is_some();
+            let asked = query.request.edns().is_some_and(|edns| edns.nsid);
+            if asked {
                 // The option is for this server, not for those behind it.
-                edns.options_mut().remove(code);
-                asked
-            });
+                query.request.change(|request| request.edns.as_mut().map(|edns| edns.options_mut().remove(code)));
+            }
             let mut outcome = next.run(query).await;
             if asked
                 && let Outcome::Reply(reply) = &mut outcome
@@ -99,7 +98,7 @@ mod tests {
         assert!(unasked.option(rdata::opt::EdnsCode::NSID).is_none());
         let payload = rdata::opt::NSIDPayload::new(Vec::new()).unwrap();
         let option = rdata::opt::EdnsOption::NSID(payload);
-        query.request.edns.as_mut().unwrap().options_mut().insert(option);
+        query.request.change(|request| request.edns.as_mut().unwrap().options_mut().insert(option));
         let reply = message(run(&chain, &mut query));
         let told = reply.edns.as_ref().and_then(|edns| edns.option(rdata::opt::EdnsCode::NSID)).unwrap();
         assert!(matches!(told, rdata::opt::EdnsOption::NSID(payload) if payload.as_ref() == b"rack 7"));

@@ -75,7 +75,7 @@ impl Plugin for Rewrite {
 
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let (queries, edns) = (query.request.queries.clone(), query.request.edns.clone());
+            let request = query.request.clone();
             let mut back = Vec::new();
             for (rule, mode) in &self.rules {
                 match rule.apply(query) {
@@ -84,7 +84,7 @@ impl Plugin for Rewrite {
                     Err(why) => {
                         let name = names::text(&query.name());
                         let why = format!("plugin/rewrite: {name} cannot be rewritten: {why}");
-                        query.request.queries = queries;
+                        query.request = request;
                         return Outcome::Failed("rewrite", Failure::servfail(why));
                     }
                 }
@@ -92,13 +92,14 @@ impl Plugin for Rewrite {
                     break;
                 }
             }
-            let changed = query.request.queries != queries || query.request.edns != edns;
+            let changed = query.request.octets() != request.octets();
             if back.is_empty() && !changed {
                 return Outcome::Next;
             }
             let mut outcome = next.run(&mut *query).await;
             let asked = query.qtype();
-            query.request.queries.clone_from(&queries);
+            let had_edns = request.edns().is_some();
+            query.request.ask(request.name(), request.qtype(), request.qclass());
             if let Outcome::Failed(_, failure) = &mut outcome {
                 for rule in &back {
                     if let Back::Rcode { from, to } = rule
@@ -109,7 +110,7 @@ impl Plugin for Rewrite {
                 }
             }
             if let Outcome::Reply(reply) = &mut outcome
-                && let Err(failure) = put_back(reply, &back, query, asked, edns.is_some()).await
+                && let Err(failure) = put_back(reply, &back, query, asked, had_edns).await
             {
                 return Outcome::Failed("rewrite", failure);
             }
@@ -138,14 +139,14 @@ async fn put_back(
     asked: RecordType,
     had_edns: bool,
 ) -> Result<(), Failure> {
-    let Some(question) = query.request.queries.first() else { return Ok(()) };
+    let question = query.request.asked();
     let by_message = back.iter().any(Back::needs_message) && reply.message().is_ok();
     if let Some(octets) = reply.octets_unless_read().filter(|_| !by_message) {
-        return rules::put_back_octets(octets, back, question)
+        return rules::put_back_octets(octets, back, &question)
             .map_err(|Malformed| Failure::servfail("plugin/rewrite: the answer is no message"));
     }
     let message = reply.message()?;
-    message.queries.clone_from(&query.request.queries);
+    message.queries = vec![question.clone()];
     if !had_edns {
         message.edns = None;
     }

@@ -121,7 +121,7 @@ enum Verdict {
 
 impl Rule {
     fn judge(&self, query: &Query) -> Verdict {
-        let name = names::to_wire(&query.name());
+        let name = query.qname();
         let (qtype, class) = (query.qtype(), query.qclass());
         let Some(zone) = self.zones.matching(&name) else { return Verdict::Pass };
         if self.class.is_some_and(|own| own != class && class != DNSClass::ANY)
@@ -171,7 +171,7 @@ impl Rule {
             qtype: Rtype::from(qtype).to_string(),
             regex: written.clone(),
             groups: (GoValue::List("string", by_number.into()), GoValue::Map("string", Arc::new(by_name))),
-            message: query.request.clone(),
+            message: query.request.message().clone(),
             remote: query.client.peer.ip().to_canonical().to_string(),
             metadata: query.metadata.clone(),
         }))
@@ -217,7 +217,7 @@ impl Rule {
                 Section::Authority => message.authorities.push(made),
             }
         }
-        if let (Some((code, reason)), Some(_)) = (&self.extended, &query.request.edns) {
+        if let (Some((code, reason)), Some(_)) = (&self.extended, query.request.edns()) {
             // Extended DNS Errors are option 15 (RFC 8914 section 2).
             let octets = [code.to_be_bytes().as_slice(), reason.as_bytes()].concat();
             let edns = message.edns.get_or_insert_with(MessageEdns::new);

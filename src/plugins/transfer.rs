@@ -90,7 +90,7 @@ impl Plugin for Transfer {
             };
             let Some(soa) = records.next() else { return Outcome::Next };
             let current = serial(&soa);
-            let known = query.request.authorities.first().and_then(serial);
+            let known = query.request.message().authorities.first().and_then(serial);
             // RFC 1995 section 2: nothing newer, or no room over UDP, is the SOA alone.
             if qtype == RecordType::IXFR && (!over_stream || (known.is_some() && known == current)) {
                 return stream(query, Box::new(std::iter::once(soa)));
@@ -277,9 +277,9 @@ mod tests {
     fn ixfr_gets_the_soa_alone_when_nothing_has_changed() {
         let ixfr = |known: u32| {
             message(ask("*", 5, |query| {
-                query.request.queries[0].query_type = RecordType::IXFR;
+                query.request.change(|request| request.queries[0].query_type = RecordType::IXFR);
                 let soa = format!("example. 60 IN SOA ns.example. host.example. {known} 1 1 1 60");
-                query.request.authorities.push(parse_line(&soa, None, 60).unwrap());
+                query.request.change(|request| request.authorities.push(parse_line(&soa, None, 60).unwrap()));
             }))
         };
         assert_eq!((ixfr(7).answers.len(), ixfr(6).answers.len()), (1, 7));
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(rcode(ask("192.0.2.1", 1, |_| ())), ResponseCode::Refused);
         assert_eq!(rcode(ask("127.0.0.1 192.0.2.1:5300", 1, |_| ())), ResponseCode::NoError);
         assert_eq!(rcode(ask("*", 1, |query| query.client.transport = Transport::Udp)), ResponseCode::Refused);
-        let other = ask("*", 1, |query| query.request.queries[0].query_type = RecordType::A);
+        let other = ask("*", 1, |query| query.request.change(|request| request.queries[0].query_type = RecordType::A));
         assert!(matches!(other, Outcome::Failed("holds", _)));
     }
 

@@ -171,7 +171,7 @@ mod tests {
                     expr metadata('kubernetes/namespace') in ['', 'prod']\n}\nkubernetes cluster.local";
         let block = block(view).unwrap();
         let admits = |name: &str, qtype: RecordType, client: &str| {
-            let octets = query(name, qtype).request.to_vec().unwrap();
+            let octets = query(name, qtype).request.octets().to_vec();
             let Parsed::Query(question) = parse(&octets) else { panic!("no query") };
             let peer = format!("{client}:4000").parse().unwrap();
             let client = Client { peer, local: "127.0.0.1:53".parse().unwrap(), transport: Transport::Udp };

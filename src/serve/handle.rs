@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::metrics::{self, Group, Observed, ShardId};
 use super::plan::{Block, Plan, Route};
-use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Resolve, Transport};
-use crate::wire::message::{self, Message, MessageName, RecordType, Size};
+use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
+use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{
-    Class, Edns, Failure, Name, Parsed, Question, Rcode, Rtype, error_reply, failure_reply, parse, shuffle_addresses,
-    udp_limit,
+    Class, Edns, Failure, Name, OwnedQuestion, Parsed, Question, Rcode, Rtype, error_reply, failure_reply, parse,
+    shuffle_addresses, udp_limit,
 };
 use crate::zone::{Answered, Seeds, Swap, answer};
 
@@ -176,29 +176,13 @@ impl Handler {
         question: &Question<'_>,
         buffer: &mut [u8],
     ) -> Step {
-        let request = match message::decode_query(arrived.octets) {
-            Ok(request) => request,
-            Err(failure) => return refuse(plan, arrived, Some(question), failure.rcode, buffer),
-        };
-        let query = Query {
-            request,
-            client: arrived.client,
-            received: arrived.received,
-            size: arrived.octets.len(),
-            limit: size(arrived.client.transport, question.edns, &route.block),
-            server: plan.server.clone(),
-            zone: route.label.clone(),
-            metadata: Default::default(),
-            resolver: self.whole.clone(),
-            depth: 0,
-            of_cluster: AtomicBool::new(false),
-            passed: Default::default(),
-            sent_on: Vec::new(),
-        };
+        let limit = size(arrived.client.transport, question.edns, &route.block);
+        let request = Request::received(question);
+        let query = Query::new(request, arrived.client, arrived.received, limit, self.whole.clone());
+        let query = Query { server: plan.server.clone(), zone: route.label.clone(), ..query };
         let asked = Asked {
             octets: arrived.octets.into(),
-            edns: question.edns,
-            qtype: question.qtype,
+            question: question.detached(),
             client: arrived.client,
             received: arrived.received,
             choice: choice(question, arrived),
@@ -251,8 +235,7 @@ impl Drop for InFlight {
 /// The parts of a query that are needed to finish its answer.
 struct Asked {
     octets: Box<[u8]>,
-    edns: Option<Edns>,
-    qtype: Rtype,
+    question: OwnedQuestion,
     client: Client,
     received: Instant,
     /// The seed of what stays of an answer that is too long.
@@ -276,24 +259,24 @@ async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Answer> {
                 Ok(octets) => (Some(octets), rcode, plugin),
                 Err(failure) => {
                     tracing::debug!(%failure, plugin, "an answer could not be written");
-                    (fail(&asked, &block, &Failure { rcode: Rcode::SERVFAIL, ..failure }), Rcode::SERVFAIL, "")
+                    (Some(fail(&asked, &block, &Failure { rcode: Rcode::SERVFAIL, ..failure })), Rcode::SERVFAIL, "")
                 }
             }
         }
         // A zone without a plugin that answers.
         Outcome::Next => {
             let failure = Failure { rcode: Rcode::REFUSED, extended: None, message: String::new() };
-            (fail(&asked, &block, &failure), Rcode::REFUSED, "")
+            (Some(fail(&asked, &block, &failure)), Rcode::REFUSED, "")
         }
-        Outcome::Failed(_, failure) => (fail(&asked, &block, &failure), failure.rcode, ""),
+        Outcome::Failed(_, failure) => (Some(fail(&asked, &block, &failure)), failure.rcode, ""),
         Outcome::Drop => (None, Rcode::NOERROR, ""),
     };
     if let Some(group) = &route.group {
         let observed = Observed {
             transport: asked.client.transport,
             v6: asked.client.peer.is_ipv6(),
-            qtype: asked.qtype,
-            dnssec_ok: asked.edns.is_some_and(|edns| edns.dnssec_ok),
+            qtype: asked.question.qtype,
+            dnssec_ok: asked.question.edns.is_some_and(|edns| edns.dnssec_ok),
             size: asked.octets.len(),
             reply: octets.as_ref().map(|octets| (octets.len(), rcode, plugin)),
         };
@@ -305,22 +288,28 @@ async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Answer> {
 
 /// The octets of a reply: the server's own OPT record, cut to what the client can take.
 fn finish(mut reply: Reply, asked: &Asked, block: &Block) -> Result<Vec<u8>, Failure> {
-    let size = size(asked.client.transport, asked.edns, block);
+    let size = size(asked.client.transport, asked.question.edns, block);
     if reply.as_octets().is_some() {
-        return message::finish_octets(reply.into_octets(asked.choice), asked.edns, &block.own, size, asked.choice);
+        return message::finish_octets(
+            reply.into_octets(asked.choice),
+            asked.question.edns,
+            &block.own,
+            size,
+            asked.choice,
+        );
     }
     let mut octets = Vec::with_capacity(512);
-    message::finish_message(reply.message()?, asked.edns, &block.own, size, asked.choice, &mut octets);
+    message::finish_message(reply.message()?, asked.question.edns, &block.own, size, asked.choice, &mut octets);
     Ok(octets)
 }
 
 /// The octets of an answer that is a failure.
-fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Option<Vec<u8>> {
-    let Parsed::Query(mut question) = parse(&asked.octets) else { return None };
+fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Vec<u8> {
+    let mut question = asked.question.within(&asked.octets);
     question.own = &block.own;
     let mut buffer = [0; 512];
     let len = failure_reply(&question, failure, &mut buffer);
-    buffer.get(..len).map(<[u8]>::to_vec)
+    buffer.get(..len).unwrap_or_default().to_vec()
 }
 
 /// The outcome of a question that the zone or the memory may answer.
@@ -457,7 +446,8 @@ impl Resolve for Whole {
             }
             let mut followed = query.follow(name, qtype);
             let plan = self.plan.load().clone();
-            let Some(route) = route_of(&plan, &followed.request, &followed.client) else {
+            let found = plan.find(&followed.request.question(), &followed.client);
+            let Some(route) = found.and_then(|index| plan.route(index)) else {
                 let failure =
                     Failure { rcode: Rcode::REFUSED, extended: None, message: format!("no zone holds {name}") };
                 return Outcome::Failed("", failure);
@@ -466,14 +456,6 @@ impl Resolve for Whole {
             Next::new(&route.block.chain).run_for(query, &mut followed).await
         })
     }
-}
-
-/// The route of a message that was made here.
-fn route_of(plan: &Plan, request: &Message, client: &Client) -> Option<Route> {
-    let mut octets = Vec::with_capacity(128);
-    message::encode(request, Size::tcp(), 0, &mut octets);
-    let Parsed::Query(question) = parse(&octets) else { return None };
-    plan.route(plan.find(&question, client)?).cloned()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::metrics::ShardId;
 use super::{Block, Limits, Plan, Site};
 use crate::chain::settings::Tls;
 use crate::chain::{Client, Next, Outcome, Plugin, Query, Reply, Transport};
-use crate::wire::message::{RData, Record, answer_to, rdata};
+use crate::wire::message::{RData, Record, rdata};
 use crate::wire::{Name, Parsed, parse};
 
 pub(crate) const CLIENT: Client = Client {
@@ -65,7 +65,7 @@ impl Plugin for Fake {
 
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let asked = query.request.queries.first().map(|asked| asked.name.clone()).unwrap();
+            let asked = query.request.message().queries.first().map(|asked| asked.name.clone()).unwrap();
             let first =
                 asked.iter().next().map(|label| String::from_utf8_lossy(label).into_owned()).unwrap_or_default();
             let count = match first.as_str() {
@@ -85,7 +85,7 @@ impl Plugin for Fake {
                     waits.or_else(|| other.strip_prefix('n')).and_then(|count| count.parse().ok()).unwrap_or(1)
                 }
             };
-            let mut message = answer_to(&query.request);
+            let mut message = query.reply_message();
             message.metadata.recursion_available = true;
             for last in 0..count {
                 let address = Ipv4Addr::from(0x0a00_0000 + last);

@@ -9,6 +9,7 @@ mod encode;
 mod opt;
 mod rename;
 
+pub use hickory_proto::ProtoError;
 use hickory_proto::op::Metadata;
 pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
@@ -68,20 +69,6 @@ fn without_family(octets: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Starts the answer to a request: its id, opcode, RD, CD and question, and an OPT record when it had one.
-pub fn answer_to(request: &Message) -> Message {
-    let mut answer = Message::response(request.metadata.id, request.metadata.op_code);
-    answer.metadata.recursion_desired = request.metadata.recursion_desired;
-    answer.metadata.checking_disabled = request.metadata.checking_disabled;
-    answer.queries.clone_from(&request.queries);
-    answer.edns = request.edns.as_ref().map(|edns| {
-        let mut own = MessageEdns::new();
-        own.set_dnssec_ok(edns.flags().dnssec_ok).set_max_payload(super::OwnEdns::DEFAULT.payload);
-        own
-    });
-    answer
-}
-
 /// Writes a record as a line of a zone file: owner, TTL, type, data.
 pub fn present(record: &Record) -> String {
     format!("{} {} {} {}", record.name.to_ascii(), record.ttl, record.record_type(), record.data)
@@ -95,6 +82,20 @@ impl From<&Name> for MessageName {
         converted.set_fqdn(true);
         converted
     }
+}
+
+/// A name as it is spelled in octets; the root where they are no name without compression.
+pub fn name_as_spelled(mut octets: &[u8]) -> MessageName {
+    let mut labels = Vec::with_capacity(8);
+    while let Some((len @ 1..=63, rest)) = octets.split_first()
+        && let Some((label, behind)) = rest.split_at_checked(usize::from(*len))
+    {
+        labels.push(label);
+        octets = behind;
+    }
+    let mut name = MessageName::from_labels(labels).unwrap_or_else(|_| MessageName::root());
+    name.set_fqdn(true);
+    name
 }
 
 impl From<&MessageName> for Name {

@@ -34,20 +34,22 @@ pub fn option_head(code: u16, value: u16) -> [u8; 4] {
 
 /// The options of an OPT record, from its RDATA.
 #[derive(Clone, Debug)]
-pub(super) struct Options<'m> {
+pub struct Options<'m> {
     rest: &'m [u8],
 }
 
 /// One option.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct EdnsOption<'m> {
-    pub(super) code: u16,
+pub struct EdnsOption<'m> {
+    /// Its code.
+    pub code: u16,
     /// Head and value.
-    pub(super) octets: &'m [u8],
+    pub octets: &'m [u8],
 }
 
 impl<'m> Options<'m> {
-    pub(super) fn new(rdata: &'m [u8]) -> Self {
+    /// Reads RDATA.
+    pub fn new(rdata: &'m [u8]) -> Self {
         Self { rest: rdata }
     }
 

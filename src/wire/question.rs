@@ -51,6 +51,12 @@ pub struct Question<'m> {
 }
 
 impl Question<'_> {
+    /// The question without its message.
+    pub fn detached(&self) -> OwnedQuestion {
+        let Self { id, flags, ref qname, qtype, qclass, edns, end, .. } = *self;
+        OwnedQuestion { id, flags, qname: qname.clone(), qtype, qclass, edns, end }
+    }
+
     /// The qname as the client spelled it, in wire format.
     pub fn spelling(&self) -> &[u8] {
         self.message.get(Header::LEN..self.end.saturating_sub(4)).unwrap_or_default()
@@ -59,6 +65,33 @@ impl Question<'_> {
     /// Whether the client wants recursion (RD).
     pub fn recursion_desired(&self) -> bool {
         self.flags.has(Flags::RD)
+    }
+}
+
+/// A question apart from the message that it was read from.
+#[derive(Clone, Debug)]
+pub struct OwnedQuestion {
+    /// The id.
+    pub id: u16,
+    /// The second 16 bits of the header, as received.
+    pub flags: Flags,
+    /// The qname folded to lower case, with the places of its labels.
+    pub qname: QName,
+    /// The type asked for.
+    pub qtype: Rtype,
+    /// The class asked for.
+    pub qclass: Class,
+    /// The OPT record, where there is one.
+    pub edns: Option<Edns>,
+    /// Where the question section ends in the message.
+    pub end: usize,
+}
+
+impl OwnedQuestion {
+    /// The question in its message again.
+    pub fn within<'m>(&self, message: &'m [u8]) -> Question<'m> {
+        let Self { id, flags, ref qname, qtype, qclass, edns, end } = *self;
+        Question { message, id, flags, qname: qname.clone(), qtype, qclass, edns, own: OwnEdns::DEFAULT, end }
     }
 }
 

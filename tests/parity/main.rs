@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use differences::Case;
 use questions::Question;
 use reply::Client;
-use rollcall::wire::message::{Message, RData, Record, ResponseCode, answer_to, decode, rdata};
+use rollcall::wire::message::{Message, MessageEdns, RData, Record, ResponseCode, decode, rdata};
 use rollcall_testing::ControlPlane;
 use rollcall_testing::resolver::{Act, Asked, Resolver};
 use rollcall_testing::{Site, coredns, program};
@@ -125,8 +125,16 @@ fn show(variant: &str, question: &Question, ours: &str, theirs: &str) -> String 
 /// What the world outside of the cluster says.
 fn upstream(asked: &Asked) -> Vec<u8> {
     let request = decode(&asked.octets).unwrap();
-    let mut answer: Message = answer_to(&request);
+    let mut answer = Message::response(request.metadata.id, request.metadata.op_code);
+    answer.metadata.recursion_desired = request.metadata.recursion_desired;
+    answer.metadata.checking_disabled = request.metadata.checking_disabled;
     answer.metadata.recursion_available = true;
+    answer.queries.clone_from(&request.queries);
+    answer.edns = request.edns.as_ref().map(|edns| {
+        let mut own = MessageEdns::new();
+        own.set_dnssec_ok(edns.flags().dnssec_ok).set_max_payload(1232);
+        own
+    });
     let query = request.queries.first().unwrap();
     let name = query.name().to_lowercase().to_ascii();
     if name.ends_with(".ok.test.") {

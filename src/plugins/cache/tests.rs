@@ -89,12 +89,12 @@ fn the_second_query_is_answered_from_memory_for_whoever_asks() {
     let (chain, _) = chain("cache 40", Shared(answers.clone()));
     assert_eq!(ttls(run_chain(&chain, &mut query("www.example.", RecordType::A))), [40]);
     let mut second = query("wWw.Example.", RecordType::A);
-    second.request.metadata.id = 99;
+    second.request.change(|request| request.metadata.id = 99);
     let outcome = run_chain(&chain, &mut second);
     let Outcome::Reply(reply) = &outcome else { panic!("no reply") };
     assert_eq!(reply.plugin, "cache");
     let reply = message(outcome);
-    assert_eq!((reply.metadata.id, reply.queries.clone()), (99, second.request.queries.clone()));
+    assert_eq!((reply.metadata.id, reply.queries.clone()), (99, second.request.message().queries.clone()));
     assert_eq!(answers.asked.load(Ordering::Relaxed), 1);
     let reply = message(run_chain(&chain, &mut query_edns("www.example.", RecordType::A, 4096, true)));
     assert!(reply.edns.is_some_and(|edns| edns.flags().dnssec_ok));
@@ -401,9 +401,9 @@ fn what_is_found_elsewhere_after_the_cluster_had_no_name_on_the_way_is_not_remem
         fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
             Box::pin(async move {
                 let own = query.name();
-                query.request.queries[0].name = "gone.cluster.local.".parse().unwrap();
+                query.request.change(|request| request.queries[0].name = "gone.cluster.local.".parse().unwrap());
                 drop(next.run(&mut *query).await);
-                query.request.queries[0].name = own;
+                query.request.change(|request| request.queries[0].name = own);
                 next.run(query).await
             })
         }

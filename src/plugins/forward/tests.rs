@@ -65,11 +65,13 @@ async fn options_between_neighbours_stay_here_and_queries_that_differ_in_them_ar
     let chain = block(&format!("rewrite edns0 local set 65001 one\nforward . {}", one.address)).unwrap().chain;
     let with = |cookie: u8| {
         let mut asked = query_edns("www.example.", RecordType::A, 1232, true);
-        let options = asked.request.edns.as_mut().unwrap().options_mut();
-        options.insert(EdnsOption::Unknown(10, vec![cookie; 8]));
-        options.insert(EdnsOption::Unknown(12, vec![0; usize::from(cookie)]));
-        options.insert(EdnsOption::Unknown(65002, vec![cookie]));
-        options.insert(EdnsOption::Subnet(rdata::opt::ClientSubnet::new("10.1.2.0".parse().unwrap(), 24, 0)));
+        asked.request.change(|request| {
+            let options = request.edns.as_mut().unwrap().options_mut();
+            options.insert(EdnsOption::Unknown(10, vec![cookie; 8]));
+            options.insert(EdnsOption::Unknown(12, vec![0; usize::from(cookie)]));
+            options.insert(EdnsOption::Unknown(65002, vec![cookie]));
+            options.insert(EdnsOption::Subnet(rdata::opt::ClientSubnet::new("10.1.2.0".parse().unwrap(), 24, 0)));
+        });
         asked
     };
     let (mut first, mut second) = (with(1), with(2));
@@ -88,7 +90,7 @@ async fn what_is_no_query_is_not_sent_upstream() {
     let one = good(1).await;
     let chain = block(&format!("forward . {}", one.address)).unwrap().chain;
     let mut update = query("www.example.", RecordType::SOA);
-    update.request.metadata.op_code = OpCode::Update;
+    update.request.change(|request| request.metadata.op_code = crate::wire::message::OpCode::Update);
     let Outcome::Failed("forward", failure) = Next::new(&chain).run(&mut update).await else { panic!("sent") };
     assert_eq!((failure.rcode, one.count()), (Rcode::NOTIMP, 0));
 }
@@ -193,4 +195,29 @@ fn all_options_are_known() {
                 next_on_nodata\nfailover SERVFAIL refused\nfailfast_all_unhealthy_upstreams\nresolver 192.0.2.9\n\
                 source_address 127.0.0.1\ntls_servername dns.example\n}";
     assert_eq!(block(text).unwrap().chain.len(), 1);
+}
+
+#[test]
+fn octets_go_upstream_as_the_codec_would_write_them() {
+    use crate::wire::message::rdata::opt::EdnsOption;
+    for payload in [None, Some(400), Some(1232), Some(65_535)] {
+        for (flags, cookie) in [(0, false), (0x0130, true), (0x0010, true), (0x0120, false)] {
+            let mut asked = query("Www.Example.org.", RecordType::AAAA);
+            asked.request.change(|request| {
+                request.metadata.recursion_desired = flags & 0x100 != 0;
+                request.metadata.authentic_data = flags & 0x20 != 0;
+                request.metadata.checking_disabled = flags & 0x10 != 0;
+                request.edns = payload.map(|payload| {
+                    let mut edns = MessageEdns::new();
+                    edns.set_max_payload(payload).set_dnssec_ok(cookie);
+                    if cookie {
+                        edns.options_mut().insert(EdnsOption::Unknown(10, vec![7; 8]));
+                    }
+                    edns
+                });
+            });
+            let by_message = sent_on_by_message(asked.request.message(), |_| false).to_vec().unwrap();
+            assert_eq!(sent_on(&asked).unwrap(), by_message, "{payload:?} {flags:x}");
+        }
+    }
 }

@@ -265,7 +265,7 @@ fn metadata_tells_what_names_no_service_and_escapes_the_rest() {
     }
     let mut asked = query("x.", RecordType::A);
     let labels = [b"a\n[error] x".as_slice(), b"default", b"svc", b"cluster", b"local"];
-    asked.request.queries.first_mut().unwrap().name = MessageName::from_labels(labels).unwrap();
+    asked.request.change(|request| request.queries[0].name = MessageName::from_labels(labels).unwrap());
     let mut found = Metadata::new();
     plugin.metadata(&asked, &mut found);
     assert_eq!(found.get("kubernetes/service").map(String::as_str), Some(r"a\010[error]\ x"));
@@ -278,6 +278,6 @@ fn metadata_tells_what_names_no_service_and_escapes_the_rest() {
 fn other_classes_are_for_the_next_plugin() {
     let block = block("kubernetes cluster.local").unwrap();
     let mut asked = query("web.default.svc.cluster.local.", RecordType::A);
-    asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
+    asked.request.change(|request| request.queries[0].query_class = DNSClass::CH);
     assert!(matches!(run(&block.chain, &mut asked), Outcome::Failed("kubernetes", _)));
 }

@@ -71,12 +71,12 @@ fn names_of_any_octets_stay_on_their_line() {
         b"d.t",
     ]);
     let mut query = query("x.", RecordType::A);
-    query.request.queries[0].name = odd.unwrap();
+    query.request.change(|request| request.queries[0].name = odd.unwrap());
     let said = line(&log(Some("{name}"), &[], &[Class::All]), &mut query, Answers::default()).unwrap();
     assert_eq!(said, r#"a\010[error]\ x.\000\027.\195\169.q\"u\\o\'t\;e.d\.t."#);
     let longest =
         crate::wire::message::MessageName::from_labels([[0u8; 63]; 3].iter().map(|l| &l[..]).chain([&[0; 61][..]]));
-    query.request.queries[0].name = longest.unwrap();
+    query.request.change(|request| request.queries[0].name = longest.unwrap());
     let said = line(&log(Some("{name}"), &[], &[Class::All]), &mut query, Answers::default()).unwrap();
     assert_eq!(said.len(), 250 * 4 + 4);
 }
@@ -84,7 +84,7 @@ fn names_of_any_octets_stay_on_their_line() {
 #[test]
 fn types_and_classes_without_a_name_have_their_number() {
     let mut query = query("a.", RecordType::Unknown(65_280));
-    query.request.queries[0].query_class = crate::wire::message::DNSClass::Unknown(7);
+    query.request.change(|request| request.queries[0].query_class = crate::wire::message::DNSClass::Unknown(7));
     let said = line(&log(Some("{type} {class}"), &[], &[Class::All]), &mut query, Answers::default());
     assert_eq!(said.unwrap(), "TYPE65280 CLASS7");
 }
@@ -104,7 +104,7 @@ fn classes_choose() {
     assert!(line(&success, &mut ask(), Answers::default()).is_some());
     assert!(line(&success, &mut ask(), Answers::rcode(ResponseCode::Refused)).is_none());
     let mut notify = ask();
-    notify.request.metadata.op_code = OpCode::Notify;
+    notify.request.change(|request| request.metadata.op_code = OpCode::Notify);
     assert!(line(&success, &mut notify, Answers::default()).is_none(), "META is of the class error");
 }
 

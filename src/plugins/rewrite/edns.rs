@@ -88,7 +88,7 @@ impl Edns0 {
             Kind::Nsid => EdnsCode::NSID,
             Kind::Subnet(..) => EdnsCode::Subnet,
         };
-        let before = query.request.edns.as_ref().and_then(|edns| edns.option(code).cloned());
+        let before = query.request.message().edns.as_ref().and_then(|edns| edns.option(code).cloned());
         let there = before.is_some();
         let change = match self.action {
             Action::Set => true,
@@ -106,14 +106,14 @@ impl Edns0 {
                 None => return None,
             },
         };
-        let edns = query.request.edns.get_or_insert_with(MessageEdns::new);
-        if !(self.action == Action::Append && self.repeats()) {
-            edns.options_mut().remove(code);
-        }
-        if let Some(option) = option {
-            edns.options_mut().insert(option);
-            query.sent_on.push(code);
-        }
+        query.sent_on.extend(option.as_ref().map(|_| code));
+        query.request.change(|request| {
+            let edns = request.edns.get_or_insert_with(MessageEdns::new);
+            if !(self.action == Action::Append && self.repeats()) {
+                edns.options_mut().remove(code);
+            }
+            option.into_iter().for_each(|option| edns.options_mut().insert(option));
+        });
         Some(if self.revert { vec![Back::Option(code, before)] } else { Vec::new() })
     }
 

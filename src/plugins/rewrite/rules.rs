@@ -141,24 +141,24 @@ impl Rule {
     pub(super) fn apply(&self, query: &mut Query) -> Result<Rewritten, String> {
         let spelled = query.name();
         let name = names::text(&spelled);
-        let Some(question) = query.request.queries.first_mut() else { return Ok(Rewritten::No) };
+        let (qtype, qclass) = (query.qtype(), query.qclass());
         let back = match self {
             Self::Name { from, to, answers } => {
                 let Some(new) = from.rewrite(&name, to) else { return Ok(Rewritten::No) };
-                question.name = names::parse(&new)?;
+                query.request.ask(&names::parse(&new)?, qtype, qclass);
                 backs(&name, &new, answers, Some((from, to)))
             }
             Self::Metadata { from, to, answers } => {
                 let Some(new) = by_metadata(from, &name, to, &query.metadata) else { return Ok(Rewritten::No) };
-                question.name = names::parse(&new)?;
+                query.request.ask(&names::parse(&new)?, qtype, qclass);
                 backs(&name, &new, answers, None)
             }
-            Self::Type { from, to } if question.query_type == *from => {
-                question.query_type = *to;
+            Self::Type { from, to } if qtype == *from => {
+                query.request.ask(&spelled, *to, qclass);
                 Vec::new()
             }
-            Self::Class { from, to } if question.query_class == *from => {
-                question.query_class = *to;
+            Self::Class { from, to } if qclass == *from => {
+                query.request.ask(&spelled, qtype, *to);
                 Vec::new()
             }
             Self::Ttl { names, range } if names.holds(&name) => vec![Back::Ttl(range.clone())],

@@ -23,7 +23,7 @@ impl Plugin for Zone {
 
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            *self.1.lock().unwrap() = Some(query.request.clone());
+            *self.1.lock().unwrap() = Some(query.request.message().clone());
             let mut message = query.reply_message();
             message.answers = self.0.iter().filter(|record| record.name == query.name()).cloned().collect();
             if message.answers.is_empty() {
@@ -143,7 +143,7 @@ impl Plugin for Foreign {
 
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let mut octets = query.request.to_vec().unwrap();
+            let mut octets = query.request.octets().to_vec();
             octets[2] |= 0x80;
             octets[7] = 3;
             octets.extend(&self.0);
@@ -204,7 +204,9 @@ fn an_option_goes_back_as_the_client_sent_it() {
         let mut chain = block(rules).unwrap().chain;
         chain.push(Arc::new(Echo));
         let mut asked = query_edns("a.example.", RecordType::A, 1232, false);
-        sent.into_iter().for_each(|option| asked.request.edns.as_mut().unwrap().options_mut().insert(option));
+        asked.request.change(|request| {
+            sent.into_iter().for_each(|option| request.edns.as_mut().unwrap().options_mut().insert(option));
+        });
         message(run(&chain, &mut asked)).edns.unwrap().option(EdnsCode::Subnet).cloned()
     };
     let rule = "rewrite edns0 subnet set 32 128";
@@ -224,7 +226,7 @@ impl Plugin for Echo {
     fn serve<'a>(&'a self, query: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let mut message = query.reply_message();
-            message.edns.clone_from(&query.request.edns);
+            message.edns.clone_from(&query.request.message().edns);
             Outcome::Reply(Reply::from_message("echo", message))
         })
     }
@@ -239,7 +241,7 @@ fn a_class_comes_as_far_as_its_rule() {
     let block = block("rewrite class CH IN\nwhoami").unwrap();
     assert_eq!(block.settings.classes, [crate::wire::Class::CH]);
     let mut asked = query("a.example.", RecordType::A);
-    asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
+    asked.request.change(|request| request.queries[0].query_class = DNSClass::CH);
     let reply = message(run(&block.chain, &mut asked));
     assert_eq!((reply.metadata.response_code, reply.queries[0].query_class), (ResponseCode::NoError, DNSClass::CH));
 }
@@ -284,7 +286,7 @@ fn types_classes_codes_and_targets_are_rewritten() {
 fn a_failure_gets_its_new_code_too() {
     let chain = block("rewrite rcode exact a.example SERVFAIL NXDOMAIN\nkubernetes example.org").unwrap().chain;
     let mut asked = query("a.example.", RecordType::A);
-    asked.request.queries.first_mut().unwrap().query_class = DNSClass::CH;
+    asked.request.change(|request| request.queries[0].query_class = DNSClass::CH);
     let Outcome::Failed(_, failure) = run(&chain, &mut asked) else { panic!("answered") };
     assert_eq!(failure.rcode, Rcode::NXDOMAIN);
 }
@@ -310,7 +312,7 @@ fn edns_options_are_put_into_the_query_and_not_into_the_answer() {
     let block = block(rules).unwrap();
     let mut asked = query("a.example.", RecordType::A);
     drop(run(&block.chain, &mut asked));
-    let sent = asked.request.edns.unwrap();
+    let sent = asked.request.message().edns.clone().unwrap();
     assert_eq!(sent.options().get_all(65001.into()).len(), 2, "both are there");
     assert!(sent.option(65002.into()).is_none() && sent.option(8.into()).is_some());
 }

@@ -33,7 +33,7 @@ fn a_question_for_any_type_takes_the_chain_as_one_for_the_type_of_the_rule_does(
         block("kubernetes cluster.local\ntemplate IN TXT cluster.local {\nanswer \"{{ .Name }} 5 IN TXT t\"\n}")
             .unwrap();
     for (qtype, is_diverted) in [(RecordType::TXT, true), (RecordType::ANY, true), (RecordType::A, false)] {
-        let octets = query("web.default.svc.cluster.local.", qtype).request.to_vec().unwrap();
+        let octets = query("web.default.svc.cluster.local.", qtype).request.octets().to_vec();
         let Parsed::Query(question) = parse(&octets) else { panic!("a query of ours is well-formed") };
         assert_eq!(block.settings.diverts.iter().any(|divert| divert.holds(&question)), is_diverted, "{qtype}");
     }

@@ -22,7 +22,7 @@ use crate::serve::datagrams::REQUEST;
 use crate::serve::metrics;
 use crate::serve::orders::{News, Rules, Standing};
 use crate::serve::tcp::LAST_CALL;
-use crate::wire::{Header, message};
+use crate::wire::{Header, Records, Rtype};
 
 /// The path of queries.
 const PATH: &str = "/dns-query";
@@ -196,7 +196,9 @@ async fn receive(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
 
 /// The seconds that others may keep an answer: no longer than its first record lives (RFC 8484 section 5.1).
 fn age(octets: &[u8]) -> u32 {
-    let Ok(message) = message::decode(octets) else { return 0 };
-    let records = message.answers.iter().chain(&message.authorities).chain(&message.additionals);
-    records.map(|record| record.ttl).min().map_or(LEAST_AGE, |ttl| ttl.min(MOST_AGE))
+    let Ok(records) = Records::new(octets) else { return 0 };
+    let ttls =
+        records.filter(|record| record.as_ref().is_ok_and(|record| record.rtype != Rtype::OPT) || record.is_err());
+    let least = ttls.map(|record| record.map_or(0, |record| record.ttl)).min();
+    least.map_or(LEAST_AGE, |ttl| ttl.min(MOST_AGE))
 }

@@ -1,6 +1,6 @@
 use super::super::testing::{CLIENT, plan, query, with_opt};
 use super::*;
-use crate::wire::message::decode;
+use crate::wire::message::{Message, decode};
 
 fn handler() -> Arc<Handler> {
     Arc::new(Handler::new(plan().0, 4))

@@ -178,21 +178,6 @@ fn header_bits_and_unknown_types_pass_through() {
 }
 
 #[test]
-fn an_answer_starts_with_what_the_request_says() {
-    let mut request = Message::new(9, MessageType::Query, OpCode::Query);
-    request.add_query(Asked::query(name("Example.org"), RecordType::A));
-    request.metadata.recursion_desired = true;
-    request.metadata.checking_disabled = true;
-    request.edns = Some(MessageEdns::new());
-    request.edns.as_mut().unwrap().set_dnssec_ok(true).set_max_payload(4096);
-    let answer = answer_to(&request);
-    assert_eq!((answer.id, &answer.queries), (9, &request.queries));
-    assert!(answer.recursion_desired && answer.checking_disabled && !answer.recursion_available);
-    let edns = answer.edns.unwrap();
-    assert!(edns.flags().dnssec_ok && edns.max_payload() == 1232);
-}
-
-#[test]
 fn names_convert_both_ways() {
     let ours: Name = r"a\.b.\000c.example.org".parse().unwrap();
     let theirs = MessageName::from(&ours);
