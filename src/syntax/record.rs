@@ -21,7 +21,7 @@ use crate::wire::message::{DNSClass, MessageName, Record};
 
 pub(crate) use zone::{Placed, parse_zone};
 
-use words::{Entries, Word};
+use words::{ZoneEntries, ZoneWord};
 
 /// A fault in zone text.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Fault {
 /// # Errors
 /// Says what is wrong.
 pub(crate) fn parse_line(line: &str, origin: Option<&MessageName>, ttl: u32) -> Result<Record, String> {
-    let mut entries = Entries::new(line.as_bytes());
+    let mut entries = ZoneEntries::new(line.as_bytes());
     let entry = entries.next().ok_or("the record is empty")?.map_err(|fault| fault.message)?;
     if entry.blank {
         return Err(format!("`{line}` begins with white space, and there is no owner before it"));
@@ -63,7 +63,7 @@ pub(crate) fn parse_line(line: &str, origin: Option<&MessageName>, ttl: u32) -> 
 /// fault.
 fn record(
     owner: MessageName,
-    words: &[Word],
+    words: &[ZoneWord],
     origin: &MessageName,
     default: u32,
 ) -> Result<(Record, bool), (u32, String)> {

@@ -4,15 +4,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE32HEX_NOPAD, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 
-use super::types::{Field, layout};
-use super::words::{Word, escape, unescape};
+use super::types::{FieldFormat, layout};
+use super::words::{ZoneWord, escape, unescape};
 use super::{odd, parameters};
 use crate::wire::Rtype;
 use crate::wire::message::{self, MessageName, RData};
 
 /// Reads the data of a record; the line in an error is that of the word at fault.
-pub(super) fn data(rtype: Rtype, words: &[Word], origin: &MessageName) -> Result<RData, (u32, String)> {
-    let mut fields = Fields { words, origin, out: Vec::new(), line: words.first().map_or(0, |word| word.line) };
+pub(super) fn data(rtype: Rtype, words: &[ZoneWord], origin: &MessageName) -> Result<RData, (u32, String)> {
+    let mut fields = RdataReader { words, origin, out: Vec::new(), line: words.first().map_or(0, |word| word.line) };
     let read = match words {
         [first, ..] if first.octets == b"\\#" && !first.quoted => fields.generic(),
         _ => match layout(rtype) {
@@ -25,14 +25,14 @@ pub(super) fn data(rtype: Rtype, words: &[Word], origin: &MessageName) -> Result
 }
 
 /// The words that are left, and the octets so far.
-pub(super) struct Fields<'w> {
-    words: &'w [Word],
+pub(super) struct RdataReader<'w> {
+    words: &'w [ZoneWord],
     origin: &'w MessageName,
     pub(super) out: Vec<u8>,
     line: u32,
 }
 
-impl<'w> Fields<'w> {
+impl<'w> RdataReader<'w> {
     fn finish(self, rtype: Rtype) -> Result<RData, String> {
         match self.words.first() {
             Some(extra) => Err(format!("`{}` is one word too many", extra.text())),
@@ -41,81 +41,83 @@ impl<'w> Fields<'w> {
         }
     }
 
-    fn read(&mut self, field: Field) -> Result<(), String> {
+    fn read(&mut self, field: FieldFormat) -> Result<(), String> {
         match field {
-            Field::Number8 => self.number::<u8>("a number from 0 to 255").map(|number| self.out.push(number)),
-            Field::Number16 => {
+            FieldFormat::Number8 => self.number::<u8>("a number from 0 to 255").map(|number| self.out.push(number)),
+            FieldFormat::Number16 => {
                 self.number::<u16>("a number from 0 to 65535").map(|number| self.put(&number.to_be_bytes()))
             }
-            Field::Number32 => {
+            FieldFormat::Number32 => {
                 self.number::<u32>("a number from 0 to 4294967295").map(|it| self.put(&it.to_be_bytes()))
             }
-            Field::Number64 => self.number::<u64>("a number of 64 bits").map(|number| self.put(&number.to_be_bytes())),
-            Field::Seconds => self.seconds().map(|seconds| self.put(&seconds.to_be_bytes())),
-            Field::V4 => self.number::<Ipv4Addr>("an IPv4 address").map(|address| self.put(&address.octets())),
-            Field::V6 => self.number::<Ipv6Addr>("an IPv6 address").map(|address| self.put(&address.octets())),
-            Field::Name => self.name(),
-            Field::Text => {
+            FieldFormat::Number64 => {
+                self.number::<u64>("a number of 64 bits").map(|number| self.put(&number.to_be_bytes()))
+            }
+            FieldFormat::Seconds => self.seconds().map(|seconds| self.put(&seconds.to_be_bytes())),
+            FieldFormat::V4 => self.number::<Ipv4Addr>("an IPv4 address").map(|address| self.put(&address.octets())),
+            FieldFormat::V6 => self.number::<Ipv6Addr>("an IPv6 address").map(|address| self.put(&address.octets())),
+            FieldFormat::Name => self.name(),
+            FieldFormat::Text => {
                 let octets = self.text("text")?;
                 self.counted(&octets)
             }
-            Field::Texts => self.texts(),
-            Field::Long => {
+            FieldFormat::Texts => self.texts(),
+            FieldFormat::Long => {
                 let octets = self.text("text")?;
                 self.out.extend_from_slice(&octets);
                 Ok(())
             }
-            Field::Tag => {
+            FieldFormat::Tag => {
                 let word = self.next("a tag")?;
                 match word.octets.iter().all(u8::is_ascii_alphanumeric) && !word.octets.is_empty() {
                     true => self.counted(&word.octets),
                     false => Err(format!("`{}` is not a tag of letters and digits", word.text())),
                 }
             }
-            Field::Hex => self.rest("hexadecimal digits", Digits::Hex, false),
-            Field::Base64 => self.rest("octets in base 64", Digits::Base64, false),
-            Field::Key => self.rest("octets in base 64", Digits::Base64, true),
-            Field::Type => {
+            FieldFormat::Hex => self.rest("hexadecimal digits", Digits::Hex, false),
+            FieldFormat::Base64 => self.rest("octets in base 64", Digits::Base64, false),
+            FieldFormat::Key => self.rest("octets in base 64", Digits::Base64, true),
+            FieldFormat::Type => {
                 let word = self.next("a type")?;
                 let rtype = Rtype::from_name(&word.text());
                 let rtype = rtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?;
                 self.put(&rtype.to_be_bytes());
                 Ok(())
             }
-            Field::Types => self.types(),
-            Field::Algorithm => self.named("an algorithm", odd::ALGORITHMS).map(|number| self.out.push(number)),
-            Field::Digest => self.named("a kind of digest", odd::DIGESTS).map(|number| self.out.push(number)),
-            Field::Scheme => self.named("a scheme", odd::SCHEMES).map(|number| self.out.push(number)),
-            Field::Certificate => {
+            FieldFormat::Types => self.types(),
+            FieldFormat::Algorithm => self.named("an algorithm", odd::ALGORITHMS).map(|number| self.out.push(number)),
+            FieldFormat::Digest => self.named("a kind of digest", odd::DIGESTS).map(|number| self.out.push(number)),
+            FieldFormat::Scheme => self.named("a scheme", odd::SCHEMES).map(|number| self.out.push(number)),
+            FieldFormat::Certificate => {
                 let number: u16 = self.named("a kind of certificate", odd::CERTIFICATES)?;
                 self.put(&number.to_be_bytes());
                 Ok(())
             }
-            Field::Time => odd::time(self),
-            Field::Salt => {
+            FieldFormat::Time => odd::time(self),
+            FieldFormat::Salt => {
                 let word = self.next("a salt")?;
                 let salt = if word.octets == b"-" { Some(Vec::new()) } else { Digits::Hex.decode(&word.octets) };
                 self.counted(&salt.ok_or_else(|| format!("`{}` is no salt", word.text()))?)
             }
-            Field::Hash => {
+            FieldFormat::Hash => {
                 let word = self.next("a hash")?;
                 let hash = Digits::Base32.decode(&word.octets).filter(|hash| !hash.is_empty());
                 self.counted(&hash.ok_or_else(|| format!("`{}` is no hash in base 32", word.text()))?)
             }
-            Field::Eui(length) => odd::dashed(self, usize::from(length)),
-            Field::Groups => odd::groups(self),
-            Field::Parameters => parameters::read(self),
-            Field::Location => odd::location(self),
-            Field::Prefixes => odd::prefixes(self),
-            Field::Gateway => odd::gateway(self),
-            Field::Relay => odd::relay(self),
-            Field::HostIdentity => odd::host_identity(self),
-            Field::HostInfo => odd::host_info(self),
-            Field::Isdn => {
-                self.read(Field::Text)?;
-                if self.is_empty() { Ok(()) } else { self.read(Field::Text) }
+            FieldFormat::Eui(length) => odd::dashed(self, usize::from(length)),
+            FieldFormat::Groups => odd::groups(self),
+            FieldFormat::Parameters => parameters::read(self),
+            FieldFormat::Location => odd::location(self),
+            FieldFormat::Prefixes => odd::prefixes(self),
+            FieldFormat::Gateway => odd::gateway(self),
+            FieldFormat::Relay => odd::relay(self),
+            FieldFormat::HostIdentity => odd::host_identity(self),
+            FieldFormat::HostInfo => odd::host_info(self),
+            FieldFormat::Isdn => {
+                self.read(FieldFormat::Text)?;
+                if self.is_empty() { Ok(()) } else { self.read(FieldFormat::Text) }
             }
-            Field::Nsap => odd::nsap(self),
+            FieldFormat::Nsap => odd::nsap(self),
         }
     }
 
@@ -134,7 +136,7 @@ impl<'w> Fields<'w> {
         self.words.is_empty()
     }
 
-    pub(super) fn next(&mut self, what: &str) -> Result<&'w Word, String> {
+    pub(super) fn next(&mut self, what: &str) -> Result<&'w ZoneWord, String> {
         let (word, rest) = self.words.split_first().ok_or_else(|| format!("{what} is missing"))?;
         self.words = rest;
         self.line = word.line;
@@ -142,7 +144,7 @@ impl<'w> Fields<'w> {
     }
 
     /// The next word, where it is what `wanted` says.
-    pub(super) fn next_if(&mut self, wanted: impl FnOnce(&Word) -> bool) -> Option<&'w Word> {
+    pub(super) fn next_if(&mut self, wanted: impl FnOnce(&ZoneWord) -> bool) -> Option<&'w ZoneWord> {
         let (word, rest) = self.words.split_first()?;
         if !wanted(word) {
             return None;

@@ -1,21 +1,24 @@
 //! `$GENERATE RANGE RECORD…`: one line that stands for many, as BIND reads it.
 
 use super::Fault;
-use super::words::Word;
+use super::words::ZoneWord;
 
 /// The most records that one line may stand for: 65,536, as many as there are addresses in a /16.
 const MOST: u64 = 65_536;
 
 /// The lines that `$GENERATE` stands for; the range is its first word.
-pub(super) fn lines(range: &Word, words: &[Word]) -> Result<impl Iterator<Item = Result<Vec<Word>, Fault>>, Fault> {
+pub(super) fn lines(
+    range: &ZoneWord,
+    words: &[ZoneWord],
+) -> Result<impl Iterator<Item = Result<Vec<ZoneWord>, Fault>>, Fault> {
     let text = range.text();
     let (from, to, step) = parse_range(&text).ok_or_else(|| {
         Fault::new(range.line, format!("`{text}` is no range: FROM-TO or FROM-TO/STEP is one, of {MOST} steps at most"))
     })?;
     Ok((from..=to).step_by(step).map(move |value| {
-        let fill = |word: &Word| {
+        let fill = |word: &ZoneWord| {
             let octets = fill(&word.octets, value).map_err(|why| Fault::new(word.line, format!("$GENERATE: {why}")))?;
-            Ok(Word { octets, ..word.clone() })
+            Ok(ZoneWord { octets, ..word.clone() })
         };
         words.iter().map(fill).collect()
     }))

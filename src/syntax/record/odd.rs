@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::fields::{Digits, Fields};
+use super::fields::{Digits, RdataReader};
 
 /// The algorithms of DNSSEC (RFC 8624 and the registry).
 pub(super) const ALGORITHMS: &[(&str, u8)] = &[
@@ -53,7 +53,7 @@ pub(super) const CERTIFICATES: &[(&str, u16)] = &[
 pub(super) const SCHEMES: &[(&str, u8)] = &[("NOTIFY", 1)];
 
 /// A time as seconds since 1970, or as a date.
-pub(super) fn time(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn time(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let word = fields.next("a time")?;
     let text = word.text();
     let time = match text.len() {
@@ -79,7 +79,7 @@ fn date(text: &str) -> Option<u32> {
 }
 
 /// Octets as `00-11-22`.
-pub(super) fn dashed(fields: &mut Fields<'_>, length: usize) -> Result<(), String> {
+pub(super) fn dashed(fields: &mut RdataReader<'_>, length: usize) -> Result<(), String> {
     let word = fields.next("an address")?;
     let octet = |part: &[u8]| (part.len() == 2).then(|| Digits::Hex.decode(part)?.first().copied()).flatten();
     let octets: Option<Vec<u8>> = word.octets.split(|&octet| octet == b'-').map(octet).collect();
@@ -89,7 +89,7 @@ pub(super) fn dashed(fields: &mut Fields<'_>, length: usize) -> Result<(), Strin
 }
 
 /// 64 bits as `0014:4fff:ff20:ee64`.
-pub(super) fn groups(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn groups(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let word = fields.next("a locator")?;
     let group = |part: &[u8]| u16::from_str_radix(std::str::from_utf8(part).ok().filter(|it| it.len() <= 4)?, 16).ok();
     let groups: Option<Vec<u16>> = word.octets.split(|&octet| octet == b':').map(group).collect();
@@ -100,7 +100,7 @@ pub(super) fn groups(fields: &mut Fields<'_>) -> Result<(), String> {
 }
 
 /// RFC 1706: `0x47.0005.80…`.
-pub(super) fn nsap(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn nsap(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let text = fields.joined();
     let digits: Vec<u8> = text.iter().copied().filter(|&octet| octet != b'.').collect();
     let octets =
@@ -111,7 +111,7 @@ pub(super) fn nsap(fields: &mut Fields<'_>) -> Result<(), String> {
 }
 
 /// The processor and the system. One word with a space in it is both, and a system may be of several words.
-pub(super) fn host_info(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn host_info(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let mut texts = vec![fields.text("text")?];
     while !fields.is_empty() {
         texts.push(fields.text("text")?);
@@ -127,7 +127,7 @@ pub(super) fn host_info(fields: &mut Fields<'_>) -> Result<(), String> {
 }
 
 /// RFC 3123: `[!]FAMILY:ADDRESS/LENGTH`, each without the zeros at the end of the address.
-pub(super) fn prefixes(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn prefixes(fields: &mut RdataReader<'_>) -> Result<(), String> {
     while !fields.is_empty() {
         let text = fields.next("a network")?.text();
         let fault = || format!("`{text}` is not a network as in 1:192.0.2.0/24");
@@ -150,7 +150,7 @@ pub(super) fn prefixes(fields: &mut Fields<'_>) -> Result<(), String> {
 }
 
 /// RFC 4025 section 3: precedence, kind of gateway, algorithm, gateway. The key follows.
-pub(super) fn gateway(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn gateway(fields: &mut RdataReader<'_>) -> Result<(), String> {
     for _ in 0..3 {
         let number: u8 = fields.number("a number from 0 to 255")?;
         fields.put(&[number]);
@@ -160,7 +160,7 @@ pub(super) fn gateway(fields: &mut Fields<'_>) -> Result<(), String> {
 }
 
 /// RFC 8777 section 4.3: precedence, discovery, kind of relay, relay.
-pub(super) fn relay(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn relay(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let precedence: u8 = fields.number("a number from 0 to 255")?;
     let discovery: u8 = fields.number("0 or 1")?;
     let kind: u8 = fields.number("a number from 0 to 127")?;
@@ -172,7 +172,7 @@ pub(super) fn relay(fields: &mut Fields<'_>) -> Result<(), String> {
 }
 
 /// A host by its kind: none, an IPv4 address, an IPv6 address, a name.
-fn host(fields: &mut Fields<'_>, kind: u8) -> Result<(), String> {
+fn host(fields: &mut RdataReader<'_>, kind: u8) -> Result<(), String> {
     match kind {
         0 => {
             let word = fields.next("a gateway")?;
@@ -190,7 +190,7 @@ fn host(fields: &mut Fields<'_>, kind: u8) -> Result<(), String> {
 }
 
 /// RFC 8005 section 6: algorithm, tag, key, then names.
-pub(super) fn host_identity(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn host_identity(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let algorithm: u8 = fields.number("a number from 0 to 255")?;
     let tag = fields.next("a tag")?;
     let tag = Digits::Hex.decode(&tag.octets).ok_or_else(|| format!("`{}` is not hexadecimal digits", tag.text()))?;
@@ -211,7 +211,7 @@ pub(super) fn host_identity(fields: &mut Fields<'_>) -> Result<(), String> {
 //----------- LOC ------------------------------------------------------------
 
 /// RFC 1876 section 3: `D [M [S]] N|S D [M [S]] E|W ALTITUDE [SIZE [HORIZONTAL [VERTICAL]]]`.
-pub(super) fn location(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn location(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let latitude = angle(fields, 90, ["N", "S"])?;
     let longitude = angle(fields, 180, ["E", "W"])?;
     let altitude = hundredths(fields, "an altitude")?.checked_add(10_000_000);
@@ -232,7 +232,7 @@ pub(super) fn location(fields: &mut Fields<'_>) -> Result<(), String> {
 }
 
 /// Thousandths of a second, the equator or the meridian of Greenwich at 2^31.
-fn angle(fields: &mut Fields<'_>, most: u32, sides: [&str; 2]) -> Result<u32, String> {
+fn angle(fields: &mut RdataReader<'_>, most: u32, sides: [&str; 2]) -> Result<u32, String> {
     let [up, down] = sides;
     let fault = |text: &str| format!("`{text}` is not as in `52 22 23.000 {up}`");
     let (mut total, mut unit) = (0u32, 3_600_000u32);
@@ -260,7 +260,7 @@ fn angle(fields: &mut Fields<'_>, most: u32, sides: [&str; 2]) -> Result<u32, St
     }
 }
 
-fn hundredths(fields: &mut Fields<'_>, what: &str) -> Result<i64, String> {
+fn hundredths(fields: &mut RdataReader<'_>, what: &str) -> Result<i64, String> {
     let word = fields.next(what)?;
     let text = word.text();
     decimal(text.trim_end_matches(['m', 'M']), 2).ok_or_else(|| format!("`{text}` is not {what}"))

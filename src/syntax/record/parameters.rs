@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::fields::{Digits, Fields};
+use super::fields::{Digits, RdataReader};
 use super::words::unescape;
 
 /// The keys with a name, by their numbers.
@@ -11,7 +11,7 @@ const KEYS: [&str; 9] =
     ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
 
 /// Reads all words that are left as parameters, in any order; they go out in the order of their keys.
-pub(super) fn read(fields: &mut Fields<'_>) -> Result<(), String> {
+pub(super) fn read(fields: &mut RdataReader<'_>) -> Result<(), String> {
     let mut all: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
     while !fields.is_empty() {
         let word = fields.next("a parameter")?;

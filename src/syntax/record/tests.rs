@@ -118,7 +118,7 @@ fn data_of_all_types_leaves_as_others_read_it() {
     let mut rows = 0;
     for row in include_str!("../../../tests/fixtures/records.txt").lines().filter(|row| !row.starts_with('#')) {
         let (text, hex) = row.split_once('\t').unwrap();
-        let mut entries = Entries::new(text.as_bytes());
+        let mut entries = ZoneEntries::new(text.as_bytes());
         let words = entries.next().unwrap().unwrap().words;
         let (record, _) =
             record(origin.clone(), &words, &origin, 60).unwrap_or_else(|(_, why)| panic!("{text}: {why}"));

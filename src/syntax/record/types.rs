@@ -1,6 +1,6 @@
 //! The fields in the text of each record type.
 
-use Field::{
+use FieldFormat::{
     Algorithm, Base64, Certificate, Digest, Eui, Gateway, Groups, Hash, Hex, HostIdentity, HostInfo, Isdn, Key,
     Location, Long, Name, Nsap, Number8, Number16, Number32, Number64, Parameters, Prefixes, Relay, Salt, Scheme,
     Seconds, Tag, Text, Texts, Time, Type, Types, V4, V6,
@@ -10,7 +10,7 @@ use crate::wire::Rtype;
 
 /// One part of the text of a record, read from a word or, where it says so, from all that are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum FieldFormat {
     Number8,
     Number16,
     Number32,
@@ -77,7 +77,7 @@ pub(super) enum Field {
 }
 
 /// The fields in the text of a type; `None` for one that is written as octets only (RFC 3597).
-pub(super) fn layout(rtype: Rtype) -> Option<&'static [Field]> {
+pub(super) fn layout(rtype: Rtype) -> Option<&'static [FieldFormat]> {
     Some(match rtype {
         Rtype::A => &[V4],
         Rtype::NS

@@ -6,7 +6,7 @@ use super::Fault;
 
 /// One word, as written: its escapes are kept, the quotes around it are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct ZoneWord {
     /// Octets, because old files are in any character set.
     pub(super) octets: Vec<u8>,
     pub(super) quoted: bool,
@@ -15,7 +15,7 @@ pub(super) struct Word {
     pub(super) line: u32,
 }
 
-impl Word {
+impl ZoneWord {
     /// The word to read a number from, or to show.
     pub(super) fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.octets)
@@ -24,20 +24,20 @@ impl Word {
 
 /// One record or directive.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ZoneEntry {
     /// True for an entry that begins with white space, and so has the owner of the entry before.
     pub(super) blank: bool,
-    pub(super) words: Vec<Word>,
+    pub(super) words: Vec<ZoneWord>,
 }
 
 /// The entries of a text, one by one.
 #[derive(Debug)]
-pub(super) struct Entries<'t> {
+pub(super) struct ZoneEntries<'t> {
     rest: &'t [u8],
     line: u32,
 }
 
-impl<'t> Entries<'t> {
+impl<'t> ZoneEntries<'t> {
     pub(super) fn new(text: &'t [u8]) -> Self {
         // Some editors begin a file with a mark of its encoding.
         Self { rest: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), line: 1 }
@@ -85,8 +85,8 @@ impl<'t> Entries<'t> {
         word
     }
 
-    fn entry(&mut self) -> Result<Option<Entry>, Fault> {
-        let mut entry = Entry { blank: false, words: Vec::new() };
+    fn entry(&mut self) -> Result<Option<ZoneEntry>, Fault> {
+        let mut entry = ZoneEntry { blank: false, words: Vec::new() };
         let (mut depth, mut opened) = (0u32, self.line);
         let (mut fresh, mut glued) = (true, false);
         loop {
@@ -122,12 +122,12 @@ impl<'t> Entries<'t> {
                 }
                 b'"' => {
                     let octets = self.quoted(line)?;
-                    entry.words.push(Word { octets, quoted: true, glued, line });
+                    entry.words.push(ZoneWord { octets, quoted: true, glued, line });
                     glued = true;
                 }
                 first => {
                     let octets = self.bare(first);
-                    entry.words.push(Word { octets, quoted: false, glued, line });
+                    entry.words.push(ZoneWord { octets, quoted: false, glued, line });
                     glued = true;
                 }
             }
@@ -140,8 +140,8 @@ impl<'t> Entries<'t> {
     }
 }
 
-impl Iterator for Entries<'_> {
-    type Item = Result<Entry, Fault>;
+impl Iterator for ZoneEntries<'_> {
+    type Item = Result<ZoneEntry, Fault>;
 
     /// After a fault, nothing.
     fn next(&mut self) -> Option<Self::Item> {
@@ -187,10 +187,10 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<Vec<String>> {
-        let entry = |entry: Result<Entry, Fault>| {
+        let entry = |entry: Result<ZoneEntry, Fault>| {
             entry.unwrap().words.iter().map(|word| format!("{}:{}", word.line, word.text())).collect()
         };
-        Entries::new(text.as_bytes()).map(entry).collect()
+        ZoneEntries::new(text.as_bytes()).map(entry).collect()
     }
 
     #[test]
@@ -201,14 +201,14 @@ mod tests {
         );
         assert_eq!(words("a \"b ; ( \\\" \nc\" d\n e"), [vec!["1:a", "1:b ; ( \\\" \nc", "2:d"], vec!["3:e"]]);
         assert_eq!(words("\u{feff}a\\ b\\;c\\\\ d"), [["1:a\\ b\\;c\\\\", "1:d"]]);
-        let blank: Vec<bool> = Entries::new(b"a\n b\n(\n c )\n\t\nd").map(|entry| entry.unwrap().blank).collect();
+        let blank: Vec<bool> = ZoneEntries::new(b"a\n b\n(\n c )\n\t\nd").map(|entry| entry.unwrap().blank).collect();
         assert_eq!(blank, [false, true, false, false]);
     }
 
     #[test]
     fn a_word_knows_whether_it_touches_the_one_before() {
         let glued = |text: &str| -> Vec<bool> {
-            Entries::new(text.as_bytes()).flat_map(|entry| entry.unwrap().words).map(|word| word.glued).collect()
+            ZoneEntries::new(text.as_bytes()).flat_map(|entry| entry.unwrap().words).map(|word| word.glued).collect()
         };
         assert_eq!(glued("alpn=\"h2\" port=\"1\"x y"), [false, true, false, true, true, false]);
         assert_eq!(glued("a(b)"), [false, false]);
@@ -221,7 +221,7 @@ mod tests {
             ("a\n\nb ( c\n( d )\n", 3, "a `(` is not closed"),
             ("a\nb )\n", 2, "a `)` closes nothing"),
         ] {
-            let fault = Entries::new(text.as_bytes()).find_map(Result::err).unwrap();
+            let fault = ZoneEntries::new(text.as_bytes()).find_map(Result::err).unwrap();
             assert_eq!((fault.line, fault.message.as_str()), (line, message));
         }
     }

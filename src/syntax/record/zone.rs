@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fields::{name, seconds};
-use super::words::{Entries, Entry, Word};
+use super::words::{ZoneEntries, ZoneEntry, ZoneWord};
 use super::{Fault, generate, record};
 use crate::files::{self, Stamp};
 use crate::wire::message::{MessageName, RData, Record};
@@ -18,7 +18,7 @@ const MOST_GENERATED: usize = 1 << 20;
 
 /// A zone file, read.
 #[derive(Debug)]
-pub(crate) struct Zone {
+pub(crate) struct ZoneText {
     /// The records in their order.
     pub(crate) records: Vec<Placed>,
     /// The files that they come from, each as it was just before it was read.
@@ -40,12 +40,12 @@ pub(crate) struct Placed {
 ///
 /// # Errors
 /// At the first fault, with its file and line.
-pub(crate) fn parse_zone(path: &Path, origin: &MessageName) -> Result<Zone, Fault> {
-    let zone = Zone { records: Vec::new(), files: Vec::new() };
-    let mut reader = Reader { zone, open: Vec::new(), minimum: None, octets: files::RECORDS, generated: 0 };
+pub(crate) fn parse_zone(path: &Path, origin: &MessageName) -> Result<ZoneText, Fault> {
+    let zone = ZoneText { records: Vec::new(), files: Vec::new() };
+    let mut reader = ZoneReader { zone, open: Vec::new(), minimum: None, octets: files::RECORDS, generated: 0 };
     let file: Arc<Path> = path.into();
     let located = |fault: Fault| Fault { file: fault.file.or_else(|| Some(file.clone())), ..fault };
-    let scope = Scope { origin: origin.clone(), owner: None, default: None, last: None };
+    let scope = ZoneScope { origin: origin.clone(), owner: None, default: None, last: None };
     // No line of it is to blame where it cannot be read.
     let unread = |why: String| Fault::new(0, format!("the zone file {} cannot be read: {why}", path.display()));
     reader.file(&file, scope).map_err(|why| located(unread(why)))?.map_err(located)?;
@@ -54,7 +54,7 @@ pub(crate) fn parse_zone(path: &Path, origin: &MessageName) -> Result<Zone, Faul
 
 /// The state that words of a file are read in; an included file has its own.
 #[derive(Clone, Debug)]
-struct Scope {
+struct ZoneScope {
     origin: MessageName,
     owner: Option<MessageName>,
     /// The TTL that `$TTL` sets.
@@ -63,8 +63,8 @@ struct Scope {
     last: Option<u32>,
 }
 
-struct Reader {
-    zone: Zone,
+struct ZoneReader {
+    zone: ZoneText,
     /// The files that are being read, each within the one before.
     open: Vec<PathBuf>,
     /// The last number of the SOA: the TTL where nothing else says one, as in BIND.
@@ -74,9 +74,9 @@ struct Reader {
     generated: usize,
 }
 
-impl Reader {
+impl ZoneReader {
     /// Reads a file: whether it can be read, and whether it is without fault.
-    fn file(&mut self, path: &Arc<Path>, scope: Scope) -> Result<Result<(), Fault>, String> {
+    fn file(&mut self, path: &Arc<Path>, scope: ZoneScope) -> Result<Result<(), Fault>, String> {
         let itself = fs::canonicalize(path).map_err(|error| error.to_string())?;
         if self.open.contains(&itself) {
             return Err("it includes itself".into());
@@ -95,14 +95,14 @@ impl Reader {
         Ok(done.map_err(|fault| Fault { file: fault.file.or_else(|| Some(path.clone())), ..fault }))
     }
 
-    fn text(&mut self, text: &[u8], path: &Arc<Path>, mut scope: Scope) -> Result<(), Fault> {
-        for entry in Entries::new(text) {
+    fn text(&mut self, text: &[u8], path: &Arc<Path>, mut scope: ZoneScope) -> Result<(), Fault> {
+        for entry in ZoneEntries::new(text) {
             self.entry(entry?, path, &mut scope)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, entry: Entry, path: &Arc<Path>, scope: &mut Scope) -> Result<(), Fault> {
+    fn entry(&mut self, entry: ZoneEntry, path: &Arc<Path>, scope: &mut ZoneScope) -> Result<(), Fault> {
         let Some((first, rest)) = entry.words.split_first() else { return Ok(()) };
         let fault = |message: String| Fault::new(first.line, message);
         if entry.blank || first.quoted || !first.octets.starts_with(b"$") {
@@ -143,7 +143,13 @@ impl Reader {
         Ok(())
     }
 
-    fn record(&mut self, words: &[Word], blank: bool, path: &Arc<Path>, scope: &mut Scope) -> Result<(), Fault> {
+    fn record(
+        &mut self,
+        words: &[ZoneWord],
+        blank: bool,
+        path: &Arc<Path>,
+        scope: &mut ZoneScope,
+    ) -> Result<(), Fault> {
         let line = words.first().map_or(1, |word| word.line);
         let fault = |message: String| Fault::new(line, message);
         let words = match words.split_first() {
