@@ -3,6 +3,8 @@
 //! [`Admin`] keeps one listener for each address and lets a reload change what stands behind it, so that a probe never
 //! meets a closed port. [`pages`] says what an operator reads there, [`probe`] asks our own `/health` as a kubelet would.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 mod http;
 mod listen;
 mod pages;

@@ -3,6 +3,8 @@
 //! A [`Query`] runs through the [`Plugin`]s of a [`Block`] by [`Next`], and an [`Outcome`] comes back, mostly a [`Reply`].
 //! [`setup`] is what a directive sees while its block is made; [`settings`] is what the rest of the server reads of a block.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 pub mod settings;
 pub mod setup;
 

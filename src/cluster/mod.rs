@@ -2,6 +2,8 @@
 //!
 //! Raw objects stop at [`facts`], which keeps only the fields that an answer depends on. [`Index`] is plain and sync.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 mod bad_log;
 mod clock;
 mod explain;

@@ -521,15 +521,23 @@ impl Counters {
     }
 
     fn entries(&self, kind: Kind) -> &IntGauge {
-        &self.entries[kind as usize]
+        series(&self.entries, kind)
     }
 
     fn hits(&self, kind: Kind) -> &IntCounter {
-        &self.hits[kind as usize]
+        series(&self.hits, kind)
     }
 
     fn evictions(&self, kind: Kind) -> &IntCounter {
-        &self.evictions[kind as usize]
+        series(&self.evictions, kind)
+    }
+}
+
+/// The series of one kind of answer.
+fn series<T>([success, denial]: &[T; 2], kind: Kind) -> &T {
+    match kind {
+        Kind::Success => success,
+        Kind::Denial => denial,
     }
 }
 

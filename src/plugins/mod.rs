@@ -3,6 +3,8 @@
 //! [`blocks`] turns a server block into its chain, in CoreDNS's fixed order, which the table in `directives` has. What a plugin
 //! is, and what it sees, is in [`crate::chain`].
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 pub mod blocks;
 
 mod acl;

@@ -5,6 +5,8 @@
 //! is what the admin pages tell, [`logs`] and [`metrics`] what the process says of itself, [`heap`], [`interfaces`]
 //! and `usage` what it asks of the operating system.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
+
 pub(crate) mod error;
 pub(crate) mod heap;
 pub(crate) mod instance;

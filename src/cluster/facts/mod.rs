@@ -4,8 +4,6 @@
 //! ([`service`], [`endpoint_slice`], [`namespace`], [`pod`]), and what those do not need is never decoded.
 //! One bad object is reported by name and skipped; the rest of its page is kept.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
-
 mod decoded;
 mod distinct;
 mod endpoint_slice;

@@ -38,7 +38,7 @@ use crate::wire::{Label, Serial};
 use crate::zone::{Changes, External, Publisher, Reader, ServiceName};
 use hold::{Holder, Holds};
 use imports::Imports;
-use list::{List, is_stale};
+use list::{List, Lists, is_stale};
 use pods::{Namespaces, Pods};
 use pointers::Pointers;
 use ports::PortSets;
@@ -63,7 +63,7 @@ pub struct Index {
     pointers: Pointers,
     ports: PortSets,
     holds: Holds,
-    lists: [List; Kind::ALL.len()],
+    lists: Lists,
     batch: Batch,
     publications: u64,
 }
@@ -92,7 +92,7 @@ impl Index {
             pointers: Pointers::default(),
             ports: PortSets::default(),
             holds: Holds::default(),
-            lists: Default::default(),
+            lists: Lists::default(),
             batch: Batch::default(),
             publications: 0,
         }
@@ -144,14 +144,14 @@ impl Index {
             Kind::ServiceImport => {
                 service_name(&key.name, &key.namespace).iter().for_each(|name| self.imports.delete(name));
             }
-            Kind::ImportedSlice => self.imports.delete_slice(key, self.list(kind).under_way, now),
+            Kind::ImportedSlice => self.imports.delete_slice(key, self.lists.of(kind).under_way, now),
         }
         self.publish(unix)
     }
 
     /// An object is still there, but what it is now cannot be understood: what is known of it stays.
     pub fn keep(&mut self, kind: Kind, key: &ObjectKey) {
-        let generation = self.list(kind).generation;
+        let generation = self.lists.of(kind).generation;
         match kind {
             Kind::Service => {
                 let mirrored = service_name(&key.name, &key.namespace).and_then(|name| self.services.get_mut(&name));
@@ -178,14 +178,14 @@ impl Index {
     ///
     /// One that is under way is given up for it.
     pub fn begin_list(&mut self, kind: Kind) {
-        let list = self.list_mut(kind);
+        let list = self.lists.of_mut(kind);
         list.generation = list.generation.wrapping_add(1);
         list.under_way = true;
     }
 
     /// The complete list is in: removes what it did not name, as a difference. Returns whether an answer changed.
     pub fn end_list(&mut self, kind: Kind, now: Instant, unix: u32) -> bool {
-        let generation = self.list(kind).generation;
+        let generation = self.lists.of(kind).generation;
         match kind {
             Kind::Service => {
                 let named = |object: &Object| object.generation == generation;
@@ -214,7 +214,7 @@ impl Index {
             Kind::ServiceImport => self.imports.sweep(generation),
             Kind::ImportedSlice => self.imports.sweep_slices(generation, now),
         }
-        self.list_mut(kind).under_way = false;
+        self.lists.of_mut(kind).under_way = false;
         let changed = self.publish(unix);
         match kind {
             Kind::EndpointSlice => self.publisher.set_endpoints(),
@@ -238,10 +238,10 @@ impl Index {
         if self.holds.is_empty() && self.imports.holds_none() {
             return None;
         }
-        if !self.list(Kind::EndpointSlice).under_way {
+        if !self.lists.of(Kind::EndpointSlice).under_way {
             self.end_holds(|mirrored, touched| mirrored.expire(now, touched));
         }
-        if !self.list(Kind::ImportedSlice).under_way {
+        if !self.lists.of(Kind::ImportedSlice).under_way {
             self.imports.expire(now);
         }
         self.publish(unix);
@@ -250,8 +250,8 @@ impl Index {
 
     /// When the next grace period ends, those apart that wait for the end of a list.
     pub fn next_end(&self) -> Option<Instant> {
-        let own = self.holds.next_end(&self.services).filter(|_| !self.list(Kind::EndpointSlice).under_way);
-        let imported = self.imports.next_end().filter(|_| !self.list(Kind::ImportedSlice).under_way);
+        let own = self.holds.next_end(&self.services).filter(|_| !self.lists.of(Kind::EndpointSlice).under_way);
+        let imported = self.imports.next_end().filter(|_| !self.lists.of(Kind::ImportedSlice).under_way);
         own.into_iter().chain(imported).min()
     }
 
@@ -270,7 +270,7 @@ impl Index {
         match kind {
             Kind::Pod => self.pods.len(),
             Kind::Namespace => self.namespaces.len(),
-            Kind::Service | Kind::EndpointSlice => self.list(kind).objects,
+            Kind::Service | Kind::EndpointSlice => self.lists.of(kind).objects,
             Kind::ServiceImport => self.imports.len(),
             Kind::ImportedSlice => self.imports.slice_len(),
         }
@@ -301,7 +301,7 @@ impl Index {
 
     fn take(&mut self, fact: Fact, now: Instant, unix: u32) {
         let kind = fact.kind();
-        let generation = self.list(kind).generation;
+        let generation = self.lists.of(kind).generation;
         match fact {
             Fact::Service(fact) => self.take_service(fact, now, unix),
             Fact::Slice(fact) => self.take_slice(fact, now, unix),
@@ -309,7 +309,7 @@ impl Index {
             Fact::Pod(fact) => self.pods.apply(fact, generation, &mut self.batch.changes),
             Fact::Import(fact) => {
                 let Some(name) = service_name(&fact.key.name, &fact.key.namespace) else { return };
-                let List { generation, under_way, .. } = self.list(kind);
+                let List { generation, under_way, .. } = self.lists.of(kind);
                 self.imports.apply(name, fact, generation, under_way);
             }
             Fact::ImportedSlice(fact) => self.take_imported_slice(fact, now, unix),
@@ -319,7 +319,7 @@ impl Index {
     fn take_imported_slice(&mut self, fact: ImportedSliceFact, now: Instant, unix: u32) {
         let ImportedSliceFact { slice, cluster } = fact;
         let Some(name) = service_name(&slice.service, &slice.key.namespace) else { return };
-        let List { generation, under_way, .. } = self.list(Kind::ImportedSlice);
+        let List { generation, under_way, .. } = self.lists.of(Kind::ImportedSlice);
         let (key, ports) = (slice.key.clone(), self.ports.share(slice.ports.clone()));
         let slice = Slice::new(slice, ports, self.settings, unix, generation);
         self.imports.apply_slice(name, key, slice, cluster, under_way, now);
@@ -327,7 +327,7 @@ impl Index {
 
     fn take_service(&mut self, fact: ServiceFact, now: Instant, unix: u32) {
         let Some(name) = service_name(&fact.key.name, &fact.key.namespace) else { return };
-        let List { generation, under_way, .. } = self.list(Kind::Service);
+        let List { generation, under_way, .. } = self.lists.of(Kind::Service);
         let mut arrived = unix;
         if let Some(known) = self.services.get(&name).and_then(|mirrored| mirrored.object.as_ref()) {
             if is_stale(fact.version, known.version, under_way) {
@@ -345,7 +345,7 @@ impl Index {
 
     fn take_slice(&mut self, fact: SliceFact, now: Instant, unix: u32) {
         let Some(service) = service_name(&fact.service, &fact.key.namespace) else { return };
-        let List { generation, under_way, .. } = self.list(Kind::EndpointSlice);
+        let List { generation, under_way, .. } = self.lists.of(Kind::EndpointSlice);
         let mut arrived = unix;
         let before = self.slices.find(&self.services, &fact.key);
         let mirrored = before.as_ref().and_then(|before| self.services.get(before));
@@ -393,7 +393,7 @@ impl Index {
         };
         let old = std::mem::replace(&mut mirrored.object, object);
         let new = mirrored.object.as_ref();
-        let objects = &mut self.lists[Kind::Service as usize].objects;
+        let objects = &mut self.lists.of_mut(Kind::Service).objects;
         *objects = *objects + usize::from(new.is_some()) - usize::from(old.is_some());
         let outside = |object: Option<&Object>| object.and_then(|object| object.external.clone());
         let external = outside(new);
@@ -427,7 +427,7 @@ impl Index {
     ) -> bool {
         let mirrored = self.services.entry(service.clone()).or_default();
         let touched = self.batch.services.entry(service.clone()).or_default();
-        let objects = &mut self.lists[Kind::EndpointSlice as usize].objects;
+        let objects = &mut self.lists.of_mut(Kind::EndpointSlice).objects;
         let at = mirrored.slices.iter().position(|slice| *slice.name == *name);
         let mut own = Touched::default();
         let old = match (at.and_then(|at| mirrored.slices.get_mut(at)), new) {
@@ -446,7 +446,7 @@ impl Index {
             (None, None) => None,
         };
         slice::compare(old.as_ref(), mirrored.slices.iter().find(|slice| *slice.name == *name), &mut own);
-        let listing = self.lists[Kind::EndpointSlice as usize].under_way;
+        let listing = self.lists.of(Kind::EndpointSlice).under_way;
         mirrored.note_change(name, old.as_ref(), [deleted, listing], now, &mut own);
         self.holds.note(service, mirrored);
         let changed = !own.is_empty();
@@ -494,14 +494,6 @@ impl Index {
         }
         programmed.into_iter().for_each(|(kind, triggered)| status::programmed(kind, triggered));
         changed
-    }
-
-    fn list(&self, kind: Kind) -> List {
-        self.lists[kind as usize]
-    }
-
-    fn list_mut(&mut self, kind: Kind) -> &mut List {
-        &mut self.lists[kind as usize]
     }
 }
 

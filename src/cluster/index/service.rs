@@ -312,7 +312,7 @@ type OfPorts<'s> = (&'s Arc<[Port]>, AddressList);
 fn has_repeated_number(ports: &[Port]) -> bool {
     let mut numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
     numbers.sort_unstable();
-    numbers.windows(2).any(|two| two[0] == two[1])
+    numbers.windows(2).any(|two| matches!(two, [one, next] if one == next))
 }
 
 fn sort(addresses: &mut AddressList) {

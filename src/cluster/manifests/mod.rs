@@ -8,8 +8,6 @@
 //! [`survey`] finds the files and [`content`] reads one; [`reading`] keeps what each held last. [`load()`] makes facts of it
 //! all, which [`live`] serves; [`follow`] looks again when something changes.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
-
 mod address;
 mod checks;
 mod content;

@@ -86,17 +86,18 @@ impl Zone {
             ServiceKind::ClusterIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ServiceKind::Headless => {
                 // CoreDNS counts the addresses of a slice, and those of one slice are of one family.
-                let family = |state: &State| usize::from(state.addresses.first().is_some_and(IpAddr::is_ipv6));
-                let (mut labels, mut counts) = (Vec::new(), [0; 2]);
+                let is_v6 = |state: &State| state.addresses.first().is_some_and(IpAddr::is_ipv6);
+                let (mut labels, mut v6) = (Vec::new(), 0);
                 for (label, state) in service.endpoints.iter() {
                     labels.push(label.clone());
-                    counts[family(&state)] += 1;
+                    v6 += usize::from(is_v6(&state));
                 }
+                let v4 = labels.len() - v6;
                 labels.sort();
                 let records = labels.into_iter().flat_map(move |label: Label| {
                     let mut out = Below::new(&self, &service.name);
                     if let Some(state) = service.endpoints.get(label.as_bytes()) {
-                        let weight = srv_weight(counts[family(&state)]);
+                        let weight = srv_weight(if is_v6(&state) { v6 } else { v4 });
                         out.put_endpoint(&[label.as_bytes()], &state.addresses, &state.ports, weight);
                     }
                     out.records
