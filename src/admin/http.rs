@@ -28,11 +28,11 @@ const CONNECTION: Duration = Duration::from_secs(600);
 const BUFFER: usize = 16 << 10;
 
 /// The pages of one address, by path.
-pub(super) type Pages = BTreeMap<&'static str, Page>;
+pub(super) type SitePages = BTreeMap<&'static str, Page>;
 
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+pub struct PageResponse {
     /// The status code.
     pub status: StatusCode,
     /// The content type.
@@ -41,7 +41,7 @@ pub struct Response {
     pub body: Bytes,
 }
 
-impl Response {
+impl PageResponse {
     /// Plain text.
     pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self { status, content_type: "text/plain; charset=utf-8", body: body.into() }
@@ -50,7 +50,11 @@ impl Response {
 
 /// Serves one connection until it ends, or until `gone` and the answer to the present request is sent; `pages` gives what
 /// stands there at the time of each request.
-pub(super) async fn serve(stream: TcpStream, pages: impl Fn() -> Arc<Pages> + Send, gone: impl Future<Output = ()>) {
+pub(super) async fn serve(
+    stream: TcpStream,
+    pages: impl Fn() -> Arc<SitePages> + Send,
+    gone: impl Future<Output = ()>,
+) {
     // A connection that says nothing is not worth a buffer.
     let begun = tokio::time::timeout(HEAD, stream.readable()).await;
     let (Ok(Ok(())), Ok(own)) = (begun, stream.local_addr()) else { return };
@@ -92,14 +96,14 @@ fn is_local(request: &Request<Incoming>, own: IpAddr) -> bool {
     }
 }
 
-fn respond(request: &Request<Incoming>, pages: &Pages, own: IpAddr) -> http::Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, pages: &SitePages, own: IpAddr) -> http::Response<Full<Bytes>> {
     let made = match pages.get(request.uri().path()) {
         Some(page) if page.is_for_operators && !is_local(request, own) => {
-            Response::text(StatusCode::FORBIDDEN, "403 ask by the address, or localhost\n")
+            PageResponse::text(StatusCode::FORBIDDEN, "403 ask by the address, or localhost\n")
         }
-        None => Response::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        None => PageResponse::text(StatusCode::NOT_FOUND, "404 page not found\n"),
         Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
-            Response::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n")
+            PageResponse::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n")
         }
         Some(page) => (page.show)(request.uri().query().unwrap_or_default()),
     };

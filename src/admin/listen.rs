@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Page;
-use super::http::{self, Pages};
-use super::places::{Place, Places};
+use super::http::{self, SitePages};
+use super::places::{ConnectionPlace, ConnectionPlaces};
 
 /// Connections at one address; for the next, the one longest without a complete request is closed.
 const CONNECTIONS: usize = 512;
@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_millis(200);
 ///
 /// Several server blocks may name the same address; they share its listener.
 #[derive(Default)]
-pub struct Sites(BTreeMap<String, Pages>);
+pub struct Sites(BTreeMap<String, SitePages>);
 
 impl Sites {
     /// Puts a page at an address; a page that is already there under the path gives way.
@@ -50,20 +50,20 @@ impl fmt::Debug for Sites {
 #[derive(Debug)]
 pub struct Admin {
     runtime: Handle,
-    sites: BTreeMap<String, Site>,
+    sites: BTreeMap<String, ListeningSite>,
 }
 
 /// The listener of an address, and others whose addresses are part of it.
-struct Site {
+struct ListeningSite {
     address: SocketAddr,
     socket: Weak<TcpListener>,
     /// The pages shown; the listener and its connections end when this is dropped.
-    pages: watch::Sender<Arc<Pages>>,
+    pages: watch::Sender<Arc<SitePages>>,
     narrower: Vec<Self>,
 }
 
 /// New listeners that are bound and not yet in use: the plan for [`Admin::commit`].
-pub struct Prepared {
+pub struct PreparedSites {
     wanted: Sites,
     bound: BTreeMap<String, TcpListener>,
     /// Ports of listeners that are no longer wanted.
@@ -90,7 +90,7 @@ impl Admin {
     ///
     /// # Errors
     /// At the first address that cannot be bound; none is then.
-    pub fn prepare(&self, wanted: Sites, free: &[u16]) -> Result<Prepared, BindError> {
+    pub fn prepare(&self, wanted: Sites, free: &[u16]) -> Result<PreparedSites, BindError> {
         let _guard = self.runtime.enter();
         let gone = self.sites.iter().filter(|(address, _)| !wanted.0.contains_key(*address));
         let given_up: Vec<u16> = gone.map(|(_, site)| site.address.port()).collect();
@@ -102,22 +102,24 @@ impl Admin {
                 .map_err(|source| BindError { address: address.clone(), source })?;
             bound.insert(address.clone(), listener);
         }
-        Ok(Prepared { wanted, bound, given_up })
+        Ok(PreparedSites { wanted, bound, given_up })
     }
 
     /// Changes over: new listeners begin, kept ones show the new pages, and those that are no longer wanted end, unless
     /// their addresses are part of another.
-    pub fn commit(&mut self, prepared: Prepared) {
-        let Prepared { wanted, mut bound, .. } = prepared;
+    pub fn commit(&mut self, prepared: PreparedSites) {
+        let PreparedSites { wanted, mut bound, .. } = prepared;
         let mut before = std::mem::take(&mut self.sites);
-        let mut spare: Vec<Site> = before.values_mut().flat_map(|site| std::mem::take(&mut site.narrower)).collect();
+        let mut spare: Vec<ListeningSite> =
+            before.values_mut().flat_map(|site| std::mem::take(&mut site.narrower)).collect();
         for (address, pages) in wanted.0 {
             let listener = bound.remove(&address);
             let kept = before.remove(&address).or_else(|| {
                 let index = spare.iter().position(|site| site.is_at(&address))?;
                 Some(spare.swap_remove(index))
             });
-            let Some(site) = kept.or_else(|| listener.map(|listener| Site::start(listener, &self.runtime))) else {
+            let Some(site) = kept.or_else(|| listener.map(|listener| ListeningSite::start(listener, &self.runtime)))
+            else {
                 continue;
             };
             site.pages.send_replace(Arc::new(pages));
@@ -143,14 +145,14 @@ impl Admin {
     }
 }
 
-impl Prepared {
+impl PreparedSites {
     /// Whether a listener on this port is about to end.
     pub fn gives_up(&self, port: u16) -> bool {
         self.given_up.contains(&port)
     }
 }
 
-impl Site {
+impl ListeningSite {
     fn start(listener: TcpListener, runtime: &Handle) -> Self {
         let address = listener.local_addr().unwrap_or_else(|_| (Ipv6Addr::UNSPECIFIED, 0).into());
         let listener = Arc::new(listener);
@@ -180,13 +182,13 @@ impl Site {
     }
 }
 
-impl fmt::Debug for Site {
+impl fmt::Debug for ListeningSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Site").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Prepared {
+impl fmt::Debug for PreparedSites {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared").field("wanted", &self.wanted).finish_non_exhaustive()
     }
@@ -204,8 +206,8 @@ impl std::error::Error for BindError {
     }
 }
 
-async fn accept(listener: Arc<TcpListener>, pages: watch::Receiver<Arc<Pages>>) {
-    let places = Places::new(CONNECTIONS);
+async fn accept(listener: Arc<TcpListener>, pages: watch::Receiver<Arc<SitePages>>) {
+    let places = ConnectionPlaces::new(CONNECTIONS);
     let mut shown = pages.clone();
     // Until nothing is shown any more, and a moment longer: who has begun to connect by then comes in.
     let gone = async {
@@ -229,7 +231,7 @@ async fn accept(listener: Arc<TcpListener>, pages: watch::Receiver<Arc<Pages>>) 
     }
 }
 
-fn begin(stream: TcpStream, pages: watch::Receiver<Arc<Pages>>, place: Place) {
+fn begin(stream: TcpStream, pages: watch::Receiver<Arc<SitePages>>, place: ConnectionPlace) {
     tokio::spawn(async move {
         let current = || {
             place.renew();

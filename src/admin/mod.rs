@@ -11,7 +11,7 @@ mod pages;
 mod places;
 mod probe;
 
-pub use http::Response;
-pub use listen::{Admin, BindError, Prepared, Sites};
+pub use http::PageResponse;
+pub use listen::{Admin, BindError, PreparedSites, Sites};
 pub use pages::{Page, Readiness, explain, health, metrics, ready};
 pub use probe::{Probe, register};

@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::StatusCode;
 use prometheus::{Registry, TextEncoder};
 
-use super::Response;
+use super::PageResponse;
 
 /// A page, made anew for each request.
 #[derive(Clone)]
 pub struct Page {
     /// Shows it to a request with this query (behind the `?`).
-    pub(super) show: Arc<dyn Fn(&str) -> Response + Send + Sync>,
+    pub(super) show: Arc<dyn Fn(&str) -> PageResponse + Send + Sync>,
     /// Refuses requests that name the server by anything but an address of this machine.
     pub(super) is_for_operators: bool,
 }
 
 impl Page {
-    fn new(show: impl Fn(&str) -> Response + Send + Sync + 'static) -> Self {
+    fn new(show: impl Fn(&str) -> PageResponse + Send + Sync + 'static) -> Self {
         Self { show: Arc::new(show), is_for_operators: false }
     }
 }
@@ -33,7 +33,7 @@ impl fmt::Debug for Page {
 
 /// `/health`: "OK" for as long as the process can say so.
 pub fn health() -> Page {
-    Page::new(|_| Response::text(StatusCode::OK, "OK"))
+    Page::new(|_| PageResponse::text(StatusCode::OK, "OK"))
 }
 
 /// `/ready`: "OK", or 503 with the names of the plugins that are not ready.
@@ -46,13 +46,13 @@ pub fn metrics(registry: Registry) -> Page {
     Page::new(move |_| {
         let mut text = String::new();
         match TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
-            Ok(()) => Response {
+            Ok(()) => PageResponse {
                 status: StatusCode::OK,
                 content_type: "text/plain; version=0.0.4; charset=utf-8",
                 body: text.into(),
             },
             Err(error) => {
-                Response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the metrics: {error}\n"))
+                PageResponse::text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the metrics: {error}\n"))
             }
         }
     })
@@ -65,8 +65,8 @@ pub fn explain(explain: impl Fn(&str) -> Result<String, String> + Send + Sync + 
         let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
         let name = name.ok_or_else(|| "which name? ask for /explain?name=kubia.default.svc.cluster.local".to_owned());
         match name.and_then(&explain) {
-            Ok(text) => Response::text(StatusCode::OK, text),
-            Err(why) => Response::text(StatusCode::BAD_REQUEST, why + "\n"),
+            Ok(text) => PageResponse::text(StatusCode::OK, text),
+            Err(why) => PageResponse::text(StatusCode::BAD_REQUEST, why + "\n"),
         }
     });
     Page { is_for_operators: true, ..page }
@@ -84,15 +84,15 @@ impl Readiness {
         Self { waiting: Box::new(waiting), stopping }
     }
 
-    fn respond(&self) -> Response {
+    fn respond(&self) -> PageResponse {
         if self.stopping.load(Ordering::Acquire) {
-            return Response::text(StatusCode::SERVICE_UNAVAILABLE, "Shutting down");
+            return PageResponse::text(StatusCode::SERVICE_UNAVAILABLE, "Shutting down");
         }
         let waiting: BTreeSet<String> = (self.waiting)().into_iter().collect();
         if waiting.is_empty() {
-            return Response::text(StatusCode::OK, "OK");
+            return PageResponse::text(StatusCode::OK, "OK");
         }
-        Response::text(StatusCode::SERVICE_UNAVAILABLE, waiting.into_iter().collect::<Vec<_>>().join(","))
+        PageResponse::text(StatusCode::SERVICE_UNAVAILABLE, waiting.into_iter().collect::<Vec<_>>().join(","))
     }
 }
 

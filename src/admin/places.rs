@@ -7,19 +7,19 @@ use tokio::sync::Notify;
 
 /// The open connections of one address, by their last complete request, or their beginning when there was none.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionPlaces {
     limit: usize,
-    open: Mutex<Open>,
+    open: Mutex<OpenPlaces>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenPlaces {
     /// The lower the rank, the longer ago.
     ranks: BTreeMap<u64, Arc<Notify>>,
     next: u64,
 }
 
-impl Open {
+impl OpenPlaces {
     fn put(&mut self, close: Arc<Notify>) -> u64 {
         let rank = self.next;
         self.next += 1;
@@ -28,14 +28,14 @@ impl Open {
     }
 }
 
-impl Places {
+impl ConnectionPlaces {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit: limit.max(1), open: Mutex::default() })
     }
 
     /// Takes a place. When all are taken, the connection that has been longest without a complete request loses its own:
     /// silent ones cannot keep out the probe that comes after them.
-    pub(super) fn take(self: &Arc<Self>) -> Place {
+    pub(super) fn take(self: &Arc<Self>) -> ConnectionPlace {
         let close = Arc::new(Notify::new());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         while open.ranks.len() >= self.limit {
@@ -44,19 +44,19 @@ impl Places {
         }
         let rank = Mutex::new(open.put(close.clone()));
         drop(open);
-        Place { places: self.clone(), rank, close }
+        ConnectionPlace { places: self.clone(), rank, close }
     }
 }
 
 /// The place of one connection, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionPlace {
+    places: Arc<ConnectionPlaces>,
     rank: Mutex<u64>,
     close: Arc<Notify>,
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Says that a request is complete.
     pub(super) fn renew(&self) {
         let mut rank = self.rank.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +73,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let rank = *self.rank.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.places.open.lock().unwrap_or_else(PoisonError::into_inner).ranks.remove(&rank);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_connection_longest_without_a_request_gives_way() {
-        let places = Places::new(2);
+        let places = ConnectionPlaces::new(2);
         let (first, second) = (places.take(), places.take());
         first.renew();
         let third = places.take();

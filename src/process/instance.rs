@@ -114,7 +114,7 @@ impl Instance {
     }
 
     /// Binds everything that a plan needs and that is not bound yet.
-    fn prepare(&mut self, plan: &Plan) -> Result<(admin::Prepared, BTreeMap<PortKey, Prepared>), Error> {
+    fn prepare(&mut self, plan: &Plan) -> Result<(admin::PreparedSites, BTreeMap<PortKey, Prepared>), Error> {
         let mut sites = pages::sites(plan, &self.registry, &self.stopping);
         if let Some(address) = self.explain {
             sites.put(&address.to_string(), "/explain", pages::explain(plan, &self.mirrors));
