@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::error::{Place, Remark};
-use super::objects::{Objects, PodObject, PodSpec, ServiceObject, ServiceType, Target, Workload, WorkloadKind};
+use super::objects::{Objects, PodObject, PodSpec, ServiceObject, Target, Workload, WorkloadKind};
 use super::selection::{Meant, Selection, Selectors, selects};
-use crate::cluster::facts::ObjectKey;
+use crate::cluster::facts::{ObjectKey, ServiceSpec};
 
 /// Looks at a Service whose endpoints come from pods.
 pub(super) fn service(
@@ -14,9 +14,9 @@ pub(super) fn service(
     templates: &Selection<'_, Workload>,
     meant: &Meant<'_>,
 ) -> Vec<Remark> {
-    match &service.kind {
-        ServiceType::ExternalName(_) => return Vec::new(),
-        ServiceType::Headless if service.selector.is_empty() => {
+    match &service.fact.spec {
+        ServiceSpec::ExternalName(_) => return Vec::new(),
+        ServiceSpec::Headless { .. } if service.selector.is_empty() => {
             let message = format!(
                 "headless Service {} has no selector and no EndpointSlice, so its name has no addresses",
                 service.meta.key.name
@@ -83,7 +83,7 @@ fn written(labels: &BTreeMap<String, String>) -> String {
 
 /// Looks whether the pods of StatefulSets have names of their own.
 pub(super) fn workloads(objects: &Objects, services: &HashMap<&ObjectKey, &ServiceObject>) -> Vec<Remark> {
-    let headless = Selectors::of(objects.services.iter().filter(|own| own.kind == ServiceType::Headless));
+    let headless = Selectors::of(objects.services.iter().filter(|own| own.is_headless()));
     let look = |workload: &Workload| {
         let WorkloadKind::StatefulSet { service, .. } = &workload.kind else { return None };
         match service {
@@ -114,7 +114,7 @@ fn governing(name: &str, place: &Place, workload: &Workload, service: Option<&Se
         None => {
             format!("StatefulSet {set} has serviceName {name}, but there is no such Service: its pods have no names")
         }
-        Some(service) if service.kind != ServiceType::Headless => {
+        Some(service) if !service.is_headless() => {
             format!("Service {name} of StatefulSet {set} is not headless: write clusterIP: None")
         }
         Some(service) if !service.selector.is_empty() && !selects(&service.selector, &workload.labels) => {

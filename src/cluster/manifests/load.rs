@@ -8,14 +8,12 @@ use std::time::SystemTime;
 use super::address::{self, Pool};
 use super::checks;
 use super::error::{Error, Level, Remark};
-use super::objects::{Meta, Objects, ServiceObject, ServiceType, SliceObject};
+use super::objects::{Meta, Objects, ServiceObject, SliceObject};
 use super::reading::{Reading, Sources, few};
 use super::selection::{Meant, Selection};
 use super::summary::Summary;
 use super::{slices, workloads};
-use crate::cluster::facts::{
-    ExternalFact, Fact, NamespaceFact, ObjectKey, PodFact, ServiceFact, ServiceSpec, SliceFact,
-};
+use crate::cluster::facts::{Fact, NamespaceFact, ObjectKey, PodFact, ServiceFact, ServiceSpec, SliceFact};
 
 /// Namespaces that are there in every cluster.
 const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -102,7 +100,7 @@ fn drop_duplicates(objects: &mut Objects, conflicts: &mut Vec<Error>) {
 
     let mut owners: HashMap<IpAddr, Meta> = HashMap::new();
     objects.services.retain(|service| {
-        let ServiceType::ClusterIp(addresses) = &service.kind else { return true };
+        let Some(addresses) = service.addresses() else { return true };
         let taken = addresses.iter().find_map(|address| Some((address, owners.get(address)?)));
         if let Some((address, first)) = taken {
             let message = format!("the Service at {} has ClusterIP {address} already", first.place);
@@ -126,7 +124,7 @@ fn give_addresses(objects: &mut Objects, pools: &mut Addresses, remarks: &mut Ve
 
     let owners = objects.pods.iter().filter(|pod| pod.addresses.is_empty()).map(|pod| owner(&pod.meta)).collect();
     let written = objects.pods.iter().flat_map(|pod| pod.addresses.iter().copied());
-    let sliced = objects.slices.iter().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
+    let sliced = objects.slices.iter().flat_map(|slice| &slice.fact.endpoints).flat_map(|endpoint| &endpoint.addresses);
     pools.pods.retain(&owners, written.chain(sliced.copied()));
     let v6: HashSet<ObjectKey> = {
         let pods = Selection::of_pods(&objects.pods);
@@ -149,15 +147,12 @@ fn give_addresses(objects: &mut Objects, pools: &mut Addresses, remarks: &mut Ve
     }
     objects.pods.retain(|pod| !pod.addresses.is_empty() || pod.finished);
 
-    let is_open = |service: &&ServiceObject| service.kind == ServiceType::ClusterIp(Vec::new());
+    let is_open = |service: &&ServiceObject| service.addresses().is_some_and(<[_]>::is_empty);
     let owners = objects.services.iter().filter(is_open).map(|service| owner(&service.meta)).collect();
-    let written = objects.services.iter().flat_map(|service| match &service.kind {
-        ServiceType::ClusterIp(addresses) => addresses.as_slice(),
-        ServiceType::Headless | ServiceType::ExternalName(_) => &[],
-    });
+    let written = objects.services.iter().filter_map(ServiceObject::addresses).flatten();
     pools.services.retain(&owners, written.copied());
     for service in &mut objects.services {
-        let ServiceType::ClusterIp(addresses) = &mut service.kind else { continue };
+        let ServiceSpec::ClusterIp { addresses, .. } = &mut service.fact.spec else { continue };
         if addresses.is_empty() {
             let Some(address) = pools.services.address(&owner(&service.meta)) else {
                 without.push(none_left(&service.meta, "127.96.0.0/16"));
@@ -193,7 +188,7 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
     let mut slices: Vec<SliceFact> = Vec::new();
     for slice in &objects.slices {
         if !slice.mirrored || is_mirrored(slice, &by_key, &mut remarks) {
-            slices.push(slice_fact(slice, version));
+            slices.push(SliceFact { version, ..slice.fact.clone() });
         }
     }
     let own: HashSet<_> = slices.iter().map(|slice| (slice.key.namespace.clone(), slice.service.clone())).collect();
@@ -210,7 +205,8 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
 
     let summary = Summary::of(&namespaces, objects, &slices);
     let names = namespaces.into_iter().map(|name| Fact::Namespace(NamespaceFact { name: name.into() }));
-    let services = objects.services.iter().map(|service| Fact::Service(service_fact(service, version)));
+    let services =
+        objects.services.iter().map(|service| Fact::Service(ServiceFact { version, ..service.fact.clone() }));
     let pods = objects.pods.iter().filter(|pod| !pod.finished).map(|pod| {
         let (key, addresses) = (pod.meta.key.clone(), pod.addresses.clone());
         Fact::Pod(PodFact { key, addresses, terminating: pod.meta.deleting })
@@ -224,38 +220,12 @@ fn is_mirrored(slice: &SliceObject, services: &HashMap<&ObjectKey, &ServiceObjec
     if slice.meta.labels.get("endpointslice.kubernetes.io/skip-mirror").is_some_and(|value| value == "true") {
         return false;
     }
-    let key = ObjectKey::new(&slice.meta.key.namespace, &slice.service);
+    let key = ObjectKey::new(&slice.meta.key.namespace, &slice.fact.service);
     let why = match services.get(&key) {
         None => "there is no Service of this name",
         Some(service) if !service.selector.is_empty() => "its Service selects pods",
         Some(_) => return true,
     };
-    remarks.push(Remark::warning(&slice.meta.place, format!("Endpoints {} is left out: {why}", slice.service)));
+    remarks.push(Remark::warning(&slice.meta.place, format!("Endpoints {} is left out: {why}", slice.fact.service)));
     false
-}
-
-fn service_fact(service: &ServiceObject, version: u64) -> ServiceFact {
-    let ports = service.ports.iter().map(|own| own.port.clone()).collect();
-    let spec = match &service.kind {
-        ServiceType::ClusterIp(addresses) => ServiceSpec::ClusterIp { addresses: addresses.clone(), ports },
-        ServiceType::Headless => ServiceSpec::Headless { ports },
-        ServiceType::ExternalName(name) => ServiceSpec::ExternalName(name.clone()),
-    };
-    let hosts = service.external.clone();
-    let ports = service.ports.iter().map(|own| own.port.clone()).collect();
-    let external = (!hosts.is_empty()).then(|| Box::new(ExternalFact { hosts, ports }));
-    ServiceFact { key: service.meta.key.clone(), version, selector: !service.selector.is_empty(), spec, external }
-}
-
-fn slice_fact(slice: &SliceObject, version: u64) -> SliceFact {
-    SliceFact {
-        key: slice.meta.key.clone(),
-        version,
-        service: slice.service.clone(),
-        family: slice.family,
-        ports: slice.ports.clone(),
-        endpoints: slice.endpoints.clone(),
-        aliases: slice.aliases.clone(),
-        triggered: None,
-    }
 }

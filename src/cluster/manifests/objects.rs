@@ -14,7 +14,7 @@ use super::tree::Field;
 pub use annotations::{NOT_READY, READY};
 pub(super) use meta::Meta;
 pub(super) use pod::{PodObject, PodSpec};
-pub(super) use service::{ServiceObject, ServiceType, Target};
+pub(super) use service::{ServiceObject, Target};
 pub(super) use slice::SliceObject;
 pub(super) use workload::{Fnv, Workload, WorkloadKind};
 

@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::objects::{PodObject, ServiceObject, ServiceType, Target};
+use super::objects::{PodObject, ServiceObject, Target};
 use super::selection::Selection;
-use crate::cluster::facts::{EndpointFact, Family, ObjectKey, SliceFact};
+use crate::cluster::facts::{EndpointFact, Family, ObjectKey, ServiceSpec, SliceFact};
 use crate::wire::Label;
 use crate::zone::Port;
 
 /// The slices of one Service: one for each family and each resolution of its named target ports.
 pub(super) fn derive(service: &ServiceObject, pods: &Selection<'_, PodObject>, version: u64) -> Vec<SliceFact> {
-    if matches!(service.kind, ServiceType::ExternalName(_)) || service.selector.is_empty() {
+    if matches!(service.fact.spec, ServiceSpec::ExternalName(_)) || service.selector.is_empty() {
         return Vec::new();
     }
     let key = &service.meta.key;
@@ -72,10 +72,8 @@ fn wants_family(service: &ServiceObject, pod: &PodObject, v6: bool) -> bool {
     if !service.families.is_empty() {
         return service.families.contains(&v6);
     }
-    match &service.kind {
-        ServiceType::ClusterIp(addresses) if !addresses.is_empty() => {
-            addresses.iter().any(|address| address.is_ipv6() == v6)
-        }
+    match service.addresses() {
+        Some(addresses) if !addresses.is_empty() => addresses.iter().any(|address| address.is_ipv6() == v6),
         _ => pod.addresses.first().is_some_and(|address: &IpAddr| address.is_ipv6() == v6),
     }
 }

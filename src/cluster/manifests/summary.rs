@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::objects::{Objects, ServiceType};
-use crate::cluster::facts::SliceFact;
+use super::objects::Objects;
+use crate::cluster::facts::{ServiceSpec, SliceFact};
 use crate::wire::Name;
 
 /// More lines than this nobody reads after an edit.
@@ -79,25 +79,22 @@ impl Summary {
             let mut endpoints = endpoints.remove(&(&*key.namespace, &*key.name)).unwrap_or_default();
             endpoints.sort_by(|a, b| (natural(a), a).cmp(&(natural(b), b)));
             endpoints.dedup();
-            let kind = match &service.kind {
-                ServiceType::ClusterIp(addresses) => {
+            let kind = match &service.fact.spec {
+                ServiceSpec::ClusterIp { addresses, .. } => {
                     let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
                     format!("ClusterIP {}", addresses.join(" "))
                 }
-                ServiceType::Headless => "headless".into(),
-                ServiceType::ExternalName(Some(name)) => format!("ExternalName {name}"),
-                ServiceType::ExternalName(None) => "ExternalName, but no name".into(),
+                ServiceSpec::Headless { .. } => "headless".into(),
+                ServiceSpec::ExternalName(Some(name)) => format!("ExternalName {name}"),
+                ServiceSpec::ExternalName(None) => "ExternalName, but no name".into(),
             };
             ServiceSummary {
                 namespace: key.namespace.as_ref().into(),
                 name: key.name.as_ref().into(),
                 kind,
-                headless: service.kind == ServiceType::Headless,
-                addresses: match &service.kind {
-                    ServiceType::ClusterIp(addresses) => addresses.clone(),
-                    ServiceType::Headless | ServiceType::ExternalName(_) => Vec::new(),
-                },
-                answered: !matches!(service.kind, ServiceType::Headless | ServiceType::ExternalName(None)),
+                headless: service.is_headless(),
+                addresses: service.addresses().unwrap_or_default().to_vec(),
+                answered: !matches!(service.fact.spec, ServiceSpec::Headless { .. } | ServiceSpec::ExternalName(None)),
                 srv: srv.contains(&(&*key.namespace, &*key.name)),
                 endpoints,
             }

@@ -5,33 +5,37 @@ use std::net::IpAddr;
 
 use super::annotations::refuse_annotations;
 use super::meta::{Meta, host_name, meta, protocol};
+use crate::cluster::facts::{ExternalFact, ServiceFact, ServiceSpec};
 use crate::cluster::manifests::error::{Error, Place, Remark};
 use crate::cluster::manifests::tree::Field;
-use crate::wire::Name;
 use crate::zone::{ExternalHost, Port};
 
-/// A Service.
+/// A Service: its facts, and what the stand-ins for controllers go by.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServiceObject {
     pub(crate) meta: Meta,
-    pub(crate) kind: ServiceType,
+    /// A ClusterIP has no addresses as long as one is to be given out.
+    pub(crate) fact: ServiceFact,
     pub(crate) ports: Vec<ServicePort>,
     pub(crate) selector: BTreeMap<String, String>,
     /// The families of its addresses, where said: IPv6 is `true`.
     pub(crate) families: Vec<bool>,
     pub(crate) publish_not_ready: bool,
-    /// `spec.externalIPs` and `status.loadBalancer.ingress`.
-    pub(crate) external: Vec<ExternalHost>,
 }
 
-/// What the name of a Service stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ServiceType {
-    /// Virtual addresses; none when one is to be given out.
-    ClusterIp(Vec<IpAddr>),
-    Headless,
-    /// `None` for what is no name: an IP address.
-    ExternalName(Option<Name>),
+impl ServiceObject {
+    /// Whether its name stands for its endpoints.
+    pub(crate) fn is_headless(&self) -> bool {
+        matches!(self.fact.spec, ServiceSpec::Headless { .. })
+    }
+
+    /// Its virtual addresses, where it is to have some; none yet when they are to be given out.
+    pub(crate) fn addresses(&self) -> Option<&[IpAddr]> {
+        match &self.fact.spec {
+            ServiceSpec::ClusterIp { addresses, .. } => Some(addresses),
+            ServiceSpec::Headless { .. } | ServiceSpec::ExternalName(_) => None,
+        }
+    }
 }
 
 /// A port of a Service.
@@ -64,30 +68,14 @@ pub(super) fn service(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Rem
             Some(_) => return Err(several.error("its first item is not clusterIP")),
         }
     }
-    let typename = spec.get("type")?;
-    let kind = match typename.text()?.unwrap_or("ClusterIP") {
-        "ExternalName" => {
-            let target = spec.get("externalName")?;
-            match target.required_text()?.trim_end_matches('.').parse::<IpAddr>() {
-                Ok(_) => ServiceType::ExternalName(None),
-                Err(_) => ServiceType::ExternalName(Some(host_name(&target)?)),
-            }
-        }
-        "ClusterIP" | "NodePort" | "LoadBalancer" => match addresses.as_slice() {
-            [only] if only.text()? == Some("None") => ServiceType::Headless,
-            fields => {
-                let addresses = fields.iter().filter_map(|field| field.address().transpose());
-                ServiceType::ClusterIp(addresses.collect::<Result<_, _>>()?)
-            }
-        },
-        other => {
-            return Err(typename
-                .error(format_args!("expected ClusterIP, NodePort, LoadBalancer or ExternalName, found {other:?}")));
-        }
-    };
+    let mut kind = service_spec(&spec, &addresses)?;
     let ports = service_ports(&spec)?;
-    if ports.is_empty() && matches!(kind, ServiceType::ClusterIp(_)) {
+    if ports.is_empty() && matches!(kind, ServiceSpec::ClusterIp { .. }) {
         return Err(spec.get("ports")?.error("missing; a Service with a ClusterIP needs at least one port"));
+    }
+    let plain: Vec<Port> = ports.iter().map(|own| own.port.clone()).collect();
+    if let ServiceSpec::ClusterIp { ports, .. } | ServiceSpec::Headless { ports } = &mut kind {
+        ports.clone_from(&plain);
     }
     let mut families: Vec<bool> = spec.get("ipFamilies")?.items()?.iter().map(family).collect::<Result<_, _>>()?;
     if spec.get("ipFamilyPolicy")?.text()? == Some("RequireDualStack") && families.len() < 2 {
@@ -95,8 +83,35 @@ pub(super) fn service(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Rem
     }
     let publish_not_ready = spec.get("publishNotReadyAddresses")?.boolean()?.unwrap_or(false);
     let selector = spec.get("selector")?.texts()?;
-    let external = external(object, &spec)?;
-    Ok(ServiceObject { meta, kind, ports, selector, families, publish_not_ready, external })
+    let hosts = external(object, &spec)?;
+    let external = (!hosts.is_empty()).then(|| Box::new(ExternalFact { hosts, ports: plain }));
+    let fact = ServiceFact { key: meta.key.clone(), version: 0, selector: !selector.is_empty(), spec: kind, external };
+    Ok(ServiceObject { meta, fact, ports, selector, families, publish_not_ready })
+}
+
+/// What the name of a Service stands for, its ports apart.
+fn service_spec(spec: &Field<'_>, addresses: &[Field<'_>]) -> Result<ServiceSpec, Error> {
+    let typename = spec.get("type")?;
+    match typename.text()?.unwrap_or("ClusterIP") {
+        "ExternalName" => {
+            let target = spec.get("externalName")?;
+            match target.required_text()?.trim_end_matches('.').parse::<IpAddr>() {
+                Ok(_) => Ok(ServiceSpec::ExternalName(None)),
+                Err(_) => Ok(ServiceSpec::ExternalName(Some(host_name(&target)?))),
+            }
+        }
+        "ClusterIP" | "NodePort" | "LoadBalancer" => match addresses {
+            [only] if only.text()? == Some("None") => Ok(ServiceSpec::Headless { ports: Vec::new() }),
+            fields => {
+                let addresses = fields.iter().filter_map(|field| field.address().transpose());
+                Ok(ServiceSpec::ClusterIp { addresses: addresses.collect::<Result<_, _>>()?, ports: Vec::new() })
+            }
+        },
+        other => {
+            Err(typename
+                .error(format_args!("expected ClusterIP, NodePort, LoadBalancer or ExternalName, found {other:?}")))
+        }
+    }
 }
 
 /// By which addresses and names a Service is reached from outside.

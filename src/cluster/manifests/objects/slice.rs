@@ -1,22 +1,17 @@
 //! EndpointSlices and Endpoints, as manifests write them.
 
 use super::meta::{Meta, host_name, meta, protocol};
-use crate::cluster::facts::{EndpointFact, Family, dashed, sort_aliases};
+use crate::cluster::facts::{EndpointFact, Family, SliceFact, dashed, sort_aliases};
 use crate::cluster::manifests::error::{Error, Remark};
 use crate::cluster::manifests::tree::Field;
-use crate::wire::{Label, Name};
+use crate::wire::Label;
 use crate::zone::{AddressList, Port};
 
 /// An EndpointSlice, or a part of an Endpoints object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SliceObject {
     pub(crate) meta: Meta,
-    pub(crate) service: Box<str>,
-    pub(crate) family: Family,
-    pub(crate) ports: Vec<Port>,
-    pub(crate) endpoints: Vec<EndpointFact>,
-    /// The names of ready endpoints, where `addressType` is `FQDN`.
-    pub(crate) aliases: Vec<(Label, Name)>,
+    pub(crate) fact: SliceFact,
     /// Mirrored from Endpoints.
     pub(crate) mirrored: bool,
 }
@@ -67,7 +62,10 @@ pub(super) fn slice(
         endpoints.push(EndpointFact { addresses, hostname, pod, ready, zone });
     }
     sort_aliases(&mut aliases);
-    Ok(Some(SliceObject { meta, service, family, ports: plain_ports(object)?, endpoints, aliases, mirrored: false }))
+    let ports = plain_ports(object)?;
+    let key = meta.key.clone();
+    let fact = SliceFact { key, version: 0, service, family, ports, endpoints, aliases, triggered: None };
+    Ok(Some(SliceObject { meta, fact, mirrored: false }))
 }
 
 fn target_pod(endpoint: &Field<'_>) -> Result<Option<Label>, Error> {
@@ -110,7 +108,9 @@ pub(super) fn endpoints(object: &Field<'_>, namespace: &str) -> Result<Vec<Slice
             let (mut meta, service) = (meta.clone(), meta.key.name.clone());
             meta.key.name = format!("{service}-mirrored-{}", slices.len()).into();
             let (ports, aliases) = (ports.clone(), Vec::new());
-            slices.push(SliceObject { meta, service, family, ports, endpoints, aliases, mirrored: true });
+            let key = meta.key.clone();
+            let fact = SliceFact { key, version: 0, service, family, ports, endpoints, aliases, triggered: None };
+            slices.push(SliceObject { meta, fact, mirrored: true });
         }
     }
     Ok(slices)
