@@ -6,6 +6,7 @@
 
 mod answer;
 mod cut;
+mod dashed;
 mod edns;
 mod error;
 mod foreign;
@@ -27,6 +28,7 @@ mod unpacked;
 pub use answer::{Answer, Full, Owner, Place, Section, SrvRow, Target, error_reply, failure_reply};
 use cut::ADDITIONAL;
 pub use cut::{Shears, Source, cut};
+pub use dashed::Dashed;
 pub use edns::{Edns, MOST_UDP, OwnEdns, udp_limit};
 pub use error::{Failure, Rcode};
 pub use foreign::{check, respell};

@@ -3,7 +3,6 @@
 //! `grammar` reads its labels; here is what the cluster has of that. A name above one that exists, exists (RFC 8020).
 
 use std::net::IpAddr;
-use std::str;
 
 use super::endpoints::{Endpoint, Endpoints, Group};
 use super::grammar::{Below, ClusterName, ServiceLabels, TopologyZone, ZONE, ZonePreference, plain};
@@ -12,7 +11,7 @@ use super::layout::{Chosen, LaidOut, Layout};
 use super::peers::Peers;
 use super::ports::{Ports, named};
 use super::{Elsewhere, Pods, Pointer, PortList, Service, ServiceKind, ServiceName, View};
-use crate::wire::{Name, QName, reverse};
+use crate::wire::{Dashed, Name, QName, reverse};
 
 /// What a name is.
 pub(super) enum Lookup<'s> {
@@ -174,9 +173,9 @@ impl View {
     fn look_up_pod(&self, namespace: &[u8], label: Option<&[u8]>) -> Lookup<'static> {
         // Differs from CoreDNS: labels left of a pod's name do not exist, as no record was ever promised for them.
         let Some(label) = label else { return Lookup::NxDomain };
-        let Some(address) = dashed_address(label) else { return Lookup::NxDomain };
+        let Some(address) = Dashed::address_of(label) else { return Lookup::NxDomain };
         // As in CoreDNS, a pod is found by its address as the API writes it, and by no other spelling.
-        let is_pod = || self.reader.has_pod(namespace, address) && is_canonical(label, address);
+        let is_pod = || self.reader.has_pod(namespace, address) && Dashed::new(address).text() == label;
         if self.pods == Pods::Verified && !is_pod() {
             return Lookup::NxDomain;
         }
@@ -320,73 +319,5 @@ fn below_elsewhere<'s>(elsewhere: &'s Elsewhere, below: Below<'_>) -> Option<Loo
             (!named(&elsewhere.ports, name, protocol).is_empty()).then_some(alias(&elsewhere.target))
         }
         Below::Zonal { .. } | Below::Deeper => None,
-    }
-}
-
-/// The address that a pod's label spells: dots (IPv4) or colons (IPv6) as dashes.
-fn dashed_address(label: &[u8]) -> Option<IpAddr> {
-    let mut text = [0; 63];
-    let text = text.get_mut(..label.len())?;
-    let is_v4 = label.iter().filter(|&&octet| octet == b'-').count() == 3 && !label.windows(2).any(|two| two == b"--");
-    for (place, &octet) in text.iter_mut().zip(label) {
-        *place = match octet {
-            b'-' if is_v4 => b'.',
-            b'-' => b':',
-            b'.' | b':' => return None,
-            other => other,
-        };
-    }
-    let text = str::from_utf8(text).ok()?;
-    if is_v4 { text.parse().ok().map(IpAddr::V4) } else { text.parse().ok().map(IpAddr::V6) }
-}
-
-/// Whether a label is the usual text of its address (RFC 5952), with dashes.
-fn is_canonical(label: &[u8], address: IpAddr) -> bool {
-    struct Compare<'l>(&'l [u8]);
-    impl std::fmt::Write for Compare<'_> {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            for octet in text.bytes().map(|octet| if matches!(octet, b'.' | b':') { b'-' } else { octet }) {
-                self.0 = self.0.strip_prefix(&[octet]).ok_or(std::fmt::Error)?;
-            }
-            Ok(())
-        }
-    }
-    let mut left = Compare(label);
-    std::fmt::Write::write_fmt(&mut left, format_args!("{address}")).is_ok() && left.0.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_usual_text_of_an_address_is_told_from_others() {
-        for (label, address, usual) in [
-            ("10-0-0-1", "10.0.0.1", true),
-            ("fd00--1", "fd00::1", true),
-            ("fd00-0-0-0-0-0-0-1", "fd00::1", false),
-            ("fd00--01", "fd00::1", false),
-            ("fd00--", "fd00::1", false),
-        ] {
-            assert_eq!(is_canonical(label.as_bytes(), address.parse().unwrap()), usual, "{label}");
-        }
-    }
-
-    #[test]
-    fn pods_are_spelled_with_dashes() {
-        for (label, address) in [
-            ("10-240-0-1", Some("10.240.0.1")),
-            ("fd00--1", Some("fd00::1")),
-            ("1-2-3-4-5-6-7-8", Some("1:2:3:4:5:6:7:8")),
-            ("--1", Some("::1")),
-            ("blah", None),
-            ("10-240-0-256", None),
-            ("010-240-0-1", None),
-            ("10-240-0", None),
-            ("10.240.0.1", None),
-            ("a-b-c-d", None),
-        ] {
-            assert_eq!(dashed_address(label.as_bytes()), address.map(|text| text.parse().unwrap()), "{label}");
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::cluster::facts::{Fact, ServiceSpec, SliceFact};
-use crate::wire::{Label, Name, NameError, reverse};
+use crate::wire::{Dashed, Label, Name, NameError, reverse};
 use crate::zone::Port;
 
 /// The thing that a name stands for: it decides which differences are known ones.
@@ -126,7 +126,7 @@ impl NamesToAsk<'_> {
                 self.add(kind, &[&[&*label.to_string()], &own[..]].concat());
             }
             for address in &endpoint.addresses {
-                let dashed = dashed(*address);
+                let dashed = Dashed::new(*address).to_string();
                 self.add(kind, &[&[&*dashed], &own[..]].concat());
                 self.add(NameKind::Pod, &[&dashed, namespace, "pod"]);
                 if headless {
@@ -160,11 +160,6 @@ fn has_repeats(slices: &[&SliceFact]) -> bool {
     let mut all =
         endpoints.flat_map(|endpoint| endpoint.addresses.iter().map(|address| (endpoint.hostname.as_ref(), *address)));
     all.any(|one| !seen.insert(one))
-}
-
-/// An address as a label: `10-0-0-1`, `2001-db8--1`.
-fn dashed(address: IpAddr) -> String {
-    address.to_string().replace(['.', ':'], "-")
 }
 
 #[cfg(test)]

@@ -6,10 +6,9 @@
 //! an IPv4 address takes 17 octets, one named after its address 9.
 
 use std::cmp::Ordering;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::wire::Label;
+use crate::wire::{Dashed, Label};
 use crate::zone::AddressList;
 
 const READY: u8 = 1;
@@ -228,69 +227,6 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into())
 }
 
-//----------- Dashed ---------------------------------------------------------
-
-/// The label of an endpoint that has no name: its address with dashes.
-#[derive(Clone, Copy)]
-pub(super) struct Dashed {
-    len: u8,
-    octets: [u8; 47],
-}
-
-impl Dashed {
-    /// The canonical text of the address, with `-` for dots and colons, and `0` after a final `-`: no label ends in one.
-    pub(super) fn new(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self::v4(address),
-            IpAddr::V6(address) => Self::v6(address),
-        }
-    }
-
-    // By hand: it is made once for each endpoint of a list, and at each look at an endpoint without a name.
-    fn v4(address: Ipv4Addr) -> Self {
-        let (mut octets, mut len) = ([0; 47], 0);
-        let mut push = |octet: u8| {
-            octets.get_mut(usize::from(len)).into_iter().for_each(|place| *place = octet);
-            len += 1;
-        };
-        for (at, number) in address.octets().into_iter().enumerate() {
-            if at > 0 {
-                push(b'-');
-            }
-            for (unit, digit) in [(100, number / 100), (10, number / 10 % 10), (1, number % 10)] {
-                if number >= unit || unit == 1 {
-                    push(b'0' + digit);
-                }
-            }
-        }
-        Self { len, octets }
-    }
-
-    fn v6(address: Ipv6Addr) -> Self {
-        let mut octets = [0; 47];
-        let room = octets.len();
-        let mut place = octets.as_mut_slice();
-        // The longest text of an address has 39 octets, so writing cannot fail.
-        let _ = write!(place, "{address}");
-        let mut len = room - place.len();
-        for octet in octets.iter_mut().take(len) {
-            if matches!(octet, b'.' | b':') {
-                *octet = b'-';
-            }
-        }
-        let last = len.checked_sub(1).and_then(|last| octets.get(last)).copied();
-        if let (Some(b'-'), Some(place)) = (last, octets.get_mut(len)) {
-            *place = b'0';
-            len += 1;
-        }
-        Self { len: len as u8, octets }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.octets.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,23 +234,6 @@ mod tests {
     fn loose(label: &str, ready: bool, addresses: &[&str]) -> Loose {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
         Loose { label: Label::new(label.as_bytes()).unwrap(), ready, zone: None, addresses }
-    }
-
-    #[test]
-    fn labels_of_unnamed_endpoints_are_their_addresses() {
-        for (address, label) in [
-            ("10.0.0.1", "10-0-0-1"),
-            ("255.255.255.255", "255-255-255-255"),
-            ("0.9.10.99", "0-9-10-99"),
-            ("100.101.110.200", "100-101-110-200"),
-            ("fd00::1", "fd00--1"),
-            ("fd00::", "fd00--0"),
-            ("::", "--0"),
-            ("1111:2222:3333:4444:5555:6666:7777:8888", "1111-2222-3333-4444-5555-6666-7777-8888"),
-            ("::ffff:192.0.2.1", "--ffff-192-0-2-1"),
-        ] {
-            assert_eq!(Dashed::new(address.parse().unwrap()).as_bytes(), label.as_bytes());
-        }
     }
 
     #[test]

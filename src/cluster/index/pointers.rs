@@ -10,8 +10,7 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 use smallvec::{Array, SmallVec, smallvec};
 
-use super::packed::Dashed;
-use crate::wire::Label;
+use crate::wire::{Dashed, Label};
 use crate::zone::{Pointer, Reader, ServiceName, Shared};
 
 /// The writer's side of the reverse names.

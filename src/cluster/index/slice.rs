@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::packed::{Dashed, Entry, Loose, Packed};
+use super::packed::{Entry, Loose, Packed};
 use super::settings::Settings;
 use crate::cluster::facts::{EndpointFact, Family, SliceFact};
-use crate::wire::{Label, Name};
+use crate::wire::{Dashed, Label, Name};
 use crate::zone::{Part, Port};
 
 /// An EndpointSlice.
