@@ -154,7 +154,7 @@ impl<'q> Below<'q> {
             _ if label(labels - 1) == ZONE && label(labels - 2) == b"pin" => zonal(ZonePreference::Pin),
             _ if label(labels - 1) == ZONE && label(labels - 2) == b"prefer" => zonal(ZonePreference::Prefer),
             2 if is_plain(label(0)) && is_plain(label(1)) => Self::Pair(label(0), label(1)),
-            2 => Self::Port { name: plain(label(0)), protocol: plain(label(1)) },
+            2 => Self::Port { name: unmarked(label(0)), protocol: unmarked(label(1)) },
             _ => Self::Deeper,
         }
     }
@@ -191,7 +191,7 @@ impl std::fmt::Debug for TopologyZone<'_> {
 ///
 /// Differs from CoreDNS: nothing behind the underscore matches nothing, as a blank label was never promised to be a
 /// wildcard.
-pub(super) fn plain(label: &[u8]) -> &[u8] {
+pub fn unmarked(label: &[u8]) -> &[u8] {
     label.strip_prefix(b"_").unwrap_or(label)
 }
 

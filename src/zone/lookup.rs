@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::endpoints::{Endpoint, Endpoints, Group};
-use super::grammar::{Below, ClusterName, ServiceLabels, TopologyZone, ZONE, ZonePreference, plain};
+use super::grammar::{Below, ClusterName, ServiceLabels, TopologyZone, ZONE, ZonePreference, unmarked};
 use super::import::{Import, ImportKind};
 use super::layout::{Chosen, LaidOut, Layout};
 use super::peers::Peers;
@@ -282,7 +282,7 @@ impl<'s> Names<'s> {
 
     /// RFC 8020: whether other names stand below a label: `_tcp` exists where `_http._tcp` does.
     fn is_above(self, label: &[u8]) -> bool {
-        let protocol = plain(label);
+        let protocol = unmarked(label);
         let is_above_a_port = match (self.virtual_addresses, self.layout, self.ready) {
             (Some(own), ..) => own.ports.has_protocol(protocol),
             (None, Some(layout), _) => layout.has_protocol(protocol),
@@ -312,7 +312,7 @@ fn below_elsewhere<'s>(elsewhere: &'s Elsewhere, below: Below<'_>) -> Option<Loo
         Below::Nothing => Some(alias(&elsewhere.target)),
         Below::Label(label) => {
             let own = elsewhere.labels.iter().find(|(own, _)| own.as_bytes() == label);
-            let is_above_a_port = || elsewhere.ports.has_protocol(plain(label)).then_some(Lookup::Empty);
+            let is_above_a_port = || elsewhere.ports.has_protocol(unmarked(label)).then_some(Lookup::Empty);
             own.map(|(_, target)| alias(target)).or_else(is_above_a_port)
         }
         Below::Port { name, protocol } | Below::Pair(name, protocol) => {

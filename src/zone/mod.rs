@@ -30,6 +30,7 @@ pub use answer::{Answered, answer};
 pub use endpoints::{AddressList, Change, Endpoints, State};
 pub use explain::Explained;
 pub use external::{External, ExternalHost};
+pub use grammar::unmarked;
 pub use import::{Import, ImportKind};
 pub use layout::{LaidOut, Layout, Part};
 pub use outside::{Outside, OutsideEndpoints, OutsideLookup, Reached, answer_outside};

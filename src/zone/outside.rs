@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::answer::{Answered, end};
-use super::grammar::{Below, OutsideName, ServiceLabels, plain};
+use super::grammar::{Below, OutsideName, ServiceLabels, unmarked};
 use super::lookup::{Lookup, Names};
 use super::records::{Context, Written};
 use super::{External, Seeds, Service, ServiceKind, ServiceName, View};
@@ -212,7 +212,7 @@ fn below<'s>(service: &'s Service, below: Below<'s>) -> Option<Lookup<'s>> {
     let ready = Some(&service.endpoints).filter(|all| !all.is_empty());
     let names = Names { service: &service.name, virtual_addresses: None, ready, layout: None, is_zonal: false };
     match below {
-        Below::Label(label) => names.endpoint(plain(label), None),
+        Below::Label(label) => names.endpoint(unmarked(label), None),
         below if is_headless(service) => names.below(below),
         _ => None,
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::chain::Metadata;
 use crate::syntax::names::{self, Zones};
 use crate::wire::Name;
-use crate::zone::View;
+use crate::zone::{View, unmarked};
 
 /// Tells what a name in one of the zones names; every label is in presentation form, as any client chooses them.
 pub(super) fn tell(view: &View, name: &Name, into: &mut Metadata) {
@@ -100,10 +100,6 @@ impl<'n> Named<'n> {
 
 fn is_marked(label: &[u8]) -> bool {
     label.starts_with(b"_")
-}
-
-fn unmarked(label: &[u8]) -> &[u8] {
-    label.strip_prefix(b"_").unwrap_or(label)
 }
 
 #[cfg(test)]
