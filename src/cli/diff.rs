@@ -202,7 +202,7 @@ fn judge(kind: NameKind, rtype: RecordType, one: &ServerAnswer, other: &ServerAn
     Judgement::Different(Difference::new(one, other, ttl))
 }
 
-//----------- Server ----------------------------------------------------------
+//----------- Side -----------------------------------------------------------
 
 /// One of the two servers.
 #[derive(Debug)]

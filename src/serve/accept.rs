@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connections::{Connections, Guard};
+use super::connections::{ConnectionTable, Guard};
 use super::encrypted::{CIPHERTEXT, Encryption, https};
 use super::metrics;
-use super::orders::{Orders, Standing};
+use super::orders::{ConnectionRules, Orders};
 use super::stream::Secured;
 use super::tcp::{self, LINGER};
 use crate::chain::{Client, Transport};
@@ -29,7 +29,7 @@ pub(super) struct Accept {
     pub(super) listener: Arc<TcpListener>,
     pub(super) address: SocketAddr,
     pub(super) encryption: Option<Encryption>,
-    pub(super) connections: Arc<Connections>,
+    pub(super) connections: Arc<ConnectionTable>,
     pub(super) orders: watch::Receiver<Orders>,
 }
 
@@ -87,7 +87,7 @@ impl Accept {
     fn begin(&self, tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
         let Ok(local) = stream.local_addr() else { return };
         let client = Client { peer: canonical(peer), local: canonical(local), transport: Transport::Tcp };
-        let Some(standing) = Standing::new(client.local, &self.orders) else { return };
+        let Some(standing) = ConnectionRules::new(client.local, &self.orders) else { return };
         let Some(guard) = self.connections.admit(client.peer.ip()) else { return };
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(standing.rules.limits.write));
@@ -114,7 +114,7 @@ async fn ended(client: Client, connection: impl Future<Output = io::Result<()>>)
 }
 
 /// The handshake of TLS, in its time; it gives way to others like an idle connection.
-async fn shake(stream: TcpStream, standing: &Standing, guard: &Guard) -> io::Result<TlsStream<TcpStream>> {
+async fn shake(stream: TcpStream, standing: &ConnectionRules, guard: &Guard) -> io::Result<TlsStream<TcpStream>> {
     let secure = standing.rules.secure.as_ref().ok_or(io::ErrorKind::Unsupported)?;
     let handshake = TlsAcceptor::from(secure.config.clone())
         .accept_with(stream, |connection| connection.set_buffer_limit(Some(CIPHERTEXT)));

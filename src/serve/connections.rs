@@ -17,16 +17,16 @@ use super::metrics;
 
 /// The open connections of one server.
 #[derive(Debug)]
-pub(super) struct Connections {
-    open: Mutex<Open>,
+pub(super) struct ConnectionTable {
+    open: Mutex<OpenConnections>,
     limit: usize,
     unread: usize,
     started: Instant,
 }
 
 #[derive(Debug, Default)]
-struct Open {
-    connections: HashMap<u64, Entry>,
+struct OpenConnections {
+    connections: HashMap<u64, ConnectionEntry>,
     /// The connections of each client, by the time since when each may be idle.
     clients: HashMap<Network, BTreeSet<(u64, u64)>>,
     /// The clients, the one that gives way first last.
@@ -40,15 +40,15 @@ struct Open {
 type Rank = (usize, Reverse<u64>, Network);
 
 #[derive(Debug)]
-struct Entry {
-    state: Arc<State>,
+struct ConnectionEntry {
+    state: Arc<ConnectionState>,
     network: Network,
     /// The place among those of its client: it has not been idle since before.
     since: u64,
 }
 
 #[derive(Debug)]
-struct State {
+struct ConnectionState {
     /// Milliseconds since the start when it became idle; [`BUSY`] while it is not.
     idle_since: AtomicU64,
     close: Notify,
@@ -62,7 +62,7 @@ const LOOKS: usize = 64;
 /// The cost of keeping an answer beside its octets, in octets.
 const OVERHEAD: usize = 512;
 
-impl Connections {
+impl ConnectionTable {
     /// Room for so many connections, and for so many octets of answers that are not taken at once.
     pub(super) fn new(limit: usize, unread: usize) -> Arc<Self> {
         Arc::new(Self { open: Mutex::default(), limit: limit.max(1), unread, started: Instant::now() })
@@ -81,8 +81,8 @@ impl Connections {
         }
         let id = open.next;
         open.next += 1;
-        let state = Arc::new(State { idle_since: AtomicU64::new(now), close: Notify::new() });
-        open.connections.insert(id, Entry { state: state.clone(), network, since: now });
+        let state = Arc::new(ConnectionState { idle_since: AtomicU64::new(now), close: Notify::new() });
+        open.connections.insert(id, ConnectionEntry { state: state.clone(), network, since: now });
         open.reorder(network, |order| order.insert((now, id)));
         metrics::CONNECTIONS.inc();
         Some(Guard { connections: self.clone(), id, state })
@@ -93,7 +93,7 @@ impl Connections {
         self.open().connections.len() * 2 > self.limit
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -103,7 +103,7 @@ impl Connections {
     }
 }
 
-impl Open {
+impl OpenConnections {
     /// The connection that gives way to one more of a client.
     fn victim(&mut self, to: Network, now: u64) -> Option<u64> {
         let own = self.clients.get(&to).map_or(0, BTreeSet::len);
@@ -140,7 +140,7 @@ impl Open {
         }
     }
 
-    fn remove(&mut self, id: u64) -> Option<Entry> {
+    fn remove(&mut self, id: u64) -> Option<ConnectionEntry> {
         let entry = self.connections.remove(&id)?;
         self.reorder(entry.network, |order| order.remove(&(entry.since, id)));
         Some(entry)
@@ -191,9 +191,9 @@ impl Open {
 /// The place of one connection, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Guard {
-    connections: Arc<Connections>,
+    connections: Arc<ConnectionTable>,
     id: u64,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
 }
 
 impl Guard {
@@ -210,7 +210,7 @@ impl Guard {
 
     /// Takes room for an answer that the client does not take at once; `None` when there is none, and the connection has
     /// to end.
-    pub(super) fn keep(&self, octets: usize) -> Option<Kept> {
+    pub(super) fn keep(&self, octets: usize) -> Option<KeptAnswer> {
         let octets = octets + OVERHEAD;
         let mut open = self.connections.open();
         let network = open.connections.get(&self.id)?.network;
@@ -219,7 +219,7 @@ impl Guard {
             return None;
         }
         open.unread.entry(self.id).or_insert((network, 0)).1 += octets;
-        Some(Kept { connections: self.connections.clone(), id: self.id, octets })
+        Some(KeptAnswer { connections: self.connections.clone(), id: self.id, octets })
     }
 }
 
@@ -232,13 +232,13 @@ impl Drop for Guard {
 
 /// Room for an answer, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Kept {
-    connections: Arc<Connections>,
+pub(super) struct KeptAnswer {
+    connections: Arc<ConnectionTable>,
     id: u64,
     octets: usize,
 }
 
-impl Drop for Kept {
+impl Drop for KeptAnswer {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         if let Some((_, octets)) = open.unread.get_mut(&self.id) {
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn at_the_limit_the_connection_that_has_been_idle_longest_is_closed() {
-        let connections = Connections::new(2, ROOM);
+        let connections = ConnectionTable::new(2, ROOM);
         let one = at("192.0.2.1");
         let (first, second) = (connections.admit(one).unwrap(), connections.admit(one).unwrap());
         first.note(false);
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_was_active_is_idle_only_since_then() {
-        let connections = Connections::new(3, ROOM);
+        let connections = ConnectionTable::new(3, ROOM);
         let one = at("192.0.2.1");
         let open: Vec<_> = (0..3).map(|_| connections.admit(one).unwrap()).collect();
         for (guard, since) in open.iter().zip([30, 20, 40]) {
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_address_with_most_connections_gives_way_first() {
-        let connections = Connections::new(10, ROOM);
+        let connections = ConnectionTable::new(10, ROOM);
         let other = connections.admit(at("192.0.2.2")).unwrap();
         let many: Vec<_> = (1..10).map(|n| connections.admit(at(&format!("2001:db8::{n}"))).unwrap()).collect();
         let third = connections.admit(at("192.0.2.3")).unwrap();
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn answers_that_nobody_takes_have_a_bound_and_who_holds_most_gives_way() {
         let each = 1000 - OVERHEAD;
-        let connections = Connections::new(100, 10_000);
+        let connections = ConnectionTable::new(100, 10_000);
         let many: Vec<_> = (0..9).map(|_| connections.admit(at("192.0.2.1")).unwrap()).collect();
         let mut kept: Vec<_> = many.iter().map(|guard| guard.keep(each).unwrap()).collect();
         let other = connections.admit(at("192.0.2.2")).unwrap();

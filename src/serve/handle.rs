@@ -23,13 +23,13 @@ use crate::zone::{Answered, Seeds, Swap, answer};
 /// Answers the queries of one server address, from the present plan.
 #[derive(Debug)]
 pub(super) struct Handler {
-    whole: Arc<Whole>,
+    resolver: Arc<Resolver>,
     in_flight: AtomicUsize,
     max_in_flight: usize,
 }
 
 /// The outcome of a query at once.
-pub(super) enum Step {
+pub(super) enum Begun {
     /// The client gets nothing.
     Silence,
     /// The answer stands in the buffer.
@@ -42,14 +42,14 @@ pub(super) enum Step {
     /// [`MOST_UDP`](crate::wire::MOST_UDP) octets.
     Larger,
     /// A plugin waits for something.
-    Later(Pending),
+    Later(PendingAnswer),
 }
 
 /// The rest of a chain: its answer, or nothing for the client.
-pub(super) type Pending = BoxFuture<'static, Option<Answer>>;
+pub(super) type PendingAnswer = BoxFuture<'static, Option<ChainAnswer>>;
 
 /// An answer that took a chain.
-pub(super) struct Answer {
+pub(super) struct ChainAnswer {
     pub(super) octets: Vec<u8>,
     /// The messages behind the first one, of a zone transfer.
     pub(super) more: Option<More>,
@@ -67,12 +67,12 @@ pub(super) struct Arrived<'m> {
 impl Handler {
     /// Answers from a plan; at most `max_in_flight` queries wait for plugins at one time.
     pub(super) fn new(plan: Plan, max_in_flight: usize) -> Self {
-        Self { whole: Arc::new(Whole { plan: Swap::new(plan) }), in_flight: AtomicUsize::new(0), max_in_flight }
+        Self { resolver: Arc::new(Resolver { plan: Swap::new(plan) }), in_flight: AtomicUsize::new(0), max_in_flight }
     }
 
     /// Replaces the plan. Queries in flight end with the one they began with.
     pub(super) fn replace(&self, plan: Plan) {
-        self.whole.plan.store(plan);
+        self.resolver.plan.store(plan);
     }
 
     /// The number of queries that wait for plugins.
@@ -82,16 +82,16 @@ impl Handler {
 
     /// The present plan.
     pub(super) fn plan(&self) -> Arc<Plan> {
-        self.whole.plan.load().clone()
+        self.resolver.plan.load().clone()
     }
 
     /// Answers one query, however long it takes: for transports that bring their own tasks.
     /// `None` means that the client gets no answer.
-    pub(super) async fn answer(self: Arc<Self>, octets: &[u8], client: Client) -> Option<Answer> {
+    pub(super) async fn answer(self: Arc<Self>, octets: &[u8], client: Client) -> Option<ChainAnswer> {
         let received = Instant::now();
         let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed: rand::random() };
         match self.begin_in_scratch(&self.plan(), &arrived, |answer| answer.to_vec()) {
-            Ok(answer) => answer.map(|octets| Answer { octets, more: None }),
+            Ok(answer) => answer.map(|octets| ChainAnswer { octets, more: None }),
             Err(pending) => {
                 let _place = self.admit()?;
                 pending.await
@@ -105,45 +105,45 @@ impl Handler {
         plan: &Plan,
         arrived: &Arrived<'_>,
         take: impl FnOnce(&[u8]) -> T,
-    ) -> Result<Option<T>, Pending> {
+    ) -> Result<Option<T>, PendingAnswer> {
         thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_535]));
         SCRATCH.with_borrow_mut(|buffer| match self.begin(plan, arrived, buffer) {
             // The scratch buffer holds what any client can take.
-            Step::Silence | Step::Larger => Ok(None),
-            Step::Answer { len, route } => {
+            Begun::Silence | Begun::Larger => Ok(None),
+            Begun::Answer { len, route } => {
                 let group = route.and_then(|route| plan.route(route)).and_then(|route| route.group.as_ref());
                 if let Some(group) = group {
                     group.took(arrived.shard, arrived.received.elapsed());
                 }
                 Ok(buffer.get(..len).map(take))
             }
-            Step::Later(pending) => Err(pending),
+            Begun::Later(pending) => Err(pending),
         })
     }
 
     /// Answers a query into `buffer`, or says that it must wait. A panic is SERVFAIL for this query alone.
-    pub(super) fn begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Step {
+    pub(super) fn begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Begun {
         catch_unwind(AssertUnwindSafe(|| self.try_begin(plan, arrived, buffer))).unwrap_or_else(|_| {
             metrics::PANICS.inc();
             match parse(arrived.octets) {
                 Parsed::Query(question) => {
                     let len = error_reply(arrived.octets, Some(&question), Rcode::SERVFAIL, buffer);
-                    Step::Answer { len, route: None }
+                    Begun::Answer { len, route: None }
                 }
-                _ => Step::Silence,
+                _ => Begun::Silence,
             }
         })
     }
 
-    fn try_begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Step {
+    fn try_begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Begun {
         // Nothing good listens at port 0, and an answer there would bounce (RFC 8085 section 5.1).
         if arrived.client.peer.port() == 0 {
-            return Step::Silence;
+            return Begun::Silence;
         }
         let mut question = match parse(arrived.octets) {
             Parsed::Query(question) => question,
             Parsed::Refuse { rcode, question } => return refuse(plan, arrived, question.as_ref(), rcode, buffer),
-            Parsed::Drop => return Step::Silence,
+            Parsed::Drop => return Begun::Silence,
         };
         let found = plan.find(&question, &arrived.client);
         let Some((index, route)) = found.and_then(|index| Some((index, plan.route(index)?))) else {
@@ -158,9 +158,9 @@ impl Handler {
             match at_once(route, &question, arrived, buffer) {
                 AtOnce::Done(len, rcode, plugin) => {
                     observe(route.group.as_ref(), arrived, question.qtype, question.edns, Some((len, rcode, plugin)));
-                    return Step::Answer { len, route: route.group.as_ref().map(|_| index) };
+                    return Begun::Answer { len, route: route.group.as_ref().map(|_| index) };
                 }
-                AtOnce::Larger => return Step::Larger,
+                AtOnce::Larger => return Begun::Larger,
                 AtOnce::Chain => {}
             }
         }
@@ -175,12 +175,12 @@ impl Handler {
         route: &Route,
         question: &Question<'_>,
         buffer: &mut [u8],
-    ) -> Step {
+    ) -> Begun {
         let limit = size(arrived.client.transport, question.edns, &route.block);
         let request = Request::received(question);
-        let query = Query::new(request, arrived.client, arrived.received, limit, self.whole.clone());
+        let query = Query::new(request, arrived.client, arrived.received, limit, self.resolver.clone());
         let query = Query { server: plan.server.clone(), zone: route.label.clone(), ..query };
-        let asked = Asked {
+        let asked = AnswerContext {
             octets: arrived.octets.into(),
             question: question.detached(),
             client: arrived.client,
@@ -189,16 +189,16 @@ impl Handler {
         };
         let mut pending = run(route.clone(), query, asked).boxed();
         match pending.poll_unpin(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Some(answer)) if answer.more.is_some() => Step::Later(ready(Some(answer)).boxed()),
-            Poll::Ready(Some(Answer { octets, .. })) => match buffer.get_mut(..octets.len()) {
+            Poll::Ready(Some(answer)) if answer.more.is_some() => Begun::Later(ready(Some(answer)).boxed()),
+            Poll::Ready(Some(ChainAnswer { octets, .. })) => match buffer.get_mut(..octets.len()) {
                 Some(place) => {
                     place.copy_from_slice(&octets);
-                    Step::Answer { len: octets.len(), route: None }
+                    Begun::Answer { len: octets.len(), route: None }
                 }
-                None => Step::Later(ready(Some(Answer { octets, more: None })).boxed()),
+                None => Begun::Later(ready(Some(ChainAnswer { octets, more: None })).boxed()),
             },
-            Poll::Ready(None) => Step::Silence,
-            Poll::Pending => Step::Later(pending),
+            Poll::Ready(None) => Begun::Silence,
+            Poll::Pending => Begun::Later(pending),
         }
     }
 
@@ -233,7 +233,7 @@ impl Drop for InFlight {
 }
 
 /// The parts of a query that are needed to finish its answer.
-struct Asked {
+struct AnswerContext {
     octets: Box<[u8]>,
     question: OwnedQuestion,
     client: Client,
@@ -243,7 +243,7 @@ struct Asked {
 }
 
 /// Runs the chain of a block to its end and makes octets of what comes back.
-async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Answer> {
+async fn run(route: Route, mut query: Query, asked: AnswerContext) -> Option<ChainAnswer> {
     let block = route.block.clone();
     let outcome = AssertUnwindSafe(Next::new(&block.chain).run(&mut query)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
@@ -283,11 +283,11 @@ async fn run(route: Route, mut query: Query, asked: Asked) -> Option<Answer> {
         group.observe(ShardId::SHARED, &observed);
         group.took(ShardId::SHARED, asked.received.elapsed());
     }
-    octets.map(|octets| Answer { octets, more })
+    octets.map(|octets| ChainAnswer { octets, more })
 }
 
 /// The octets of a reply: the server's own OPT record, cut to what the client can take.
-fn finish(mut reply: Reply, asked: &Asked, block: &Block) -> Result<Vec<u8>, Failure> {
+fn finish(mut reply: Reply, asked: &AnswerContext, block: &Block) -> Result<Vec<u8>, Failure> {
     let size = size(asked.client.transport, asked.question.edns, block);
     if reply.as_octets().is_some() {
         return message::finish_octets(
@@ -304,7 +304,7 @@ fn finish(mut reply: Reply, asked: &Asked, block: &Block) -> Result<Vec<u8>, Fai
 }
 
 /// The octets of an answer that is a failure.
-fn fail(asked: &Asked, block: &Block, failure: &Failure) -> Vec<u8> {
+fn fail(asked: &AnswerContext, block: &Block, failure: &Failure) -> Vec<u8> {
     let mut question = asked.question.within(&asked.octets);
     question.own = &block.own;
     let mut buffer = [0; 512];
@@ -387,14 +387,14 @@ fn refuse(
     question: Option<&Question<'_>>,
     rcode: Rcode,
     buffer: &mut [u8],
-) -> Step {
+) -> Begun {
     let len = error_reply(arrived.octets, question, rcode, buffer);
     if len == 0 {
-        return Step::Silence;
+        return Begun::Silence;
     }
     let (qtype, edns) = question.map_or((Rtype(0), None), |question| (question.qtype, question.edns));
     observe(plan.dropped.as_ref(), arrived, qtype, edns, Some((len, rcode, "")));
-    Step::Answer { len, route: None }
+    Begun::Answer { len, route: None }
 }
 
 fn observe(
@@ -424,18 +424,18 @@ fn size(transport: Transport, edns: Option<Edns>, block: &Block) -> Size {
     }
 }
 
-//----------- Whole ----------------------------------------------------------
+//----------- Resolver -------------------------------------------------------
 
-/// The whole server, for plugins that ask it again.
+/// The resolver that plugins ask again: all blocks of the server.
 #[derive(Debug)]
-struct Whole {
+struct Resolver {
     plan: Swap<Plan>,
 }
 
 /// The number of look-ups that may lead to another: a chain of aliases longer than this is a loop.
 const MAX_DEPTH: u8 = 8;
 
-impl Resolve for Whole {
+impl Resolve for Resolver {
     fn lookup<'a>(&'a self, query: &'a Query, name: &'a MessageName, qtype: RecordType) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             if query.depth >= MAX_DEPTH {

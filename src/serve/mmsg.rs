@@ -23,7 +23,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::time::Duration;
 
-use super::runs::{self, Answer, Run};
+use super::runs::{self, AnswerRun, BatchedAnswer};
 
 /// The most datagrams of one call: the time of a batch stays below a third of a millisecond.
 pub(super) const BATCH: usize = 64;
@@ -49,7 +49,7 @@ const CONTROL: usize = 80;
 
 /// The buffers of one thread: requests and the answers to them.
 pub(super) struct Batch {
-    slots: Vec<Slot>,
+    slots: Vec<DatagramSlot>,
     received: usize,
     /// The number that the next call may take: [`FIRST`], [`FEW`] or [`BATCH`].
     width: usize,
@@ -58,7 +58,7 @@ pub(super) struct Batch {
 }
 
 /// One datagram and its answer.
-pub(super) struct Slot {
+pub(super) struct DatagramSlot {
     request: Box<[u8; REQUEST]>,
     request_len: usize,
     peer: Octets<28>,
@@ -84,7 +84,7 @@ impl Batch {
         self.received = 0;
         // A socket that never has much to do, one of many perhaps, needs no buffers for more.
         if self.slots.len() < self.width {
-            self.slots.resize_with(self.width, Slot::new);
+            self.slots.resize_with(self.width, DatagramSlot::new);
         }
         let count = match self.width {
             0..=FEW => self.receive_up_to::<FEW>(socket, wait)?,
@@ -148,7 +148,7 @@ impl Batch {
     }
 
     /// The datagrams of the last batch.
-    pub(super) fn slots(&mut self) -> &mut [Slot] {
+    pub(super) fn slots(&mut self) -> &mut [DatagramSlot] {
         self.slots.get_mut(..self.received).unwrap_or_default()
     }
 
@@ -174,7 +174,7 @@ impl Batch {
         // SAFETY: zero-is-valid.
         let mut headers: [libc::mmsghdr; MOST] = unsafe { zeroed() };
         let mut controls = [const { Octets([0; CONTROL]) }; MOST];
-        let mut runs = [Run::default(); MOST];
+        let mut runs = [AnswerRun::default(); MOST];
         let joined = |one: usize, other: usize| {
             segments && at(one).zip(at(other)).is_some_and(|(one, other)| one.is_for_the_client_of(other))
         };
@@ -218,7 +218,7 @@ impl Batch {
     }
 }
 
-impl Slot {
+impl DatagramSlot {
     fn new() -> Self {
         Self {
             request: Box::new([0; REQUEST]),
@@ -232,12 +232,12 @@ impl Slot {
     }
 
     /// The sender of the datagram and the address it was sent to; `None` for an address family that is no IP.
-    pub(super) fn envelope(&self) -> Option<Envelope> {
-        Envelope::read(&self.peer.0, self.control.0.get(..self.control_len).unwrap_or_default())
+    pub(super) fn envelope(&self) -> Option<DatagramEnds> {
+        DatagramEnds::read(&self.peer.0, self.control.0.get(..self.control_len).unwrap_or_default())
     }
 
-    fn as_answer(&self, place: usize) -> Answer<'_> {
-        Answer { place, client: &self.peer.0, len: self.reply_len }
+    fn as_answer(&self, place: usize) -> BatchedAnswer<'_> {
+        BatchedAnswer { place, client: &self.peer.0, len: self.reply_len }
     }
 
     /// Whether both came from one client to one address.
@@ -268,7 +268,7 @@ impl Slot {
 }
 
 /// Sends one answer by itself, without waiting for room in the socket's buffer.
-pub(super) fn send_one(socket: &UdpSocket, octets: &[u8], envelope: &Envelope) -> io::Result<()> {
+pub(super) fn send_one(socket: &UdpSocket, octets: &[u8], envelope: &DatagramEnds) -> io::Result<()> {
     let control = envelope.control();
     // SAFETY: zero-is-valid.
     let mut vector: libc::iovec = unsafe { zeroed() };
@@ -331,11 +331,11 @@ pub(super) fn ask_for_local_address(socket: &UdpSocket, v6: bool) -> io::Result<
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-//----------- Envelope -------------------------------------------------------
+//----------- DatagramEnds ---------------------------------------------------
 
 /// The sender of a datagram, and the address it was sent to.
 #[derive(Clone, Copy)]
-pub(super) struct Envelope {
+pub(super) struct DatagramEnds {
     peer: Octets<28>,
     local: Option<Local>,
 }
@@ -350,7 +350,7 @@ enum Local {
 /// The header of a control message: length, level, type.
 const HEADER: usize = size_of::<usize>() + 8;
 
-impl Envelope {
+impl DatagramEnds {
     /// Takes apart what the kernel wrote.
     fn read(peer: &[u8; 28], mut control: &[u8]) -> Option<Self> {
         if ![libc::AF_INET as u16, libc::AF_INET6 as u16].contains(&family(peer)) {

@@ -57,11 +57,11 @@ impl Orders {
     }
 }
 
-//----------- Standing -------------------------------------------------------
+//----------- ConnectionRules ------------------------------------------------
 
 /// The rules of one connection.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct ConnectionRules {
     local: SocketAddr,
     pub(super) rules: Arc<Rules>,
     orders: watch::Receiver<Orders>,
@@ -78,7 +78,7 @@ pub(super) enum News {
     Expired,
 }
 
-impl Standing {
+impl ConnectionRules {
     /// `None` for an address that is not served.
     pub(super) fn new(local: SocketAddr, orders: &watch::Receiver<Orders>) -> Option<Self> {
         let mut orders = orders.clone();
@@ -147,7 +147,7 @@ mod tests {
     #[tokio::test]
     async fn news_say_whether_a_connection_stays() {
         let (told, receiver) = watch::channel(orders(&["127.0.0.1:53"]));
-        let mut standing = Standing::new("127.0.0.1:53".parse().unwrap(), &receiver).unwrap();
+        let mut standing = ConnectionRules::new("127.0.0.1:53".parse().unwrap(), &receiver).unwrap();
         told.send_replace(orders(&["[::]:53"]));
         assert_eq!(standing.news().await, News::Stay);
         assert!(standing.rules.address.ip().is_unspecified());
@@ -155,6 +155,6 @@ mod tests {
         assert_eq!(standing.news().await, News::Leave);
         told.send_modify(|orders| orders.stop = true);
         assert_eq!(standing.news().await, News::Leave);
-        assert!(Standing::new("127.0.0.1:53".parse().unwrap(), &receiver).is_none());
+        assert!(ConnectionRules::new("127.0.0.1:53".parse().unwrap(), &receiver).is_none());
     }
 }

@@ -23,12 +23,12 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The buffers of one thread.
 pub(super) struct Batch {
-    slots: [Slot; BATCH],
+    slots: [DatagramSlot; BATCH],
     received: usize,
 }
 
 /// One datagram and its answer.
-pub(super) struct Slot {
+pub(super) struct DatagramSlot {
     request: Box<[u8; REQUEST]>,
     request_len: usize,
     from: Option<SocketAddr>,
@@ -38,7 +38,7 @@ pub(super) struct Slot {
 
 impl Batch {
     pub(super) fn new(_: &UdpSocket) -> Self {
-        let slot = Slot {
+        let slot = DatagramSlot {
             request: Box::new([0; REQUEST]),
             request_len: 0,
             from: None,
@@ -61,7 +61,7 @@ impl Batch {
     }
 
     /// The datagrams of the last batch.
-    pub(super) fn slots(&mut self) -> &mut [Slot] {
+    pub(super) fn slots(&mut self) -> &mut [DatagramSlot] {
         self.slots.get_mut(..self.received).unwrap_or_default()
     }
 
@@ -84,10 +84,10 @@ impl Batch {
     pub(super) fn shrink(&mut self) {}
 }
 
-impl Slot {
+impl DatagramSlot {
     /// The sender of the datagram.
-    pub(super) fn envelope(&self) -> Option<Envelope> {
-        self.from.map(Envelope)
+    pub(super) fn envelope(&self) -> Option<DatagramEnds> {
+        self.from.map(DatagramEnds)
     }
 
     /// The datagram and the place for its answer.
@@ -103,9 +103,9 @@ impl Slot {
 
 /// The sender of a datagram.
 #[derive(Clone, Copy)]
-pub(super) struct Envelope(SocketAddr);
+pub(super) struct DatagramEnds(SocketAddr);
 
-impl Envelope {
+impl DatagramEnds {
     /// The sender. An IPv4 client of a socket for both families is shown as one.
     pub(super) fn peer(&self) -> SocketAddr {
         match self.0.ip().to_canonical() {
@@ -121,7 +121,7 @@ impl Envelope {
 }
 
 /// Sends one answer by itself.
-pub(super) fn send_one(socket: &UdpSocket, octets: &[u8], envelope: &Envelope) -> io::Result<()> {
+pub(super) fn send_one(socket: &UdpSocket, octets: &[u8], envelope: &DatagramEnds) -> io::Result<()> {
     socket.send_to(octets, envelope.0).map(drop)
 }
 
@@ -150,7 +150,7 @@ mod tests {
     use super::super::{Handler, mmsg, portable};
     use super::*;
     use crate::chain::{Client, Transport};
-    use crate::serve::handle::{Arrived, Step};
+    use crate::serve::handle::{Arrived, Begun};
 
     /// The answers that clients get to some datagrams, or nothing, from the loop in a module.
     macro_rules! answers {
@@ -178,7 +178,7 @@ mod tests {
                     let (octets, buffer) = slot.parts();
                     let shard = ShardId::SHARED;
                     let arrived = Arrived { octets, client, received: Instant::now(), shard, seed: 7 };
-                    if let Step::Answer { len, .. } = handler.begin(&handler.plan(), &arrived, buffer) {
+                    if let Begun::Answer { len, .. } = handler.begin(&handler.plan(), &arrived, buffer) {
                         slot.answer(len);
                         silent = false;
                     }

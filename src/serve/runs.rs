@@ -6,7 +6,7 @@
 
 /// One answer of a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer<'s> {
+pub(super) struct BatchedAnswer<'s> {
     /// The place in the batch.
     pub(super) place: usize,
     /// The client's address, as the kernel writes it.
@@ -17,7 +17,7 @@ pub(super) struct Answer<'s> {
 
 /// Answers that leave as one: so many from the start on, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Run {
+pub(super) struct AnswerRun {
     pub(super) start: usize,
     pub(super) count: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Run {
 const LONGEST: usize = 65_000;
 
 /// Puts places so that answers for one client stand together, the longest first. At most 64 answers are taken.
-pub(super) fn order<'p, 's>(answers: impl Iterator<Item = Answer<'s>>, places: &'p mut [u16]) -> &'p [u16] {
+pub(super) fn order<'p, 's>(answers: impl Iterator<Item = BatchedAnswer<'s>>, places: &'p mut [u16]) -> &'p [u16] {
     let mut keys = [0_u64; 64];
     let mut count = 0;
     for (answer, key) in answers.zip(&mut keys).take(places.len()) {
@@ -48,7 +48,7 @@ pub(super) fn split(
     places: &[u16],
     len: impl Fn(usize) -> usize,
     joined: impl Fn(usize, usize) -> bool,
-    runs: &mut [Run],
+    runs: &mut [AnswerRun],
 ) -> usize {
     let (mut count, mut start) = (0, 0);
     while let (Some(&first), Some(run)) = (places.get(start), runs.get_mut(count)) {
@@ -64,7 +64,7 @@ pub(super) fn split(
             total += last;
             end += 1;
         }
-        *run = Run { start, count: end - start };
+        *run = AnswerRun { start, count: end - start };
         (count, start) = (count + 1, end);
     }
     count
@@ -87,10 +87,10 @@ mod tests {
     fn runs(answers: &[(u8, usize)], segments: bool) -> Vec<Vec<(u8, usize)>> {
         let clients: Vec<[u8; 28]> = answers.iter().map(|&(client, _)| [client; 28]).collect();
         let all = answers.iter().zip(&clients).enumerate();
-        let all = all.map(|(place, (&(_, len), client))| Answer { place, client, len });
+        let all = all.map(|(place, (&(_, len), client))| BatchedAnswer { place, client, len });
         let mut places = [0; 64];
         let places = order(all, &mut places);
-        let mut runs = [Run::default(); 64];
+        let mut runs = [AnswerRun::default(); 64];
         let joined = |one: usize, other: usize| segments && answers[one].0 == answers[other].0;
         let count = split(places, |place| answers[place].1, joined, &mut runs);
         let mut shown: Vec<Vec<(u8, usize)>> = runs[..count]

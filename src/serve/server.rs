@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::accept::Accept;
-use super::connections::Connections;
+use super::connections::ConnectionTable;
 use super::crew::{self, Crew};
 use super::encrypted::{Encryption, quic};
 use super::orders::{Orders, Rules, Secure};
-use super::sockets::{self, Place};
+use super::sockets::{self, BindPlace};
 use super::udp::Data;
 use super::{Handler, Plan, datagrams};
 use crate::chain::settings::Tls;
@@ -97,7 +97,7 @@ pub struct Server {
     /// The address that is bound for each that was asked for.
     addresses: BTreeMap<SocketAddr, SocketAddr>,
     orders: watch::Sender<Orders>,
-    connections: Option<Arc<Connections>>,
+    connections: Option<Arc<ConnectionTable>>,
     udp: Arc<Crew>,
     listeners: Vec<Listening>,
 }
@@ -172,7 +172,7 @@ impl Server {
             };
             let address = bound.unwrap_or(site.address);
             let rules = |address| Rules { address, handler: handler.clone(), limits, secure: secure.clone() };
-            let place = Place { address, shared, only_v6: has_v4 };
+            let place = BindPlace { address, shared, only_v6: has_v4 };
             let bound = self.bind(place, &rules, &mut prepared)?;
             prepared.addresses.insert(site.address, bound);
             prepared.rules.insert(bound.ip(), Arc::new(rules(bound)));
@@ -193,7 +193,7 @@ impl Server {
     /// Binds what an address lacks, or what stands for it where the system has no IPv6; errors name it.
     fn bind(
         &self,
-        place: Place,
+        place: BindPlace,
         rules: &dyn Fn(SocketAddr) -> Rules,
         prepared: &mut Prepared,
     ) -> io::Result<SocketAddr> {
@@ -206,7 +206,7 @@ impl Server {
                     && error.raw_os_error().is_some_and(|code| code == libc::EAFNOSUPPORT) =>
             {
                 let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, place.address.port()));
-                self.bind_free(Place { address, ..place }, rules, prepared).map_err(|error| named(error, address))
+                self.bind_free(BindPlace { address, ..place }, rules, prepared).map_err(|error| named(error, address))
             }
             bound => bound.map_err(|error| named(error, place.address)),
         }
@@ -214,7 +214,7 @@ impl Server {
 
     fn bind_free(
         &self,
-        place: Place,
+        place: BindPlace,
         rules: &dyn Fn(SocketAddr) -> Rules,
         prepared: &mut Prepared,
     ) -> io::Result<SocketAddr> {
@@ -235,7 +235,7 @@ impl Server {
 
     fn bind_once(
         &self,
-        mut place: Place,
+        mut place: BindPlace,
         rules: &dyn Fn(SocketAddr) -> Rules,
         prepared: &mut Prepared,
     ) -> io::Result<SocketAddr> {
@@ -280,7 +280,8 @@ impl Server {
         let limits = rules.values().next().map_or_else(Limits::default, |rules| rules.limits);
         self.addresses = addresses;
         self.orders.send_modify(|orders| orders.rules = Arc::new(rules));
-        let connections = self.connections.get_or_insert_with(|| Connections::new(limits.connections, limits.unread));
+        let connections =
+            self.connections.get_or_insert_with(|| ConnectionTable::new(limits.connections, limits.unread));
         for (address, listener) in tcp {
             let accept = Accept {
                 listener: listener.clone(),

@@ -24,7 +24,7 @@ const BURST: usize = 256 << 10;
 
 /// The address of a socket, and those beside which it is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BindPlace {
     pub(super) address: SocketAddr,
     /// The port may be in use by ourselves.
     pub(super) shared: bool,
@@ -33,7 +33,7 @@ pub(super) struct Place {
 }
 
 /// Listens for connections.
-pub(super) fn tcp(place: Place) -> io::Result<TcpListener> {
+pub(super) fn tcp(place: BindPlace) -> io::Result<TcpListener> {
     let open = |reuse: bool| {
         let socket = socket(place, Type::STREAM, Protocol::TCP)?;
         // A restart need not wait for the connections of the last run to time out.
@@ -52,7 +52,7 @@ pub(super) fn tcp(place: Place) -> io::Result<TcpListener> {
 }
 
 /// Binds as many sockets as are wanted of an address that has some already.
-pub(super) fn udp(mut place: Place, present: usize, wanted: usize) -> io::Result<Vec<UdpSocket>> {
+pub(super) fn udp(mut place: BindPlace, present: usize, wanted: usize) -> io::Result<Vec<UdpSocket>> {
     let mut sockets = Vec::<UdpSocket>::new();
     for _ in present..wanted {
         let open = |reuse: bool| open_udp(place, wanted, reuse);
@@ -75,10 +75,10 @@ pub(super) fn udp(mut place: Place, present: usize, wanted: usize) -> io::Result
 pub(super) fn beside(other: &UdpSocket, all: usize) -> io::Result<UdpSocket> {
     let address = other.local_addr()?;
     let only_v6 = address.is_ipv6() && SockRef::from(other).only_v6()?;
-    Ok(open_udp(Place { address, shared: true, only_v6 }, all, true)?.into())
+    Ok(open_udp(BindPlace { address, shared: true, only_v6 }, all, true)?.into())
 }
 
-fn open_udp(place: Place, all: usize, reuse: bool) -> io::Result<Socket> {
+fn open_udp(place: BindPlace, all: usize, reuse: bool) -> io::Result<Socket> {
     let socket = socket(place, Type::DGRAM, Protocol::UDP)?;
     let room = (BURSTS / all.max(1)).max(BURST);
     let _ = socket.set_recv_buffer_size(room);
@@ -89,7 +89,7 @@ fn open_udp(place: Place, all: usize, reuse: bool) -> io::Result<Socket> {
 }
 
 /// Binds a socket by itself, or else beside others of our own.
-fn bound(place: Place, open: impl Fn(bool) -> io::Result<Socket>) -> io::Result<Socket> {
+fn bound(place: BindPlace, open: impl Fn(bool) -> io::Result<Socket>) -> io::Result<Socket> {
     match open(false) {
         Ok(socket) => {
             // The next one may be bound beside it.
@@ -101,7 +101,7 @@ fn bound(place: Place, open: impl Fn(bool) -> io::Result<Socket>) -> io::Result<
     }
 }
 
-fn socket(place: Place, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+fn socket(place: BindPlace, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(place.address), kind, Some(protocol))?;
     if place.address.ip() == Ipv6Addr::UNSPECIFIED {
         socket.set_only_v6(place.only_v6)?;
@@ -138,8 +138,8 @@ mod tests {
 
     use super::*;
 
-    fn place(text: &str, port: u16, shared: bool) -> Place {
-        Place { address: SocketAddr::new(text.parse().unwrap(), port), shared, only_v6: false }
+    fn place(text: &str, port: u16, shared: bool) -> BindPlace {
+        BindPlace { address: SocketAddr::new(text.parse().unwrap(), port), shared, only_v6: false }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 use super::encrypted::CIPHERTEXT;
 
 /// A stream of octets in both directions.
-pub(super) trait Stream: AsyncWrite + Send + Unpin {
+pub(super) trait ConnectionStream: AsyncWrite + Send + Unpin {
     /// The most octets that it holds itself of what its client does not take.
     const BUFFER: usize;
 
@@ -24,7 +24,7 @@ pub(super) trait Stream: AsyncWrite + Send + Unpin {
     fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize>;
 }
 
-impl Stream for TcpStream {
+impl ConnectionStream for TcpStream {
     const BUFFER: usize = 0;
 
     fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
@@ -52,7 +52,7 @@ impl Secured {
     }
 }
 
-impl Stream for Secured {
+impl ConnectionStream for Secured {
     const BUFFER: usize = CIPHERTEXT;
 
     async fn readable(&self) -> io::Result<()> {

@@ -17,10 +17,10 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use super::connections::Guard;
 use super::datagrams::REQUEST;
-use super::handle::{Answer, Arrived, overloaded};
+use super::handle::{Arrived, ChainAnswer, overloaded};
 use super::metrics::ShardId;
-use super::orders::{News, Standing};
-use super::stream::Stream;
+use super::orders::{ConnectionRules, News};
+use super::stream::ConnectionStream;
 use crate::chain::{Client, More};
 use crate::wire::Header;
 
@@ -40,14 +40,19 @@ pub(super) const LINGER: Duration = Duration::from_millis(200);
 pub(super) const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it is idle for too long, its client leaves, or its address is no longer served.
-pub(super) async fn serve<S: Stream>(stream: S, client: Client, standing: Standing, guard: Guard) -> io::Result<()> {
-    Connection::new(stream, client, standing, guard).run().await
-}
-
-struct Connection<S> {
+pub(super) async fn serve<S: ConnectionStream>(
     stream: S,
     client: Client,
-    standing: Standing,
+    standing: ConnectionRules,
+    guard: Guard,
+) -> io::Result<()> {
+    TcpConnection::new(stream, client, standing, guard).run().await
+}
+
+struct TcpConnection<S> {
+    stream: S,
+    client: Client,
+    standing: ConnectionRules,
     guard: Guard,
     /// True when the connection was last said to be idle.
     idle: bool,
@@ -55,7 +60,7 @@ struct Connection<S> {
     /// The last read filled its room: more of the same is there, or of a longer message.
     more_input: bool,
     output: Vec<u8>,
-    waiting: FuturesUnordered<BoxFuture<'static, Option<Answer>>>,
+    waiting: FuturesUnordered<BoxFuture<'static, Option<ChainAnswer>>>,
     /// The rest of an answer of many messages; no more queries are taken until it has left.
     more: Option<More>,
     queries: u32,
@@ -76,8 +81,8 @@ enum Paused {
     Spent,
 }
 
-impl<S: Stream> Connection<S> {
-    fn new(stream: S, client: Client, standing: Standing, guard: Guard) -> Self {
+impl<S: ConnectionStream> TcpConnection<S> {
+    fn new(stream: S, client: Client, standing: ConnectionRules, guard: Guard) -> Self {
         Self {
             stream,
             client,
@@ -300,7 +305,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    fn put(&mut self, answer: Option<Answer>) {
+    fn put(&mut self, answer: Option<ChainAnswer>) {
         let Some(answer) = answer else { return };
         frame(&mut self.output, &answer.octets);
         self.note(false);

@@ -18,8 +18,8 @@ use tokio::runtime::Handle;
 
 use super::Handler;
 use super::crew::{BUSY, Others, SPELL, Verdict};
-use super::datagrams::{self, BATCH, Batch, Envelope};
-use super::handle::{Answer, Arrived, Pending, Step};
+use super::datagrams::{self, BATCH, Batch, DatagramEnds};
+use super::handle::{Arrived, Begun, ChainAnswer, PendingAnswer};
 use super::metrics::{self, ShardId};
 use super::plan::Plan;
 use super::sockets;
@@ -204,15 +204,15 @@ impl Thread {
             let (octets, buffer) = slot.parts();
             let arrived = Arrived { octets, client, received, shard: &self.shard, seed };
             match self.handler.begin(&plan, &arrived, buffer) {
-                Step::Silence => {}
-                Step::Answer { len, route } => {
+                Begun::Silence => {}
+                Begun::Answer { len, route } => {
                     slot.answer(len);
                     *measured = route;
                 }
-                Step::Larger => {
+                Begun::Larger => {
                     large.resize(MOST_UDP.into(), 0);
                     match self.handler.begin(&plan, &arrived, &mut large) {
-                        Step::Answer { len, route } => {
+                        Begun::Answer { len, route } => {
                             *measured = route;
                             if datagrams::send_one(&self.socket, large.get(..len).unwrap_or_default(), &envelope)
                                 .is_err()
@@ -220,11 +220,11 @@ impl Thread {
                                 metrics::SEND_FAILED.inc();
                             }
                         }
-                        Step::Later(pending) => self.wait_for(pending, envelope),
-                        Step::Silence | Step::Larger => {}
+                        Begun::Later(pending) => self.wait_for(pending, envelope),
+                        Begun::Silence | Begun::Larger => {}
                     }
                 }
-                Step::Later(pending) => self.wait_for(pending, envelope),
+                Begun::Later(pending) => self.wait_for(pending, envelope),
             }
         }
         self.large = large;
@@ -285,11 +285,11 @@ impl Thread {
     }
 
     /// Lets the runtime finish a query that waits for something, when there is room for one more.
-    fn wait_for(&self, pending: Pending, envelope: Envelope) {
+    fn wait_for(&self, pending: PendingAnswer, envelope: DatagramEnds) {
         let Some(place) = self.handler.admit() else { return };
         let socket = self.socket.clone();
         self.runtime.spawn(async move {
-            let Some(Answer { octets, .. }) = pending.await else { return };
+            let Some(ChainAnswer { octets, .. }) = pending.await else { return };
             let mut sent = datagrams::send_one(&socket, &octets, &envelope);
             if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -8,27 +8,27 @@ use tokio::time::timeout;
 
 use crate::chain::Client;
 use crate::serve::Handler;
-use crate::serve::connections::{Guard, Kept};
-use crate::serve::handle::Answer;
+use crate::serve::connections::{Guard, KeptAnswer};
+use crate::serve::handle::ChainAnswer;
 
 /// Two of the longest answers.
 const OCTETS: usize = 128 * 1024;
 
 /// Room for the answers of one connection.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct ConnectionRoom {
     room: Arc<Semaphore>,
     /// The connection, whose answers take of the room for all connections as well.
     guard: Arc<Guard>,
 }
 
 /// The room of one answer, given back when dropped.
-pub(super) struct Room<'h>(
+pub(super) struct AnswerRoom<'h>(
     #[expect(dead_code, reason = "held")] SemaphorePermit<'h>,
-    #[expect(dead_code, reason = "held")] Kept,
+    #[expect(dead_code, reason = "held")] KeptAnswer,
 );
 
-impl Held {
+impl ConnectionRoom {
     pub(super) fn new(guard: &Arc<Guard>) -> Self {
         Self { room: Arc::new(Semaphore::new(OCTETS)), guard: guard.clone() }
     }
@@ -43,16 +43,16 @@ impl Held {
         octets: &[u8],
         client: Client,
         patience: Duration,
-    ) -> Option<(Answer, Room<'_>)> {
+    ) -> Option<(ChainAnswer, AnswerRoom<'_>)> {
         let answer = handler.clone().answer(octets, client).await?;
         let len = u32::try_from(answer.octets.len()).ok()?;
         if let Ok(room) = self.room.try_acquire_many(len) {
-            return Some((answer, Room(room, self.guard.keep(len as usize)?)));
+            return Some((answer, AnswerRoom(room, self.guard.keep(len as usize)?)));
         }
         drop(answer);
         let room = timeout(patience, self.room.acquire_many(len)).await.ok()?.ok()?;
         let kept = self.guard.keep(len as usize)?;
-        Some((handler.clone().answer(octets, client).await?, Room(room, kept)))
+        Some((handler.clone().answer(octets, client).await?, AnswerRoom(room, kept)))
     }
 }
 
@@ -67,8 +67,8 @@ mod tests {
     async fn an_answer_waits_for_those_before_it() {
         let handler = Arc::new(Handler::new(plan().0, 10));
         let client = Client { transport: crate::chain::Transport::Tcp, ..CLIENT };
-        let connections = crate::serve::connections::Connections::new(1, 1 << 20);
-        let held = Held::new(&Arc::new(connections.admit(client.peer.ip()).unwrap()));
+        let connections = crate::serve::connections::ConnectionTable::new(1, 1 << 20);
+        let held = ConnectionRoom::new(&Arc::new(connections.admit(client.peer.ip()).unwrap()));
         let (long, patience) = (query("n3000.test", 1), Duration::from_millis(50));
         let first = held.answer(&handler, &long, client, patience).await.unwrap();
         let _second = held.answer(&handler, &long, client, patience).await.unwrap();

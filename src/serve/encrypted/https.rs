@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::held::Held;
+use super::held::ConnectionRoom;
 use crate::chain::{Client, Transport};
 use crate::serve::connections::Guard;
 use crate::serve::datagrams::REQUEST;
 use crate::serve::metrics;
-use crate::serve::orders::{News, Rules, Standing};
+use crate::serve::orders::{ConnectionRules, News, Rules};
 use crate::serve::tcp::LAST_CALL;
 use crate::wire::{Header, Records, Rtype};
 
@@ -47,7 +47,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub(in crate::serve) async fn serve(
     stream: TlsStream<TcpStream>,
     client: Client,
-    mut standing: Standing,
+    mut standing: ConnectionRules,
     guard: Guard,
 ) -> io::Result<()> {
     let client = Client { transport: Transport::Https, ..client };
@@ -65,7 +65,7 @@ pub(in crate::serve) async fn serve(
         () = guard.closed() => return Ok(()),
     };
     let mut connection = shaken.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)?;
-    let held = Held::new(&guard);
+    let held = ConnectionRoom::new(&guard);
     let mut tasks = JoinSet::new();
     let mut active = Instant::now();
     let mut last_call: Option<Instant> = None;
@@ -111,7 +111,7 @@ async fn answer(
     mut respond: SendResponse<Bytes>,
     client: Client,
     rules: Arc<Rules>,
-    held: Held,
+    held: ConnectionRoom,
 ) {
     let (handler, limits) = (&rules.handler, &rules.limits);
     let answered = match query(request, limits.read).await {

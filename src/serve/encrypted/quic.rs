@@ -14,13 +14,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::held::Held;
+use super::held::ConnectionRoom;
 use crate::chain::{Client, Transport};
 use crate::serve::accept::canonical;
-use crate::serve::connections::{Connections, Guard};
+use crate::serve::connections::{ConnectionTable, Guard};
 use crate::serve::datagrams::REQUEST;
 use crate::serve::metrics;
-use crate::serve::orders::{News, Orders, Rules, Standing};
+use crate::serve::orders::{ConnectionRules, News, Orders, Rules};
 use crate::wire::{Header, message};
 
 /// The time that a connection must be quiet after the order to stop before it is closed: answers may be on their way.
@@ -69,7 +69,7 @@ fn settings(rules: &Rules) -> io::Result<quinn::ServerConfig> {
 pub(in crate::serve) async fn serve(
     endpoint: Endpoint,
     address: SocketAddr,
-    connections: Arc<Connections>,
+    connections: Arc<ConnectionTable>,
     orders: watch::Receiver<Orders>,
 ) {
     let mut tasks = JoinSet::new();
@@ -103,25 +103,25 @@ pub(in crate::serve) async fn serve(
         let local = SocketAddr::new(incoming.local_ip().unwrap_or_else(|| address.ip()), address.port());
         let client =
             Client { peer: canonical(incoming.remote_address()), local: canonical(local), transport: Transport::Quic };
-        let standing = Standing::new(client.local, &orders);
+        let standing = ConnectionRules::new(client.local, &orders);
         let Some((standing, guard)) = standing.zip(connections.admit(client.peer.ip())) else {
             incoming.refuse();
             continue;
         };
-        tasks.spawn(Connection { client, standing, guard: Arc::new(guard) }.run(incoming));
+        tasks.spawn(QuicConnection { client, standing, guard: Arc::new(guard) }.run(incoming));
     }
     endpoint.set_server_config(None);
     drop(endpoint);
     while tasks.join_next().await.is_some() {}
 }
 
-struct Connection {
+struct QuicConnection {
     client: Client,
-    standing: Standing,
+    standing: ConnectionRules,
     guard: Arc<Guard>,
 }
 
-impl Connection {
+impl QuicConnection {
     async fn run(mut self, incoming: Incoming) {
         // Like an idle connection, a handshake gives way to others.
         let shaken = tokio::select! {
@@ -132,7 +132,7 @@ impl Connection {
             tracing::trace!(?shaken, peer = %self.client.peer, "a QUIC handshake failed");
             return metrics::HANDSHAKES_FAILED.inc();
         };
-        let held = Held::new(&self.guard);
+        let held = ConnectionRoom::new(&self.guard);
         let mut tasks = JoinSet::new();
         let mut active = Instant::now();
         let (mut stopping, mut expired) = (false, false);
@@ -145,7 +145,7 @@ impl Connection {
             tokio::select! {
                 Some(answered) = tasks.join_next(), if !idle => match answered {
                     // RFC 9250 section 4.3.3: the whole connection ends.
-                    Ok(Err(Fault::Protocol)) => break PROTOCOL_ERROR,
+                    Ok(Err(StreamFault::Protocol)) => break PROTOCOL_ERROR,
                     _ => active = Instant::now(),
                 },
                 stream = connection.accept_bi(), if taken => match stream {
@@ -173,16 +173,16 @@ async fn answer(
     receiving: RecvStream,
     client: Client,
     rules: Arc<Rules>,
-    held: Held,
-) -> Result<(), Fault> {
+    held: ConnectionRoom,
+) -> Result<(), StreamFault> {
     let answered = exchange(&mut sending, receiving, client, &rules, &held).await;
     let status = match answered {
         Ok(()) => "0x0",
-        Err(Fault::Protocol) => {
+        Err(StreamFault::Protocol) => {
             let _ = sending.reset(PROTOCOL_ERROR);
             "0x2"
         }
-        Err(Fault::Internal) => {
+        Err(StreamFault::Internal) => {
             let _ = sending.reset(INTERNAL_ERROR);
             "0x1"
         }
@@ -192,7 +192,7 @@ async fn answer(
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+enum StreamFault {
     /// The client does not keep to RFC 9250.
     Protocol,
     /// An internal error: there is no answer, or the client did not send or take in time.
@@ -204,23 +204,24 @@ async fn exchange(
     mut receiving: RecvStream,
     client: Client,
     rules: &Rules,
-    held: &Held,
-) -> Result<(), Fault> {
+    held: &ConnectionRoom,
+) -> Result<(), StreamFault> {
     let limits = &rules.limits;
-    let (octets, whole) = timeout(limits.read, receive(&mut receiving)).await.map_err(|_| Fault::Internal)??;
+    let (octets, whole) = timeout(limits.read, receive(&mut receiving)).await.map_err(|_| StreamFault::Internal)??;
     // RFC 9250 section 4.2.1: the id is zero.
     if octets.first_chunk() != Some(&[0, 0]) || has_keepalive(&octets) {
-        return Err(Fault::Protocol);
+        return Err(StreamFault::Protocol);
     }
-    let (answer, _room) = held.answer(&rules.handler, &octets, client, limits.write).await.ok_or(Fault::Internal)?;
+    let (answer, _room) =
+        held.answer(&rules.handler, &octets, client, limits.write).await.ok_or(StreamFault::Internal)?;
     let messages = std::iter::once(answer.octets).chain(answer.more.into_iter().flatten());
     for message in messages {
-        let len = u16::try_from(message.len()).map_err(|_| Fault::Internal)?;
+        let len = u16::try_from(message.len()).map_err(|_| StreamFault::Internal)?;
         let mut framed = [len.to_be_bytes().to_vec().into(), message.into()];
         let sent = timeout(limits.write, sending.write_all_chunks(&mut framed)).await;
-        sent.map_err(|_| Fault::Internal)?.map_err(|_| Fault::Internal)?;
+        sent.map_err(|_| StreamFault::Internal)?.map_err(|_| StreamFault::Internal)?;
     }
-    sending.finish().map_err(|_| Fault::Internal)?;
+    sending.finish().map_err(|_| StreamFault::Internal)?;
     // Until the client has it, the answer is held here.
     let (taken, rest) = tokio::join!(
         timeout(limits.write, sending.stopped()),
@@ -228,23 +229,23 @@ async fn exchange(
     );
     match (rest, taken) {
         // RFC 9250 section 4.3.3: a second query on one stream.
-        (Ok(Err(ReadToEndError::TooLong)), _) => Err(Fault::Protocol),
-        (_, Err(_)) => Err(Fault::Internal),
+        (Ok(Err(ReadToEndError::TooLong)), _) => Err(StreamFault::Protocol),
+        (_, Err(_)) => Err(StreamFault::Internal),
         _ => Ok(()),
     }
 }
 
 /// The query of a stream, and whether it is whole: of one that is too long only the header is read, which gets FORMERR.
-async fn receive(stream: &mut RecvStream) -> Result<(Vec<u8>, bool), Fault> {
+async fn receive(stream: &mut RecvStream) -> Result<(Vec<u8>, bool), StreamFault> {
     // RFC 9250 section 4.3.3: a stream that ends before its message does. One that is reset is the client's affair.
     let ended = |error| match error {
-        ReadExactError::FinishedEarly(_) => Fault::Protocol,
-        ReadExactError::ReadError(_) => Fault::Internal,
+        ReadExactError::FinishedEarly(_) => StreamFault::Protocol,
+        ReadExactError::ReadError(_) => StreamFault::Internal,
     };
     let mut len = [0; 2];
     stream.read_exact(&mut len).await.map_err(ended)?;
     let (len, whole) = match usize::from(u16::from_be_bytes(len)) {
-        ..Header::LEN => return Err(Fault::Protocol),
+        ..Header::LEN => return Err(StreamFault::Protocol),
         len @ Header::LEN..=REQUEST => (len, true),
         _ => (Header::LEN, false),
     };

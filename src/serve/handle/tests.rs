@@ -8,7 +8,7 @@ fn handler() -> Arc<Handler> {
 
 fn ask(handler: &Arc<Handler>, octets: &[u8], client: Client) -> Option<Message> {
     let answer = handler.clone().answer(octets, client).now_or_never().expect("nothing waits");
-    answer.map(|Answer { octets, .. }| {
+    answer.map(|ChainAnswer { octets, .. }| {
         assert_eq!(octets[..2], [0x12, 0x34]);
         decode(&octets).unwrap()
     })

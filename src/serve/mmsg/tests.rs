@@ -17,14 +17,14 @@ fn peer_v6(address: Ipv6Addr) -> [u8; 28] {
 
 #[test]
 fn addresses_are_read_as_the_kernel_writes_them() {
-    let v4 = Envelope::read(&peer_v4(), &[]).unwrap();
+    let v4 = DatagramEnds::read(&peer_v4(), &[]).unwrap();
     assert_eq!(v4.peer(), "192.0.2.7:4660".parse().unwrap());
     assert_eq!((v4.local(), v4.control().len), (None, 0));
-    let v6 = Envelope::read(&peer_v6("2001:db8::1".parse().unwrap()), &[]).unwrap();
+    let v6 = DatagramEnds::read(&peer_v6("2001:db8::1".parse().unwrap()), &[]).unwrap();
     assert_eq!(v6.peer(), "[2001:db8::1]:53".parse().unwrap());
-    let mapped = Envelope::read(&peer_v6(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped()), &[]).unwrap();
+    let mapped = DatagramEnds::read(&peer_v6(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped()), &[]).unwrap();
     assert_eq!(mapped.peer(), "10.0.0.1:53".parse().unwrap());
-    assert!(Envelope::read(&[0; 28], &[]).is_none());
+    assert!(DatagramEnds::read(&[0; 28], &[]).is_none());
 }
 
 #[test]
@@ -34,13 +34,13 @@ fn the_address_that_was_asked_comes_back_as_the_one_to_answer_from() {
         Local::V6("2001:db8::1".parse().unwrap(), 0),
         Local::V6("fe80::1".parse().unwrap(), 3),
     ] {
-        let Control { octets: control, len } = Envelope { peer: Octets(peer_v4()), local: Some(local) }.control();
+        let Control { octets: control, len } = DatagramEnds { peer: Octets(peer_v4()), local: Some(local) }.control();
         assert_eq!(len % size_of::<usize>(), 0);
-        assert_eq!(Envelope::read(&peer_v4(), &control.0[..len]).unwrap().local, Some(local));
+        assert_eq!(DatagramEnds::read(&peer_v4(), &control.0[..len]).unwrap().local, Some(local));
     }
-    let routed = Envelope { peer: Octets(peer_v4()), local: Some(Local::V6("2001:db8::1".parse().unwrap(), 3)) };
+    let routed = DatagramEnds { peer: Octets(peer_v4()), local: Some(Local::V6("2001:db8::1".parse().unwrap(), 3)) };
     let Control { octets: control, len } = routed.control();
-    let read = Envelope::read(&peer_v4(), &control.0[..len]).unwrap();
+    let read = DatagramEnds::read(&peer_v4(), &control.0[..len]).unwrap();
     assert_eq!(read.local, Some(Local::V6("2001:db8::1".parse().unwrap(), 0)));
 }
 
@@ -50,7 +50,7 @@ fn broken_control_messages_end_the_reading() {
         let mut control = [0; CONTROL];
         control[..size_of::<usize>()].copy_from_slice(&len.to_ne_bytes());
         for end in 0..CONTROL {
-            assert_eq!(Envelope::read(&peer_v4(), &control[..end]).unwrap().local(), None);
+            assert_eq!(DatagramEnds::read(&peer_v4(), &control[..end]).unwrap().local(), None);
         }
     }
 }
