@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
 use super::metrics::{self, Group, Observed, ShardId};
-use super::plan::{Block, Plan, Route};
+use super::routes::{Block, Plan, Route};
 use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
 use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{

@@ -19,9 +19,9 @@ pub mod metrics;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod orders;
-mod plan;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
+mod routes;
 #[cfg(target_os = "linux")]
 mod runs;
 mod server;
@@ -37,7 +37,7 @@ pub use encrypted::Encryption;
 use handle::Handler;
 #[cfg(target_os = "linux")]
 use mmsg as datagrams;
-pub use plan::{Admits, Block, Diverts, Plan};
 #[cfg(not(target_os = "linux"))]
 use portable as datagrams;
+pub use routes::{Admits, Block, Diverts, Plan};
 pub use server::{Limits, Prepared, Server, Site};

@@ -21,7 +21,7 @@ use super::crew::{BUSY, Others, SPELL, Verdict};
 use super::datagrams::{self, BATCH, Batch, DatagramEnds};
 use super::handle::{Arrived, Begun, ChainAnswer, PendingAnswer};
 use super::metrics::{self, ShardId};
-use super::plan::Plan;
+use super::routes::Plan;
 use super::sockets;
 use crate::chain::{Client, Transport};
 use crate::wire::{MOST_UDP, Random};
