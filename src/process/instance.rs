@@ -18,7 +18,7 @@ use super::{logs, metrics};
 use crate::admin::{self, Admin, Probe};
 use crate::chain::settings::Task;
 use crate::chain::setup::Carryover;
-use crate::serve::{Prepared, Server, Site};
+use crate::serve::{PreparedServer, Server, Site};
 
 /// The time that queries in flight and connections have, once the sockets are to go.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -114,7 +114,7 @@ impl Instance {
     }
 
     /// Binds everything that a plan needs and that is not bound yet.
-    fn prepare(&mut self, plan: &Plan) -> Result<(admin::PreparedSites, BTreeMap<PortKey, Prepared>), Error> {
+    fn prepare(&mut self, plan: &Plan) -> Result<(admin::PreparedSites, BTreeMap<PortKey, PreparedServer>), Error> {
         let mut sites = pages::sites(plan, &self.registry, &self.stopping);
         if let Some(address) = self.explain {
             sites.put(&address.to_string(), "/explain", pages::explain(plan, &self.mirrors));
@@ -123,7 +123,7 @@ impl Instance {
         for (listener, server) in &plan.servers {
             let site = Site {
                 address: listener.address,
-                plan: server.plan(&listener.to_string()),
+                table: server.table(&listener.to_string()),
                 limits: server.limits,
                 tls: server.secure.clone(),
             };

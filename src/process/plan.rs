@@ -217,10 +217,10 @@ impl ListenerPlan {
         }
     }
 
-    /// The plan of the listener, whose label in metrics is `label`.
-    pub(crate) fn plan(&self, label: &str) -> serve::Plan {
+    /// The routes of the listener, whose label in metrics is `label`.
+    pub(crate) fn table(&self, label: &str) -> serve::RouteTable {
         let blocks = self.blocks.iter().map(|(block, keys)| served(block, keys)).collect();
-        serve::Plan::new(label, blocks)
+        serve::RouteTable::new(label, blocks)
     }
 }
 
@@ -259,14 +259,14 @@ fn with(limits: Limits, settings: &Settings) -> Limits {
     }
 }
 
-pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
+pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::ServedBlock {
     let settings = &block.settings;
     let own = OwnEdns {
         payload: settings.bufsize.unwrap_or(OwnEdns::DEFAULT.payload),
         nsid: settings.nsid.clone().map(Into::into),
     };
     let diverts = settings.diverts.clone();
-    serve::Block {
+    serve::ServedBlock {
         zones: keys.iter().map(|key| key.zone.clone()).collect(),
         views: block.fast().into_iter().collect(),
         diverts: match diverts.is_empty() {
@@ -280,7 +280,8 @@ pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::Block {
         measured: settings.prometheus.is_some(),
         admits: settings.view.as_ref().map(|_| {
             let block = block.clone();
-            Box::new(move |question: &Question<'_>, client: &Client| block.admits(question, client)) as serve::Admits
+            Box::new(move |question: &Question<'_>, client: &Client| block.admits(question, client))
+                as serve::BlockFilter
         }),
         view: settings.view.as_ref().map_or_else(String::new, |view| view.name().to_owned()),
     }

@@ -11,7 +11,7 @@ use rollcall_testing::worked;
 use super::plan::served;
 use crate::chain::{Client, Transport};
 use crate::plugins::testing::{OneZone, block_with};
-use crate::serve::Plan;
+use crate::serve::RouteTable;
 use crate::serve::testing::{CLIENT, Direct, query, with_opt};
 use crate::wire::Label;
 use crate::wire::message::{Message, decode};
@@ -30,7 +30,7 @@ fn serves(lines: &str) -> Direct {
 fn serves_with(lines: &str, publisher: Publisher) -> Direct {
     let mut cluster = OneZone { publisher: Some(publisher), ..OneZone::default() };
     let block = Arc::new(block_with(lines, &mut cluster).unwrap());
-    Direct::new(Plan::new("dns://:53", vec![served(&block, &block.keys)]))
+    Direct::new(RouteTable::new("dns://:53", vec![served(&block, &block.keys)]))
 }
 
 fn ask(server: &Direct, octets: &[u8], client: Client) -> Message {

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
 use super::metrics::{self, Group, Observed, ShardId};
-use super::routes::{Block, Plan, Route};
+use super::routes::{Route, RouteTable, ServedBlock};
 use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
 use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{
@@ -20,7 +20,7 @@ use crate::wire::{
 };
 use crate::zone::{Answered, Seeds, Swap, answer};
 
-/// Answers the queries of one server address, from the present plan.
+/// Answers the queries of one server address, from the present route table.
 #[derive(Debug)]
 pub(super) struct Handler {
     resolver: Arc<Resolver>,
@@ -65,14 +65,14 @@ pub(super) struct Arrived<'m> {
 }
 
 impl Handler {
-    /// Answers from a plan; at most `max_in_flight` queries wait for plugins at one time.
-    pub(super) fn new(plan: Plan, max_in_flight: usize) -> Self {
-        Self { resolver: Arc::new(Resolver { plan: Swap::new(plan) }), in_flight: AtomicUsize::new(0), max_in_flight }
+    /// Answers from a route table; at most `max_in_flight` queries wait for plugins at one time.
+    pub(super) fn new(table: RouteTable, max_in_flight: usize) -> Self {
+        Self { resolver: Arc::new(Resolver { table: Swap::new(table) }), in_flight: AtomicUsize::new(0), max_in_flight }
     }
 
-    /// Replaces the plan. Queries in flight end with the one they began with.
-    pub(super) fn replace(&self, plan: Plan) {
-        self.resolver.plan.store(plan);
+    /// Replaces the route table. Queries in flight end with the one they began with.
+    pub(super) fn replace(&self, table: RouteTable) {
+        self.resolver.table.store(table);
     }
 
     /// The number of queries that wait for plugins.
@@ -80,9 +80,9 @@ impl Handler {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The present plan.
-    pub(super) fn plan(&self) -> Arc<Plan> {
-        self.resolver.plan.load().clone()
+    /// The present table.
+    pub(super) fn table(&self) -> Arc<RouteTable> {
+        self.resolver.table.load().clone()
     }
 
     /// Answers one query, however long it takes: for transports that bring their own tasks.
@@ -90,7 +90,7 @@ impl Handler {
     pub(super) async fn answer(self: Arc<Self>, octets: &[u8], client: Client) -> Option<ChainAnswer> {
         let received = Instant::now();
         let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed: rand::random() };
-        match self.begin_in_scratch(&self.plan(), &arrived, |answer| answer.to_vec()) {
+        match self.begin_in_scratch(&self.table(), &arrived, |answer| answer.to_vec()) {
             Ok(answer) => answer.map(|octets| ChainAnswer { octets, more: None }),
             Err(pending) => {
                 let _place = self.admit()?;
@@ -102,16 +102,16 @@ impl Handler {
     /// Does as [`begin`](Self::begin), with a buffer of the thread that holds the longest answer.
     pub(super) fn begin_in_scratch<T>(
         &self,
-        plan: &Plan,
+        table: &RouteTable,
         arrived: &Arrived<'_>,
         take: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, PendingAnswer> {
         thread_local!(static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_535]));
-        SCRATCH.with_borrow_mut(|buffer| match self.begin(plan, arrived, buffer) {
+        SCRATCH.with_borrow_mut(|buffer| match self.begin(table, arrived, buffer) {
             // The scratch buffer holds what any client can take.
             Begun::Silence | Begun::Larger => Ok(None),
             Begun::Answer { len, route } => {
-                let group = route.and_then(|route| plan.route(route)).and_then(|route| route.group.as_ref());
+                let group = route.and_then(|route| table.route(route)).and_then(|route| route.group.as_ref());
                 if let Some(group) = group {
                     group.took(arrived.shard, arrived.received.elapsed());
                 }
@@ -122,8 +122,8 @@ impl Handler {
     }
 
     /// Answers a query into `buffer`, or says that it must wait. A panic is SERVFAIL for this query alone.
-    pub(super) fn begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Begun {
-        catch_unwind(AssertUnwindSafe(|| self.try_begin(plan, arrived, buffer))).unwrap_or_else(|_| {
+    pub(super) fn begin(&self, table: &RouteTable, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Begun {
+        catch_unwind(AssertUnwindSafe(|| self.try_begin(table, arrived, buffer))).unwrap_or_else(|_| {
             metrics::PANICS.inc();
             match parse(arrived.octets) {
                 Parsed::Query(question) => {
@@ -135,23 +135,23 @@ impl Handler {
         })
     }
 
-    fn try_begin(&self, plan: &Plan, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Begun {
+    fn try_begin(&self, table: &RouteTable, arrived: &Arrived<'_>, buffer: &mut [u8]) -> Begun {
         // Nothing good listens at port 0, and an answer there would bounce (RFC 8085 section 5.1).
         if arrived.client.peer.port() == 0 {
             return Begun::Silence;
         }
         let mut question = match parse(arrived.octets) {
             Parsed::Query(question) => question,
-            Parsed::Refuse { rcode, question } => return refuse(plan, arrived, question.as_ref(), rcode, buffer),
+            Parsed::Refuse { rcode, question } => return refuse(table, arrived, question.as_ref(), rcode, buffer),
             Parsed::Drop => return Begun::Silence,
         };
-        let found = plan.find(&question, &arrived.client);
-        let Some((index, route)) = found.and_then(|index| Some((index, plan.route(index)?))) else {
-            return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
+        let found = table.find(&question, &arrived.client);
+        let Some((index, route)) = found.and_then(|index| Some((index, table.route(index)?))) else {
+            return refuse(table, arrived, Some(&question), Rcode::REFUSED, buffer);
         };
         let block = &*route.block;
         if question.qclass != Class::IN && !block.classes.contains(&question.qclass) {
-            return refuse(plan, arrived, Some(&question), Rcode::REFUSED, buffer);
+            return refuse(table, arrived, Some(&question), Rcode::REFUSED, buffer);
         }
         question.own = &block.own;
         if question.qclass == Class::IN && !block.diverts.as_ref().is_some_and(|diverts| diverts(&question)) {
@@ -164,13 +164,13 @@ impl Handler {
                 AtOnce::Chain => {}
             }
         }
-        self.start_chain(plan, arrived, route, &question, buffer)
+        self.start_chain(table, arrived, route, &question, buffer)
     }
 
     /// Starts the chain and goes as far as it goes without waiting.
     fn start_chain(
         &self,
-        plan: &Plan,
+        table: &RouteTable,
         arrived: &Arrived<'_>,
         route: &Route,
         question: &Question<'_>,
@@ -179,7 +179,7 @@ impl Handler {
         let limit = size(arrived.client.transport, question.edns, &route.block);
         let request = Request::received(question);
         let query = Query::new(request, arrived.client, arrived.received, limit, self.resolver.clone());
-        let query = Query { server: plan.server.clone(), zone: route.label.clone(), ..query };
+        let query = Query { server: table.server.clone(), zone: route.label.clone(), ..query };
         let asked = AnswerContext {
             octets: arrived.octets.into(),
             question: question.detached(),
@@ -287,7 +287,7 @@ async fn run(route: Route, mut query: Query, asked: AnswerContext) -> Option<Cha
 }
 
 /// The octets of a reply: the server's own OPT record, cut to what the client can take.
-fn finish(mut reply: Reply, asked: &AnswerContext, block: &Block) -> Result<Vec<u8>, Failure> {
+fn finish(mut reply: Reply, asked: &AnswerContext, block: &ServedBlock) -> Result<Vec<u8>, Failure> {
     let size = size(asked.client.transport, asked.question.edns, block);
     if reply.as_octets().is_some() {
         return message::finish_octets(
@@ -304,7 +304,7 @@ fn finish(mut reply: Reply, asked: &AnswerContext, block: &Block) -> Result<Vec<
 }
 
 /// The octets of an answer that is a failure.
-fn fail(asked: &AnswerContext, block: &Block, failure: &Failure) -> Vec<u8> {
+fn fail(asked: &AnswerContext, block: &ServedBlock, failure: &Failure) -> Vec<u8> {
     let mut question = asked.question.within(&asked.octets);
     question.own = &block.own;
     let mut buffer = [0; 512];
@@ -382,7 +382,7 @@ fn warn_of_size(question: &Question<'_>) {
 
 /// Writes an answer that is an error before any block was asked.
 fn refuse(
-    plan: &Plan,
+    table: &RouteTable,
     arrived: &Arrived<'_>,
     question: Option<&Question<'_>>,
     rcode: Rcode,
@@ -393,7 +393,7 @@ fn refuse(
         return Begun::Silence;
     }
     let (qtype, edns) = question.map_or((Rtype(0), None), |question| (question.qtype, question.edns));
-    observe(plan.dropped.as_ref(), arrived, qtype, edns, Some((len, rcode, "")));
+    observe(table.dropped.as_ref(), arrived, qtype, edns, Some((len, rcode, "")));
     Begun::Answer { len, route: None }
 }
 
@@ -417,7 +417,7 @@ fn observe(
 }
 
 /// The size that the answer may have.
-fn size(transport: Transport, edns: Option<Edns>, block: &Block) -> Size {
+fn size(transport: Transport, edns: Option<Edns>, block: &ServedBlock) -> Size {
     match transport {
         Transport::Udp => Size::udp(udp_limit(edns, block.bufsize)),
         _ => Size::tcp(),
@@ -429,7 +429,7 @@ fn size(transport: Transport, edns: Option<Edns>, block: &Block) -> Size {
 /// The resolver that plugins ask again: all blocks of the server.
 #[derive(Debug)]
 struct Resolver {
-    plan: Swap<Plan>,
+    table: Swap<RouteTable>,
 }
 
 /// The number of look-ups that may lead to another: a chain of aliases longer than this is a loop.
@@ -445,9 +445,9 @@ impl Resolve for Resolver {
                 );
             }
             let mut followed = query.follow(name, qtype);
-            let plan = self.plan.load().clone();
-            let found = plan.find(&followed.request.question(), &followed.client);
-            let Some(route) = found.and_then(|index| plan.route(index)) else {
+            let table = self.table.load().clone();
+            let found = table.find(&followed.request.question(), &followed.client);
+            let Some(route) = found.and_then(|index| table.route(index)) else {
                 let failure =
                     Failure { rcode: Rcode::REFUSED, extended: None, message: format!("no zone holds {name}") };
                 return Outcome::Failed("", failure);

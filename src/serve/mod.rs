@@ -2,7 +2,7 @@
 //!
 //! [`Server`] owns the sockets of one port: data threads for UDP, tasks for TCP and for what is encrypted. All of them hand
 //! what they read to the handler of the address, which answers cluster names on the spot, from a zone's views, and starts the plugin chain for all
-//! else. What a server serves is a [`Plan`], replaced as a whole on a reload while sockets and connections stay.
+//! else. What a server serves is a [`RouteTable`], replaced as a whole on a reload while sockets and connections stay.
 //!
 //! The first steps of a chain run on the thread that received the query: an answer from the cache, a hosts file or a
 //! template never changes threads. Only what has to wait moves to the runtime, up to a limit; past it queries are
@@ -39,5 +39,5 @@ use handle::Handler;
 use mmsg as datagrams;
 #[cfg(not(target_os = "linux"))]
 use portable as datagrams;
-pub use routes::{Admits, Block, Diverts, Plan};
-pub use server::{Limits, Prepared, Server, Site};
+pub use routes::{BlockFilter, Diverts, RouteTable, ServedBlock};
+pub use server::{Limits, PreparedServer, Server, Site};

@@ -146,7 +146,7 @@ mod tests {
     use std::time::Instant;
 
     use super::super::metrics::ShardId;
-    use super::super::testing::{plan, query, with_opt};
+    use super::super::testing::{query, table, with_opt};
     use super::super::{Handler, mmsg, portable};
     use super::*;
     use crate::chain::{Client, Transport};
@@ -155,7 +155,7 @@ mod tests {
     /// The answers that clients get to some datagrams, or nothing, from the loop in a module.
     macro_rules! answers {
         ($datagrams:ident, $server:expr, $asked:expr) => {{
-            let (handler, server) = (Arc::new(Handler::new(plan().0, 10)), UdpSocket::bind($server).unwrap());
+            let (handler, server) = (Arc::new(Handler::new(table().0, 10)), UdpSocket::bind($server).unwrap());
             let local = server.local_addr().unwrap();
             $datagrams::ask_for_local_address(&server, local.is_ipv6()).unwrap();
             $datagrams::wake_after(&server, None).unwrap();
@@ -178,7 +178,7 @@ mod tests {
                     let (octets, buffer) = slot.parts();
                     let shard = ShardId::SHARED;
                     let arrived = Arrived { octets, client, received: Instant::now(), shard, seed: 7 };
-                    if let Begun::Answer { len, .. } = handler.begin(&handler.plan(), &arrived, buffer) {
+                    if let Begun::Answer { len, .. } = handler.begin(&handler.table(), &arrived, buffer) {
                         slot.answer(len);
                         silent = false;
                     }

@@ -12,11 +12,11 @@ use crate::zone::View;
 pub type Diverts = Box<dyn Fn(&Question<'_>) -> bool + Send + Sync>;
 
 /// Says whether a block is for a question and its client.
-pub type Admits = Box<dyn Fn(&Question<'_>, &Client) -> bool + Send + Sync>;
+pub type BlockFilter = Box<dyn Fn(&Question<'_>, &Client) -> bool + Send + Sync>;
 
-/// One server block.
+/// One server block, as it is served.
 #[derive(Default)]
-pub struct Block {
+pub struct ServedBlock {
     /// The zones.
     pub zones: Vec<Name>,
     /// The views that answer cluster names without the chain; empty when a plugin needs the message.
@@ -24,7 +24,7 @@ pub struct Block {
     /// Whether a question takes the chain though a view could answer it.
     pub diverts: Option<Diverts>,
     /// Whether the block is for this question and client (`view`); the next block of the zone is asked otherwise.
-    pub admits: Option<Admits>,
+    pub admits: Option<BlockFilter>,
     /// The plugins, in order.
     pub chain: Arc<[Arc<dyn Plugin>]>,
     /// The OPT record of its answers, `bufsize` among it.
@@ -39,16 +39,16 @@ pub struct Block {
     pub view: String,
 }
 
-impl fmt::Debug for Block {
+impl fmt::Debug for ServedBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plugins: Vec<_> = self.chain.iter().map(|plugin| plugin.name()).collect();
         f.debug_struct("Block").field("zones", &self.zones).field("chain", &plugins).finish_non_exhaustive()
     }
 }
 
-/// All blocks that listen on one address.
+/// The route table of one address: all blocks that listen there.
 #[derive(Debug)]
-pub struct Plan {
+pub struct RouteTable {
     /// The server's label in metrics: `dns://:53`.
     pub(super) server: Arc<str>,
     /// Longest zones first; those of one zone in the order of the Corefile.
@@ -64,15 +64,15 @@ pub(super) struct Route {
     labels: usize,
     /// The zone as metrics show it, with a final dot.
     pub(super) label: Arc<str>,
-    pub(super) block: Arc<Block>,
+    pub(super) block: Arc<ServedBlock>,
     /// Remembered answers, where nothing in the chain needs to see them.
     pub(super) memory: Option<Arc<dyn Recall>>,
     pub(super) group: Option<Arc<Group>>,
 }
 
-impl Plan {
+impl RouteTable {
     /// Sorts blocks by their zones. `server` is the server's label in metrics: `dns://:53`.
-    pub fn new(server: &str, blocks: Vec<Block>) -> Self {
+    pub fn new(server: &str, blocks: Vec<ServedBlock>) -> Self {
         let server: Arc<str> = server.into();
         let mut routes = Vec::new();
         let measured = blocks.iter().any(|block| block.measured);
@@ -159,20 +159,22 @@ mod tests {
     use super::*;
     use crate::wire::{Parsed, parse};
 
-    fn block(zones: &[&str]) -> Block {
-        Block { zones: zones.iter().map(|zone| zone.parse().unwrap()).collect(), ..Block::default() }
+    fn block(zones: &[&str]) -> ServedBlock {
+        ServedBlock { zones: zones.iter().map(|zone| zone.parse().unwrap()).collect(), ..ServedBlock::default() }
     }
 
-    fn found(plan: &Plan, name: &str, qtype: u16) -> Option<String> {
+    fn found(table: &RouteTable, name: &str, qtype: u16) -> Option<String> {
         let message = query(name, qtype);
         let Parsed::Query(question) = parse(&message) else { panic!("no query") };
-        plan.find(&question, &CLIENT).map(|index| plan.route(index).unwrap().label.to_string())
+        table.find(&question, &CLIENT).map(|index| table.route(index).unwrap().label.to_string())
     }
 
     #[test]
     fn the_longest_zone_counts() {
-        let plan =
-            Plan::new("dns://:53", vec![block(&["org"]), block(&["Sub.Example.org", "."]), block(&["example.org"])]);
+        let table = RouteTable::new(
+            "dns://:53",
+            vec![block(&["org"]), block(&["Sub.Example.org", "."]), block(&["example.org"])],
+        );
         for (name, zone) in [
             ("a.sub.example.org", "sub.example.org."),
             ("sub.EXAMPLE.org", "sub.example.org."),
@@ -182,36 +184,37 @@ mod tests {
             ("com", "."),
             (".", "."),
         ] {
-            assert_eq!(found(&plan, name, 1).as_deref(), Some(zone), "{name}");
+            assert_eq!(found(&table, name, 1).as_deref(), Some(zone), "{name}");
         }
-        assert_eq!(found(&Plan::new("dns://:53", vec![block(&["org"])]), "com", 1), None);
+        assert_eq!(found(&RouteTable::new("dns://:53", vec![block(&["org"])]), "com", 1), None);
     }
 
     #[test]
     fn ds_at_an_apex_goes_to_the_parent_when_it_is_here() {
-        let plan = Plan::new("dns://:53", vec![block(&["example.org"]), block(&["org"]), block(&["com"])]);
+        let table = RouteTable::new("dns://:53", vec![block(&["example.org"]), block(&["org"]), block(&["com"])]);
         for (name, zone) in [
             ("example.org", Some("org.")),
             ("a.example.org", Some("example.org.")),
             ("com", Some("com.")),
             ("net", None),
         ] {
-            assert_eq!(found(&plan, name, 43).as_deref(), zone, "{name}");
+            assert_eq!(found(&table, name, 43).as_deref(), zone, "{name}");
         }
     }
 
     #[test]
     fn ds_at_an_apex_beside_a_root_block_stays_in_its_own_block() {
-        let plan = Plan::new("dns://:53", vec![block(&["."]), block(&["example.org"]), block(&["a.example.org"])]);
+        let table =
+            RouteTable::new("dns://:53", vec![block(&["."]), block(&["example.org"]), block(&["a.example.org"])]);
         for (name, zone) in
             [("example.org", "example.org."), ("a.example.org", "example.org."), ("org", "."), (".", ".")]
         {
-            assert_eq!(found(&plan, name, 43).as_deref(), Some(zone), "{name}");
+            assert_eq!(found(&table, name, 43).as_deref(), Some(zone), "{name}");
         }
         let mut closed = block(&["example.org"]);
         closed.admits = Some(Box::new(|_, _| false));
         assert_eq!(
-            found(&Plan::new("dns://:53", vec![closed, block(&["."])]), "example.org", 43).as_deref(),
+            found(&RouteTable::new("dns://:53", vec![closed, block(&["."])]), "example.org", 43).as_deref(),
             Some(".")
         );
     }
@@ -220,8 +223,8 @@ mod tests {
     fn a_block_that_does_not_admit_a_query_leaves_it_to_the_next() {
         let mut first = block(&["example.org"]);
         first.admits = Some(Box::new(|question, _| question.qtype == Rtype::A));
-        let plan = Plan::new("dns://:53", vec![first, block(&["org"])]);
-        assert_eq!(found(&plan, "example.org", 1).as_deref(), Some("example.org."));
-        assert_eq!(found(&plan, "example.org", 28).as_deref(), Some("org."));
+        let table = RouteTable::new("dns://:53", vec![first, block(&["org"])]);
+        assert_eq!(found(&table, "example.org", 1).as_deref(), Some("example.org."));
+        assert_eq!(found(&table, "example.org", 28).as_deref(), Some("org."));
     }
 }

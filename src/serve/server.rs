@@ -24,7 +24,7 @@ use super::encrypted::{Encryption, quic};
 use super::orders::{Orders, Rules, Secure};
 use super::sockets::{self, BindPlace};
 use super::udp::Data;
-use super::{Handler, Plan, datagrams};
+use super::{Handler, RouteTable, datagrams};
 use crate::chain::settings::Tls;
 
 /// Limits of one server address.
@@ -80,8 +80,8 @@ pub struct Site {
     /// The address; `[::]` takes IPv4 as well, where the system has IPv6; where it has none, `0.0.0.0` is bound instead.
     /// Port 0 takes a free one, the same for UDP and TCP.
     pub address: SocketAddr,
-    /// The plan by which queries are answered.
-    pub plan: Plan,
+    /// The route table by which queries are answered.
+    pub table: RouteTable,
     /// Limits of its connections.
     pub limits: Limits,
     /// The certificate and settings of TLS, where it is encrypted.
@@ -113,11 +113,11 @@ struct Listening {
 
 /// Sockets that are bound and not yet in use, and what is to be served.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedServer {
     addresses: BTreeMap<SocketAddr, SocketAddr>,
     rules: BTreeMap<IpAddr, Arc<Rules>>,
-    /// The plans of addresses that are served already.
-    plans: Vec<(Arc<Handler>, Plan)>,
+    /// The route tables of addresses that are served already.
+    tables: Vec<(Arc<Handler>, RouteTable)>,
     udp: Vec<Data>,
     tcp: Vec<(SocketAddr, Arc<TcpListener>)>,
     quic: Vec<(SocketAddr, Endpoint)>,
@@ -144,13 +144,13 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be bound; the message names it.
-    pub fn prepare(&self, sites: Vec<Site>, shared: bool) -> io::Result<Prepared> {
+    pub fn prepare(&self, sites: Vec<Site>, shared: bool) -> io::Result<PreparedServer> {
         let _entered = self.runtime.enter();
         let present = self.orders.borrow().rules.clone();
-        let mut prepared = Prepared {
+        let mut prepared = PreparedServer {
             addresses: BTreeMap::new(),
             rules: BTreeMap::new(),
-            plans: Vec::new(),
+            tables: Vec::new(),
             udp: Vec::new(),
             tcp: Vec::new(),
             quic: Vec::new(),
@@ -165,10 +165,10 @@ impl Server {
             let secure = self.secure(site.tls.as_ref(), before.and_then(|rules| rules.secure.as_ref()))?;
             let handler = match before {
                 Some(rules) => {
-                    prepared.plans.push((rules.handler.clone(), site.plan));
+                    prepared.tables.push((rules.handler.clone(), site.table));
                     rules.handler.clone()
                 }
-                None => Arc::new(Handler::new(site.plan, self.max_in_flight)),
+                None => Arc::new(Handler::new(site.table, self.max_in_flight)),
             };
             let address = bound.unwrap_or(site.address);
             let rules = |address| Rules { address, handler: handler.clone(), limits, secure: secure.clone() };
@@ -195,7 +195,7 @@ impl Server {
         &self,
         place: BindPlace,
         rules: &dyn Fn(SocketAddr) -> Rules,
-        prepared: &mut Prepared,
+        prepared: &mut PreparedServer,
     ) -> io::Result<SocketAddr> {
         let named = |error: io::Error, address: SocketAddr| {
             io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
@@ -216,7 +216,7 @@ impl Server {
         &self,
         place: BindPlace,
         rules: &dyn Fn(SocketAddr) -> Rules,
-        prepared: &mut Prepared,
+        prepared: &mut PreparedServer,
     ) -> io::Result<SocketAddr> {
         // A free port of TCP need not be free over UDP.
         let mut tries = if place.address.port() == 0 { 16 } else { 1 };
@@ -237,7 +237,7 @@ impl Server {
         &self,
         mut place: BindPlace,
         rules: &dyn Fn(SocketAddr) -> Rules,
-        prepared: &mut Prepared,
+        prepared: &mut PreparedServer,
     ) -> io::Result<SocketAddr> {
         // One that is about to end, as its address was not served until now, is none.
         let stays = self.orders.borrow().serve(place.address);
@@ -272,10 +272,10 @@ impl Server {
     }
 
     /// Changes over: everything goes by what was prepared, and sockets whose address is not served any more end.
-    pub fn commit(&mut self, prepared: Prepared) {
-        let Prepared { addresses, rules, plans, udp, tcp, quic } = prepared;
-        for (handler, plan) in plans {
-            handler.replace(plan);
+    pub fn commit(&mut self, prepared: PreparedServer) {
+        let PreparedServer { addresses, rules, tables, udp, tcp, quic } = prepared;
+        for (handler, table) in tables {
+            handler.replace(table);
         }
         let limits = rules.values().next().map_or_else(Limits::default, |rules| rules.limits);
         self.addresses = addresses;

@@ -260,7 +260,7 @@ impl<S: ConnectionStream> TcpConnection<S> {
     fn take_queries(&mut self) -> Paused {
         let rules = self.standing.rules.clone();
         let (handler, limits) = (&rules.handler, &rules.limits);
-        let plan = handler.plan();
+        let table = handler.table();
         loop {
             if self.output.len() >= FLUSH {
                 return Paused::Output;
@@ -289,7 +289,7 @@ impl<S: ConnectionStream> TcpConnection<S> {
                 seed: rand::random(),
             };
             let output = &mut self.output;
-            match handler.begin_in_scratch(&plan, &arrived, |answer| frame(output, answer)) {
+            match handler.begin_in_scratch(&table, &arrived, |answer| frame(output, answer)) {
                 Ok(_) => {}
                 Err(pending) => match handler.admit() {
                     Some(place) => self.waiting.push(Box::pin(async move {

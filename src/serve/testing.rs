@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::handle::{Arrived, AtOnce, Handler, at_once};
 use super::metrics::ShardId;
-use super::{Block, Limits, Plan, Site};
+use super::{Limits, RouteTable, ServedBlock, Site};
 use crate::chain::settings::Tls;
 use crate::chain::{Client, Next, Outcome, Plugin, Query, Reply, Transport};
 use crate::wire::message::{RData, Record, rdata};
@@ -100,27 +100,27 @@ impl Plugin for Fake {
     }
 }
 
-/// A plan whose zone `test` is answered by [`Fake`], and the gate of its waiting queries.
-pub(super) fn plan() -> (Plan, Arc<Semaphore>) {
+/// A route table whose zone `test` is answered by [`Fake`], and the gate of its waiting queries.
+pub(super) fn table() -> (RouteTable, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let fake: Arc<dyn Plugin> = Arc::new(Fake { gate: gate.clone() });
-    let block = Block { zones: vec!["test".parse().unwrap()], chain: Arc::new([fake]), ..Block::default() };
-    (Plan::new("dns://:53", vec![block]), gate)
+    let block = ServedBlock { zones: vec!["test".parse().unwrap()], chain: Arc::new([fake]), ..ServedBlock::default() };
+    (RouteTable::new("dns://:53", vec![block]), gate)
 }
 
-/// An address that is served by the [`plan`] of tests, and the gate of its waiting queries.
+/// An address that is served by the [`table`] of tests, and the gate of its waiting queries.
 pub(super) fn site(address: &str, limits: &Limits, tls: Option<Tls>) -> (Site, Arc<Semaphore>) {
-    let (plan, gate) = plan();
-    (Site { address: address.parse().unwrap(), plan, limits: *limits, tls }, gate)
+    let (table, gate) = table();
+    (Site { address: address.parse().unwrap(), table, limits: *limits, tls }, gate)
 }
 
 /// A handler that a test asks directly, without sockets.
 pub(crate) struct Direct(Arc<Handler>);
 
 impl Direct {
-    /// Answers from a plan.
-    pub(crate) fn new(plan: Plan) -> Self {
-        Self(Arc::new(Handler::new(plan, 4)))
+    /// Answers from a route table.
+    pub(crate) fn new(table: RouteTable) -> Self {
+        Self(Arc::new(Handler::new(table, 4)))
     }
 
     /// The answer, however long it takes.
@@ -136,11 +136,11 @@ impl Direct {
         received: Instant,
         seed: u64,
     ) -> Option<(Vec<u8>, &'static str)> {
-        let plan = self.0.plan();
+        let table = self.0.table();
         let Parsed::Query(question) = parse(octets) else { panic!("a query of a test is well-formed") };
         let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed };
         let mut buffer = [0; 4096];
-        match at_once(plan.route(0).unwrap(), &question, &arrived, &mut buffer) {
+        match at_once(table.route(0).unwrap(), &question, &arrived, &mut buffer) {
             AtOnce::Done(len, _, plugin) => Some((buffer[..len].to_vec(), plugin)),
             AtOnce::Larger | AtOnce::Chain => None,
         }

@@ -21,7 +21,7 @@ use super::crew::{BUSY, Others, SPELL, Verdict};
 use super::datagrams::{self, BATCH, Batch, DatagramEnds};
 use super::handle::{Arrived, Begun, ChainAnswer, PendingAnswer};
 use super::metrics::{self, ShardId};
-use super::routes::Plan;
+use super::routes::RouteTable;
 use super::sockets;
 use crate::chain::{Client, Transport};
 use crate::wire::{MOST_UDP, Random};
@@ -190,10 +190,10 @@ impl Thread {
         }
     }
 
-    /// Answers a batch: one plan and two readings of the clock for all of it.
+    /// Answers a batch: one route table and two readings of the clock for all of it.
     fn answer(&mut self, batch: &mut Batch) {
         let received = Instant::now();
-        let plan = self.handler.plan();
+        let table = self.handler.table();
         let mut measured = [None; BATCH];
         let mut large = std::mem::take(&mut self.large);
         for (slot, measured) in batch.slots().iter_mut().zip(&mut measured) {
@@ -203,7 +203,7 @@ impl Thread {
             let seed = self.random.draw();
             let (octets, buffer) = slot.parts();
             let arrived = Arrived { octets, client, received, shard: &self.shard, seed };
-            match self.handler.begin(&plan, &arrived, buffer) {
+            match self.handler.begin(&table, &arrived, buffer) {
                 Begun::Silence => {}
                 Begun::Answer { len, route } => {
                     slot.answer(len);
@@ -211,7 +211,7 @@ impl Thread {
                 }
                 Begun::Larger => {
                     large.resize(MOST_UDP.into(), 0);
-                    match self.handler.begin(&plan, &arrived, &mut large) {
+                    match self.handler.begin(&table, &arrived, &mut large) {
                         Begun::Answer { len, route } => {
                             *measured = route;
                             if datagrams::send_one(&self.socket, large.get(..len).unwrap_or_default(), &envelope)
@@ -233,7 +233,7 @@ impl Thread {
             metrics::SEND_FAILED.inc_by(failed as u64);
         }
         let took = received.elapsed();
-        self.measure(&plan, measured.iter().flatten(), took);
+        self.measure(&table, measured.iter().flatten(), took);
         self.busy += took;
         if took > BUSY {
             self.wish();
@@ -276,9 +276,9 @@ impl Thread {
         }
     }
 
-    fn measure<'r>(&self, plan: &Plan, routes: impl Iterator<Item = &'r usize>, duration: Duration) {
+    fn measure<'r>(&self, table: &RouteTable, routes: impl Iterator<Item = &'r usize>, duration: Duration) {
         for route in routes {
-            if let Some(group) = plan.route(*route).and_then(|route| route.group.as_ref()) {
+            if let Some(group) = table.route(*route).and_then(|route| route.group.as_ref()) {
                 group.took(&self.shard, duration);
             }
         }

@@ -123,7 +123,7 @@ async fn answer(
         Err(status) => Err(status),
     };
     let status = *answered.as_ref().err().unwrap_or(&StatusCode::OK);
-    metrics::HTTPS_RESPONSES.with_label_values(&[&*handler.plan().server, status.as_str()]).inc();
+    metrics::HTTPS_RESPONSES.with_label_values(&[&*handler.table().server, status.as_str()]).inc();
     let (body, _room) = answered.map_or_else(|_| (Vec::new(), None), |(body, room)| (body, Some(room)));
     let mut response = Response::builder().status(status).header(header::CONTENT_LENGTH, body.len());
     if status == StatusCode::OK {

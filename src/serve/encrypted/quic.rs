@@ -187,7 +187,7 @@ async fn answer(
             "0x1"
         }
     };
-    metrics::QUIC_RESPONSES.with_label_values(&[&*rules.handler.plan().server, status]).inc();
+    metrics::QUIC_RESPONSES.with_label_values(&[&*rules.handler.table().server, status]).inc();
     answered
 }
 

@@ -1,9 +1,9 @@
-use super::super::testing::{CLIENT, plan, query, with_opt};
+use super::super::testing::{CLIENT, query, table, with_opt};
 use super::*;
 use crate::wire::message::{Message, decode};
 
 fn handler() -> Arc<Handler> {
-    Arc::new(Handler::new(plan().0, 4))
+    Arc::new(Handler::new(table().0, 4))
 }
 
 fn ask(handler: &Arc<Handler>, octets: &[u8], client: Client) -> Option<Message> {
@@ -34,8 +34,8 @@ fn names_without_a_block_and_foreign_classes_are_refused() {
 
 #[test]
 fn a_zone_without_plugins_is_refused() {
-    let block = Block { zones: vec!["test".parse().unwrap()], ..Block::default() };
-    let handler = Arc::new(Handler::new(Plan::new("dns://:53", vec![block]), 4));
+    let block = ServedBlock { zones: vec!["test".parse().unwrap()], ..ServedBlock::default() };
+    let handler = Arc::new(Handler::new(RouteTable::new("dns://:53", vec![block]), 4));
     assert_eq!(rcode(ask(&handler, &query("a.test", 1), CLIENT)), Rcode::REFUSED);
 }
 
@@ -94,12 +94,12 @@ fn malformed_queries_are_told_so() {
 
 #[test]
 fn queries_end_with_the_plan_they_began_with_and_the_next_take_the_new_one() {
-    let (plan, gate) = plan();
-    let handler = Arc::new(Handler::new(plan, 4));
+    let (table, gate) = table();
+    let handler = Arc::new(Handler::new(table, 4));
     let asked = query("wait.test", 1);
     let mut pending = Box::pin(handler.clone().answer(&asked, CLIENT));
     assert!(pending.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
-    handler.replace(Plan::new("dns://:53", vec![]));
+    handler.replace(RouteTable::new("dns://:53", vec![]));
     gate.add_permits(1);
     let answer = pending.now_or_never().unwrap().unwrap();
     assert_eq!(Rcode::from(decode(&answer.octets).unwrap().metadata.response_code), Rcode::NOERROR);
