@@ -1,7 +1,9 @@
 //! What an answer is, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
 
 use super::Ask;
-use crate::wire::{Flags, Header, Malformed, Name, Opcode, Rcode, Records, Rtype, Ttl, name_at};
+use crate::wire::{
+    EdnsOption, Flags, Header, Malformed, Name, Opcode, Options, Rcode, Records, Rtype, SUBNET, Ttl, name_at,
+};
 
 /// What the octets of an answer come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +86,7 @@ impl Shape {
             }
             if record.rtype == Rtype::OPT {
                 opt_seen = true;
-                if record.ttl >> 24 != 0 || is_tailored(reply.get(record.rdata..record.end).unwrap_or_default()) {
+                if record.upper_rcode() != 0 || is_tailored(reply.get(record.rdata..record.end).unwrap_or_default()) {
                     return Err(Unfit::NotForKeeping);
                 }
                 continue;
@@ -125,15 +127,10 @@ impl Shape {
 }
 
 /// Whether the options say that the answer is for some networks only (RFC 7871 section 7.3.1): others want another.
-fn is_tailored(mut options: &[u8]) -> bool {
-    while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk::<4>() {
-        let (value, behind) = rest.split_at(usize::from(u16::from_be_bytes([l0, l1])).min(rest.len()));
-        if [c0, c1] == [0, 8] && value.get(3).is_some_and(|&scope| scope != 0) {
-            return true;
-        }
-        options = behind;
-    }
-    false
+fn is_tailored(rdata: &[u8]) -> bool {
+    // The scope stands behind the head of the option, the family and the prefix of the query.
+    let has_scope = |option: EdnsOption<'_>| option.octets.get(7).is_some_and(|&scope| scope != 0);
+    Options::new(rdata).flatten().any(|option| option.code == SUBNET && has_scope(option))
 }
 
 /// Whether the aliases lead from the qname to a record of the type asked for (RFC 1034 section 3.6.2).

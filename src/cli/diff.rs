@@ -23,8 +23,8 @@ use crate::files;
 use crate::process::error::Error;
 use crate::upstream;
 use crate::upstream::{Endpoint, Group, Upstream};
-use crate::wire::Name;
 use crate::wire::message::RecordType;
+use crate::wire::{Class, Flags, Name, OwnEdns, append_opt, bare_message};
 use deliberate::deliberate;
 use names::NameKind;
 use progress::Progress;
@@ -221,11 +221,8 @@ impl Side {
     }
 
     async fn ask(&self, name: &Name, rtype: RecordType) -> ServerAnswer {
-        // RD; one question; one additional record, an OPT that takes 1,232 octets.
-        let mut query = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-        query.extend_from_slice(name.as_wire());
-        query.extend_from_slice(&u16::from(rtype).to_be_bytes());
-        query.extend_from_slice(&[0, 1, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+        let mut query = bare_message(0, Flags::RD, name.as_wire(), rtype.into(), Class::IN);
+        append_opt(&mut query, OwnEdns::DEFAULT.payload, 0, false, &[]);
         let answered = self.group.ask(&query, false).await.map_err(|error| error.to_string())?;
         ComparedReply::read(&answered.octets, &self.zones)
     }

@@ -71,7 +71,7 @@ use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use crate::metrics::metrics;
 use crate::syntax::names::Zones;
 use crate::wire::message;
-use crate::wire::{Class, Edns, Flags, Header, Name, Opcode, OwnEdns, Rcode, Rtype, shuffle_addresses};
+use crate::wire::{Class, Edns, Flags, Name, Opcode, OwnEdns, Rcode, Rtype, bare_message, shuffle_addresses};
 use crate::zone::TtlBounds;
 pub(crate) use setup::setup;
 
@@ -465,11 +465,7 @@ impl Held {
     /// What the client gets when the plugins behind fail.
     fn servfail(&self) -> Vec<u8> {
         let flags = self.flags.to_answer().with_rcode(Rcode::SERVFAIL);
-        let mut octets = Header { id: self.id, flags, counts: [1, 0, 0, 0] }.to_octets().to_vec();
-        octets.extend_from_slice(&self.spelling);
-        octets.extend_from_slice(&self.qtype.to_be_bytes());
-        octets.extend_from_slice(&self.qclass.to_be_bytes());
-        octets
+        bare_message(self.id, flags, &self.spelling, self.qtype, self.qclass)
     }
 }
 

@@ -83,7 +83,7 @@ use crate::upstream::{
 };
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{Message, MessageEdns, ProtoError};
-use crate::wire::{Failure, Flags, Header, Name, Opcode, OwnEdns, Rcode, Records, Rtype, opt_head};
+use crate::wire::{Failure, Flags, Header, Name, Opcode, OwnEdns, Rcode, Records, Rtype, append_opt};
 
 //----------- Forward --------------------------------------------------------
 
@@ -175,12 +175,11 @@ fn sent_on(query: &Query) -> Result<Vec<u8>, ProtoError> {
     };
     let edns = request.edns();
     let mut octets = Vec::with_capacity(12 + question.len() + 11);
-    let counts = [1, 0, 0, u16::from(edns.is_some())];
-    let header = Header { id: request.id(), flags: request.flags().without(Flags::Z), counts };
+    let header = Header { id: request.id(), flags: request.flags().without(Flags::Z), counts: [1, 0, 0, 0] };
     octets.extend_from_slice(&header.to_octets());
     octets.extend_from_slice(question);
     if let Some(edns) = edns {
-        octets.extend_from_slice(&opt_head(edns.payload.max(512), 0, edns.dnssec_ok, 0));
+        append_opt(&mut octets, edns.payload.max(512), 0, edns.dnssec_ok, &[]);
     }
     Ok(octets)
 }
@@ -206,10 +205,9 @@ fn sent_on_by_message(request: &Message, goes: impl Fn(EdnsCode) -> bool) -> Mes
 /// Gives the answer of an upstream without EDNS the OPT record that a client with it expects (RFC 6891 section 6.1.1).
 fn add_opt(octets: &mut Vec<u8>, dnssec_ok: bool) {
     let has_opt = Records::new(octets).is_ok_and(|records| records.flatten().any(|record| record.rtype == Rtype::OPT));
-    let Some(count) = octets.get_mut(10..12).filter(|_| !has_opt) else { return };
-    let Some(more) = count.try_into().ok().and_then(|count| u16::from_be_bytes(count).checked_add(1)) else { return };
-    count.copy_from_slice(&more.to_be_bytes());
-    octets.extend_from_slice(&opt_head(OwnEdns::DEFAULT.payload, 0, dnssec_ok, 0));
+    if !has_opt {
+        append_opt(octets, OwnEdns::DEFAULT.payload, 0, dnssec_ok, &[]);
+    }
 }
 
 /// One of the queries that may wait at a time.

@@ -41,7 +41,7 @@ use crate::corefile::{Directive, Error, Scheme};
 use crate::metrics::metrics;
 use crate::syntax::words;
 use crate::wire::message::RecordType;
-use crate::wire::{Failure, Name};
+use crate::wire::{Class, Failure, Flags, Name, Rtype, bare_message};
 
 /// The plugin.
 pub(crate) struct Loop {
@@ -191,10 +191,7 @@ impl Watch {
         let labels = [rand::random::<u64>() >> 1, rand::random::<u64>() >> 1].map(|number| number.to_string());
         let labels = labels.iter().map(String::as_bytes).chain(self.zone.labels());
         let Ok(name) = Name::from_labels(labels) else { return };
-        let mut octets = rand::random::<u16>().to_be_bytes().to_vec();
-        octets.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-        octets.extend_from_slice(name.as_wire());
-        octets.extend_from_slice(&[0, 13, 0, 1]);
+        let octets = bare_message(rand::random(), Flags::RD, name.as_wire(), Rtype::HINFO, Class::IN);
         if state.probes.len() >= REMEMBERED {
             state.probes.remove(0);
         }

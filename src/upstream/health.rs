@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Upstream;
 use super::metrics::{CHECK_FAILURES, OLD_CHECK_FAILURES, PROXY};
-use crate::wire::Name;
+use crate::wire::{Class, Flags, Name, Rtype, bare_message};
 
 /// How an upstream's health is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +53,8 @@ impl Check {
     }
 
     fn query(&self) -> Vec<u8> {
-        let mut query = vec![0, 0, u8::from(self.recursion), 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        query.extend_from_slice(self.domain.as_wire());
-        query.extend_from_slice(&[0, 2, 0, 1]);
-        query
+        let flags = Flags::default().with_if(self.recursion, Flags::RD);
+        bare_message(0, flags, self.domain.as_wire(), Rtype::NS, Class::IN)
     }
 }
 

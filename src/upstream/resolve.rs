@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::octets::{Matches, Sent};
-use crate::wire::{Class, Flags, Header, Name, Rcode, Records, Rtype};
+use crate::wire::{Class, Flags, Name, Rcode, Records, Rtype, bare_message};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 2;
@@ -37,10 +37,7 @@ pub fn resolve(name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<IpAddr>, Str
 }
 
 fn ask(name: &Name, qtype: Rtype, to: SocketAddr) -> Result<Vec<IpAddr>, String> {
-    let mut query = Header { id: 0, flags: Flags::RD, counts: [1, 0, 0, 0] }.to_octets().to_vec();
-    query.extend_from_slice(name.as_wire());
-    query.extend_from_slice(&qtype.to_be_bytes());
-    query.extend_from_slice(&Class::IN.to_be_bytes());
+    let query = bare_message(0, Flags::RD, name.as_wire(), qtype, Class::IN);
     let sent = Sent::new(&query, rand::random(), None).ok_or("the name cannot be asked for")?;
     let here: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(here).map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
 //! The OPT record in octets (RFC 6891 section 6.1.2): written and read here alone.
 
-use super::Rtype;
 use super::records::Malformed;
+use super::{Header, Rtype};
 
 /// The flag DO: DNSSEC records are welcome (RFC 3225).
 pub(super) const DO: u16 = 0x8000;
@@ -9,7 +9,7 @@ pub(super) const DO: u16 = 0x8000;
 /// The server's identifier (RFC 5001).
 pub const NSID: u16 = 3;
 /// The client's subnet (RFC 7871).
-pub(super) const SUBNET: u16 = 8;
+pub const SUBNET: u16 = 8;
 /// The Extended DNS Error (RFC 8914).
 pub(super) const EXTENDED_ERROR: u16 = 15;
 
@@ -30,6 +30,14 @@ pub(super) fn head(payload: u16, [upper, version]: [u8; 2], flags: u16, options:
 pub fn option_head(code: u16, value: u16) -> [u8; 4] {
     let ([c0, c1], [l0, l1]) = (code.to_be_bytes(), value.to_be_bytes());
     [c0, c1, l0, l1]
+}
+
+/// Appends an OPT record of version 0 to a message and counts it. Its options are octets, some of them at a time.
+pub fn append_opt(message: &mut Vec<u8>, payload: u16, upper: u8, dnssec_ok: bool, options: &[&[u8]]) {
+    let len: usize = options.iter().map(|octets| octets.len()).sum();
+    message.extend_from_slice(&opt_head(payload, upper, dnssec_ok, len as u16));
+    options.iter().for_each(|octets| message.extend_from_slice(octets));
+    Header::change(message, |header| header.counts[3] = header.counts[3].saturating_add(1));
 }
 
 /// The options of an OPT record, from its RDATA.
@@ -87,6 +95,14 @@ mod tests {
     fn a_head_is_that_of_rfc_6891() {
         assert_eq!(opt_head(1232, 1, true, 6), [0, 0, 41, 0x04, 0xd0, 1, 0, 0x80, 0, 0, 6]);
         assert_eq!(opt_head(512, 0, false, 0), [0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn an_appended_record_is_counted() {
+        let mut message = vec![0; 12];
+        append_opt(&mut message, 1232, 0, false, &[&option_head(NSID, 1), b"x"]);
+        assert_eq!((&message[..12], message.len()), (b"\0\0\0\0\0\0\0\0\0\0\0\x01".as_slice(), 12 + 11 + 5));
+        assert!(message.ends_with(b"\0\x05\0\x03\0\x01x"));
     }
 
     #[test]

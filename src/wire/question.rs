@@ -216,6 +216,12 @@ pub fn parse(message: &[u8]) -> Parsed<'_> {
     Parsed::Query(question)
 }
 
+/// Writes a message of one question and no records.
+pub fn bare_message(id: u16, flags: Flags, qname: &[u8], qtype: Rtype, qclass: Class) -> Vec<u8> {
+    let head = Header { id, flags, counts: [1, 0, 0, 0] }.to_octets();
+    [&head, qname, &qtype.to_be_bytes(), &qclass.to_be_bytes()].concat()
+}
+
 /// Reads the one question behind the header; a compression pointer has nothing to point to there.
 fn read_question(message: &[u8], id: u16, flags: Flags) -> Option<Question<'_>> {
     let name = message.get(Header::LEN..)?;

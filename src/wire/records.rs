@@ -4,6 +4,7 @@
 //! followed through compression pointers that lead backwards (RFC 1035 section 4.1.4).
 
 use super::name::{Name, NameError};
+use super::opt::DO;
 use super::{Class, Header, Rtype};
 
 /// Walks the records of a message from the answer section to the last.
@@ -34,6 +35,18 @@ pub struct Found {
     pub rdata: usize,
     /// Where the data end.
     pub end: usize,
+}
+
+impl Found {
+    /// The upper eight bits of the response code, of an OPT record (RFC 6891 section 6.1.3).
+    pub fn upper_rcode(&self) -> u8 {
+        (self.ttl >> 24) as u8
+    }
+
+    /// DO, of an OPT record: DNSSEC records are welcome, or there (RFC 3225).
+    pub fn dnssec_ok(&self) -> bool {
+        self.ttl & u32::from(DO) != 0
+    }
 }
 
 /// How many pointers a name may lead through: one for each label that it can have.

@@ -158,8 +158,8 @@ impl Read {
             read.ns |= record.section == 1 && record.rtype == Rtype::NS;
             match record.rtype {
                 Rtype::OPT => {
-                    read.dnssec_ok |= record.ttl & 0x8000 != 0;
-                    read.extended = (record.ttl >> 24) as u16;
+                    read.dnssec_ok |= record.dnssec_ok();
+                    read.extended = u16::from(record.upper_rcode());
                 }
                 Rtype::RRSIG => {
                     let now = *now.get_or_insert_with(seconds);

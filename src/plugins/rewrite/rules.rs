@@ -311,7 +311,7 @@ pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &As
             }
             Back::Rcode { from, to } => {
                 // The upper bits of the code stand in the OPT record.
-                let is_small = !records.iter().any(|record| record.rtype == Rtype::OPT && record.ttl >> 24 != 0);
+                let is_small = !records.iter().any(|record| record.rtype == Rtype::OPT && record.upper_rcode() != 0);
                 if is_small && Rcode::of(octets) == Rcode::from(*from) {
                     Flags::change(octets, |flags| flags.with_rcode((*to).into()));
                 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Message, MessageEdns, Size, encode, rdata};
 use crate::wire::opt::{EXTENDED_ERROR, NSID, Options, SUBNET};
 use crate::wire::{
-    Edns, Failure, Header, Malformed, OwnEdns, Records, Rtype, Shears, Source, cut, opt_head, option_head,
+    Edns, Failure, Header, Malformed, OwnEdns, Records, Rtype, Shears, Source, append_opt, cut, option_head,
 };
 use rdata::opt::{EdnsCode, EdnsOption};
 
@@ -63,7 +63,7 @@ pub fn finish_octets(
             }
             Some(Opt { at, is_last: true, upper }) if at + own_len <= size.limit => {
                 octets.truncate(at);
-                count(&mut octets, |count| count.saturating_sub(1));
+                Header::change(&mut octets, |header| header.counts[3] = header.counts[3].saturating_sub(1));
                 append(&mut octets, query, own, upper, kept);
                 return Ok(octets);
             }
@@ -115,7 +115,7 @@ fn find(octets: &[u8]) -> Result<Found, Malformed> {
             }
             continue;
         }
-        found.opt = Some(Opt { at: record.owner, is_last: true, upper: (record.ttl >> 24) as u8 });
+        found.opt = Some(Opt { at: record.owner, is_last: true, upper: record.upper_rcode() });
         let options = Options::new(octets.get(record.rdata..record.end).unwrap_or_default());
         let kept = options.flatten().filter(|option| [EXTENDED_ERROR, SUBNET].contains(&option.code));
         kept.for_each(|option| found.kept.extend_from_slice(option.octets));
@@ -129,20 +129,13 @@ fn find(octets: &[u8]) -> Result<Found, Malformed> {
 /// Appends the server's own OPT record, when the query had one.
 fn append(octets: &mut Vec<u8>, query: Option<Edns>, own: &OwnEdns, upper: u8, options: &[u8]) {
     let Some(query) = query else { return };
-    let nsid = own.nsid_for(query);
-    let len = nsid.map_or(0, |nsid| nsid.len() + 4) + options.len();
-    octets.extend_from_slice(&opt_head(own.payload, upper, query.dnssec_ok, len as u16));
-    if let Some(nsid) = nsid {
-        octets.extend_from_slice(&option_head(NSID, nsid.len() as u16));
-        octets.extend_from_slice(nsid);
+    match own.nsid_for(query) {
+        Some(nsid) => {
+            let options = [&option_head(NSID, nsid.len() as u16), nsid, options];
+            append_opt(octets, own.payload, upper, query.dnssec_ok, &options);
+        }
+        None => append_opt(octets, own.payload, upper, query.dnssec_ok, &[options]),
     }
-    octets.extend_from_slice(options);
-    count(octets, |count| count.saturating_add(1));
-}
-
-/// Changes the count of additional records.
-fn count(octets: &mut [u8], change: impl FnOnce(u16) -> u16) {
-    Header::change(octets, |header| header.counts[3] = change(header.counts[3]));
 }
 
 #[cfg(test)]
