@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rollcall::upstream::{
     Answered, Check, Connections, Endpoint, Error, Group, Policy, Settings, Trouble, Upstream, Way, client_config,
 };
+use rollcall::wire::Rcode;
 use rollcall_testing::queries::{self, name};
 use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
 
@@ -280,10 +281,10 @@ async fn a_servfail_is_an_answer_unless_failover_names_it() {
     assert_eq!(ask(&plain, NAME).await.unwrap().octets[3] & 0xf, 2);
     let failover = group(&[&failing, &resolver], |settings| {
         settings.policy = Policy::Sequential;
-        settings.failover = vec![2];
+        settings.failover = vec![Rcode::SERVFAIL];
     });
     assert_eq!(ask(&failover, NAME).await.unwrap().octets[3] & 0xf, 0);
-    let alone = group(&[&failing], |settings| settings.failover = vec![2]);
+    let alone = group(&[&failing], |settings| settings.failover = vec![Rcode::SERVFAIL]);
     assert_eq!(ask(&alone, NAME).await.unwrap().octets[3] & 0xf, 2, "the last one's answer stands");
 }
 

@@ -421,7 +421,7 @@ fn read(option: &Directive, into: &mut Options) -> Result<(), Error> {
                 let word = option.arguments.get(at).unwrap_or(&option.name);
                 return Err(word.error("NOERROR cannot send a query on to the next upstream"));
             }
-            settings.failover.extend(rcodes.iter().map(|rcode| rcode.0));
+            settings.failover.extend(rcodes);
         }
         "failfast_all_unhealthy_upstreams" => {
             words::alone(option)?;
@@ -482,12 +482,7 @@ fn some<'d>(option: &'d Directive, what: &str) -> Result<&'d [Token], Error> {
 
 fn rcodes(option: &Directive) -> Result<Vec<Rcode>, Error> {
     option.no_body()?;
-    let words = some(option, "at least one response code")?;
-    let known = |text: &str| (0..24).map(Rcode).find(|rcode| rcode.to_string() == text.to_uppercase());
-    words
-        .iter()
-        .map(|word| known(&word.text).ok_or_else(|| word.error(format!("`{}` is no response code", word.text))))
-        .collect()
+    some(option, "at least one response code")?.iter().map(words::rcode).collect()
 }
 
 fn resolver(word: &Token) -> Result<SocketAddr, Error> {

@@ -436,7 +436,7 @@ fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error>
             "answer" => rule.texts[0].extend(texts(some("a record")?)?),
             "additional" => rule.texts[1].extend(texts(some("a record")?)?),
             "authority" => rule.texts[2].extend(texts(some("a record")?)?),
-            "rcode" => rule.rcode = read_rcode(words::value(line, "a response code")?)?,
+            "rcode" => rule.rcode = words::rcode(words::value(line, "a response code")?)?.into(),
             "ederror" => match line.arguments.as_slice() {
                 [code] => rule.extended = Some((words::number(code, 0..=u16::MAX)?, String::new())),
                 [code, reason] => rule.extended = Some((words::number(code, 0..=u16::MAX)?, reason.text.clone())),
@@ -491,19 +491,6 @@ fn read_type(word: &Token) -> Result<Option<RecordType>, Error> {
             Ok(Some(rtype.into()))
         }
     }
-}
-
-/// Reads a response code by name or number.
-pub(crate) fn read_rcode(word: &Token) -> Result<ResponseCode, Error> {
-    const NAMES: [&str; 11] = [
-        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
-        "NOTZONE",
-    ];
-    let upper = word.text.to_ascii_uppercase();
-    let found = NAMES.iter().position(|name| *name == upper).and_then(|at| u16::try_from(at).ok());
-    let code =
-        found.or_else(|| if upper == "NOTIMPL" { Some(4) } else { upper.parse().ok().filter(|code| *code < 4096) });
-    code.map(Into::into).ok_or_else(|| word.error(format!("`{}` is no response code", word.text)))
 }
 
 #[cfg(test)]

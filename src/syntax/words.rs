@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::corefile::{Directive, Error, Token};
+use crate::wire::Rcode;
 
 /// The one word after an option, or an error that says what was expected.
 pub(crate) fn value<'d>(line: &'d Directive, what: &str) -> Result<&'d Token, Error> {
@@ -90,6 +91,13 @@ where
         Ok(number) if range.contains(&number) => Ok(number),
         _ => Err(word.error(format!("`{}` is no whole number from {} to {}", word.text, range.start(), range.end()))),
     }
+}
+
+/// A response code by name or number.
+pub(crate) fn rcode(word: &Token) -> Result<Rcode, Error> {
+    let number = || word.text.parse().ok().and_then(Rcode::from_number);
+    let found = Rcode::from_name(&word.text).or_else(number);
+    found.ok_or_else(|| word.error(format!("`{}` is no response code", word.text)))
 }
 
 /// `HOST:PORT` or `:PORT`, as an HTTP listener takes it.
@@ -179,6 +187,14 @@ mod tests {
         assert!(number::<u32>(&token("3601"), 0..=3600).is_err() && number::<u32>(&token("-1"), 0..=3600).is_err());
         assert_eq!(network(&token("10.1.2.3")).unwrap().to_string(), "10.1.2.3/32");
         assert!(network(&token("10.0.0.0/33")).is_err());
+    }
+
+    #[test]
+    fn response_codes_have_names_and_numbers() {
+        for (text, code) in [("nxdomain", 3), ("NOTIMPL", 4), ("BADVERS", 16), ("5", 5), ("4095", 4095)] {
+            assert_eq!(rcode(&token(text)).unwrap(), Rcode(code), "{text}");
+        }
+        assert!(rcode(&token("4096")).is_err() && rcode(&token("-1")).is_err() && rcode(&token("NONE")).is_err());
     }
 
     #[test]

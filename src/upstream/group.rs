@@ -33,7 +33,7 @@ pub struct Settings {
     /// How many exchanges of one query may fail; `None` for two with each upstream, 0 for as many as time allows.
     pub max_attempts: Option<u32>,
     /// The response codes that send a query on to the next upstream.
-    pub failover: Vec<u16>,
+    pub failover: Vec<Rcode>,
     /// How connections are kept.
     pub connections: Connections,
     /// How long one exchange waits for its answer.
@@ -174,7 +174,7 @@ impl Group {
             }
             match self.one(upstream, query, stream, until).await {
                 Ok(octets) => {
-                    let failover = self.settings.failover.contains(&Rcode::of(&octets).0);
+                    let failover = self.settings.failover.contains(&Rcode::of(&octets));
                     let (octets, upstream) = (message::compact(octets), upstream.label().clone());
                     let answered = Arc::new(Answered { octets, upstream });
                     attempts += 1;

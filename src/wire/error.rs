@@ -24,6 +24,44 @@ impl Rcode {
     /// An EDNS version other than 0 (RFC 6891 section 9).
     pub const BADVERS: Self = Self(16);
 
+    const NAMES: [(u16, &str); 20] = [
+        (0, "NOERROR"),
+        (1, "FORMERR"),
+        (2, "SERVFAIL"),
+        (3, "NXDOMAIN"),
+        (4, "NOTIMP"),
+        (5, "REFUSED"),
+        (6, "YXDOMAIN"),
+        (7, "YXRRSET"),
+        (8, "NXRRSET"),
+        (9, "NOTAUTH"),
+        (10, "NOTZONE"),
+        (11, "DSOTYPENI"),
+        (16, "BADVERS"),
+        (17, "BADKEY"),
+        (18, "BADTIME"),
+        (19, "BADMODE"),
+        (20, "BADNAME"),
+        (21, "BADALG"),
+        (22, "BADTRUNC"),
+        (23, "BADCOOKIE"),
+    ];
+
+    /// A response code by its mnemonic in any case, as it is shown, or as CoreDNS also writes it.
+    pub fn from_name(text: &str) -> Option<Self> {
+        let upper = text.to_ascii_uppercase();
+        match Self::NAMES.iter().find(|(_, name)| *name == upper) {
+            Some((number, _)) => Some(Self(*number)),
+            None if upper == "NOTIMPL" => Some(Self::NOTIMP),
+            None => upper.strip_prefix("RCODE")?.parse().ok().and_then(Self::from_number),
+        }
+    }
+
+    /// A response code by its number, of 12 bits.
+    pub fn from_number(number: u16) -> Option<Self> {
+        (number < 1 << 12).then_some(Self(number))
+    }
+
     /// The lower bits of the response code of a message; SERVFAIL where it has no head.
     pub fn of(message: &[u8]) -> Self {
         Flags::of(message).map_or(Self::SERVFAIL, Flags::rcode)
@@ -33,29 +71,10 @@ impl Rcode {
 impl fmt::Display for Rcode {
     /// The mnemonic; `RCODE` and the number for one without (RFC 3597 style).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            0 => "NOERROR",
-            1 => "FORMERR",
-            2 => "SERVFAIL",
-            3 => "NXDOMAIN",
-            4 => "NOTIMP",
-            5 => "REFUSED",
-            6 => "YXDOMAIN",
-            7 => "YXRRSET",
-            8 => "NXRRSET",
-            9 => "NOTAUTH",
-            10 => "NOTZONE",
-            11 => "DSOTYPENI",
-            16 => "BADVERS",
-            17 => "BADKEY",
-            18 => "BADTIME",
-            19 => "BADMODE",
-            20 => "BADNAME",
-            21 => "BADALG",
-            22 => "BADTRUNC",
-            23 => "BADCOOKIE",
-            other => return write!(f, "RCODE{other}"),
-        })
+        match Self::NAMES.iter().find(|(number, _)| *number == self.0) {
+            Some((_, name)) => f.write_str(name),
+            None => write!(f, "RCODE{}", self.0),
+        }
     }
 }
 
@@ -80,5 +99,22 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_codes_are_read_as_they_are_shown() {
+        for number in (0..30).chain([4095]) {
+            let shown = Rcode(number).to_string();
+            assert_eq!(Rcode::from_name(&shown.to_lowercase()), Some(Rcode(number)), "{shown}");
+        }
+        assert_eq!(Rcode::from_name("NotImpl"), Some(Rcode::NOTIMP));
+        for none in ["", "NOTHING", "RCODE", "RCODE4096", "3"] {
+            assert_eq!(Rcode::from_name(none), None, "{none}");
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 
 use regex::Regex;
 
-use super::super::template::read_rcode;
 use super::edns::Edns0;
 use super::matcher::{Matcher, absolute, by_groups, check_groups};
 use super::{Message, MessageName, RData, Record, RecordType, rdata};
@@ -119,7 +118,9 @@ impl Rule {
                 (_, []) => Err(field.error("rewrite ttl needs a TTL")),
             },
             "rcode" => match Matcher::read(field, rest, 2, true)? {
-                (names, [from, to]) => Ok(Self::Rcode { names, from: read_rcode(from)?, to: read_rcode(to)? }),
+                (names, [from, to]) => {
+                    Ok(Self::Rcode { names, from: words::rcode(from)?.into(), to: words::rcode(to)?.into() })
+                }
                 _ => Err(field.error("rewrite rcode needs NAME FROM TO")),
             },
             "cname" => match Matcher::read(field, rest, 1, false)? {
