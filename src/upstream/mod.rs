@@ -16,17 +16,18 @@ mod group;
 mod health;
 mod metrics;
 mod octets;
-mod one;
 mod resolve;
 mod stream;
 mod tls;
 mod udp;
+#[expect(clippy::module_inception, reason = "the file is the thing, and the room has its name")]
+mod upstream;
 
 pub use address::{Endpoint, Host, Way, nameservers};
 pub use error::{Error, Trouble};
 pub use group::{Group, Policy, Settings};
 pub use health::Check;
 pub use metrics::register;
-pub use one::{Answered, Connections, Upstream};
 pub use resolve::resolve;
 pub use tls::{TlsConfig, client_config, system_roots};
+pub use upstream::{Answered, Connections, Upstream};
