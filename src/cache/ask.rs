@@ -21,7 +21,7 @@ pub struct Ask<'a> {
     pub qclass: Class,
     /// The OPT record of the query, where it has one.
     pub edns: Option<Edns>,
-    /// What the server says of itself to those who send an OPT record.
+    /// The server's own EDNS, for those who send an OPT record.
     pub own: &'a OwnEdns,
 }
 

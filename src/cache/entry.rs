@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -26,10 +26,10 @@ impl Kind {
     }
 }
 
-/// How much of an answer the client can take.
+/// The room for an answer: what the client can take.
 #[derive(Clone, Copy)]
 pub struct Room<'r> {
-    /// In octets, the OPT record included.
+    /// The size limit in octets, the OPT record included.
     pub limit: usize,
     /// Whether the loss of additional records sets TC.
     pub over_udp: bool,
@@ -38,7 +38,7 @@ pub struct Room<'r> {
 }
 
 impl Room<'static> {
-    /// All of it, or nothing.
+    /// Room for the whole answer, or for none.
     pub const WHOLE: Self = Self { limit: usize::MAX, over_udp: false, choice: &|| 0 };
 }
 
@@ -51,11 +51,11 @@ impl fmt::Debug for Room<'_> {
 /// An answer that was found and stands in the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// How many octets it has.
+    /// The number of its octets.
     pub len: usize,
-    /// Which half it came from.
+    /// The half it came from.
     pub kind: Kind,
-    /// It is past its end (RFC 8767).
+    /// Whether it is past its end (RFC 8767).
     pub stale: bool,
     /// The caller is to refresh it, and nobody else is until [`Cache::store`](super::Cache::store) or
     /// [`Cache::release`](super::Cache::release).
@@ -77,7 +77,7 @@ pub(super) struct Entry {
     retry_after: Option<Instant>,
 }
 
-/// Where an entry stands in its life.
+/// The age of an entry, before or after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
     Fresh,
@@ -113,12 +113,12 @@ impl Entry {
             })
     }
 
-    /// What it costs in octets, what is around it included.
+    /// The octets it costs, what is around it included.
     pub(super) fn bytes(&self) -> usize {
         self.octets.len() + 2 * self.places.len() + size_of::<Self>() + 16
     }
 
-    /// When it ends.
+    /// The end of its life.
     pub(super) fn ends(&self) -> Instant {
         self.stored + self.lifetime
     }
@@ -163,7 +163,7 @@ impl Entry {
         self.retry_after = (!recheck.is_zero()).then(|| now + recheck);
     }
 
-    /// How often it was asked for goes on to the answer that takes its place.
+    /// The hits of the answer whose place it takes go on.
     pub(super) fn succeed(&mut self, previous: &Self) {
         self.hits = previous.hits;
         self.last_hit = previous.last_hit;

@@ -7,11 +7,11 @@ use crate::wire::{Name, Ttl};
 /// Everything a `cache` directive can say about the memory itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// For answers.
+    /// The bounds of answers.
     pub success: Capacity,
-    /// For denials: NXDOMAIN, NODATA and SERVFAIL.
+    /// The bounds of denials: NXDOMAIN, NODATA and SERVFAIL.
     pub denial: Capacity,
-    /// How long a SERVFAIL is remembered; at most five minutes (RFC 2308 section 7.1).
+    /// The lifetime of a SERVFAIL; at most five minutes (RFC 2308 section 7.1).
     pub servfail: Duration,
     /// Early refresh of what is asked for often.
     pub prefetch: Option<Prefetch>,
@@ -36,25 +36,25 @@ pub struct Capacity {
     pub min_ttl: Ttl,
 }
 
-/// When an answer is refreshed before its end.
+/// The conditions for a refresh before an answer's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefetch {
-    /// How often it must have been asked for …
+    /// The hits that it must have had …
     pub amount: u32,
     /// … with no pause longer than this.
     pub duration: Duration,
-    /// How much of the lifetime is left then, in percent.
+    /// The part of its lifetime that is left then, in percent.
     pub percentage: u32,
 }
 
-/// What becomes of answers past their end.
+/// The use of answers past their end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
-    /// How long after their end they may still be given.
+    /// The time after their end in which they are given.
     pub up_to: Duration,
     /// The TTL they are given with.
     pub ttl: Ttl,
-    /// How long nobody is asked again after a refresh that failed.
+    /// The pause after a refresh that failed.
     pub recheck: Duration,
     /// Keeps an answer in use when a denial follows it.
     pub prefer_positive: bool,

@@ -5,7 +5,7 @@ use crate::wire::{
     EdnsOption, Flags, Header, Malformed, Name, Opcode, Options, Rcode, Records, Rtype, SUBNET, Ttl, name_at,
 };
 
-/// What the octets of an answer come to.
+/// The sort of an answer, told by its octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
     /// Data that answer the question.
@@ -24,18 +24,18 @@ pub(super) struct Shape {
     pub(super) sort: Sort,
     /// The smallest TTL of all records, for a denial also the SOA's MINIMUM; `None` without records.
     pub(super) ttl: Option<Ttl>,
-    /// Where the TTLs stand.
+    /// The places of the TTLs.
     pub(super) places: Vec<u16>,
-    /// Where the answer ends without its OPT record.
+    /// The end of the answer without its OPT record.
     pub(super) end: usize,
-    /// How many records the additional section has without the OPT record.
+    /// The number of additional records, OPT not counted.
     pub(super) additional: u16,
 }
 
-/// Why an answer is not remembered.
+/// The reason not to remember an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// It answers another question.
+    /// The answer is one to another question.
     Mismatch,
     /// Truncated, an error of another kind, a denial without SOA, malformed.
     NotForKeeping,

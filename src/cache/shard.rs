@@ -23,7 +23,7 @@ struct Slot {
     entry: Entry,
 }
 
-/// How many entries an eviction looks at: of four, the soonest to end goes, which is rarely one in use.
+/// The entries that an eviction looks at: of four, the soonest to end goes, which is rarely one in use.
 const SAMPLE: usize = 4;
 
 impl Shard {

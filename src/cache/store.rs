@@ -22,25 +22,25 @@ pub struct Cache {
     denial: Half,
 }
 
-/// What [`Cache::store`] made of an answer.
+/// The verdict of [`Cache::store`] on an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Which half it belongs to; `None` for what is never remembered.
+    /// The half it belongs to; `None` for what is never remembered.
     pub kind: Option<Kind>,
     /// The TTL that its records are to carry from now on; `None` leaves them as they are.
     pub ttl: Option<Ttl>,
-    /// It is in memory now.
+    /// Whether it is in the cache now.
     pub kept: bool,
-    /// It answers another question than the one asked, and was dropped.
+    /// Whether it answers another question than the one asked, and was dropped.
     pub mismatch: bool,
-    /// How many entries made room for it.
+    /// The number of entries that made room for it.
     pub evicted: usize,
 }
 
 #[derive(Debug)]
 struct Half {
     shards: Box<[Mutex<Shard>]>,
-    /// How many entries there are in all: metrics ask after every insertion.
+    /// The number of entries in all: metrics ask after every insertion.
     count: AtomicUsize,
     entries: usize,
     bytes: usize,
@@ -55,7 +55,7 @@ impl Cache {
         Self { settings, hasher: RandomState::default(), success, denial }
     }
 
-    /// What it was made with.
+    /// The settings it was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -114,7 +114,7 @@ impl Cache {
         );
     }
 
-    /// How long an answer lives; `None` where its TTL is 0 or there is no record with one.
+    /// The lifetime of an answer; `None` where its TTL is 0 or there is no record with one.
     fn lifetime(&self, shape: &Shape) -> Option<Duration> {
         let capacity = match shape.sort {
             Sort::Failure => return Some(self.settings.servfail),
@@ -173,7 +173,7 @@ impl Cache {
         }
     }
 
-    /// How many answers there are.
+    /// The number of answers.
     pub fn len(&self, kind: Kind) -> usize {
         let half = match kind {
             Kind::Success => &self.success,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// How messages travel to an upstream.
+/// The way that messages travel to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
     /// UDP and TCP, port 53.
@@ -27,14 +27,14 @@ impl Way {
 pub struct Endpoint {
     /// Address and port.
     pub address: SocketAddr,
-    /// How messages travel.
+    /// The way that messages travel.
     pub way: Way,
     /// The name that its certificate must hold; its address when there is none.
     pub server_name: Option<String>,
 }
 
 impl fmt::Display for Endpoint {
-    /// As an operator writes it, for [`Host::parse`].
+    /// The text that an operator writes, for [`Host::parse`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.server_name.as_ref().map(|name| format!("%{name}")).unwrap_or_default();
         match (self.way, self.address) {
@@ -48,7 +48,7 @@ impl fmt::Display for Endpoint {
 /// An upstream as an operator writes it: `[tls://]HOST[%NAME][:PORT]`, HOST an address or a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// How messages travel.
+    /// The way that messages travel.
     pub way: Way,
     /// The address, or a name or file as written.
     pub host: Result<IpAddr, String>,

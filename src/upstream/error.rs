@@ -7,20 +7,20 @@ use crate::wire::{Failure, Rcode};
 /// A resolver that gave no answer; the text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What kind of trouble it is.
+    /// The kind of trouble.
     pub trouble: Trouble,
     /// Lower case, without a full stop, with both addresses.
     pub text: String,
 }
 
-/// What a caller acts differently on.
+/// The kinds of trouble that callers tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Nothing came in time.
+    /// No answer came in time.
     Silence,
     /// The network or the other side said no, or what came was no DNS message.
     Network,
-    /// As many queries are in flight as there may be.
+    /// The queries in flight are as many as there may be.
     Busy,
     /// No upstream is healthy, and the operator wants none to be tried then.
     Unhealthy,
@@ -33,7 +33,7 @@ impl Error {
         Self { trouble, text: text.into() }
     }
 
-    /// What the client is told: SERVFAIL with an Extended DNS Error (RFC 8914): 22 when nobody could be reached, 23 for
+    /// The answer that the client gets: SERVFAIL with an Extended DNS Error (RFC 8914): 22 when nobody could be reached, 23 for
     /// trouble on the network.
     pub fn to_failure(&self) -> Failure {
         let (rcode, extended) = match self.trouble {

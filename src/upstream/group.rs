@@ -18,31 +18,31 @@ use crate::wire::{Flags, Rcode, message};
 /// Everything that all upstreams of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Who is asked first.
+    /// The order in which upstreams are asked.
     pub policy: Policy,
     /// Asks over TCP, whatever the client came by.
     pub force_tcp: bool,
     /// Asks over UDP first, whatever the client came by.
     pub prefer_udp: bool,
-    /// How many health checks may fail in a row before an upstream counts as down; 0 for any number.
+    /// The health checks that may fail in a row before an upstream counts as down; 0 for any number.
     pub max_fails: u32,
-    /// How health is checked.
+    /// The check of health.
     pub check: Check,
     /// Fails at once when all are down, instead of trying one of them.
     pub fail_fast: bool,
-    /// How many exchanges of one query may fail; `None` for two with each upstream, 0 for as many as time allows.
+    /// The exchanges of one query that may fail; `None` for two with each upstream, 0 for as many as time allows.
     pub max_attempts: Option<u32>,
     /// The response codes that send a query on to the next upstream.
     pub failover: Vec<Rcode>,
-    /// How connections are kept.
+    /// The rules by which connections are kept.
     pub connections: Connections,
-    /// How long one exchange waits for its answer.
+    /// The time that one exchange waits for its answer.
     pub read_timeout: Duration,
     /// The address that queries leave from.
     pub source: Option<IpAddr>,
 }
 
-/// In which order upstreams are asked.
+/// The policy: an order in which upstreams are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Policy {
     /// Any, far slower ones less often.
@@ -50,7 +50,7 @@ pub enum Policy {
     Random,
     /// Each in its turn.
     RoundRobin,
-    /// As written.
+    /// The order as written.
     Sequential,
 }
 
@@ -84,9 +84,9 @@ pub struct Group {
 
 type Landed = Result<Arc<Answered>, Error>;
 
-/// How long a query may take in all.
+/// The time that a query may take in all.
 const WHOLE: Duration = Duration::from_secs(5);
-/// How many exchanges a group carries at a time. With every upstream silent that is 800 new names a second; each costs
+/// The exchanges that a group carries at a time. With every upstream silent that is 800 new names a second; each costs
 /// a socket and some KiB, so that the whole stays far below the memory of a pod.
 const MOST_FLIGHTS: usize = 4096;
 
@@ -222,7 +222,7 @@ impl Group {
         Ok(reply)
     }
 
-    /// Who is asked first, and who then: after the policy, with those that just failed at the end.
+    /// The order in which upstreams are tried: that of the policy, those that just failed last.
     fn order(&self) -> Vec<&Arc<Upstream>> {
         let mut order: Vec<&Arc<Upstream>> = self.upstreams.iter().collect();
         if order.len() < 2 {

@@ -8,7 +8,7 @@ use super::Upstream;
 use super::metrics::{CHECK_FAILURES, OLD_CHECK_FAILURES, PROXY};
 use crate::wire::{Class, Flags, Name, Rtype, bare_message};
 
-/// How an upstream's health is checked.
+/// The check of an upstream's health.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// The pause between two checks; zero for none at all.
@@ -25,7 +25,7 @@ impl Default for Check {
     }
 }
 
-/// How long an answer is waited for.
+/// The time that an answer is waited for.
 const LIMIT: Duration = Duration::from_secs(1);
 
 impl Check {

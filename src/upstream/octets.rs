@@ -8,25 +8,25 @@ use crate::wire::{Flags, Header, Opcode, Rcode, check, respell};
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) octets: Vec<u8>,
-    /// Where the question section ends.
+    /// The end of the question section.
     end: usize,
     /// Whether the case is random, so that it must come back.
     mixed: bool,
 }
 
-/// How an answer compares with what was asked.
+/// The result of comparing an answer with what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Matches {
-    /// It is the answer.
+    /// The answer.
     Yes,
-    /// It is the answer, and octets stand behind it: the message has so many.
+    /// The answer with octets behind it: the message itself has so many.
     Trailing(usize),
-    /// It would be the answer, had its question the case of the one that was sent.
+    /// The answer, had its question the case of the one that was sent.
     CaseLost,
     /// The id is right and something else is not: the question, the opcode, a record, a name. Perhaps a guess, perhaps a
     /// poor server.
     Doubtful,
-    /// It is something else.
+    /// Something else.
     No,
 }
 
@@ -107,7 +107,7 @@ pub(super) fn restore(reply: &mut Vec<u8>, query: &[u8]) {
     }
 }
 
-/// What makes two queries the same: everything but the id and the case of the name.
+/// The key that equal queries share: everything but the id and the case of the name.
 pub(super) fn key(query: &[u8], stream: bool) -> Option<Box<[u8]>> {
     let mut octets = query.to_vec();
     question_end(query)?;
@@ -116,7 +116,7 @@ pub(super) fn key(query: &[u8], stream: bool) -> Option<Box<[u8]>> {
     Some(octets.into())
 }
 
-/// Where the question section of a query with one question ends.
+/// The end of the question section of a query with one question.
 pub(super) fn question_end(query: &[u8]) -> Option<usize> {
     if Header::of(query)?.counts[0] != 1 {
         return None;

@@ -27,7 +27,7 @@ pub(super) struct Pool {
     closing: AtomicBool,
 }
 
-/// What TLS needs.
+/// The settings of TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Resting {
 
 /// At most this many connections rest, whatever the operator says of none: each is a file descriptor here and there.
 const MOST_RESTING: usize = 256;
-/// How many answers to other queries are passed over, and how many octets they may have: late ones are few.
+/// The answers to other queries that are passed over, and the octets they may have: late ones are few.
 const MOST_OTHERS: (usize, usize) = (16, 256 << 10);
 /// A connection and its handshake take at most this long: half of what a query has, so that another can be tried.
 const DIAL: Duration = Duration::from_millis(2500);

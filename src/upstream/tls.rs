@@ -12,7 +12,7 @@ use crate::files;
 /// The client side of TLS, shared by the upstreams of a line.
 pub type TlsConfig = Arc<ClientConfig>;
 
-/// Where systems keep the certificates of the authorities they trust.
+/// The places where systems keep the certificates of the authorities they trust.
 const SYSTEM_ROOTS: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",

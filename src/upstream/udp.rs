@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::octets::{Matches, Sent};
 use super::{Error, Trouble};
 
-/// What an exchange over UDP came to.
+/// The outcome of an exchange over UDP.
 #[derive(Debug)]
 pub(super) enum Came {
     /// The answer.
@@ -22,7 +22,7 @@ pub(super) enum Came {
     Doubt,
 }
 
-/// How long after a doubtful answer the true one is waited for.
+/// The time that the true answer is waited for after a doubtful one.
 const GRACE: Duration = Duration::from_millis(200);
 
 thread_local! {
@@ -103,7 +103,7 @@ pub(super) async fn exchange(
 }
 
 impl Came {
-    /// Which of two doubtful answers is the one to go on with.
+    /// The worth of a doubtful answer: of two, the greater is gone on with.
     fn worth(&self) -> u8 {
         match self {
             Self::Answer(_) => 2,

@@ -16,14 +16,14 @@ use super::stream::{Pool, Tls};
 use super::udp::{self, Came};
 use super::{Endpoint, Error, TlsConfig, Trouble, Way};
 
-/// How connections are kept for the next query.
+/// The rules by which connections are kept for the next query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connections {
-    /// How long one may rest.
+    /// The time that one may rest.
     pub expire: Duration,
-    /// How old one may get; `None` for any age.
+    /// The age that one may reach; `None` for any.
     pub max_age: Option<Duration>,
-    /// How many may rest; 0 for as many as the upstream's pool holds.
+    /// The number that may rest; 0 for as many as the upstream's pool holds.
     pub max_idle: usize,
 }
 
@@ -60,11 +60,11 @@ pub struct Upstream {
 
 /// After so many answers in a row without the case of the name, none good between them, the upstream is taken to lose it.
 const CASE_LOST: u32 = 3;
-/// How long that is believed: it may be another server tomorrow.
+/// The time that this is believed: it may be another server tomorrow.
 const CASE_FORGOTTEN: Duration = Duration::from_secs(600);
-/// How long a connection is preferred to asking over UDP again, where the case was lost.
+/// The time that a connection is preferred to asking over UDP again, where the case was lost.
 const HEAD_START: Duration = Duration::from_millis(250);
-/// How long a failed exchange makes an upstream the last choice.
+/// The time that a failed exchange makes an upstream the last choice.
 const SUSPECT: Duration = Duration::from_secs(2);
 
 impl Upstream {

@@ -20,7 +20,7 @@ pub use row::SrvRow;
 pub struct Answer<'b> {
     buffer: &'b mut [u8],
     len: usize,
-    /// Where records must end: the size limit, less what the OPT record takes.
+    /// The end of records: the size limit, less what the OPT record takes.
     limit: usize,
     header: Header,
     anchors: Anchors,
@@ -36,7 +36,7 @@ pub struct Full;
 /// A section of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// What was asked for.
+    /// The records asked for.
     Answer = 1,
     /// The SOA of a negative answer.
     Authority = 2,
@@ -44,7 +44,7 @@ pub enum Section {
     Additional = 3,
 }
 
-/// Where a name stands in the answer.
+/// The place of a name in the answer.
 ///
 /// Pointers reach no further than octet 16,383. Owners at places behind it are written anew, as short as can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,12 +113,12 @@ impl<'b> Answer<'b> {
         answer
     }
 
-    /// Where the qname stands.
+    /// The place of the qname.
     pub fn question_place(&self) -> Place {
         Place(Header::LEN)
     }
 
-    /// Where the part of the qname stands that begins at octet `start` of its wire format
+    /// The place of the part of the qname that begins at octet `start` of its wire format
     /// ([`QName::start`](super::QName::start)).
     pub fn suffix_place(&self, start: usize) -> Place {
         Place(Header::LEN + start)
@@ -139,7 +139,7 @@ impl<'b> Answer<'b> {
         self.limit_of(section).saturating_sub(self.len)
     }
 
-    /// How many records stand in a section.
+    /// The number of records in a section.
     pub fn count(&self, section: Section) -> u16 {
         self.header.counts.get(section as usize).copied().unwrap_or_default()
     }
@@ -353,7 +353,7 @@ impl<'b> Answer<'b> {
         Cursor { out: self.buffer.get_mut(..limit).unwrap_or_default(), at: self.len, anchors: self.anchors }
     }
 
-    /// Where the records of a section must end: nobody asked for additional ones.
+    /// The end of the records of a section: nobody asked for additional ones.
     #[inline]
     fn limit_of(&self, section: Section) -> usize {
         if section == Section::Additional { self.limit.min(ADDITIONAL) } else { self.limit }

@@ -12,24 +12,24 @@ use super::{Class, Flags, Header, Rtype, Ttl, layout, sample};
 pub struct Source<'m, S> {
     /// The whole message.
     pub message: &'m [u8],
-    /// Where its question section ends.
+    /// The end of its question section.
     pub question_end: usize,
-    /// How many records the answer, authority and additional sections have, without OPT.
+    /// The numbers of answer, authority and additional records, OPT not counted.
     pub counts: [usize; 3],
-    /// Where the record of a number stands, counted through the sections.
+    /// The place of the record of a number, counted through the sections.
     pub span: S,
 }
 
-/// How an answer is cut.
+/// The way an answer is cut.
 #[derive(Clone, Copy, Debug)]
 pub struct Shears {
-    /// How many octets it may have.
+    /// The octets it may have.
     pub limit: usize,
     /// Whether the loss of additional records sets TC.
     pub over_udp: bool,
     /// The TTL of every record; `None` leaves them as they are.
     pub ttl: Option<Ttl>,
-    /// Which of the records stay that do not all fit: equal seeds choose the same.
+    /// The seed by which records stay that do not all fit: equal seeds choose the same.
     pub seed: u64,
 }
 
@@ -83,10 +83,10 @@ pub fn cut(
     Ok((len, truncated))
 }
 
-/// Why a record was not written.
+/// The reason why a record was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
-    /// It does not fit.
+    /// The record does not fit.
     Full,
     Malformed,
 }
@@ -270,7 +270,7 @@ fn is_full(stop: Stop) -> Result<bool, Malformed> {
     }
 }
 
-/// Where names that were written lately stand: in the source, and in the copy.
+/// The places of names that were written lately: in the source, and in the copy.
 #[derive(Clone, Copy, Default)]
 struct Standing {
     places: [(u16, u16); 16],

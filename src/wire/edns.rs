@@ -1,6 +1,6 @@
 //! EDNS(0): the OPT record of a query, and of its answer (RFC 6891).
 
-/// What the OPT record of a query says.
+/// The content of a query's OPT record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edns {
     /// The UDP payload size that the client can take, as advertised.
@@ -13,7 +13,7 @@ pub struct Edns {
     pub nsid: bool,
 }
 
-/// What the server says of itself in the OPT record of an answer.
+/// The server's own part of an OPT record: what it says of itself in answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnEdns {
     /// The UDP payload size that the server takes; with `bufsize` also what it sends at most.
@@ -26,7 +26,7 @@ impl OwnEdns {
     /// 1232 octets, which no path fragments, and no identifier.
     pub const DEFAULT: &'static Self = &Self { payload: 1232, nsid: None };
 
-    /// How many octets the OPT record of the answer to `query` takes; none when the query had no OPT.
+    /// The octets that the OPT record of the answer to `query` takes; none when the query had no OPT.
     pub fn len(&self, query: Option<Edns>) -> usize {
         query.map_or(0, |query| 11 + self.nsid_for(query).map_or(0, |nsid| 4 + nsid.len()))
     }
@@ -49,14 +49,14 @@ impl Default for OwnEdns {
     }
 }
 
-/// How large an answer over UDP may be: what the client advertised, at least 512 and at most `bufsize`, where there is one,
+/// The size limit over UDP: what the client advertised, at least 512 and at most `bufsize`, where there is one,
 /// or what a datagram holds; 512 without EDNS (RFC 6891 sections 6.2.3 and 6.2.5).
 pub fn udp_limit(query: Option<Edns>, bufsize: Option<u16>) -> usize {
     let most = bufsize.unwrap_or(MOST_UDP).clamp(512, MOST_UDP);
     query.map_or(512, |query| usize::from(query.payload.clamp(512, most)))
 }
 
-/// What a datagram of IPv4 holds: 65,535 octets less its two headers.
+/// The octets that a datagram of IPv4 holds: 65,535 less its two headers.
 pub const MOST_UDP: u16 = 65_507;
 
 #[cfg(test)]

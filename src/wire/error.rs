@@ -78,14 +78,14 @@ impl fmt::Display for Rcode {
     }
 }
 
-/// Why a query could not be answered: what the `errors` plugin logs and the client gets as a response code.
+/// The reason why a query could not be answered: the `errors` plugin logs it, the client gets it as a response code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What the client is told.
+    /// The response code that the client gets.
     pub rcode: Rcode,
     /// Extended DNS Error code (RFC 8914), where one fits.
     pub extended: Option<u16>,
-    /// For the operator: lower case, without a full stop, with the value.
+    /// The message for the operator: lower case, without a full stop, with the value.
     pub message: String,
 }
 

@@ -96,28 +96,28 @@ fn walk(message: &[u8], mut label: impl FnMut(usize, usize)) -> Result<usize, Ma
 
 //----------- Names ----------------------------------------------------------
 
-/// What a pointer of 14 bits can reach.
+/// The octets that a pointer of 14 bits can reach.
 const REACH: usize = 0x4000;
 
 /// The names of one message, each label and pointer followed once.
 struct Names<'m> {
     message: &'m [u8],
-    /// What is known of the places that names have led through, as far as pointers reach.
+    /// The places that names have led through, as far as pointers reach.
     known: Vec<Known>,
     /// The labels and pointers on the way to what is known.
     steps: Vec<Step>,
 }
 
-/// What a name is from some place on.
+/// The facts of a name from some place on.
 #[derive(Clone, Copy, Default)]
 struct Known {
-    /// How many octets it has, the root's included; 0 where nothing is known.
+    /// The number of its octets, the root's included; 0 where nothing is known.
     len: u8,
-    /// How many pointers it leads through.
+    /// The number of pointers it leads through.
     hops: u8,
-    /// Where the first of them leads; 0 without any.
+    /// The place to which the first of them leads; 0 without any.
     target: u16,
-    /// Where its first label stands; 0 for the root.
+    /// The place of its first label; 0 for the root.
     label: u16,
 }
 

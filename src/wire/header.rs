@@ -19,7 +19,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// How many octets it has; the question section begins there.
+    /// The number of its octets; the question section begins there.
     pub const LEN: usize = 12;
 
     /// The head of a message and what stands behind it; `None` for fewer octets than a head has.
@@ -134,7 +134,7 @@ impl Flags {
         Self(Self::QR.0 | self.0 & (Self::OPCODE.0 | Self::RD.0 | Self::CD.0))
     }
 
-    /// What is asked for.
+    /// The opcode.
     #[inline]
     pub const fn opcode(self) -> Opcode {
         Opcode((self.0 >> 11) as u8 & 0xf)

@@ -8,7 +8,7 @@ use super::{Class, Rtype};
 /// One part of an RDATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
-    /// So many octets.
+    /// Octets, so many of them.
     Octets(usize),
     /// A name.
     Name,

@@ -264,7 +264,7 @@ impl<'n> Iterator for Labels<'n> {
     }
 }
 
-/// Why octets or text are no label or name.
+/// The reason why octets or text are no label or name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// A label without octets.

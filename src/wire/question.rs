@@ -11,7 +11,7 @@ use super::opt::{NSID, Options, SUBNET};
 use super::records::{Malformed, skip_name};
 use super::{Class, Edns, Flags, Header, Name, Opcode, OwnEdns, Rcode, Rtype, message};
 
-/// What the octets of one message call for.
+/// The verdict on the octets of one message.
 #[derive(Debug)]
 pub enum Parsed<'m> {
     /// A well-formed query with one question.
@@ -44,9 +44,9 @@ pub struct Question<'m> {
     pub qclass: Class,
     /// The OPT record, where there is one.
     pub edns: Option<Edns>,
-    /// What the server says of itself in the answer: [`OwnEdns::DEFAULT`] until a server block sets its own.
+    /// The server's own EDNS in the answer: [`OwnEdns::DEFAULT`] until a server block sets its own.
     pub own: &'m OwnEdns,
-    /// Where the question section ends in `message`.
+    /// The end of the question section in `message`.
     pub end: usize,
 }
 
@@ -83,7 +83,7 @@ pub struct OwnedQuestion {
     pub qclass: Class,
     /// The OPT record, where there is one.
     pub edns: Option<Edns>,
-    /// Where the question section ends in the message.
+    /// The end of the question section in the message.
     pub end: usize,
 }
 
@@ -133,7 +133,7 @@ impl QName {
         self.octets.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// How many labels there are, the root not counted.
+    /// The number of labels, the root not counted.
     #[inline]
     pub fn label_count(&self) -> usize {
         usize::from(self.labels)
@@ -154,7 +154,7 @@ impl QName {
         self.octets.get(self.start(index)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Where label `index` begins in the wire format (its length octet); from `label_count()` on, the root's place.
+    /// The beginning of label `index` in the wire format (its length octet); from `label_count()` on, the root's place.
     #[inline]
     pub fn start(&self, index: usize) -> usize {
         self.starts.get(index.min(self.label_count())).map_or(0, |&start| usize::from(start))
@@ -172,8 +172,8 @@ impl std::fmt::Debug for QName {
 ///
 /// What is answered with an error is listed in RFC 8906 and RFC 6891: an opcode other than QUERY (NOTIMP), another
 /// number of questions than one, more records than a query has use for, a name that is compressed, too long or cut
-/// off, an OPT record that is malformed, a second or in the wrong section, any other record that is malformed (FORMERR), an EDNS version other than 0 (BADVERS). Octets behind the
-/// last counted record are ignored.
+/// off, an OPT record that is malformed, a second or in the wrong section, any other record that is malformed (FORMERR),
+/// an EDNS version other than 0 (BADVERS). Octets behind the last counted record are ignored.
 pub fn parse(message: &[u8]) -> Parsed<'_> {
     let Some(Header { id, flags, counts }) = Header::of(message) else { return Parsed::Drop };
     if flags.has(Flags::QR) {
@@ -262,10 +262,10 @@ fn read_question(message: &[u8], id: u16, flags: Flags) -> Option<Question<'_>> 
     })
 }
 
-/// What stands behind the question.
+/// The records behind the question, as far as they matter.
 struct Behind {
     edns: Option<Edns>,
-    /// Nothing stands there that the codec of the plugins may refuse: an OPT record at most.
+    /// Whether nothing stands there that the codec of the plugins may refuse: an OPT record at most.
     is_plain: bool,
 }
 
@@ -300,7 +300,7 @@ fn read_records(message: &[u8], from: usize, before: usize, additionals: usize) 
     Ok(behind)
 }
 
-/// Which of the options that somebody looks at a query has.
+/// The options of a query that somebody looks at.
 #[derive(Default)]
 struct Wanted {
     nsid: bool,

@@ -21,7 +21,7 @@ pub struct Records<'m> {
 pub struct Found {
     /// 0 the answer, 1 the authority, 2 the additional section.
     pub section: u8,
-    /// Where the owner begins.
+    /// The beginning of the owner.
     pub owner: usize,
     /// The type.
     pub rtype: Rtype,
@@ -29,11 +29,11 @@ pub struct Found {
     pub class: Class,
     /// The TTL; extended response code, version and flags of an OPT record.
     pub ttl: u32,
-    /// Where the four octets of the TTL begin.
+    /// The beginning of the four octets of the TTL.
     pub ttl_at: usize,
-    /// Where the data begin.
+    /// The beginning of the data.
     pub rdata: usize,
-    /// Where the data end.
+    /// The end of the data.
     pub end: usize,
 }
 
@@ -49,7 +49,7 @@ impl Found {
     }
 }
 
-/// How many pointers a name may lead through: one for each label that it can have.
+/// The pointers that a name may lead through: one for each label that it can have.
 pub(super) const MOST_HOPS: u8 = 127;
 
 /// The octets are no message: a count, a length or a name leads out of them.
@@ -73,7 +73,7 @@ impl<'m> Records<'m> {
         Ok(Self { message, at, left, section: 0 })
     }
 
-    /// Where the next record begins; after the last, where the message ends.
+    /// The beginning of the next record; after the last, the end of the message.
     pub fn at(&self) -> usize {
         self.at
     }
@@ -164,7 +164,7 @@ pub(super) fn read_name<'w>(message: &[u8], mut at: usize, wire: &'w mut [u8; 25
     }
 }
 
-/// Where a name ends in place: behind its root label or its first pointer.
+/// The end of a name in place: behind its root label or its first pointer.
 #[inline]
 pub(super) fn skip_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
     // A name has 127 labels and the root.

@@ -72,7 +72,7 @@ pub fn zones_of(address: IpAddr, prefix: u8) -> Vec<Name> {
     }
 }
 
-/// What the labels of an address say, from the tree down, and the tree.
+/// The numbers in the labels of an address, from the tree down, and the tree.
 fn digits(address: IpAddr) -> (Vec<u8>, &'static [u8]) {
     match address {
         IpAddr::V4(v4) => (v4.octets().to_vec(), IN_ADDR),

@@ -76,7 +76,7 @@ impl<const N: usize> Places for Array<N> {
 struct Table<const N: usize>([(u32, u32); N]);
 
 impl<const N: usize> Table<N> {
-    /// Where a place is held, or the free slot for it.
+    /// The slot in which a place is held, or the free one for it.
     fn slot(&self, place: usize) -> usize {
         let mut slot = scatter(place as u64) % N;
         while self.at(slot).0 != 0 && self.at(slot).0 as usize != place + 1 {

@@ -10,12 +10,12 @@ use std::time::Duration;
 pub struct Ttl(u32);
 
 impl Ttl {
-    /// For the transaction alone (RFC 1035 section 3.2.1).
+    /// The TTL of what is for the transaction alone (RFC 1035 section 3.2.1).
     pub const ZERO: Self = Self(0);
     /// The longest.
     pub const MAX: Self = Self(i32::MAX.unsigned_abs());
 
-    /// So many seconds, or the longest time there is.
+    /// The TTL of so many seconds, or the longest there is.
     #[inline]
     pub const fn from_secs(seconds: u32) -> Self {
         if seconds > Self::MAX.0 { Self::MAX } else { Self(seconds) }

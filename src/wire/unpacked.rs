@@ -35,7 +35,7 @@ pub fn unpacked_len(message: &[u8]) -> Result<(usize, usize), Malformed> {
     Ok((len, opt))
 }
 
-/// Where the names of a record's data begin, and how many there are, of types whose names may be compressed.
+/// The beginning of the names in a record's data, and their number, of types whose names may be compressed.
 fn names_of(rtype: Rtype) -> (usize, usize) {
     use Rtype as R;
     match rtype {

@@ -31,7 +31,7 @@ impl SrvRow<'_, '_> {
         HEAD + 1 + label.len() + rest.len()
     }
 
-    /// Where the target of the next record will stand.
+    /// The place that the target of the next record will have.
     pub fn next_target(&self) -> Place {
         Place(self.answer.len + HEAD)
     }

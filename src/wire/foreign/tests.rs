@@ -29,7 +29,7 @@ fn one(rtype: u16, class: u16, rdata: &[u8]) -> bool {
     check(&reply(&[record(ASKED, rtype, class, rdata)], &[])).is_ok()
 }
 
-/// Where the first record behind the question begins.
+/// The beginning of the first record behind the question.
 const FIRST: usize = 12 + QUESTION.len();
 
 #[test]

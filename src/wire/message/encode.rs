@@ -10,10 +10,10 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use crate::wire::opt::head;
 use crate::wire::{ADDITIONAL, Class, Flags, Header, Random, Rcode, Rtype};
 
-/// How large a message may be.
+/// The size that a message may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// In octets, the OPT record included.
+    /// The limit in octets, the OPT record included.
     pub limit: usize,
     /// Whether additional records that are left out set TC as well: over UDP some clients read addresses from there
     /// alone and ask again over TCP only when told to.
@@ -36,8 +36,9 @@ impl Size {
 ///
 /// Owners, and the names in NS, CNAME, PTR, MX and SOA (the types of RFC 1035; RFC 3597 section 4 allows no other),
 /// are compressed, the spelling is kept. What does not fit is left out in whole records: additional records before
-/// authority before answers. A record that cannot be written makes the answer SERVFAIL. Of answers that do not all fit the chain of CNAMEs stays, and of the rest a uniformly
-/// random choice; equal seeds make equal choices. The OPT record stays always. A TSIG signature is not written.
+/// authority before answers. A record that cannot be written makes the answer SERVFAIL. Of answers that do not all fit
+/// the chain of CNAMEs stays, and of the rest a uniformly random choice; equal seeds make equal choices. The OPT record
+/// stays always. A TSIG signature is not written.
 pub fn encode(message: &Message, size: Size, seed: u64, buffer: &mut Vec<u8>) -> bool {
     let opt = opt_record(message);
     let limit = size.limit.min(65_535).saturating_sub(opt.len());
@@ -131,7 +132,7 @@ pub(super) struct Encoder<'b> {
     suffixes: HashTable<Suffix>,
     /// The entries in the order of their places, to be taken back when a record does not fit.
     fresh: Vec<Suffix>,
-    /// Some record cannot be written at all, however much room there is.
+    /// Whether some record cannot be written at all, however much room there is.
     unwritable: bool,
 }
 
@@ -139,7 +140,7 @@ pub(super) struct Encoder<'b> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Suffix {
     hash: u64,
-    /// Where its length octet stands.
+    /// The place of its length octet.
     place: u16,
     parent: u16,
 }
@@ -303,7 +304,7 @@ impl<'b> Encoder<'b> {
         }
     }
 
-    /// Where a label stands below another.
+    /// The place of a label below another.
     fn find(&self, label: &[u8], parent: u16) -> Option<u16> {
         let out = &*self.out;
         self.suffixes

@@ -83,8 +83,8 @@ pub fn finish_octets(
     Ok(out)
 }
 
-/// What there is in a message: how many records but OPT, and that.
-struct Found {
+/// The contents of a message: the number of records but OPT, and that.
+struct Contents {
     question_end: usize,
     counts: [usize; 3],
     opt: Option<Opt>,
@@ -100,10 +100,10 @@ struct Opt {
     upper: u8,
 }
 
-fn find(octets: &[u8]) -> Result<Found, Malformed> {
+fn find(octets: &[u8]) -> Result<Contents, Malformed> {
     let mut records = Records::new(octets)?;
     let question_end = records.at();
-    let mut found = Found { question_end, counts: [0; 3], opt: None, kept: Vec::new() };
+    let mut found = Contents { question_end, counts: [0; 3], opt: None, kept: Vec::new() };
     for record in &mut records {
         let record = record?;
         if record.rtype != Rtype::OPT {

@@ -6,12 +6,12 @@ use crate::wire::name::Labels;
 use crate::wire::records::{Found, Malformed, Records, read_name, skip_name};
 use crate::wire::{Class, Header, Rtype, layout};
 
-/// Where a name stands in a record.
+/// The place of a name in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// It is the owner.
+    /// The owner.
     Owner,
-    /// It is the name of this number in the data of a record of this type.
+    /// The name of this number in the data of a record of this type.
     Data(RecordType, usize),
 }
 
