@@ -1,4 +1,4 @@
-//! One remembered answer.
+//! One cached answer.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::shape::{Shape, Sort};
 use super::{Ask, Settings};
 use crate::wire::{Flags, Header, NSID, Shears, Source, Ttl, cut, opt_head, option_head};
 
-/// The half of the memory that an answer lies in; what the label `type` says in metrics.
+/// The half of the cache that an answer lies in; what the label `type` says in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Data.
@@ -62,7 +62,7 @@ pub struct Hit {
     pub refresh: bool,
 }
 
-/// An answer in memory: its question in lower case, its records without OPT, the places of its TTLs.
+/// An answer in the cache: its question in lower case, its records without OPT, the places of its TTLs.
 #[derive(Debug)]
 pub(super) struct Entry {
     octets: Box<[u8]>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::wire::{Name, Ttl};
 
-/// Everything a `cache` directive can say about the memory itself.
+/// Everything a `cache` directive can say about the cache itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The bounds of answers.
@@ -25,7 +25,7 @@ pub struct Settings {
     pub no_denial: Vec<Name>,
 }
 
-/// The bounds of one half of the memory.
+/// The bounds of one half of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// The most entries.

@@ -1,4 +1,4 @@
-//! One part of one half of the memory, behind one short lock.
+//! One part of one half of the cache, behind one short lock.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The memory: two halves of many shards.
+//! The cache: two halves of many shards.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use super::shard::Shard;
 use super::{Ask, Capacity, Hit, Kind, Room, Settings};
 use crate::wire::{Rtype, Ttl};
 
-/// A bounded memory of answers. Shared between threads; a lock is held for one look-up or one insertion.
+/// A bounded store of answers. Shared between threads; a lock is held for one look-up or one insertion.
 #[derive(Debug)]
 pub struct Cache {
     settings: Settings,
@@ -49,7 +49,7 @@ struct Half {
 const SHARDS: usize = 64;
 
 impl Cache {
-    /// An empty memory.
+    /// An empty cache.
     pub fn new(settings: Settings) -> Self {
         let (success, denial) = (Half::new(&settings.success), Half::new(&settings.denial));
         Self { settings, hasher: RandomState::default(), success, denial }
@@ -69,7 +69,13 @@ impl Cache {
 
     /// Like [`lookup`](Self::lookup), for callers that cannot refresh: `None` also for an answer past its end, and
     /// for one so near to it that `prefetch` may want it refreshed. Returns its half and its length.
-    pub fn recall(&self, ask: &Ask<'_>, now: Instant, room: Room<'_>, buffer: &mut [u8]) -> Option<(Kind, usize)> {
+    pub fn lookup_fresh(
+        &self,
+        ask: &Ask<'_>,
+        now: Instant,
+        room: Room<'_>,
+        buffer: &mut [u8],
+    ) -> Option<(Kind, usize)> {
         let hit = self.find(ask, now, room, buffer, |entry| !entry.may_be_refreshed(&self.settings, now))?;
         Some((hit.kind, hit.len))
     }

@@ -52,7 +52,7 @@
 //! Differences: the cluster's names are never remembered. A TTL of 0 stays 0. A denial lives no longer than the MINIMUM of its
 //! SOA says (RFC 2308), and one without SOA is not remembered, nor is a SERVFAIL to a query without RD, which would hide from
 //! others what the upstream finds when it is asked to look. Memory is bounded in octets as well as in entries. At most 64
-//! refreshes go on at a time. The memory outlives a reload that leaves the directive, its server block and the directives behind
+//! refreshes go on at a time. The cache outlives a reload that leaves the directive, its server block and the directives behind
 //! it as they were; where one of these leads to other blocks (an alias of `file`, say), all of them. The TTLs of the cluster's
 //! names, though not remembered, are bounded as others are, each by itself; that of `dns-version` stays as it is.
 
@@ -83,7 +83,7 @@ pub(crate) struct Cache {
 }
 
 struct Inner {
-    memory: Arc<cache::Cache>,
+    cache: Arc<cache::Cache>,
     zones: Zones,
     zones_label: String,
     /// The block's view, for the metrics.
@@ -129,11 +129,11 @@ impl Plugin for Cache {
     fn recall(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn Recall>> {
         let cluster = behind.iter().flat_map(|plugin| plugin.cluster_zones().to_vec()).collect();
         let (inner, counters) = (self.inner.clone(), self.inner.counters(server));
-        Some(Box::new(Memory { inner, counters, cluster, shuffled }))
+        Some(Box::new(CacheHandle { inner, counters, cluster, shuffled }))
     }
 
     fn ttl_bounds(&self) -> Option<TtlBounds> {
-        let Settings { success, denial, .. } = self.inner.memory.settings();
+        let Settings { success, denial, .. } = self.inner.cache.settings();
         let bounds = |capacity: &cache::Capacity| (capacity.min_ttl, capacity.max_ttl);
         Some(TtlBounds { zones: self.inner.zones.0.clone(), success: bounds(success), denial: bounds(denial) })
     }
@@ -149,7 +149,7 @@ impl Inner {
         self.zones.0.iter().any(|zone| held.ask().is_within(zone.as_wire()))
     }
 
-    /// Looks into the memory; of a long answer it gives what the client can take.
+    /// Looks into the cache; of a long answer it gives what the client can take.
     fn find(&self, held: &Held, query: &Query) -> Option<(Hit, Vec<u8>)> {
         thread_local! {
             static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 65_535].into());
@@ -158,7 +158,7 @@ impl Inner {
             let now = query.received;
             let choice = || query.client.choice(&held.lower, now);
             let room = Room { limit: query.limit.limit, over_udp: query.limit.over_udp, choice: &choice };
-            let hit = self.memory.lookup(&held.ask(), now, room, buffer)?;
+            let hit = self.cache.lookup(&held.ask(), now, room, buffer)?;
             Some((hit, buffer.get(..hit.len)?.to_vec()))
         })
     }
@@ -194,10 +194,10 @@ impl Inner {
         match cluster {
             None => Outcome::Reply(reply),
             // The name may have become one of the cluster since the answer was remembered: those up to the cluster's plugin
-            // come first, and the memory stands where the plugins behind it stood.
+            // come first, and the cache stands where the plugins behind it stood.
             Some(last) => {
                 let mut chain = plugins.get(..=last).unwrap_or_default().to_vec();
-                chain.push(Arc::new(Remembered(Mutex::new(Some(reply)))));
+                chain.push(Arc::new(CachedReply(Mutex::new(Some(reply)))));
                 match Next::new(&chain).run(query).await {
                     Outcome::Reply(reply) if reply.is_of_cluster() => Outcome::Reply(self.bounded(held, reply)),
                     other => other,
@@ -233,9 +233,9 @@ impl Inner {
         }
     }
 
-    /// Brings the TTLs of the cluster's records within the bounds of the memory, where they never are.
+    /// Brings the TTLs of the cluster's records within the bounds of the cache, where they never are.
     fn bounded(&self, held: &Held, mut reply: Reply) -> Reply {
-        self.memory.bound_ttls(&held.ask(), reply.octets_mut());
+        self.cache.bound_ttls(&held.ask(), reply.octets_mut());
         reply
     }
 
@@ -243,7 +243,7 @@ impl Inner {
     fn keep(&self, held: &Held, query: &Query, mut octets: Vec<u8>, counters: &Counters) -> Vec<u8> {
         let ask = held.ask();
         // No answer is older than its question.
-        let verdict = self.memory.store(&ask, &octets, Instant::now().max(query.received));
+        let verdict = self.cache.store(&ask, &octets, Instant::now().max(query.received));
         if let Some(ttl) = verdict.ttl {
             cache::cap_ttls(&mut octets, ttl);
         }
@@ -256,7 +256,7 @@ impl Inner {
         if let Some(kind) = verdict.kind.filter(|_| verdict.kept) {
             counters.evictions(kind).inc_by(u64::try_from(verdict.evicted).unwrap_or(u64::MAX));
             for kind in [Kind::Success, Kind::Denial] {
-                counters.entries(kind).set(i64::try_from(self.memory.len(kind)).unwrap_or(i64::MAX));
+                counters.entries(kind).set(i64::try_from(self.cache.len(kind)).unwrap_or(i64::MAX));
             }
         }
         octets
@@ -272,7 +272,7 @@ impl Inner {
         verify: Verify,
     ) -> Option<Reply> {
         if verify.timeout.is_zero() {
-            let _refreshing = Refreshing { memory: &self.memory, held };
+            let _refreshing = Refreshing { cache: &self.cache, held };
             return self.accept(held, query, next, counters).await;
         }
         let task = self.spawn(held, query, next, counters, true)?;
@@ -295,7 +295,7 @@ impl Inner {
         stale: bool,
     ) -> Option<tokio::task::JoinHandle<Option<Reply>>> {
         let Ok(permit) = self.refreshes.clone().try_acquire_owned() else {
-            self.memory.release(&held.ask(), query.received);
+            self.cache.release(&held.ask(), query.received);
             return None;
         };
         let mut own = query.follow(&query.name(), query.qtype());
@@ -307,7 +307,7 @@ impl Inner {
         let (inner, held, counters) = (self.clone(), held.clone(), counters.clone());
         let chain = next.plugins().to_vec();
         Some(tokio::spawn(async move {
-            let _refreshing = Refreshing { memory: &inner.memory, held: &held };
+            let _refreshing = Refreshing { cache: &inner.cache, held: &held };
             let next = Next::new(&chain);
             let fresh = match stale {
                 true => inner.accept(&held, &mut own, next, &counters).await,
@@ -347,13 +347,13 @@ impl Inner {
 
 /// A refresh under way. However it ends, a client that gives up included, the next one may begin.
 struct Refreshing<'r> {
-    memory: &'r cache::Cache,
+    cache: &'r cache::Cache,
     held: &'r Held,
 }
 
 impl Drop for Refreshing<'_> {
     fn drop(&mut self) {
-        self.memory.release(&self.held.ask(), Instant::now());
+        self.cache.release(&self.held.ask(), Instant::now());
     }
 }
 
@@ -372,10 +372,10 @@ async fn run(held: &Held, query: &mut Query, next: Next<'_>) -> (Outcome, bool) 
     (outcome, of_cluster)
 }
 
-/// A remembered answer in the place of the plugins that gave it.
-struct Remembered(Mutex<Option<Reply>>);
+/// A cached answer in the place of the plugins that gave it.
+struct CachedReply(Mutex<Option<Reply>>);
 
-impl Plugin for Remembered {
+impl Plugin for CachedReply {
     fn name(&self) -> &'static str {
         "cache"
     }
@@ -390,8 +390,8 @@ impl Plugin for Remembered {
     }
 }
 
-/// What is remembered, for a server block whose chain does nothing more with it.
-struct Memory {
+/// The cache on the fast path: for a server block whose chain does nothing more with its answers.
+struct CacheHandle {
     inner: Arc<Inner>,
     counters: Arc<Counters>,
     /// The zones of the cluster: a name there is for its plugin first.
@@ -399,7 +399,7 @@ struct Memory {
     shuffled: bool,
 }
 
-impl Recall for Memory {
+impl Recall for CacheHandle {
     fn recall(&self, asking: &Asking<'_>, buffer: &mut [u8]) -> Option<usize> {
         let Asking { question, client, received: now, size, seed } = *asking;
         let ask = Ask::from(question);
@@ -409,7 +409,7 @@ impl Recall for Memory {
         }
         let choice = || client.choice(ask.qname, now);
         let room = Room { limit: size.limit, over_udp: size.over_udp, choice: &choice };
-        let (kind, len) = self.inner.memory.recall(&ask, now, room, buffer)?;
+        let (kind, len) = self.inner.cache.lookup_fresh(&ask, now, room, buffer)?;
         if self.shuffled {
             shuffle_addresses(buffer.get_mut(..len)?, seed).ok()?;
         }
@@ -421,7 +421,7 @@ impl Recall for Memory {
 
 //----------- Held -----------------------------------------------------------
 
-/// The question of a query as the memory wants it, apart from the query, which plugins may change.
+/// The question of a query as the cache wants it, apart from the query, which plugins may change.
 #[derive(Clone)]
 struct Held {
     spelling: Vec<u8>,

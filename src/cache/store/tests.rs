@@ -395,13 +395,13 @@ fn what_may_need_a_refresh_is_not_recalled() {
     ] {
         let cache = cache(change);
         cache.store(&ask, &address(&ask, 100, 80), now);
-        let recall = |seconds| {
+        let fresh = |seconds| {
             let mut buffer = [0; 512];
-            let (kind, len) = cache.recall(&ask, now + secs(seconds), Room::WHOLE, &mut buffer)?;
+            let (kind, len) = cache.lookup_fresh(&ask, now + secs(seconds), Room::WHOLE, &mut buffer)?;
             Some((kind, buffer[..len].to_vec()))
         };
-        assert_eq!(recall(ends - 1).unwrap(), (Kind::Success, look(&cache, &ask, now + secs(ends - 1)).unwrap().1));
-        assert_eq!(recall(ends), None);
+        assert_eq!(fresh(ends - 1).unwrap(), (Kind::Success, look(&cache, &ask, now + secs(ends - 1)).unwrap().1));
+        assert_eq!(fresh(ends), None);
         assert!(look(&cache, &ask, now + secs(ends)).unwrap().0.refresh, "nobody refreshes yet");
     }
 }

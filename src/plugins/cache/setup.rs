@@ -74,12 +74,12 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         stale.prefer_positive = true;
     }
     let zones_label = zones.0.iter().map(Name::to_string).collect::<Vec<_>>().join(",");
-    // What it remembers is this block's, and what the plugins behind it said: others are another memory.
+    // What it remembers is this block's, and what the plugins behind it said: others are another cache.
     let (block, behind) = (context.identity, context.behind("cache"));
     let key = format!("cache {zones_label} {settings:?} {block} {behind}");
-    let memory = context.host.carryover.get(&key, || cache::Cache::new(settings.clone()));
+    let cache = context.host.carryover.get(&key, || cache::Cache::new(settings.clone()));
     let inner = Inner {
-        memory,
+        cache,
         zones,
         zones_label,
         view: context.view.to_owned(),

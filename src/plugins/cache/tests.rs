@@ -72,7 +72,7 @@ fn answers() -> Answers {
 }
 
 #[test]
-fn the_second_query_is_answered_from_memory_for_whoever_asks() {
+fn the_second_query_is_answered_from_the_cache_for_whoever_asks() {
     let answers = Arc::new(answers());
     struct Shared(Arc<Answers>);
     impl Plugin for Shared {
@@ -231,7 +231,7 @@ fn the_clusters_alias_keeps_its_ttl_beside_what_its_target_has() {
         let (chain, _) = chain("cache 30", As("kubernetes", answers));
         ttls(run_chain(&chain, &mut query("www.example.", RecordType::A)))
     };
-    // What the look-up of the target found in a memory has been counted down there.
+    // What the look-up of the target found in a cache has been counted down there.
     assert_eq!(shown(Answers::with(&format!("{alias}\nwww.example.org. 12 IN A 192.0.2.1"))), [30, 12]);
     assert_eq!(shown(Answers { rcode: Some(ResponseCode::ServFail), ..Answers::with(alias) }), [30]);
     assert_eq!(shown(Answers { rcode: Some(ResponseCode::Refused), ..Answers::with(alias) }), [30]);
@@ -268,7 +268,7 @@ fn block_of(key: &str, lines: &str, address: &str) -> String {
 }
 
 #[test]
-fn server_blocks_that_serve_different_clients_have_a_memory_each() {
+fn server_blocks_that_serve_different_clients_have_a_cache_each() {
     for (one, other) in [
         ("view inside {\nexpr incidr(client_ip(), '127.0.0.2/32')\n}", ""),
         ("view a {\nexpr true\n}", "view b {\nexpr true\n}"),
@@ -285,7 +285,7 @@ fn server_blocks_that_serve_different_clients_have_a_memory_each() {
 }
 
 #[test]
-fn a_reload_keeps_the_memory_as_long_as_what_stands_behind_it_stays() {
+fn a_reload_keeps_the_cache_as_long_as_what_stands_behind_it_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     std::fs::write(&path, "@ 60 IN SOA ns host 1 2 3 4 5\n").unwrap();
@@ -304,7 +304,7 @@ fn a_reload_keeps_the_memory_as_long_as_what_stands_behind_it_stays() {
 }
 
 #[test]
-fn a_reload_that_names_other_upstreams_begins_a_memory_anew() {
+fn a_reload_that_names_other_upstreams_begins_a_cache_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("resolv.conf");
     let write = |address: &str| std::fs::write(&path, format!("nameserver {address}\n")).unwrap();
