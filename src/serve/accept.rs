@@ -15,10 +15,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::connections::{ConnectionTable, Guard};
 use super::encrypted::{CIPHERTEXT, Encryption, https};
+use super::limits::LINGER;
 use super::metrics;
 use super::orders::{ConnectionRules, Orders};
 use super::stream::Secured;
-use super::tcp::{self, LINGER};
+use super::tcp;
 use crate::chain::{Client, Transport};
 
 /// Between two warnings of connections that could not be accepted: clients can cause them.

@@ -15,6 +15,7 @@ mod connections;
 mod crew;
 mod encrypted;
 mod handle;
+mod limits;
 pub mod metrics;
 #[cfg(target_os = "linux")]
 mod mmsg;
@@ -35,9 +36,10 @@ pub(crate) mod testing;
 
 pub use encrypted::Encryption;
 use handle::Handler;
+pub use limits::Limits;
 #[cfg(target_os = "linux")]
 use mmsg as datagrams;
 #[cfg(not(target_os = "linux"))]
 use portable as datagrams;
 pub use routes::{BlockFilter, Diverts, RouteTable, ServedBlock};
-pub use server::{Limits, PreparedServer, Server, Site};
+pub use server::{PreparedServer, Server, Site};

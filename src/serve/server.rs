@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use quinn::Endpoint;
@@ -21,58 +20,12 @@ use super::accept::Accept;
 use super::connections::ConnectionTable;
 use super::crew::{self, Crew};
 use super::encrypted::{Encryption, quic};
+use super::limits::Limits;
 use super::orders::{Orders, Rules, Secure};
 use super::sockets::{self, BindPlace};
 use super::udp::Data;
-use super::{Handler, RouteTable, datagrams};
+use super::{Handler, RouteTable};
 use crate::chain::settings::Tls;
-
-/// Limits of one server address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// UDP sockets, each with a thread of its own (`multisocket`); `None` for as many as the load takes, up to one per core.
-    pub sockets: Option<NonZeroUsize>,
-    /// The time for the handshake of TLS.
-    pub handshake: Duration,
-    /// The time to read one message over TCP, from its first octet (`timeouts`).
-    pub read: Duration,
-    /// The time to write answers over TCP.
-    pub write: Duration,
-    /// Between two messages over TCP.
-    pub idle: Duration,
-    /// The number of queries that one connection may bring.
-    pub queries_per_connection: Option<u32>,
-    /// Open connections; past it the client address with the most of them gives way.
-    pub connections: usize,
-    /// Octets of answers that are held, of all connections together, as their clients do not take them.
-    pub unread: usize,
-    /// Queries of one connection that are answered at the same time.
-    pub in_flight_per_connection: usize,
-}
-
-/// Half of the files that the process may open: the other half is for upstreams, the API and admin.
-fn connections() -> usize {
-    static FILES: LazyLock<u64> = LazyLock::new(datagrams::raise_file_limit);
-    usize::try_from(*FILES / 2).unwrap_or(usize::MAX).clamp(16, 10_000)
-}
-
-impl Default for Limits {
-    /// The times of CoreDNS; few long-lived connections (node-local caches) may carry everything, so that connections
-    /// of one address are not limited. The first call raises the number of files that the process may open.
-    fn default() -> Self {
-        Self {
-            sockets: None,
-            handshake: Duration::from_secs(5),
-            read: Duration::from_secs(3),
-            write: Duration::from_secs(5),
-            idle: Duration::from_secs(10),
-            queries_per_connection: None,
-            connections: connections(),
-            unread: 16 << 20,
-            in_flight_per_connection: 128,
-        }
-    }
-}
 
 /// One address of a port, with all that is served there.
 #[derive(Debug)]

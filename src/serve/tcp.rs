@@ -13,11 +13,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connections::Guard;
 use super::datagrams::REQUEST;
 use super::handle::{Arrived, ChainAnswer, overloaded};
+use super::limits::{LAST_CALL, LINGER};
 use super::metrics::ShardId;
 use super::orders::{ConnectionRules, News};
 use super::stream::ConnectionStream;
@@ -32,12 +33,6 @@ const FIRST_INPUT: usize = 512;
 
 /// The octets of ready answers that are written before any more are made or taken. One answer may be four times as long.
 const FLUSH: usize = 16 * 1024;
-
-/// The time that a connection must be quiet after the order to stop before it is closed: queries may be on their way.
-pub(super) const LINGER: Duration = Duration::from_millis(200);
-
-/// The time after the order to stop in which queries are read at all.
-pub(super) const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it is idle for too long, its client leaves, or its address is no longer served.
 pub(super) async fn serve<S: ConnectionStream>(

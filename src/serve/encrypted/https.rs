@@ -19,9 +19,9 @@ use super::held::ConnectionRoom;
 use crate::chain::{Client, Transport};
 use crate::serve::connections::Guard;
 use crate::serve::datagrams::REQUEST;
+use crate::serve::limits::LAST_CALL;
 use crate::serve::metrics;
 use crate::serve::orders::{ConnectionRules, News, Rules};
-use crate::serve::tcp::LAST_CALL;
 use crate::wire::{Header, Records, Rtype};
 
 /// The path of queries.

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
@@ -19,12 +18,10 @@ use crate::chain::{Client, Transport};
 use crate::serve::accept::canonical;
 use crate::serve::connections::{ConnectionTable, Guard};
 use crate::serve::datagrams::REQUEST;
+use crate::serve::limits::LINGER;
 use crate::serve::metrics;
 use crate::serve::orders::{ConnectionRules, News, Orders, Rules};
 use crate::wire::{Header, message};
-
-/// The time that a connection must be quiet after the order to stop before it is closed: answers may be on their way.
-const LINGER: Duration = Duration::from_millis(200);
 
 /// The octets of one connection that may be under way in each direction: two of the longest answers.
 const WINDOW: u32 = 128 * 1024;

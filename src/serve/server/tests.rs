@@ -1,4 +1,5 @@
 use std::net::UdpSocket;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use rollcall_testing::free_port;
