@@ -1,13 +1,13 @@
 //! The data threads of a port: how many there are follows the load, within what the Corefile and the container allow.
 //!
-//! An address begins with one thread. Whoever of its threads answers a batch for longer than [`BUSY`] has another one started
+//! An address begins with one thread. Whoever of its threads answers a batch for longer than [`BUSY`](super::udp::BUSY) has another one started
 //! beside it, up to the processors that the process may use: its affinity and the CPU quota of its container, not the
 //! cores of the node. While threads have little to do, one after the other ends. `multisocket` sets the number instead.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -15,14 +15,7 @@ use tokio::sync::watch;
 use super::Limits;
 use super::orders::Orders;
 use super::sockets;
-use super::udp::Data;
-
-/// A batch that takes longer makes those behind it wait: about what 64 answers from the zone take.
-pub(super) const BUSY: Duration = Duration::from_micros(300);
-
-/// The time that a thread looks back at before it gives buffers back, or ends; so long no other of its port may have
-/// come or gone.
-pub(super) const SPELL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
+use super::udp::{Data, Others, SPELL, Verdict};
 
 /// The data threads of a port.
 #[derive(Debug)]
@@ -41,17 +34,6 @@ struct State {
     changed: Option<Instant>,
 }
 
-/// The order to a thread that has little to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The end, once its socket, now out of use, is read empty.
-    Leave,
-    /// The end at another time: there are more threads than need be, but one came or went a moment ago.
-    Later,
-    /// No change: it is needed.
-    Stay,
-}
-
 /// The least and the most data threads of an address.
 pub(super) fn bounds(limits: &Limits) -> (usize, usize) {
     // Elsewhere one of several sockets gets everything.
@@ -68,11 +50,6 @@ impl Crew {
     /// A crew without threads.
     pub(super) fn new(runtime: Handle, orders: watch::Receiver<Orders>) -> Arc<Self> {
         Arc::new(Self { runtime, orders, state: Mutex::default() })
-    }
-
-    /// The number of sockets of an address that are in use.
-    pub(super) fn count(&self, address: SocketAddr) -> usize {
-        self.lock().in_use(address).count()
     }
 
     /// Changes over to new orders: adds those that were bound for them, and takes sockets out of use whose address is not
@@ -94,20 +71,6 @@ impl Crew {
             while (1..least).contains(&state.in_use(rules.address).count()) && self.start(&mut state, rules.address) {}
         }
         state.sweep();
-    }
-
-    /// Starts one more thread for an address, unless there are as many as may be. It shares the load from the next datagram
-    /// on.
-    pub(super) fn grow(self: &Arc<Self>, address: SocketAddr) {
-        // Somebody else may be at it.
-        let Ok(mut state) = self.state.try_lock() else { return };
-        let orders = self.orders.borrow().clone();
-        let rules = orders.rules(address).filter(|rules| !orders.stop && rules.address == address);
-        let Some(rules) = rules else { return };
-        if state.in_use(address).count() < bounds(&rules.limits).1 {
-            self.start(&mut state, address);
-            state.sweep();
-        }
     }
 
     /// Whether it worked.
@@ -139,26 +102,6 @@ impl Crew {
         worked
     }
 
-    /// Lets a thread go that has little to do, if the others are enough.
-    pub(super) fn release(&self, is_it: impl Fn(&Data) -> bool) -> Verdict {
-        let mut state = self.lock();
-        let Some(data) = state.threads.iter().find(|data| is_it(data) && data.is_in_use()) else {
-            return Verdict::Stay;
-        };
-        let address = data.address();
-        let least = self.orders.borrow().rules(address).map_or(0, |rules| bounds(&rules.limits).0);
-        if state.in_use(address).count() <= least {
-            return Verdict::Stay;
-        }
-        if state.changed.is_some_and(|changed| changed.elapsed() < SPELL) {
-            return Verdict::Later;
-        }
-        data.leave();
-        state.changed = Some(Instant::now());
-        state.share(state.shared);
-        Verdict::Leave
-    }
-
     /// Lets other sockets of this process be bound beside those of the port, or nobody again.
     pub(super) fn share(&self, shared: bool) {
         let mut state = self.lock();
@@ -182,6 +125,43 @@ impl Crew {
     }
 }
 
+impl Others for Crew {
+    fn count(&self, address: SocketAddr) -> usize {
+        self.lock().in_use(address).count()
+    }
+
+    fn grow(self: Arc<Self>, address: SocketAddr) {
+        // Somebody else may be at it.
+        let Ok(mut state) = self.state.try_lock() else { return };
+        let orders = self.orders.borrow().clone();
+        let rules = orders.rules(address).filter(|rules| !orders.stop && rules.address == address);
+        let Some(rules) = rules else { return };
+        if state.in_use(address).count() < bounds(&rules.limits).1 {
+            self.start(&mut state, address);
+            state.sweep();
+        }
+    }
+
+    fn release(&self, is_it: &dyn Fn(&Data) -> bool) -> Verdict {
+        let mut state = self.lock();
+        let Some(data) = state.threads.iter().find(|data| is_it(data) && data.is_in_use()) else {
+            return Verdict::Stay;
+        };
+        let address = data.address();
+        let least = self.orders.borrow().rules(address).map_or(0, |rules| bounds(&rules.limits).0);
+        if state.in_use(address).count() <= least {
+            return Verdict::Stay;
+        }
+        if state.changed.is_some_and(|changed| changed.elapsed() < SPELL) {
+            return Verdict::Later;
+        }
+        data.leave();
+        state.changed = Some(Instant::now());
+        state.share(state.shared);
+        Verdict::Leave
+    }
+}
+
 impl State {
     fn in_use(&self, address: SocketAddr) -> impl Iterator<Item = &Data> {
         self.threads.iter().filter(move |data| data.address() == address && data.is_in_use())
@@ -199,6 +179,3 @@ impl State {
         self.threads.retain(|data| data.is_in_use() || !data.is_over());
     }
 }
-
-/// The other threads, as a data thread knows them.
-pub(super) type Others = Weak<Crew>;

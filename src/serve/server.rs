@@ -23,7 +23,7 @@ use super::encrypted::{Encryption, quic};
 use super::limits::Limits;
 use super::orders::{Orders, Rules, Secure};
 use super::sockets::{self, BindPlace};
-use super::udp::Data;
+use super::udp::{Data, Others as _};
 use super::{Handler, RouteTable};
 use crate::chain::settings::Tls;
 

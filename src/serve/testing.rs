@@ -73,7 +73,7 @@ impl Plugin for Fake {
                 "drop" => return Outcome::Drop,
                 "next" => return Outcome::Next,
                 "slow" => {
-                    std::thread::sleep(2 * super::crew::BUSY);
+                    std::thread::sleep(2 * super::udp::BUSY);
                     1
                 }
                 "again" => return query.resolver.lookup(query, &asked, crate::wire::message::RecordType::A).await,

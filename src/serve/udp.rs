@@ -7,6 +7,7 @@
 //! larger buffers and perhaps itself ([`crew`](super::crew)), is given back after a spell with little to do; only until
 //! then does it wake by itself.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::Handler;
-use super::crew::{BUSY, Others, SPELL, Verdict};
 use super::datagrams::{self, BATCH, Batch, DatagramEnds};
 use super::handle::{Arrived, Begun, ChainAnswer, PendingAnswer};
 use super::metrics::{self, ShardId};
@@ -25,6 +25,13 @@ use super::routes::RouteTable;
 use super::sockets;
 use crate::chain::{Client, Transport};
 use crate::wire::{MOST_UDP, Random};
+
+/// A batch that takes longer makes those behind it wait: about what 64 answers from the zone take.
+pub(super) const BUSY: Duration = Duration::from_micros(300);
+
+/// The time that a thread looks back at before it gives buffers back, or ends; so long no other of its port may have
+/// come or gone.
+pub(super) const SPELL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
 
 /// The number of datagrams from which on a batch is a sign of load: a client's A and AAAA come as two.
 const LOAD: usize = 8;
@@ -36,6 +43,30 @@ const GATHER: Duration = Duration::from_micros(200);
 
 /// The time within which datagrams arrive that were on their way when a socket was taken out of use.
 const LATE: Duration = Duration::from_millis(2);
+
+/// The threads of the same port, as one of them knows them.
+pub(super) trait Others: fmt::Debug + Send + Sync {
+    /// The number of sockets of an address that are in use.
+    fn count(&self, address: SocketAddr) -> usize;
+
+    /// Starts one more thread for an address, unless there are as many as may be. It shares the load from the next datagram
+    /// on.
+    fn grow(self: Arc<Self>, address: SocketAddr);
+
+    /// Lets a thread go that has little to do, if the others are enough.
+    fn release(&self, is_it: &dyn Fn(&Data) -> bool) -> Verdict;
+}
+
+/// The order to a thread that has little to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The end, once its socket, now out of use, is read empty.
+    Leave,
+    /// The end at another time: there are more threads than need be, but one came or went a moment ago.
+    Later,
+    /// No change: it is needed.
+    Stay,
+}
 
 /// A data thread and its socket; it ends when this is dropped.
 #[derive(Debug)]
@@ -54,7 +85,7 @@ impl Data {
         socket: UdpSocket,
         handler: Arc<Handler>,
         runtime: Handle,
-        others: Others,
+        others: Weak<impl Others + 'static>,
     ) -> io::Result<Self> {
         let address = socket.local_addr()?;
         if address.ip().is_unspecified() {
@@ -143,7 +174,7 @@ struct Thread {
     /// The buffer of a rare answer that is longer than the place in a batch; empty until there is one.
     large: Vec<u8>,
     leaving: Arc<AtomicBool>,
-    others: Others,
+    others: Weak<dyn Others>,
     /// The time when the present spell began, and how long batches were answered in it.
     since: Instant,
     busy: Duration,
@@ -264,7 +295,7 @@ impl Thread {
         }
         batch.shrink();
         self.large = Vec::new();
-        let verdict = self.others.upgrade().map(|crew| crew.release(|data| Arc::ptr_eq(&data.leaving, &self.leaving)));
+        let verdict = self.others.upgrade().map(|crew| crew.release(&|data| Arc::ptr_eq(&data.leaving, &self.leaving)));
         self.wake(verdict == Some(Verdict::Later));
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::super::testing::{query, query_with_id, site, with_opt};
 use super::*;
-use crate::serve::metrics;
+use crate::serve::{metrics, udp};
 use crate::wire::message::{Message, decode};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -555,12 +555,12 @@ async fn a_number_of_sockets_that_was_set_does_not_follow_the_load() {
     let begun = Instant::now();
     let client = udp_client().await;
     client.connect(address).await.unwrap();
-    while begun.elapsed() < 3 * crew::SPELL {
+    while begun.elapsed() < 3 * udp::SPELL {
         client.send(&query_with_id(1, "slow.test")).await.unwrap();
         udp_answer(&client).await;
         assert_eq!(running.server.udp.count(address), 2);
     }
-    tokio::time::sleep(3 * crew::SPELL).await;
+    tokio::time::sleep(3 * udp::SPELL).await;
     assert_eq!(running.server.udp.count(address), 2);
 }
 
