@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rollcall_testing::api_server::{ApiServer, Fault, Verb};
-use rollcall_testing::{ControlPlane, Site, coredns, program};
+use rollcall_testing::{ControlPlane, Site, coredns, objects, program};
 use serde_json::{Value, json};
 
 /// An API server on a runtime of its own, and a kubeconfig for it.
@@ -76,63 +76,37 @@ fn corefile(options: &str) -> String {
     )
 }
 
-fn service(name: &str, spec: Value) -> (&'static str, Value) {
-    ("services", json!({"metadata": {"namespace": "default", "name": name}, "spec": spec}))
-}
-
 fn headless(name: &str) -> (&'static str, Value) {
-    let ports = json!([{"name": "http", "protocol": "TCP", "port": 80}]);
-    service(
-        name,
-        json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "selector": {"a": "b"}, "ports": ports}),
-    )
+    ("services", objects::headless(name))
 }
 
-fn slice(service: &str, suffix: &str, endpoints: &[(String, String)]) -> (&'static str, Value) {
-    let endpoints: Vec<Value> = endpoints
-        .iter()
-        .map(|(name, address)| json!({"addresses": [address], "hostname": name, "conditions": {"ready": true}}))
-        .collect();
-    (
-        "endpointslices",
-        json!({
-            "metadata": {
-                "namespace": "default",
-                "name": format!("{service}-{suffix}"),
-                "labels": {"kubernetes.io/service-name": service},
-            },
-            "addressType": "IPv4",
-            "ports": [{"name": "http", "protocol": "TCP", "port": 80}],
-            "endpoints": endpoints,
-        }),
-    )
+fn slice(service: &str, suffix: &str, endpoints: Vec<Value>) -> (&'static str, Value) {
+    ("endpointslices", objects::slice(service, suffix, objects::ports("http", "TCP", 80), endpoints))
 }
 
-fn peers(stem: &str, addresses: &[&str]) -> Vec<(String, String)> {
-    addresses.iter().enumerate().map(|(index, address)| (format!("{stem}-{index}"), (*address).to_owned())).collect()
+fn peers(stem: &str, addresses: &[&str]) -> Vec<Value> {
+    let numbered = addresses.iter().enumerate();
+    numbered.map(|(index, address)| objects::endpoint(&format!("{stem}-{index}"), address)).collect()
 }
 
 /// Every kind of Service, one too large for UDP among them.
 fn objects() -> Vec<(&'static str, Value)> {
     let many: Vec<String> = (1..=120).map(|last| format!("10.0.9.{last}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let ports = json!([{"name": "dns", "protocol": "UDP", "port": 53}]);
+    let external = |name: &str, target: &str| ("services", objects::external_name(name, target));
     vec![
-        ("namespaces", json!({"metadata": {"name": "default"}})),
+        ("namespaces", objects::namespace("default")),
         headless("kubia"),
-        slice("kubia", "a", &peers("kubia", &["10.0.0.1", "10.0.0.2"])),
+        slice("kubia", "a", peers("kubia", &["10.0.0.1", "10.0.0.2"])),
         headless("twice"),
-        slice("twice", "a", &peers("twice", &["10.0.1.1", "10.0.1.2"])),
-        slice("twice", "b", &peers("twice", &["10.0.1.1"])),
+        slice("twice", "a", peers("twice", &["10.0.1.1", "10.0.1.2"])),
+        slice("twice", "b", peers("twice", &["10.0.1.1"])),
         headless("many"),
-        slice("many", "a", &peers("many", &many)),
+        slice("many", "a", peers("many", &many)),
         headless("empty"),
-        service(
-            "web",
-            json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "ports": ports}),
-        ),
-        service("near", json!({"type": "ExternalName", "externalName": "web.default.svc.cluster.local"})),
-        service("lost", json!({"type": "ExternalName", "externalName": "nothing.default.svc.cluster.local"})),
+        ("services", objects::cluster_ip("web", "10.96.0.7", objects::ports("dns", "UDP", 53))),
+        external("near", "web.default.svc.cluster.local"),
+        external("lost", "nothing.default.svc.cluster.local"),
     ]
 }
 
@@ -152,7 +126,7 @@ fn what_one_server_lacks_or_has_too_many_is_printed() {
     let cluster = Cluster::start(&objects());
     // The other server's cluster: one peer has moved, one Service is gone.
     let mut others = objects();
-    others[2] = slice("kubia", "a", &peers("kubia", &["10.0.0.1", "10.0.0.77"]));
+    others[2] = slice("kubia", "a", peers("kubia", &["10.0.0.1", "10.0.0.77"]));
     others.retain(|(_, object)| object["metadata"]["name"] != "web");
     let other = Cluster::start(&others);
     let (from, to) = (cluster.serve("ttl 30"), other.serve("ttl 30"));

@@ -12,10 +12,8 @@ use std::path::Path;
 
 use rollcall::wire::message::{Message, RData, RecordType, ResponseCode, decode};
 use rollcall_testing::api_server::ApiServer;
-use rollcall_testing::queries;
 use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
-use rollcall_testing::{Client, Server, ask, command, free_port, get};
-use serde_json::json;
+use rollcall_testing::{Client, Server, ask, command, free_port, get, objects, queries};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/corefiles/distributions");
 
@@ -31,20 +29,12 @@ impl World {
     async fn new() -> Self {
         let api = ApiServer::start().await;
         for namespace in ["default", "kube-system"] {
-            api.apply("namespaces", json!({"metadata": {"name": namespace}}));
+            api.apply("namespaces", objects::namespace(namespace));
         }
-        let service = |name: &str, ip: &str| {
-            json!({"metadata": {"namespace": "default", "name": name},
-                "spec": {"type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ports": [{"name": "http", "protocol": "TCP", "port": 80}]}})
-        };
-        api.apply("services", service("kubia", "None"));
-        api.apply("services", service("web", "10.96.0.80"));
-        let endpoint = |n: u8| json!({"addresses": [format!("10.244.1.{}", 11 + n)], "hostname": format!("kubia-{n}"), "conditions": {"ready": true}});
-        api.apply(
-            "endpointslices",
-            json!({"metadata": {"namespace": "default", "name": "kubia-a", "labels": {"kubernetes.io/service-name": "kubia"}},
-                "addressType": "IPv4", "ports": [{"name": "http", "protocol": "TCP", "port": 8080}], "endpoints": [endpoint(0), endpoint(1)]}),
-        );
+        api.apply("services", objects::headless("kubia"));
+        api.apply("services", objects::cluster_ip("web", "10.96.0.80", objects::ports("http", "TCP", 80)));
+        let endpoints = vec![objects::endpoint("kubia-0", "10.244.1.11"), objects::endpoint("kubia-1", "10.244.1.12")];
+        api.apply("endpointslices", objects::slice("kubia", "a", objects::ports("http", "TCP", 8080), endpoints));
         let outside = Resolver::start(|asked: &Asked| {
             let wants_a = asked.octets.windows(4).any(|octets| octets == [0, 1, 0, 1]);
             vec![Act::Send(if wants_a { answer(&asked.octets, 0, 7) } else { empty(&asked.octets, 0) })]

@@ -13,7 +13,7 @@ use hickory_proto::rr::RecordType;
 use rollcall_testing::api_server::{ApiServer, Verb};
 use rollcall_testing::http::is_ready;
 use rollcall_testing::queries::{self, framed, receive};
-use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, wait_for};
+use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, objects, wait_for};
 use serde_json::json;
 
 /// `a.example` A, with an id.
@@ -233,9 +233,8 @@ fn upstream() -> (SocketAddr, Arc<AtomicUsize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_keeps_watches_and_the_cache() {
     let api = ApiServer::start().await;
-    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
-    let spec = json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "ports": [{"port": 80}]});
-    api.apply("services", json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}));
+    api.apply("namespaces", objects::namespace("default"));
+    api.apply("services", objects::cluster_ip("web", "10.96.0.1", json!([{"port": 80}])));
     let (to, asked) = upstream();
     let port = free_port();
     let url = api.url();
@@ -269,9 +268,8 @@ async fn a_reload_keeps_watches_and_the_cache() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_that_waits_for_a_silent_cluster_gives_way_to_a_correction() {
     let api = ApiServer::start().await;
-    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
-    let spec = json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "ports": [{"port": 80}]});
-    api.apply("services", json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}));
+    api.apply("namespaces", objects::namespace("default"));
+    api.apply("services", objects::cluster_ip("web", "10.96.0.1", json!([{"port": 80}])));
     // Connections are made, and nobody answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, good, bad) = (free_port(), api.url(), format!("http://{}", silent.local_addr().unwrap()));

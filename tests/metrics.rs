@@ -12,7 +12,7 @@ use regex::Regex;
 use rollcall_testing::api_server::ApiServer;
 use rollcall_testing::http::{Response, fetch};
 use rollcall_testing::resolver::{self, Act, Resolver};
-use rollcall_testing::{Client, Server, free_port, queries, repository, wait_for};
+use rollcall_testing::{Client, Server, free_port, objects, queries, repository, wait_for};
 use serde_json::{Value, json};
 
 //----------- The list --------------------------------------------------------
@@ -206,34 +206,26 @@ impl Counting {
 
 /// A cluster with a headless Service, and the address of this machine as a pod's.
 fn fill(api: &ApiServer) {
-    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
-    let spec = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "kubia"}});
-    api.apply("services", json!({"metadata": {"namespace": "default", "name": "kubia"}, "spec": spec}));
-    let spec =
-        json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "selector": {"app": "web"}});
-    api.apply("services", json!({"metadata": {"namespace": "default", "name": "web"}, "spec": spec}));
-    let spec = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"]});
-    api.apply("services", json!({"metadata": {"namespace": "default", "name": "manual"}, "spec": spec}));
+    api.apply("namespaces", objects::namespace("default"));
+    for (name, address, selector) in [
+        ("kubia", "None", json!({"app": "kubia"})),
+        ("web", "10.96.0.7", json!({"app": "web"})),
+        ("manual", "None", Value::Null),
+    ] {
+        let mut service = objects::cluster_ip(name, address, objects::ports("http", "TCP", 80));
+        service["spec"]["selector"] = selector;
+        api.apply("services", service);
+    }
     let status = json!({"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "phase": "Running"});
     api.apply("pods", json!({"metadata": {"namespace": "default", "name": "client"}, "status": status}));
 }
 
 /// A slice that says when its pods changed.
 fn triggered(api: &ApiServer, service: &str, address: &str, changed: &str) {
-    let name = format!("{service}-a");
-    api.apply(
-        "endpointslices",
-        json!({
-            "metadata": {
-                "namespace": "default",
-                "name": name,
-                "labels": {"kubernetes.io/service-name": service},
-                "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": changed},
-            },
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [address], "hostname": "kubia-0", "conditions": {"ready": true}}],
-        }),
-    );
+    let endpoints = vec![objects::endpoint("kubia-0", address)];
+    let mut slice = objects::slice(service, "a", objects::ports("http", "TCP", 80), endpoints);
+    slice["metadata"]["annotations"] = json!({"endpoints.kubernetes.io/last-change-trigger-time": changed});
+    api.apply("endpointslices", slice);
 }
 
 /// Brings all of the list about, and returns what the server says then.

@@ -12,7 +12,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use rollcall_testing::api_server::ApiServer;
-use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, queries, skip, wait_for};
+use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, objects, queries, skip, wait_for};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
@@ -73,24 +73,16 @@ fn lines(records: &[Record]) -> Vec<String> {
 
 async fn cluster() -> ApiServer {
     let api = ApiServer::start().await;
-    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
-    for (name, spec) in [
-        ("kubia", json!({"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"name": "http", "port": 80}]})),
-        ("api", json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "ports": [{"port": 443}]})),
-        ("out", json!({"type": "ExternalName", "externalName": "www.example.org"})),
+    api.apply("namespaces", objects::namespace("default"));
+    for service in [
+        objects::headless("kubia"),
+        objects::cluster_ip("api", "10.96.0.1", json!([{"port": 443}])),
+        objects::external_name("out", "www.example.org"),
     ] {
-        api.apply("services", json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec}));
+        api.apply("services", service);
     }
-    let endpoint = |n: u8| json!({"addresses": [format!("10.0.0.{n}")], "hostname": format!("kubia-{n}"), "conditions": {"ready": true}});
-    api.apply(
-        "endpointslices",
-        json!({
-            "metadata": {"name": "kubia-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubia"}},
-            "addressType": "IPv4",
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-            "endpoints": [endpoint(0), endpoint(1)],
-        }),
-    );
+    let endpoints = vec![objects::endpoint("kubia-0", "10.0.0.0"), objects::endpoint("kubia-1", "10.0.0.1")];
+    api.apply("endpointslices", objects::slice("kubia", "1", objects::ports("http", "TCP", 8080), endpoints));
     api
 }
 

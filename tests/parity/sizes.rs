@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rollcall_testing::api_server::ApiServer;
-use rollcall_testing::{PATIENCE, comes_true, coredns};
-use serde_json::json;
+use rollcall_testing::{PATIENCE, comes_true, coredns, objects};
 
 use super::pair::{EXTERNAL, Findings, Pair};
 use super::questions::{A, Question, SRV, labels};
@@ -93,32 +92,19 @@ fn is_whole(reply: &Reply, size: usize, question: &Question) -> bool {
 }
 
 fn fill(api: &ApiServer) {
-    api.apply("namespaces", json!({"metadata": {"name": "default"}}));
+    api.apply("namespaces", objects::namespace("default"));
     for (nth, size) in SIZES.into_iter().enumerate() {
-        let ports = json!([{"name": "peer", "protocol": "TCP", "port": 7000}]);
+        let ports = objects::ports("peer", "TCP", 7000);
         let name = format!("large{size}");
-        let spec = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ports": ports});
-        api.apply("services", json!({"metadata": {"namespace": "default", "name": name}, "spec": spec}));
+        api.apply("services", objects::cluster_ip(&name, "None", ports.clone()));
         let peers: Vec<usize> = (0..size).collect();
         for chunk in peers.chunks(100) {
-            let endpoints: Vec<_> = chunk
-                .iter()
-                .map(|at| {
-                    let address = format!("10.{nth}.{}.{}", at / 250, at % 250);
-                    json!({"addresses": [address], "hostname": format!("peer-{at}"), "conditions": {"ready": true}})
-                })
-                .collect();
-            api.apply(
-                "endpointslices",
-                json!({
-                    "metadata": {
-                        "namespace": "default",
-                        "name": format!("{name}-{}", chunk[0]),
-                        "labels": {"kubernetes.io/service-name": name},
-                    },
-                    "addressType": "IPv4", "ports": ports, "endpoints": endpoints,
-                }),
-            );
+            let endpoint = |at: &usize| {
+                let address = format!("10.{nth}.{}.{}", at / 250, at % 250);
+                objects::endpoint(&format!("peer-{at}"), &address)
+            };
+            let endpoints = chunk.iter().map(endpoint).collect();
+            api.apply("endpointslices", objects::slice(&name, &chunk[0].to_string(), ports.clone(), endpoints));
         }
     }
 }

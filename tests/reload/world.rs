@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use rollcall_testing::api_server::ApiServer;
 use rollcall_testing::queries::{AAAA, qtype};
 use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
-use rollcall_testing::tls;
+use rollcall_testing::{objects, tls};
 use serde_json::json;
 
 pub(crate) struct World {
@@ -22,9 +22,10 @@ impl World {
         let api = runtime.block_on(ApiServer::start());
         // The few fields that the tests write in protobuf are not enough here.
         api.set_protobuf(false);
-        api.apply("namespaces", json!({"metadata": {"name": "default"}}));
-        let spec = json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "externalIPs": ["192.0.2.11"], "ports": [{"port": 80}]});
-        api.apply("services", json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec}));
+        api.apply("namespaces", objects::namespace("default"));
+        let mut web = objects::cluster_ip("web", "10.96.0.1", json!([{"port": 80}]));
+        web["spec"]["externalIPs"] = json!(["192.0.2.11"]);
+        api.apply("services", web);
         let upstreams = [1, 2].map(|last| runtime.block_on(Resolver::start(move |asked| upstream(asked, last))));
         let certificates = ["a", "b"].map(|name| (name, tls::certificate()));
         Self { api, upstreams, certificates, _runtime: runtime }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::guard::Guard;
 use super::{
-    NAMESPACES, SERVICES, SLICES, eventually, fill, has, has_address, is_synced, options, server, service, slice,
+    NAMESPACES, SERVICES, SLICES, eventually, fill, has, has_address, headless, is_synced, options, server, slice,
     start, synced,
 };
 
@@ -54,7 +54,7 @@ async fn what_is_no_list_of_the_kind_takes_nothing_away() {
         eventually("they are told", || mirror.status().iter().all(|kind| kind.trouble.is_some())).await;
         assert!(doubtful("services") > counted, "and counted");
         server.clear_faults();
-        server.apply(SERVICES, service("new"));
+        server.apply(SERVICES, headless("new"));
         eventually("the truth is taken", || has(&mirror.reader(), "new")).await;
         eventually("the trouble is over", || mirror.status().iter().all(|kind| kind.trouble.is_none())).await;
         guard.held();
@@ -65,7 +65,7 @@ async fn what_is_no_list_of_the_kind_takes_nothing_away() {
 async fn many() -> ApiServer {
     let server = server().await;
     for index in 0..30 {
-        server.apply(SERVICES, service(&format!("many-{index}")));
+        server.apply(SERVICES, headless(&format!("many-{index}")));
         server.apply(SLICES, slice(&format!("many-{index}"), &format!("10.1.0.{index}")));
     }
     server
@@ -92,7 +92,7 @@ async fn an_empty_list_that_is_not_confirmed_takes_nothing_away() {
         let again = &server.seen(Verb::List, plural)[asked..];
         assert!(again.iter().all(|seen| !seen.query.contains("resourceVersion=0")), "by consistent reads");
         server.clear_faults();
-        server.apply(plural, if plural == SLICES { slice("kubia", "10.0.0.1") } else { service("default") });
+        server.apply(plural, if plural == SLICES { slice("kubia", "10.0.0.1") } else { headless("default") });
         eventually("the doubt is over", || mirror.status().iter().all(|kind| kind.trouble.is_none())).await;
         assert!(has(&mirror.reader(), "many-29") && has_address(&mirror.reader(), "10.1.0.29"));
         guard.held();

@@ -6,8 +6,8 @@ use rollcall_testing::api_server::{Fault, Seen, Verb};
 use serde_json::json;
 
 use super::{
-    NAMESPACES, SERVICES, SLICES, eventually, has, has_address, is_synced, namespace, options, paged, relists, server,
-    service, slice, start, synced,
+    NAMESPACES, SERVICES, SLICES, eventually, has, has_address, headless, is_synced, namespace, options, paged,
+    relists, server, slice, start, synced,
 };
 
 async fn follows_the_cluster(protobuf: bool, whole_lists: bool) {
@@ -18,7 +18,7 @@ async fn follows_the_cluster(protobuf: bool, whole_lists: bool) {
     let mirror = synced(&settings).await;
     let reader = mirror.reader();
     assert!(has(&reader, "kubia") && has_address(&reader, "10.0.0.1") && reader.has_namespace(b"default"));
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("a new Service is seen", || has(&reader, "new")).await;
     server.apply(SLICES, slice("new", "10.0.0.2"));
     eventually("its endpoint is seen", || has_address(&reader, "10.0.0.2")).await;
@@ -89,7 +89,7 @@ async fn a_list_that_fails_in_one_way_is_asked_for_in_the_other() {
 async fn a_whole_list_of_many_chunks_is_applied_as_it_comes() {
     let server = server().await;
     for index in 0..3000 {
-        server.apply(SERVICES, service(&format!("many-{index}")));
+        server.apply(SERVICES, headless(&format!("many-{index}")));
     }
     let mirror = synced(&options(server.url())).await;
     assert!((0..3000).all(|index| has(&mirror.reader(), &format!("many-{index}"))));
@@ -101,7 +101,7 @@ async fn all_pages_of_a_list_are_read() {
     let server = server().await;
     server.set_max_page(7);
     for index in 0..40 {
-        server.apply(SERVICES, service(&format!("many-{index}")));
+        server.apply(SERVICES, headless(&format!("many-{index}")));
     }
     let mirror = synced(&paged(server.url())).await;
     let reader = mirror.reader();
@@ -113,7 +113,7 @@ async fn all_pages_of_a_list_are_read() {
 async fn watches_resume_where_they_ended() {
     let server = server().await;
     let mirror = synced(&paged(server.url())).await;
-    let version = server.apply(SERVICES, service("late"));
+    let version = server.apply(SERVICES, headless("late"));
     eventually("the change is seen", || has(&mirror.reader(), "late")).await;
     let from = |version: u64| move |seen: &Seen| seen.query.ends_with(&format!("resourceVersion={version}"));
     eventually("the next watch starts at the last change", || {
@@ -142,6 +142,9 @@ async fn bookmarks_move_the_place_where_a_watch_resumes() {
 #[tokio::test]
 async fn only_what_is_needed_is_asked_for() {
     let server = server().await;
+    let mut kubia = headless("kubia");
+    kubia["metadata"]["labels"] = json!({"app": "kubia"});
+    server.apply(SERVICES, kubia);
     server.apply("pods", json!({"metadata": {"namespace": "default", "name": "p", "labels": {"app": "kubia"}}, "status": {"podIP": "10.0.0.1"}}));
     let mut settings = options(server.url());
     settings.labels = Some("app=kubia".to_owned());
@@ -185,7 +188,7 @@ async fn compressed_bodies_are_read() {
         }
         // The compressed watch comes whole when the server ends it, after a second.
         let mirror = synced(&paged(server.url())).await;
-        server.apply(SERVICES, service("new"));
+        server.apply(SERVICES, headless("new"));
         eventually("an event in a compressed watch is seen", || has(&mirror.reader(), "new")).await;
         assert_eq!(relists(&mirror), 0);
     }
@@ -197,7 +200,7 @@ async fn a_continue_token_that_comes_again_ends_the_list() {
         let server = server().await;
         server.set_protobuf(protobuf);
         for index in 0..6 {
-            server.apply(SERVICES, service(&format!("many-{index}")));
+            server.apply(SERVICES, headless(&format!("many-{index}")));
         }
         server.set_max_page(2);
         server.repeat_tokens(true);

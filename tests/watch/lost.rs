@@ -4,14 +4,14 @@ use rollcall_testing::api_server::{Fault, Verb};
 
 use super::guard::Guard;
 use super::{
-    SERVICES, SLICES, eventually, has, has_address, is_synced, options, paged, relists, server, service, slice, start,
+    SERVICES, SLICES, eventually, has, has_address, headless, is_synced, options, paged, relists, server, slice, start,
     synced,
 };
 
 /// Breaks the watches once with this fault, while a Service goes and another comes unseen.
 async fn lists_again_after(fault: Fault) {
     let server = server().await;
-    server.apply(SERVICES, service("old"));
+    server.apply(SERVICES, headless("old"));
     let mirror = synced(&paged(server.url())).await;
     let reader = mirror.reader();
     let guard = Guard::on(reader.clone());
@@ -19,7 +19,7 @@ async fn lists_again_after(fault: Fault) {
     server.fault(Verb::Watch, SERVICES, fault, 1);
     eventually("Services are listed again", || server.seen(Verb::List, SERVICES).len() == 2).await;
     server.delete(SERVICES, "default", "old");
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("the watch goes on", || has(&reader, "new") && !has(&reader, "old")).await;
     assert_eq!(relists(&mirror), 1);
     assert_eq!(server.seen(Verb::List, SLICES).len(), 1, "other kinds are not listed again");
@@ -75,7 +75,7 @@ async fn a_frame_that_is_no_event_is_listed_again() {
 async fn changes_that_no_watch_told_of_are_found_by_the_next_list() {
     for whole_lists in [true, false] {
         let server = server().await;
-        server.apply(SERVICES, service("old"));
+        server.apply(SERVICES, headless("old"));
         server.apply(SLICES, slice("old", "10.0.0.9"));
         let mut settings = options(server.url());
         settings.timing.whole_lists = whole_lists;
@@ -87,7 +87,7 @@ async fn changes_that_no_watch_told_of_are_found_by_the_next_list() {
         let server = stopped.changed(|server| {
             server.delete(SERVICES, "default", "old");
             server.delete(SLICES, "default", "old-abc");
-            server.apply(SERVICES, service("new"));
+            server.apply(SERVICES, headless("new"));
             server.compact();
         });
         let server = server.again().await;
@@ -104,7 +104,7 @@ async fn changes_that_no_watch_told_of_are_found_by_the_next_list() {
 #[tokio::test]
 async fn a_server_that_went_back_in_time_is_listed_again() {
     let server = server().await;
-    server.apply(SERVICES, service("old"));
+    server.apply(SERVICES, headless("old"));
     let mirror = synced(&options(server.url())).await;
     let reader = mirror.reader();
     let guard = Guard::on(reader.clone());
@@ -112,11 +112,11 @@ async fn a_server_that_went_back_in_time_is_listed_again() {
     let stopped = server.stop().changed(|server| {
         server.delete(SERVICES, "default", "old");
         server.go_back(3);
-        server.apply(SERVICES, service("restored"));
+        server.apply(SERVICES, headless("restored"));
     });
     let server = stopped.again().await;
     eventually("the restored state is seen", || has(&reader, "restored") && !has(&reader, "old")).await;
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("and what changes from then on", || has(&reader, "new")).await;
     guard.held();
 }
@@ -126,7 +126,7 @@ async fn an_expired_continue_token_starts_the_list_again() {
     let server = server().await;
     server.set_max_page(2);
     for index in 0..6 {
-        server.apply(SERVICES, service(&format!("many-{index}")));
+        server.apply(SERVICES, headless(&format!("many-{index}")));
     }
     let expired =
         Fault::Status { code: 410, reason: "Expired", message: "the continue token is too old", retry_after: None };

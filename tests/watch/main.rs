@@ -20,6 +20,7 @@ use rollcall::cluster::{Connection, Mirror, Options, Settings, Timing};
 use rollcall::wire::Label;
 use rollcall::zone::{Reader, ServiceName};
 use rollcall_testing::api_server::ApiServer;
+use rollcall_testing::objects::{self, endpoint, headless, namespace};
 use rollcall_testing::{PATIENCE, eventually};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -73,24 +74,8 @@ async fn is_synced(mirror: &Mirror) {
     tokio::time::timeout(PATIENCE, mirror.synced()).await.expect("the mirror syncs");
 }
 
-fn service(name: &str) -> Value {
-    json!({
-        "metadata": {"namespace": "default", "name": name, "labels": {"app": name}},
-        "spec": {"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ports": [{"name": "http", "protocol": "TCP", "port": 80}]}
-    })
-}
-
 fn slice(service: &str, address: &str) -> Value {
-    json!({
-        "metadata": {"namespace": "default", "name": format!("{service}-abc"), "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "protocol": "TCP", "port": 80}],
-        "endpoints": [{"addresses": [address], "hostname": "peer-0", "conditions": {"ready": true}}]
-    })
-}
-
-fn namespace(name: &str) -> Value {
-    json!({"metadata": {"name": name}})
+    objects::slice(service, "abc", objects::ports("http", "TCP", 80), vec![endpoint("peer-0", address)])
 }
 
 /// A server that holds one namespace, one Service and its slice.
@@ -102,7 +87,7 @@ async fn server() -> ApiServer {
 
 fn fill(server: &ApiServer) {
     server.apply(NAMESPACES, namespace("default"));
-    server.apply(SERVICES, service("kubia"));
+    server.apply(SERVICES, headless("kubia"));
     server.apply(SLICES, slice("kubia", "10.0.0.1"));
 }
 
@@ -132,7 +117,7 @@ async fn a_bad_object_is_skipped_and_the_rest_is_served() {
         let reader = mirror.reader();
         assert!(has(&reader, "kubia") && !has(&reader, "a-bad-one"));
         server.apply(SERVICES, bad("another"));
-        let version = server.apply(SERVICES, service("good"));
+        let version = server.apply(SERVICES, headless("good"));
         eventually("what follows a bad event is served", || has(&reader, "good")).await;
         assert!(mirror.status().iter().any(|kind| kind.version == version.to_string()));
         assert_eq!(relists(&mirror), 0);
@@ -165,7 +150,7 @@ async fn a_change_is_published_at_once() {
     for index in 0..100 {
         let name = format!("new-{index}");
         let started = Instant::now();
-        server.apply(SERVICES, service(&name));
+        server.apply(SERVICES, headless(&name));
         while !has(&reader, &name) {
             tokio::task::yield_now().await;
         }

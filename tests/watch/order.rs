@@ -8,7 +8,7 @@ use rollcall::cluster::Mirror;
 use rollcall_testing::api_server::ApiServer;
 
 use super::{
-    NAMESPACES, SERVICES, SLICES, eventually, has, has_address, namespace, options, relists, server, service, slice,
+    NAMESPACES, SERVICES, SLICES, eventually, has, has_address, headless, namespace, options, relists, server, slice,
     synced,
 };
 
@@ -27,7 +27,7 @@ async fn what_is_older_than_what_is_known_changes_nothing() {
         let reader = mirror.reader();
         // Each step ends with an event of another object, so that it is known when all before it is applied.
         let passed = async |step: &str| {
-            server.apply(SERVICES, service(step));
+            server.apply(SERVICES, headless(step));
             server.apply(SLICES, slice(step, "10.9.0.1"));
             server.apply(NAMESPACES, namespace(step));
             let status = || mirror.status().iter().all(|kind| kind.trouble.is_none());
@@ -40,8 +40,8 @@ async fn what_is_older_than_what_is_known_changes_nothing() {
         server.tell(SLICES, "MODIFIED", slice("kubia", "10.0.0.2"), 5002);
         server.tell(SLICES, "MODIFIED", slice("kubia", "10.0.0.3"), 5001);
         server.tell(SLICES, "DELETED", slice("kubia", "10.0.0.3"), 5001);
-        server.tell(SERVICES, "MODIFIED", service("kubia"), 5002);
-        server.tell(SERVICES, "DELETED", service("kubia"), 5001);
+        server.tell(SERVICES, "MODIFIED", headless("kubia"), 5002);
+        server.tell(SERVICES, "DELETED", headless("kubia"), 5001);
         server.tell(NAMESPACES, "MODIFIED", namespace("default"), 5002);
         server.tell(NAMESPACES, "DELETED", namespace("default"), 5001);
         passed("one").await;
@@ -51,8 +51,8 @@ async fn what_is_older_than_what_is_known_changes_nothing() {
         // What is gone does not come back by an older event, but by a newer one.
         server.tell(SLICES, "DELETED", slice("kubia", "10.0.0.2"), 5010);
         server.tell(SLICES, "MODIFIED", slice("kubia", "10.0.0.3"), 5009);
-        server.tell(SERVICES, "DELETED", service("kubia"), 5010);
-        server.tell(SERVICES, "ADDED", service("kubia"), 5009);
+        server.tell(SERVICES, "DELETED", headless("kubia"), 5010);
+        server.tell(SERVICES, "ADDED", headless("kubia"), 5009);
         server.tell(NAMESPACES, "ADDED", namespace("other"), 5002);
         server.tell(NAMESPACES, "DELETED", namespace("other"), 5004);
         server.tell(NAMESPACES, "ADDED", namespace("other"), 5003);
@@ -61,7 +61,7 @@ async fn what_is_older_than_what_is_known_changes_nothing() {
         assert!(!has(&reader, "kubia") && !reader.has_namespace(b"other"));
 
         server.tell(SLICES, "ADDED", slice("kubia", "10.0.0.4"), 5011);
-        server.tell(SERVICES, "ADDED", service("kubia"), 5011);
+        server.tell(SERVICES, "ADDED", headless("kubia"), 5011);
         passed("three").await;
         assert!(has_address(&reader, "10.0.0.4") && has(&reader, "kubia"));
         assert_eq!(relists(&mirror), 0);
@@ -73,9 +73,9 @@ async fn a_deletion_older_than_the_list_that_named_the_object_does_nothing() {
     let server = server().await;
     let mirror = watching(&server).await;
     let reader = mirror.reader();
-    server.tell(SERVICES, "DELETED", service("kubia"), 2);
+    server.tell(SERVICES, "DELETED", headless("kubia"), 2);
     server.tell(SLICES, "DELETED", slice("kubia", "10.0.0.1"), 2);
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     server.apply(SLICES, slice("new", "10.0.0.7"));
     eventually("all events have come", || has(&reader, "new") && has_address(&reader, "10.0.0.7")).await;
     assert!(has(&reader, "kubia") && has_address(&reader, "10.0.0.1"));

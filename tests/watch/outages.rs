@@ -8,7 +8,7 @@ use rollcall_testing::api_server::{ApiServer, Fault, Verb};
 
 use super::guard::Guard;
 use super::{
-    NAMESPACES, SERVICES, SLICES, eventually, fill, has, has_address, is_synced, options, relists, server, service,
+    NAMESPACES, SERVICES, SLICES, eventually, fill, has, has_address, headless, is_synced, options, relists, server,
     slice, start, synced, timing,
 };
 
@@ -39,7 +39,7 @@ fn asked(server: &ApiServer, plural: &str) -> usize {
 /// What changed meanwhile is there a second later; a busy machine gets some more.
 async fn the_truth_is_there(server: &ApiServer, mirror: &Mirror) {
     let back = std::time::Instant::now();
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     server.apply(SLICES, slice("new", "10.0.0.2"));
     eventually("the truth is there", || has(&mirror.reader(), "new") && has_address(&mirror.reader(), "10.0.0.2"))
         .await;
@@ -123,7 +123,7 @@ async fn a_first_410_is_listed_at_once_whatever_was_before() {
     let mirror = synced(&settings).await;
     server.fault(Verb::Watch, SERVICES, refusal(410, "Expired", None), 1);
     eventually("Services are listed again", || server.seen(Verb::List, SERVICES).len() == 2).await;
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("and watched", || has(&mirror.reader(), "new")).await;
 }
 
@@ -137,7 +137,7 @@ async fn connections_that_are_reset_all_the_time_lose_nothing() {
     for index in 0..20 {
         server.cut();
         tokio::time::sleep(Duration::from_millis(50)).await;
-        server.apply(SERVICES, service(&format!("new-{index}")));
+        server.apply(SERVICES, headless(&format!("new-{index}")));
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     eventually("all is seen", || (0..20).all(|index| has(&mirror.reader(), &format!("new-{index}")))).await;
@@ -212,7 +212,7 @@ async fn a_connection_that_falls_silent_is_noticed() {
     for name in ["one", "two"] {
         // The watches are to last for a minute: it is not their end that is waited for.
         server.freeze();
-        server.apply(SERVICES, service(name));
+        server.apply(SERVICES, headless(name));
         eventually("the change is seen over a new connection", || has(&mirror.reader(), name)).await;
     }
     assert_eq!(relists(&mirror), 0, "it resumes");
@@ -227,7 +227,7 @@ async fn a_token_that_is_replaced_late_is_used_at_once() {
     let guard = Guard::on(mirror.reader());
     server.require("token-b");
     server.cut();
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("the old one is refused", || {
         mirror.status().iter().any(|kind| kind.trouble.as_ref().is_some_and(|text| text.contains("401")))
     })
@@ -246,7 +246,7 @@ async fn a_ca_that_is_replaced_late_is_used_at_once() {
     let made = certificate();
     server.certify(&made);
     server.cut();
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("the new certificate is not trusted", || {
         mirror.status().iter().any(|kind| kind.trouble.as_ref().is_some_and(|text| text.contains("certificate")))
     })

@@ -7,7 +7,7 @@ use rollcall_testing::api_server::{Fault, Stopped, Verb};
 
 use super::guard::Guard;
 use super::{
-    SERVICES, SLICES, eventually, fill, has, has_address, is_synced, options, paged, relists, server, service, start,
+    SERVICES, SLICES, eventually, fill, has, has_address, headless, is_synced, options, paged, relists, server, start,
     synced,
 };
 
@@ -86,7 +86,7 @@ async fn a_watch_that_closes_at_once_is_not_started_in_a_loop() {
     assert_eq!(relists(&mirror), 0);
     assert!(has(&mirror.reader(), "kubia"));
     server.clear_faults();
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("it recovers", || has(&mirror.reader(), "new")).await;
     eventually("the trouble is over", || mirror.status().iter().all(|kind| kind.trouble.is_none())).await;
 }
@@ -98,7 +98,7 @@ async fn a_watch_that_nobody_serves_is_noticed() {
     let mut settings = paged(server.url());
     settings.timing.watch_grace = Duration::from_millis(300);
     let mirror = synced(&settings).await;
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("the change is seen by another watch", || has(&mirror.reader(), "new")).await;
     assert_eq!(relists(&mirror), 0, "it resumes");
 }
@@ -118,7 +118,7 @@ async fn a_connection_that_breaks_in_an_event_loses_none() {
         server.fault(Verb::Watch, SERVICES, Fault::CutBody(at), 1);
         let mirror = synced(&paged(server.url())).await;
         for name in ["a", "b", "c"] {
-            server.apply(SERVICES, service(name));
+            server.apply(SERVICES, headless(name));
         }
         eventually("all are seen", || ["a", "b", "c"].iter().all(|name| has(&mirror.reader(), name))).await;
         assert_eq!(relists(&mirror), 0, "it resumes");
@@ -194,7 +194,7 @@ async fn an_outage_changes_no_answer() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(mirror.status().iter().all(|kind| kind.age.unwrap() >= Duration::from_millis(300)), "the age grows");
     let server = stopped.again().await;
-    server.apply(SERVICES, service("new"));
+    server.apply(SERVICES, headless("new"));
     eventually("it goes on", || has(&mirror.reader(), "new")).await;
     eventually("the trouble is over", || mirror.status().iter().all(|kind| kind.trouble.is_none())).await;
     assert_eq!(relists(&mirror), 0, "no list was needed");

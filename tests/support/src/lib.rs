@@ -7,6 +7,7 @@
 //! | [`client`], [`queries`], [`http`], [`tls`] | how it is asked |
 //! | [`api_server`], [`control_plane`] | a cluster: in this process with faults by script, or a real one |
 //! | [`resolver`] | an upstream that does what a test tells it to |
+//! | [`objects`] | what a cluster holds: Services, slices, endpoints |
 //! | [`world`], [`zone`] | a cluster without any server: of manifests, or made by numbers |
 //! | [`wait`], [`ports`], [`clock`], [`skip()`] | what a test waits for, listens at, measures and leaves out |
 //!
@@ -19,6 +20,7 @@ pub mod client;
 pub mod clock;
 pub mod control_plane;
 pub mod http;
+pub mod objects;
 pub mod ports;
 pub mod protobuf;
 pub mod queries;
