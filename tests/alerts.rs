@@ -6,10 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
-use rollcall_testing::{repository, skip};
+use rollcall_testing::{is_there, named, repository};
 use serde_json::Value;
 
 fn read(path: &str) -> String {
@@ -28,18 +27,15 @@ fn alerts() -> Vec<Value> {
 
 #[test]
 fn alerts_fire_as_their_tests_say() {
-    let promtool = std::env::var_os("PROMTOOL").map_or_else(|| "promtool".into(), PathBuf::from);
-    if let Err(error) = Command::new(&promtool).arg("--version").output() {
-        return skip(format_args!(
-            "PROMTOOL is not set; it names Prometheus's promtool: {}: {error}",
-            promtool.display()
-        ));
-    }
+    let on_path = std::env::var_os("PROMTOOL").is_none() && is_there("promtool");
+    let promtool = if on_path { Some("promtool".into()) } else { named("PROMTOOL", "Prometheus's promtool") };
+    let Some(promtool) = promtool else { return };
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("rules.json"), rules().to_string()).unwrap();
     fs::write(folder.path().join("tests.yaml"), read("tests/fixtures/alerts.yaml")).unwrap();
     for arguments in [&["check", "rules", "rules.json"][..], &["test", "rules", "tests.yaml"]] {
-        let run = Command::new(&promtool).args(arguments).current_dir(folder.path()).output().unwrap();
+        let run = Command::new(&promtool).args(arguments).current_dir(folder.path()).output();
+        let run = run.unwrap_or_else(|error| panic!("{} cannot be started: {error}", promtool.display()));
         let said = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         assert!(run.status.success(), "{}\n{}", said(&run.stdout), said(&run.stderr));
     }

@@ -53,13 +53,16 @@ pub fn skip(reason: impl std::fmt::Display) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
 }
 
-/// The program that an environment variable names, or [`skip()`] with what it is for.
+/// The program that an environment variable names, or [`skip()`] with what it is for. A variable that names nothing is a
+/// mistake, and no reason to leave a test out.
 pub fn named(variable: &str, what: &str) -> Option<PathBuf> {
-    let program = std::env::var_os(variable).map(PathBuf::from);
-    if program.is_none() {
+    let Some(program) = std::env::var_os(variable).map(PathBuf::from) else {
         skip(format_args!("{variable} is not set; it names {what}"));
-    }
-    program
+        return None;
+    };
+    let shown = program.display();
+    assert!(program.is_file() || is_there(&program), "{variable}={shown}: there is no such program; it names {what}");
+    Some(program)
 }
 
 /// The CoreDNS to compare with, or [`skip()`].
