@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use hickory_proto::rr::RecordType;
 use rollcall_testing::{PATIENCE, Server, ask, folder, free_port, get, program, tls, wait_for};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// A query for `a.example` with its length.
@@ -185,18 +184,16 @@ fn answers_over_https_and_quic_that_nobody_reads_are_not_all_kept() {
 }}
 "
     ));
-    let Way::Tls(tls) = secured(folder.path()) else { unreachable!() };
+    let Way::Tls(config) = secured(folder.path()) else { unreachable!() };
     let with = |protocol: &[u8]| {
-        let mut tls = ClientConfig::clone(&tls);
-        tls.alpn_protocols = vec![protocol.to_vec()];
-        tls
+        let mut config = ClientConfig::clone(&config);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        config
     };
     let runtime = rollcall_testing::runtime();
     let _entered = runtime.enter();
     let over_https = async || {
-        let tcp = tokio::net::TcpStream::connect(("127.0.0.1", https)).await.unwrap();
-        let tls = tokio_rustls::TlsConnector::from(Arc::new(with(b"h2")));
-        let stream = tls.connect(ServerName::try_from("dns.example").unwrap(), tcp).await.unwrap();
+        let stream = tls::dial(SocketAddr::from(([127, 0, 0, 1], https)), with(b"h2")).await.unwrap();
         let (client, connection) = h2::client::Builder::new().initial_window_size(0).handshake(stream).await.unwrap();
         let driven = tokio::spawn(connection);
         let mut answers: Vec<h2::client::ResponseFuture> = Vec::new();

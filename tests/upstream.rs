@@ -13,6 +13,7 @@ use rollcall::upstream::{
 use rollcall::wire::Rcode;
 use rollcall_testing::queries::{self, name};
 use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
+use rollcall_testing::tls;
 
 const NAME: &str = "wWw.example.org";
 
@@ -451,17 +452,10 @@ struct Authority {
 
 impl Authority {
     fn new(name: &str) -> Self {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let made = tls::certificate_for(&[name]);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        Self { folder, server: Arc::new(server) }
+        Self { folder, server: Arc::new(tls::server(&made)) }
     }
 
     fn group(&self, resolver: &Resolver, name: Option<&str>) -> Arc<Group> {

@@ -273,19 +273,10 @@ impl ClientCertVerifier for AnyCertificate {
 mod tests {
     use std::path::Path;
 
+    use rollcall_testing::tls;
+
     use super::super::testing::{block, fault};
     use crate::files::digest;
-
-    /// A folder with two certificates and their keys: `a.crt`, `a.key`, `b.crt`, `b.key`.
-    fn folder() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["a", "b"] {
-            let made = rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap();
-            std::fs::write(folder.path().join(format!("{name}.crt")), made.cert.pem()).unwrap();
-            std::fs::write(folder.path().join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
-        }
-        folder
-    }
 
     fn line(folder: &Path, words: &str, body: &str) -> String {
         let files: Vec<String> =
@@ -295,7 +286,7 @@ mod tests {
 
     #[test]
     fn files_are_read_and_clients_are_asked_as_written() {
-        let folder = folder();
+        let folder = tls::folder(&["a", "b"]);
         let set = |words: &str, body: &str| block(&line(folder.path(), words, body)).unwrap().settings.tls.unwrap();
         let plain = set("a.crt a.key", "");
         assert!(plain.clients.is_none() && plain.files.len() == 2);
@@ -314,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_named_with_its_place() {
-        let folder = folder();
+        let folder = tls::folder(&["a", "b"]);
         std::fs::write(folder.path().join("empty"), "nothing\n").unwrap();
         let said = |words: &str, body: &str| fault(&line(folder.path(), words, body));
         for (words, body, place, part) in [

@@ -371,20 +371,9 @@ mod tests {
         assert!(try_plan(". {\n bind 127.0.0.1\n}\n. {\n bind 127.0.0.2\n}").is_ok());
     }
 
-    /// A folder with a certificate and its key: `NAME.crt`, `NAME.key`.
-    fn certificates(names: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for name in names {
-            let made = rcgen::generate_simple_self_signed(vec!["dns.example".to_owned()]).unwrap();
-            std::fs::write(folder.path().join(format!("{name}.crt")), made.cert.pem()).unwrap();
-            std::fs::write(folder.path().join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
-        }
-        folder
-    }
-
     #[test]
     fn encrypted_listeners_have_ports_of_their_own_and_need_a_certificate() {
-        let folder = certificates(&["a", "b"]);
+        let folder = rollcall_testing::tls::folder(&["a", "b"]);
         let tls = |name: &str| {
             let path = folder.path().join(name).display().to_string();
             format!("tls {path}.crt {path}.key")

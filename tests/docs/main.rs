@@ -169,7 +169,5 @@ fn provide_files(folder: &Path) {
     let zone = "@ 3600 IN SOA ns.example.org. admin.example.org. 1 7200 1800 86400 300\n@ 3600 IN NS ns.example.org.\n";
     fs::write(folder.join("db.example.org"), zone).unwrap();
     fs::write(folder.join("weights"), "www.example.org\n192.0.2.1 2\n").unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["dns.example.org".to_owned()]).unwrap();
-    fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
-    fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    rollcall_testing::tls::renew(folder, "tls");
 }

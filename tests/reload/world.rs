@@ -12,7 +12,7 @@ pub(crate) struct World {
     api: ApiServer,
     pub(crate) upstreams: [Resolver; 2],
     /// Certificates by name, each with the PEM that a client trusts.
-    certificates: [(&'static str, rcgen::CertifiedKey<rcgen::KeyPair>); 2],
+    certificates: [(&'static str, tls::Certificate); 2],
     _runtime: tokio::runtime::Runtime,
 }
 

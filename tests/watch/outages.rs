@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rollcall::cluster::{Connection, Mirror, Options, Timing};
 use rollcall_testing::api_server::{ApiServer, Fault, Verb};
+use rollcall_testing::tls;
 
 use super::guard::Guard;
 use super::{
@@ -166,8 +167,8 @@ async fn a_connection_that_is_accepted_and_never_served_is_given_up() {
 
 //----------- TLS -------------------------------------------------------------
 
-fn certificate() -> rcgen::CertifiedKey<rcgen::KeyPair> {
-    rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap()
+fn certificate() -> tls::Certificate {
+    tls::certificate_for(&["127.0.0.1", "localhost"])
 }
 
 /// A kubeconfig whose token and CA are files of this folder.

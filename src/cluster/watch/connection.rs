@@ -329,12 +329,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_follows_the_handshake_at_once() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let key = made.signing_key.serialize_der().try_into().unwrap();
-        let mut config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
+        let mut config = rollcall_testing::tls::server(&rollcall_testing::tls::certificate_for(&["localhost"]));
         // Tickets would carry the acknowledgement.
         config.send_tls13_tickets = 0;
         let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
@@ -423,11 +418,8 @@ mod tests {
 
     #[test]
     fn client_certificate_files_are_used() {
-        let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
-        std::fs::write(&cert, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let folder = rollcall_testing::tls::folder(&["own"]);
+        let (cert, key) = (folder.path().join("own.crt"), folder.path().join("own.key"));
         let files = TlsFiles { cert: Some(cert.clone()), key: Some(key), ca: Some(cert) };
         let connection = Connection::Endpoint { url: "localhost:6443".to_owned(), tls: Some(files) };
         assert_eq!(connect(&connection).unwrap(), "localhost:6443");

@@ -8,16 +8,13 @@ use hickory_server::net::xfer::{DnsRequestSender, FirstAnswer};
 use hickory_server::proto::op::{DnsRequest, DnsRequestOptions, Message, Query};
 use hickory_server::proto::rr::{Name, RecordType};
 use rollcall_testing::free_port;
-use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rollcall_testing::tls::{self, Certificate, HOST};
+use rustls::ClientConfig;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::testing::{query_with_id, site};
@@ -26,57 +23,16 @@ use super::*;
 use crate::chain::settings::Tls;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const HOST: &str = "dns.example";
 
-/// A certificate of its own, and a client's settings that trust it.
-struct Certificate {
-    pem: String,
-    key: String,
-}
-
-impl Certificate {
-    fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
-        Self { pem: made.cert.pem(), key: made.signing_key.serialize_pem() }
-    }
-
-    fn chain(&self) -> Vec<CertificateDer<'static>> {
-        vec![CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()]
-    }
-
-    fn key(&self) -> PrivateKeyDer<'static> {
-        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(self.chain());
-        roots
-    }
-
-    fn tls(&self) -> Tls {
-        let provider = rustls::crypto::ring::default_provider();
-        Tls {
-            identity: Arc::new(CertifiedKey::from_der(self.chain(), self.key(), &provider).unwrap()),
-            clients: None,
-            at: "Corefile:1:1".to_owned(),
-            files: Vec::new(),
-            digest: self.key.bytes().fold(0, |sum: u64, octet| sum.wrapping_mul(31) + u64::from(octet)),
-        }
-    }
-
-    fn client(&self, protocol: &[u8], own: Option<&Self>) -> ClientConfig {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(self.roots());
-        let mut config = match own {
-            None => builder.with_no_client_auth(),
-            Some(own) => builder.with_client_auth_cert(own.chain(), own.key()).unwrap(),
-        };
-        config.alpn_protocols = vec![protocol.to_vec()];
-        config
+/// The settings of a listener that shows a certificate.
+fn listener(made: &Certificate) -> Tls {
+    let provider = rustls::crypto::ring::default_provider();
+    Tls {
+        identity: Arc::new(CertifiedKey::from_der(tls::chain(made), tls::key(made), &provider).unwrap()),
+        clients: None,
+        at: "Corefile:1:1".to_owned(),
+        files: Vec::new(),
+        digest: made.cert.der().iter().fold(0, |sum: u64, octet| sum.wrapping_mul(31) + u64::from(*octet)),
     }
 }
 
@@ -87,8 +43,8 @@ struct Running {
 }
 
 fn start(encryption: Encryption, limits: &Limits) -> Running {
-    let certificate = Certificate::new();
-    let (site, gate) = site(&format!("127.0.0.1:{}", free_port()), limits, Some(certificate.tls()));
+    let certificate = tls::certificate();
+    let (site, gate) = site(&format!("127.0.0.1:{}", free_port()), limits, Some(listener(&certificate)));
     let mut server = Server::new(Some(encryption), 100, &Handle::current());
     server.commit(server.prepare(vec![site], false).unwrap());
     Running { server, gate, certificate }
@@ -112,17 +68,17 @@ impl Running {
     }
 
     async fn connect(&self) -> TlsStream<TcpStream> {
-        connect(self.address(), self.certificate.client(b"dot", None)).await.unwrap()
+        tls::dial(self.address(), tls::speaking(b"dot", &self.certificate, None)).await.unwrap()
     }
 
     async fn https(&self) -> HttpsClientStream {
-        let config = Arc::new(self.certificate.client(b"h2", None));
+        let config = Arc::new(tls::speaking(b"h2", &self.certificate, None));
         let client = HttpsClientStream::builder(config, TokioRuntimeProvider::new());
         client.build(self.address(), HOST.into(), "/dns-query".into()).await.unwrap()
     }
 
     async fn quic(&self) -> QuicClientStream {
-        let client = QuicClientStream::builder().crypto_config(self.certificate.client(b"doq", None));
+        let client = QuicClientStream::builder().crypto_config(tls::speaking(b"doq", &self.certificate, None));
         client.build(self.address(), HOST.into()).await.unwrap()
     }
 }
@@ -130,15 +86,10 @@ impl Running {
 /// A client that remembers its sessions.
 fn quic_client(running: &Running) -> quinn::Endpoint {
     let mut client = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let tls = running.certificate.client(b"doq", None);
+    let tls = tls::speaking(b"doq", &running.certificate, None);
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
     client.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
     client
-}
-
-async fn connect(to: SocketAddr, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(to).await?;
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(HOST).unwrap(), stream).await
 }
 
 fn framed(octets: &[u8]) -> Vec<u8> {
@@ -234,10 +185,10 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_end() {
             Encryption::Tls => Some(running.connect().await),
             _ => None,
         };
-        let renewed = Certificate::new();
-        running.change(None, renewed.tls());
+        let renewed = tls::certificate();
+        running.change(None, listener(&renewed));
         if encryption == Encryption::Tls {
-            let refused = connect(running.address(), running.certificate.client(b"dot", None)).await;
+            let refused = tls::dial(running.address(), tls::speaking(b"dot", &running.certificate, None)).await;
             assert!(refused.is_err(), "the old certificate is gone");
         }
         running.certificate = renewed;
@@ -257,14 +208,12 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_show_what_is_asked_of_them() {
     let mut running = start(Encryption::Tls, &Limits::default());
-    let own = Certificate::new();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(own.roots()), provider);
-    let tls = Tls { clients: Some(verifier.build().unwrap()), digest: 7, ..running.certificate.tls() };
+    let own = tls::certificate();
+    let tls = Tls { clients: Some(strict(&own)), digest: 7, ..listener(&running.certificate) };
     running.change(None, tls);
-    let with = |own: Option<&Certificate>| running.certificate.client(b"dot", own);
+    let with = |own: Option<&Certificate>| tls::speaking(b"dot", &running.certificate, own);
     let answered = async |config: ClientConfig| {
-        let Ok(mut stream) = connect(running.address(), config).await else { return false };
+        let Ok(mut stream) = tls::dial(running.address(), config).await else { return false };
         // TLS 1.3 tells of a refusal only after the client's side of the handshake.
         if stream.write_all(&framed(&query_with_id(7, "a.test"))).await.is_err() {
             return false;
@@ -273,13 +222,13 @@ async fn clients_show_what_is_asked_of_them() {
     };
     assert!(answered(with(Some(&own))).await);
     assert!(!answered(with(None)).await);
-    assert!(!answered(with(Some(&Certificate::new()))).await);
+    assert!(!answered(with(Some(&tls::certificate()))).await);
 }
 
 /// A verifier that asks for a certificate of one's own.
 fn strict(own: &Certificate) -> Arc<dyn rustls::server::danger::ClientCertVerifier> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(own.roots()), provider).build().unwrap()
+    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(tls::roots(own)), provider).build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,11 +238,11 @@ async fn a_session_ends_with_the_rules_that_it_began_with() {
             let mut running = start(encryption, &Limits::default());
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-            let mut config = builder.with_root_certificates(running.certificate.roots()).with_no_client_auth();
+            let mut config = builder.with_root_certificates(tls::roots(&running.certificate)).with_no_client_auth();
             config.alpn_protocols = vec![encryption.protocol().to_vec()];
             // The handshake of the client is done before the server has looked at its certificate, or its session.
             let kind = async |config: &ClientConfig, address| {
-                let mut stream = connect(address, config.clone()).await.ok()?;
+                let mut stream = tls::dial(address, config.clone()).await.ok()?;
                 let kind = stream.get_ref().1.handshake_kind();
                 match tokio::time::timeout(Duration::from_millis(200), stream.read_u8()).await {
                     Ok(Err(_)) => None,
@@ -303,10 +252,10 @@ async fn a_session_ends_with_the_rules_that_it_began_with() {
             let address = running.address();
             assert_eq!(kind(&config, address).await, Some(rustls::HandshakeKind::Full));
             assert_eq!(kind(&config, address).await, Some(rustls::HandshakeKind::Resumed), "{encryption:?}");
-            let same = running.certificate.tls();
+            let same = listener(&running.certificate);
             running.change(None, same);
             assert_eq!(kind(&config, address).await, Some(rustls::HandshakeKind::Resumed), "nothing has changed");
-            let tls = Tls { clients: Some(strict(&Certificate::new())), digest: 7, ..running.certificate.tls() };
+            let tls = Tls { clients: Some(strict(&tls::certificate())), digest: 7, ..listener(&running.certificate) };
             running.change(None, tls);
             assert_eq!(kind(&config, address).await, None, "{encryption:?}");
         }
@@ -318,7 +267,7 @@ async fn connections_of_quic_end_with_the_rules_that_they_began_with() {
     let mut running = start(Encryption::Quic, &Limits::default());
     let client = quic_client(&running);
     let connection = client.connect(running.address(), HOST).unwrap().await.unwrap();
-    let tls = Tls { clients: Some(strict(&Certificate::new())), digest: 7, ..running.certificate.tls() };
+    let tls = Tls { clients: Some(strict(&tls::certificate())), digest: 7, ..listener(&running.certificate) };
     running.change(None, tls);
     let closed = tokio::time::timeout(PATIENCE, connection.closed()).await.expect("in time");
     assert!(
@@ -337,7 +286,7 @@ async fn a_wider_address_keeps_connections_over_tls_and_quic() {
     for encryption in [Encryption::Tls, Encryption::Https, Encryption::Quic] {
         let mut running = start(encryption, &Limits::default());
         let address = running.address();
-        let same = running.certificate.tls();
+        let same = listener(&running.certificate);
         match encryption {
             Encryption::Tls => {
                 let mut old = running.connect().await;
@@ -356,7 +305,7 @@ async fn a_wider_address_keeps_connections_over_tls_and_quic() {
                 ask(&mut old, "a.test.").await;
             }
         }
-        let same = running.certificate.tls();
+        let same = listener(&running.certificate);
         running.change(None, same);
         assert_eq!(running.address(), address);
         match encryption {
@@ -389,7 +338,7 @@ async fn https_requests_are_read_as_coredns_reads_them() {
     // Time is not the subject: a machine that is busy gets some.
     let [handshake, read, write, idle] = [Duration::from_secs(60); 4];
     let running = start(Encryption::Https, &Limits { handshake, read, write, idle, ..Limits::default() });
-    let stream = connect(running.address(), running.certificate.client(b"h2", None)).await.unwrap();
+    let stream = tls::dial(running.address(), tls::speaking(b"h2", &running.certificate, None)).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let driven = tokio::spawn(connection);
     let request = async |method: &str, path: &str, body: Option<Vec<u8>>| {
@@ -481,12 +430,12 @@ async fn hostile_https_clients_are_cut_off() {
     silent.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
     assert!(closed(silent).await < Duration::from_secs(3), "a handshake that never ends");
 
-    let mut mute = connect(running.address(), running.certificate.client(b"h2", None)).await.unwrap();
+    let mut mute = tls::dial(running.address(), tls::speaking(b"h2", &running.certificate, None)).await.unwrap();
     mute.flush().await.unwrap();
     assert!(closed(mute).await < Duration::from_secs(3), "no preface");
 
     // The preface, no settings, and a request whose body never comes: HEADERS with END_HEADERS, without END_STREAM.
-    let mut endless = connect(running.address(), running.certificate.client(b"h2", None)).await.unwrap();
+    let mut endless = tls::dial(running.address(), tls::speaking(b"h2", &running.certificate, None)).await.unwrap();
     let mut octets = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     octets.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
     // POST, https, path and authority as literals without an index.
@@ -538,7 +487,7 @@ async fn a_handshake_over_quic_that_stalls_keeps_nobody_waiting() {
         // Between client and server: the first packet passes, and nothing after it.
         let between = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let to = between.local_addr().unwrap();
-        let client = QuicClientStream::builder().crypto_config(running.certificate.client(b"doq", None));
+        let client = QuicClientStream::builder().crypto_config(tls::speaking(b"doq", &running.certificate, None));
         let trying = tokio::spawn(client.build(to, HOST.into()));
         let mut packet = [0; 2048];
         let len = between.recv(&mut packet).await.unwrap();

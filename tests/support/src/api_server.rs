@@ -209,7 +209,7 @@ impl ApiServer {
     }
 
     /// Shows another certificate from now on.
-    pub fn certify(&self, made: &rcgen::CertifiedKey<rcgen::KeyPair>) {
+    pub fn certify(&self, made: &crate::tls::Certificate) {
         self.lock().tls = Some(acceptor(made));
     }
 

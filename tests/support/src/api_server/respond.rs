@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::query::Query;
 use super::{Change, Fault, Seen, Shared, State, Stored, Verb};
 use crate::protobuf;
+use crate::tls::{self, Certificate};
 
 /// Serves one connection until it ends, is cut or falls silent.
 pub(super) async fn connection(shared: Arc<Shared>, stream: TcpStream) {
@@ -54,15 +55,8 @@ pub(super) async fn connection(shared: Arc<Shared>, stream: TcpStream) {
 }
 
 /// The server's side of TLS, with HTTP/2 offered.
-pub(super) fn acceptor(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = made.signing_key.serialize_der().try_into().unwrap();
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+pub(super) fn acceptor(made: &Certificate) -> TlsAcceptor {
+    let mut config = tls::server(made);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     TlsAcceptor::from(Arc::new(config))
 }
