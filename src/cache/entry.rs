@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::shape::{Shape, Sort};
 use super::{Ask, Settings};
-use crate::wire::{Flags, Header, NSID, Shears, Source, Ttl, cut, opt_head, option_head};
+use crate::wire::{AnswerOctets, Flags, Header, NSID, Shears, Ttl, cut, opt_head, option_head};
 
 /// The half of the cache that an answer lies in; what the label `type` says in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -242,7 +242,7 @@ impl Entry {
             Some(ttl_at + 6 + number(ttl_at + 4)?)
         };
         let span = |at: usize| Some(at.checked_sub(1).map_or(Some(question_end), end)?..end(at)?);
-        let source = Source { message, question_end, counts: [number(6)?, number(8)?, number(10)?], span };
+        let source = AnswerOctets { message, question_end, counts: [number(6)?, number(8)?, number(10)?], span };
         cut(&source, shears, buffer).ok().map(|(len, _)| len)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Ask;
 use crate::wire::{
-    EdnsOption, Flags, Header, Malformed, Name, Opcode, Options, Rcode, Records, Rtype, SUBNET, Ttl, name_at,
+    EdnsOption, EdnsOptions, Flags, Header, Malformed, Name, Opcode, Rcode, Records, Rtype, SUBNET, Ttl, name_at,
 };
 
 /// The sort of an answer, told by its octets.
@@ -130,11 +130,11 @@ impl Shape {
 fn is_tailored(rdata: &[u8]) -> bool {
     // The scope stands behind the head of the option, the family and the prefix of the query.
     let has_scope = |option: EdnsOption<'_>| option.octets.get(7).is_some_and(|&scope| scope != 0);
-    Options::new(rdata).flatten().any(|option| option.code == SUBNET && has_scope(option))
+    EdnsOptions::new(rdata).flatten().any(|option| option.code == SUBNET && has_scope(option))
 }
 
 /// Whether the aliases lead from the qname to a record of the type asked for (RFC 1034 section 3.6.2).
-fn chain_reaches(ask: &Ask<'_>, reply: &[u8], aliases: &[crate::wire::Found]) -> bool {
+fn chain_reaches(ask: &Ask<'_>, reply: &[u8], aliases: &[crate::wire::FoundRecord]) -> bool {
     // No honest chain is longer; each step reads the owners once.
     const LONGEST: usize = 16;
     let owners: Vec<Option<Name>> = aliases.iter().map(|one| name_at(reply, one.owner).ok()).collect();
@@ -153,7 +153,7 @@ fn chain_reaches(ask: &Ask<'_>, reply: &[u8], aliases: &[crate::wire::Found]) ->
 }
 
 /// Whether an alias leads from the qname to another name.
-fn leads_on(ask: &Ask<'_>, reply: &[u8], alias: &crate::wire::Found) -> bool {
+fn leads_on(ask: &Ask<'_>, reply: &[u8], alias: &crate::wire::FoundRecord) -> bool {
     owner_is(reply, alias.owner, ask.qname)
         && name_at(reply, alias.rdata).is_ok_and(|target| target.as_wire() != ask.qname)
 }

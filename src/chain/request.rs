@@ -2,10 +2,12 @@
 
 use std::sync::OnceLock;
 
-use crate::wire::message::{self, Asked, DNSClass, Message, MessageEdns, MessageName, OpCode, RecordType, Size};
+use crate::wire::message::{
+    self, DNSClass, Message, MessageEdns, MessageName, MessageQuestion, OpCode, RecordType, Size,
+};
 use crate::wire::{
-    Class, Edns, Flags, Header, Name, Opcode, Options, OwnEdns, OwnedQuestion, Parsed, QName, Question, Records, Rtype,
-    parse,
+    Class, Edns, EdnsOptions, Flags, Header, Name, Opcode, OwnEdns, OwnedQuestion, Parsed, QName, Question, Records,
+    Rtype, parse,
 };
 
 /// A request as it came, or as a plugin changed it.
@@ -104,8 +106,8 @@ impl Request {
     }
 
     /// The question as messages have it.
-    pub fn asked(&self) -> Asked {
-        let mut asked = Asked::query(self.name().clone(), self.qtype());
+    pub fn asked(&self) -> MessageQuestion {
+        let mut asked = MessageQuestion::query(self.name().clone(), self.qtype());
         asked.set_query_class(self.qclass());
         asked
     }
@@ -139,7 +141,7 @@ impl Request {
         if self.bare_question().is_none() {
             return self.change(|message| {
                 message.queries.clear();
-                message.queries.push(Asked::query(name.clone(), qtype));
+                message.queries.push(MessageQuestion::query(name.clone(), qtype));
                 message.queries.iter_mut().for_each(|asked| {
                     asked.set_query_class(qclass);
                 });
@@ -192,7 +194,7 @@ impl Request {
 
     /// The codes of the options in the OPT record.
     pub(crate) fn option_codes(&self) -> impl Iterator<Item = u16> {
-        Options::new(self.opt().get(OPT_HEAD..).unwrap_or_default()).flatten().map(|option| option.code)
+        EdnsOptions::new(self.opt().get(OPT_HEAD..).unwrap_or_default()).flatten().map(|option| option.code)
     }
 
     /// Takes octets that were written here.
@@ -252,7 +254,7 @@ mod tests {
         message.metadata.id = 9;
         message.metadata.recursion_desired = true;
         message.metadata.checking_disabled = true;
-        message.queries.push(Asked::query(name("Www.Example.org."), RecordType::A));
+        message.queries.push(MessageQuestion::query(name("Www.Example.org."), RecordType::A));
         let mut edns = MessageEdns::new();
         edns.set_dnssec_ok(true).set_max_payload(4096);
         edns.options_mut().insert(rdata::opt::EdnsOption::Unknown(65001, vec![1, 2]));
@@ -336,7 +338,7 @@ mod tests {
         request.set_authentic(true);
         let followed = request.follow(&name("target.test."), RecordType::SRV);
         let mut wanted = message();
-        wanted.queries = vec![Asked::query(name("target.test."), RecordType::SRV)];
+        wanted.queries = vec![MessageQuestion::query(name("target.test."), RecordType::SRV)];
         assert_eq!(*followed.message(), wanted);
         assert_one(&followed);
         assert_eq!(followed.option_codes().collect::<Vec<_>>(), [65001]);

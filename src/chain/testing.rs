@@ -9,7 +9,9 @@ use futures_util::future::BoxFuture;
 
 use super::{Client, Next, Outcome, Plugin, Query, Reply, Resolve, Transport};
 use crate::syntax::{names, record};
-use crate::wire::message::{Asked, Message, MessageEdns, MessageName, Record, RecordType, ResponseCode, Size};
+use crate::wire::message::{
+    Message, MessageEdns, MessageName, MessageQuestion, Record, RecordType, ResponseCode, Size,
+};
 use crate::wire::{Failure, Name};
 
 /// A query over UDP from 127.0.0.1.
@@ -17,7 +19,7 @@ pub(crate) fn query(name: &str, qtype: RecordType) -> Query {
     let mut request = Message::query();
     request.metadata.id = 4711;
     request.metadata.recursion_desired = true;
-    request.queries.push(Asked::query(names::parse(name).unwrap(), qtype));
+    request.queries.push(MessageQuestion::query(names::parse(name).unwrap(), qtype));
     let client = Client {
         peer: "127.0.0.1:40212".parse().unwrap(),
         local: "127.0.0.2:53".parse().unwrap(),

@@ -62,7 +62,9 @@ use crate::syntax::gotext::{GoObject, GoValue, Template as Text, TemplateData, U
 use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
 use crate::syntax::{record, words};
-use crate::wire::message::{Asked, DNSClass, Message, MessageEdns, RData, Record, RecordType, ResponseCode, rdata};
+use crate::wire::message::{
+    DNSClass, Message, MessageEdns, MessageQuestion, RData, Record, RecordType, ResponseCode, rdata,
+};
 use crate::wire::{Failure, Name, Rtype};
 use crate::zone::Fallthrough;
 
@@ -323,7 +325,7 @@ impl Filling {
 }
 
 /// A question by the names that it has in Go.
-fn question(asked: &Asked) -> GoValue {
+fn question(asked: &MessageQuestion) -> GoValue {
     let number = |number: u16| GoValue::Uint(number.into(), UintSize::Sixteen);
     let name = asked.name.to_ascii();
     let shown = format!(";{name}\t{}\t {}", asked.query_class, Rtype::from(asked.query_type));

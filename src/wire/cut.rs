@@ -5,11 +5,11 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::records::{Found, MOST_HOPS, Malformed, skip_name};
+use super::records::{FoundRecord, MOST_HOPS, Malformed, skip_name};
 use super::{Class, Flags, Header, Rtype, Ttl, layout, sample};
 
 /// An answer as octets, with the places of its records.
-pub struct Source<'m, S> {
+pub struct AnswerOctets<'m, S> {
     /// The whole message.
     pub message: &'m [u8],
     /// The end of its question section.
@@ -44,7 +44,7 @@ pub(super) const ADDITIONAL: usize = 60_000;
 /// # Errors
 /// When a record that is copied is malformed, or the buffer does not hold the question.
 pub fn cut(
-    source: &Source<'_, impl Fn(usize) -> Option<Range<usize>>>,
+    source: &AnswerOctets<'_, impl Fn(usize) -> Option<Range<usize>>>,
     shears: Shears,
     out: &mut [u8],
 ) -> Result<(usize, bool), Malformed> {
@@ -105,7 +105,7 @@ impl Copy<'_, '_> {
     /// Copies the records of a section: all in their order, or those that fit. Says whether some were left out.
     fn section(
         &mut self,
-        source: &Source<'_, impl Fn(usize) -> Option<Range<usize>>>,
+        source: &AnswerOctets<'_, impl Fn(usize) -> Option<Range<usize>>>,
         records: Range<usize>,
         shears: Shears,
         count: &mut u16,
@@ -167,7 +167,7 @@ impl Copy<'_, '_> {
         if let Some(ttl) = ttl {
             self.patch(start - 6, &ttl.to_be_bytes())?;
         }
-        let record = Found { section: 0, owner, rtype, class, ttl: 0, ttl_at: fixed + 4, rdata, end };
+        let record = FoundRecord { section: 0, owner, rtype, class, ttl: 0, ttl_at: fixed + 4, rdata, end };
         let may_point = layout::may_be_compressed(rtype);
         let (message, mut copied, mut stop) = (self.from, rdata, Stop::Malformed);
         let mut name = |at| {

@@ -5,7 +5,7 @@
 //! at once, however many names lead through it: 64 KiB of pointers to pointers cost no more than 64 KiB of addresses.
 
 use super::layout;
-use super::records::{Found, MOST_HOPS, Malformed, Records, skip_name};
+use super::records::{FoundRecord, MOST_HOPS, Malformed, Records, skip_name};
 use super::{Header, Rtype};
 
 /// Reads a message to its end: its header, questions and records, and every name in them. Returns where it ends; octets
@@ -73,7 +73,7 @@ pub fn respell(message: &mut [u8], name: &[u8]) -> Result<usize, Malformed> {
 /// Walks a message; `label` is told once of each label, where it stands and where the one above it does (0 for the root,
 /// which is not told of), those above before those below.
 fn walk(message: &[u8], mut label: impl FnMut(usize, usize)) -> Result<usize, Malformed> {
-    let mut names = Names { message, known: vec![Known::default(); message.len().min(REACH)], steps: Vec::new() };
+    let mut names = NameWalk { message, known: vec![Known::default(); message.len().min(REACH)], steps: Vec::new() };
     let mut records = Records::new(message)?;
     let mut at = Header::LEN;
     while at < records.at() {
@@ -81,7 +81,7 @@ fn walk(message: &[u8], mut label: impl FnMut(usize, usize)) -> Result<usize, Ma
     }
     let mut opt_seen = false;
     for record in &mut records {
-        let record: Found = record?;
+        let record: FoundRecord = record?;
         names.read(record.owner, &mut label)?;
         if record.rtype == Rtype::OPT {
             let at_root = message.get(record.owner) == Some(&0);
@@ -94,13 +94,13 @@ fn walk(message: &[u8], mut label: impl FnMut(usize, usize)) -> Result<usize, Ma
     Ok(records.at())
 }
 
-//----------- Names ----------------------------------------------------------
+//----------- NameWalk -------------------------------------------------------
 
 /// The octets that a pointer of 14 bits can reach.
 const REACH: usize = 0x4000;
 
 /// The names of one message, each label and pointer followed once.
-struct Names<'m> {
+struct NameWalk<'m> {
     message: &'m [u8],
     /// The places that names have led through, as far as pointers reach.
     known: Vec<Known>,
@@ -127,7 +127,7 @@ enum Step {
     Pointer { at: u16, target: u16 },
 }
 
-impl Names<'_> {
+impl NameWalk<'_> {
     /// Follows a name, and returns where it ends in place.
     fn read(&mut self, start: usize, label: &mut impl FnMut(usize, usize)) -> Result<usize, Malformed> {
         let end = skip_name(self.message, start)?;

@@ -2,7 +2,7 @@
 //!
 //! Types without a row are opaque (RFC 3597 section 3). Registry: the DNS parameters of IANA.
 
-use super::records::{Found, Malformed};
+use super::records::{FoundRecord, Malformed};
 use super::{Class, Rtype};
 
 /// One part of an RDATA.
@@ -99,7 +99,7 @@ pub(super) fn may_be_compressed(rtype: Rtype) -> bool {
 /// When the parts do not fill the RDATA exactly, or `name` says so.
 pub(super) fn names(
     message: &[u8],
-    record: &Found,
+    record: &FoundRecord,
     mut name: impl FnMut(usize) -> Result<usize, Malformed>,
 ) -> Result<(), Malformed> {
     let Some(fields) = fields(record.rtype, record.class) else { return Ok(()) };

@@ -11,15 +11,17 @@ mod rename;
 
 pub use hickory_proto::ProtoError;
 use hickory_proto::op::Metadata;
-pub use hickory_proto::op::{Edns as MessageEdns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
+pub use hickory_proto::op::{
+    Edns as MessageEdns, Message, MessageType, OpCode, Query as MessageQuestion, ResponseCode,
+};
 pub use hickory_proto::rr::{DNSClass, Name as MessageName, RData, Record, RecordType, rdata};
 
-use super::opt::Options;
+use super::opt::EdnsOptions;
 use super::{Failure, Flags, Name, Opcode, Rcode, Records, Rtype};
 pub use data::rdata_from;
 pub use encode::{Size, encode};
 pub use opt::{finish_message, finish_octets};
-pub use rename::{Named, compact, rename};
+pub use rename::{NamePosition, compact, rename};
 
 /// Reads a message.
 ///
@@ -57,7 +59,7 @@ fn without_family(octets: &[u8]) -> Option<Vec<u8>> {
     const NONE: &[u8] = &[0, 8, 0, 4, 0, 0, 0, 0];
     let found = Records::new(octets).ok()?.flatten().find(|record| record.rtype == Rtype::OPT)?;
     let mut at = found.rdata;
-    for option in Options::new(octets.get(found.rdata..found.end)?) {
+    for option in EdnsOptions::new(octets.get(found.rdata..found.end)?) {
         let option = option.ok()?.octets;
         if option == NONE {
             let mut octets = octets.to_vec();

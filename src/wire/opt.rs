@@ -42,7 +42,7 @@ pub fn append_opt(message: &mut Vec<u8>, payload: u16, upper: u8, dnssec_ok: boo
 
 /// The options of an OPT record, from its RDATA.
 #[derive(Clone, Debug)]
-pub struct Options<'m> {
+pub struct EdnsOptions<'m> {
     rest: &'m [u8],
 }
 
@@ -55,7 +55,7 @@ pub struct EdnsOption<'m> {
     pub octets: &'m [u8],
 }
 
-impl<'m> Options<'m> {
+impl<'m> EdnsOptions<'m> {
     /// Reads RDATA.
     pub fn new(rdata: &'m [u8]) -> Self {
         Self { rest: rdata }
@@ -73,7 +73,7 @@ impl<'m> Options<'m> {
     }
 }
 
-impl<'m> Iterator for Options<'m> {
+impl<'m> Iterator for EdnsOptions<'m> {
     type Item = Result<EdnsOption<'m>, Malformed>;
 
     /// The next option; after an error, nothing.
@@ -109,7 +109,7 @@ mod tests {
     fn options_fill_the_rdata_exactly_or_are_malformed() {
         let rdata = [option_head(NSID, 2).as_slice(), b"ab", &option_head(SUBNET, 0)].concat();
         let read =
-            |len| Options::new(&rdata[..len]).map(|option| option.map(|option| (option.code, option.octets.len())));
+            |len| EdnsOptions::new(&rdata[..len]).map(|option| option.map(|option| (option.code, option.octets.len())));
         assert_eq!(read(10).collect::<Result<Vec<_>, _>>(), Ok(vec![(NSID, 6), (SUBNET, 4)]));
         for len in 0..10 {
             assert_eq!(read(len).all(|option| option.is_ok()), matches!(len, 0 | 6), "cut at {len}");

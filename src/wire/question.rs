@@ -7,7 +7,7 @@
 //! chosen. A query with a question and an OPT record needs no second reading for that; one with anything else is rare, and the
 //! codec itself is asked.
 
-use super::opt::{NSID, Options, SUBNET};
+use super::opt::{EdnsOptions, NSID, SUBNET};
 use super::records::{Malformed, skip_name};
 use super::{Class, Edns, Flags, Header, Name, Opcode, OwnEdns, Rcode, Rtype, message};
 
@@ -302,16 +302,16 @@ fn read_records(message: &[u8], from: usize, before: usize, additionals: usize) 
 
 /// The options of a query that somebody looks at.
 #[derive(Default)]
-struct Wanted {
+struct WantedOptions {
     nsid: bool,
     /// The client's subnet (RFC 7871), the one option whose inside the codec reads.
     subnet: bool,
 }
 
 /// Walks the options, which must fill the RDATA exactly; options unknown to us are ignored (RFC 6891 section 6.1.2).
-fn read_options(rdata: &[u8]) -> Result<Wanted, Malformed> {
-    let mut wanted = Wanted::default();
-    for option in Options::new(rdata) {
+fn read_options(rdata: &[u8]) -> Result<WantedOptions, Malformed> {
+    let mut wanted = WantedOptions::default();
+    for option in EdnsOptions::new(rdata) {
         let code = option?.code;
         wanted.nsid |= code == NSID;
         wanted.subnet |= code == SUBNET;

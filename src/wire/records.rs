@@ -18,7 +18,7 @@ pub struct Records<'m> {
 
 /// One record and its place in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundRecord {
     /// 0 the answer, 1 the authority, 2 the additional section.
     pub section: u8,
     /// The beginning of the owner.
@@ -37,7 +37,7 @@ pub struct Found {
     pub end: usize,
 }
 
-impl Found {
+impl FoundRecord {
     /// The upper eight bits of the response code, of an OPT record (RFC 6891 section 6.1.3).
     pub fn upper_rcode(&self) -> u8 {
         (self.ttl >> 24) as u8
@@ -78,7 +78,7 @@ impl<'m> Records<'m> {
         self.at
     }
 
-    fn step(&mut self) -> Result<Option<Found>, Malformed> {
+    fn step(&mut self) -> Result<Option<FoundRecord>, Malformed> {
         while let Some(left) = self.left.get_mut(usize::from(self.section)) {
             let Some(fewer) = left.checked_sub(1) else {
                 self.section += 1;
@@ -94,7 +94,7 @@ impl<'m> Records<'m> {
             }
             self.at = end;
             let ttl = u32::from(count(self.message, fixed + 4)?) << 16 | u32::from(count(self.message, fixed + 6)?);
-            return Ok(Some(Found {
+            return Ok(Some(FoundRecord {
                 section: self.section,
                 owner,
                 rtype: Rtype(count(self.message, fixed)?),
@@ -110,7 +110,7 @@ impl<'m> Records<'m> {
 }
 
 impl Iterator for Records<'_> {
-    type Item = Result<Found, Malformed>;
+    type Item = Result<FoundRecord, Malformed>;
 
     /// The next record; after an error, nothing.
     fn next(&mut self) -> Option<Self::Item> {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn records_are_found_with_section_type_and_ttl() {
-        let found: Vec<Found> = Records::new(ANSWER).unwrap().map(Result::unwrap).collect();
+        let found: Vec<FoundRecord> = Records::new(ANSWER).unwrap().map(Result::unwrap).collect();
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].section, found[0].rtype, found[0].ttl), (0, Rtype::A, 300));
         assert_eq!(&ANSWER[found[0].rdata..found[0].end], [192, 0, 2, 80]);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::syntax::names;
-use crate::wire::message::{self, Asked, Message, MessageName, RData, Record, RecordType, rdata};
+use crate::wire::message::{self, Message, MessageName, MessageQuestion, RData, Record, RecordType, rdata};
 use crate::wire::{self, Label, Name, Parsed};
 use crate::zone::{
     self, Answered, Import, ImportKind, Port, Seeds, Service, ServiceKind, ServiceName, State, View, srv_weight,
@@ -53,7 +53,7 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterato
 /// The zone's own answer to a question at its apex.
 fn ask(view: &View, zone: &MessageName, qtype: RecordType) -> Option<Message> {
     let mut request = Message::query();
-    request.queries.push(Asked::query(zone.clone(), qtype));
+    request.queries.push(MessageQuestion::query(zone.clone(), qtype));
     let octets = request.to_vec().ok()?;
     let Parsed::Query(question) = wire::parse(&octets) else { return None };
     let mut buffer = vec![0; 65_535];

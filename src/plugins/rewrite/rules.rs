@@ -11,7 +11,7 @@ use crate::chain::{Divert, Metadata, Query};
 use crate::corefile::{Error, Token};
 use crate::syntax::names;
 use crate::syntax::words;
-use crate::wire::message::{Asked, DNSClass, Named, ResponseCode, rename};
+use crate::wire::message::{DNSClass, MessageQuestion, NamePosition, ResponseCode, rename};
 use crate::wire::{Flags, Malformed, Name, Rcode, Records, Rtype};
 use rdata::opt::{EdnsCode, EdnsOption};
 
@@ -264,10 +264,10 @@ impl Back {
     }
 
     /// Whether a name that stands there may be changed.
-    fn is_for(&self, named: Named) -> bool {
+    fn is_for(&self, named: NamePosition) -> bool {
         match self {
-            Self::Names { .. } | Self::Ending { .. } => named == Named::Owner || is_value(named),
-            Self::Owner(..) => named == Named::Owner,
+            Self::Names { .. } | Self::Ending { .. } => named == NamePosition::Owner || is_value(named),
+            Self::Owner(..) => named == NamePosition::Owner,
             Self::Value(..) => is_value(named),
             _ => false,
         }
@@ -294,7 +294,11 @@ impl Back {
 ///
 /// # Errors
 /// When the octets are no message.
-pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &Asked) -> Result<(), Malformed> {
+pub(super) fn put_back_octets(
+    octets: &mut Vec<u8>,
+    back: &[Back],
+    question: &MessageQuestion,
+) -> Result<(), Malformed> {
     *octets = rename(octets, question, |named, name| {
         for rule in back.iter().rev().filter(|rule| rule.is_for(named)) {
             rule.change(name, question.name());
@@ -324,9 +328,9 @@ pub(super) fn put_back_octets(octets: &mut Vec<u8>, back: &[Back], question: &As
 }
 
 /// Whether a name is the value of its record.
-fn is_value(named: Named) -> bool {
+fn is_value(named: NamePosition) -> bool {
     use RecordType::{CNAME, DNAME, MX, NAPTR, NS, PTR, SOA, SRV};
-    matches!(named, Named::Data(CNAME | DNAME | MX | NAPTR | NS | PTR | SOA | SRV, 0))
+    matches!(named, NamePosition::Data(CNAME | DNAME | MX | NAPTR | NS | PTR | SOA | SRV, 0))
 }
 
 /// The names in the value of a record.

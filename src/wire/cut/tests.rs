@@ -14,7 +14,7 @@ fn cut_whole(message: &[u8], shears: Shears) -> Result<(Vec<u8>, bool), Malforme
     found.iter().for_each(|record| counts[usize::from(record.section)] += 1);
     let span = |at: usize| found.get(at).map(|record| record.owner..record.end);
     let mut out = vec![0xee; 65_535];
-    let (len, truncated) = cut(&Source { message, question_end, counts, span }, shears, &mut out)?;
+    let (len, truncated) = cut(&AnswerOctets { message, question_end, counts, span }, shears, &mut out)?;
     assert!(len <= shears.limit, "{len} of {}", shears.limit);
     out.truncate(len);
     Ok((out, truncated))

@@ -145,7 +145,7 @@ struct Suffix {
     parent: u16,
 }
 
-struct Written {
+struct WrittenSection {
     count: u16,
     cut: bool,
 }
@@ -157,11 +157,11 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes the records of a section: all of them in their order, or what fits in a random order, CNAMEs first.
-    fn section(&mut self, records: &[Record], random: &mut Random) -> Written {
+    fn section(&mut self, records: &[Record], random: &mut Random) -> WrittenSection {
         let start = self.out.len();
-        let Written { count, cut } = self.records(records.iter());
+        let WrittenSection { count, cut } = self.records(records.iter());
         if !cut {
-            return Written { count, cut };
+            return WrittenSection { count, cut };
         }
         self.take_back(start);
         let (aliases, mut others): (Vec<&Record>, Vec<&Record>) =
@@ -169,23 +169,23 @@ impl<'b> Encoder<'b> {
         for last in (1..others.len()).rev() {
             others.swap(last, random.below(last + 1));
         }
-        let Written { count, .. } = self.records(aliases.into_iter().chain(others));
-        Written { count, cut: true }
+        let WrittenSection { count, .. } = self.records(aliases.into_iter().chain(others));
+        WrittenSection { count, cut: true }
     }
 
     /// Writes records up to the first that does not fit.
-    fn records<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> Written {
+    fn records<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> WrittenSection {
         let mut count = 0u16;
         for record in records {
             let start = self.out.len();
             let fits = count < u16::MAX && self.record(record) && self.out.len() <= self.limit;
             if !fits {
                 self.take_back(start);
-                return Written { count, cut: true };
+                return WrittenSection { count, cut: true };
             }
             count += 1;
         }
-        Written { count, cut: false }
+        WrittenSection { count, cut: false }
     }
 
     /// Writes what `write` writes, or nothing when it does not fit.

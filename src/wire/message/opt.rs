@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::{Message, MessageEdns, Size, encode, rdata};
-use crate::wire::opt::{EXTENDED_ERROR, NSID, Options, SUBNET};
+use crate::wire::opt::{EXTENDED_ERROR, EdnsOptions, NSID, SUBNET};
 use crate::wire::{
-    Edns, Failure, Header, Malformed, OwnEdns, Records, Rtype, Shears, Source, append_opt, cut, option_head,
+    AnswerOctets, Edns, Failure, Header, Malformed, OwnEdns, Records, Rtype, Shears, append_opt, cut, option_head,
 };
 use rdata::opt::{EdnsCode, EdnsOption};
 
@@ -75,7 +75,7 @@ pub fn finish_octets(
     let others = Records::new(&octets).into_iter().flatten().flatten().filter(|record| record.rtype != Rtype::OPT);
     let spans: Vec<Range<usize>> = others.map(|record| record.owner..record.end).collect();
     let span = |at: usize| spans.get(at).cloned();
-    let source = Source { message: &octets, question_end: found.question_end, counts: found.counts, span };
+    let source = AnswerOctets { message: &octets, question_end: found.question_end, counts: found.counts, span };
     let mut out = vec![0; limit];
     let (len, _) = cut(&source, shears, &mut out).map_err(|Malformed| unreadable())?;
     out.truncate(len);
@@ -116,7 +116,7 @@ fn find(octets: &[u8]) -> Result<Contents, Malformed> {
             continue;
         }
         found.opt = Some(Opt { at: record.owner, is_last: true, upper: record.upper_rcode() });
-        let options = Options::new(octets.get(record.rdata..record.end).unwrap_or_default());
+        let options = EdnsOptions::new(octets.get(record.rdata..record.end).unwrap_or_default());
         let kept = options.flatten().filter(|option| [EXTENDED_ERROR, SUBNET].contains(&option.code));
         kept.for_each(|option| found.kept.extend_from_slice(option.octets));
     }
@@ -141,14 +141,14 @@ fn append(octets: &mut Vec<u8>, query: Option<Edns>, own: &OwnEdns, upper: u8, o
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::message::{Asked, MessageName, OpCode, RData, Record, RecordType, decode};
+    use crate::wire::message::{MessageName, MessageQuestion, OpCode, RData, Record, RecordType, decode};
 
     const EDNS: Option<Edns> = Some(Edns { payload: 4096, version: 0, dnssec_ok: true, nsid: true });
 
     fn message() -> Message {
         let mut message = Message::response(7, OpCode::Query);
         let name = MessageName::from_ascii("a.example.org.").unwrap();
-        message.add_query(Asked::query(name.clone(), RecordType::A));
+        message.add_query(MessageQuestion::query(name.clone(), RecordType::A));
         message.add_answer(Record::from_rdata(name, 30, RData::A(rdata::A::new(192, 0, 2, 1))));
         message
     }

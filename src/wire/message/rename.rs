@@ -1,14 +1,14 @@
 //! Other names for those in a message, as octets: what nobody here can read passes as it is.
 
 use super::encode::Encoder;
-use super::{Asked, MessageName, RecordType};
+use super::{MessageName, MessageQuestion, RecordType};
 use crate::wire::name::Labels;
-use crate::wire::records::{Found, Malformed, Records, read_name, skip_name};
+use crate::wire::records::{FoundRecord, Malformed, Records, read_name, skip_name};
 use crate::wire::{Class, Header, Rtype, layout};
 
 /// The place of a name in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum NamePosition {
     /// The owner.
     Owner,
     /// The name of this number in the data of a record of this type.
@@ -22,8 +22,8 @@ pub enum Named {
 /// When the octets are no message that [`check`](crate::wire::check) takes.
 pub fn rename(
     octets: &[u8],
-    question: &Asked,
-    mut change: impl FnMut(Named, &mut MessageName),
+    question: &MessageQuestion,
+    mut change: impl FnMut(NamePosition, &mut MessageName),
 ) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(octets.len() + 64);
     let mut encoder = Encoder::new(&mut out, usize::MAX);
@@ -38,7 +38,7 @@ pub fn rename(
         let mut owner = spelled_at(octets, record.owner)?;
         let is_opt = record.rtype == Rtype::OPT;
         if !is_opt {
-            change(Named::Owner, &mut owner);
+            change(NamePosition::Owner, &mut owner);
         }
         encoder.name(&owner);
         encoder.put(octets.get(record.ttl_at - 4..record.rdata).ok_or(Malformed)?);
@@ -49,16 +49,16 @@ pub fn rename(
 
 fn put_data(
     octets: &[u8],
-    record: &Found,
+    record: &FoundRecord,
     encoder: &mut Encoder<'_>,
-    change: &mut impl FnMut(Named, &mut MessageName),
+    change: &mut impl FnMut(NamePosition, &mut MessageName),
 ) -> Result<(), Malformed> {
     let start = encoder.out.len();
     let (mut done, mut nth) = (record.rdata, 0);
     layout::names(octets, record, |at| {
         encoder.put(octets.get(done..at).ok_or(Malformed)?);
         let mut name = spelled_at(octets, at)?;
-        change(Named::Data(record.rtype.into(), nth), &mut name);
+        change(NamePosition::Data(record.rtype.into(), nth), &mut name);
         match layout::may_be_compressed(record.rtype) {
             true => encoder.name(&name),
             false => encoder.spelled_out(&name),
@@ -87,7 +87,7 @@ pub fn compact(octets: Vec<u8>) -> Vec<u8> {
     if octets.len() <= SMALLEST {
         return octets;
     }
-    let is_spelled = |record: &Found| {
+    let is_spelled = |record: &FoundRecord| {
         let end = skip_name(&octets, record.owner);
         end.is_ok_and(|end| end > record.owner + 1 && !is_pointer(&octets, record.owner, end))
     };
@@ -109,7 +109,8 @@ fn anew(octets: &[u8]) -> Option<Vec<u8>> {
     }
     let end = skip_name(octets, Header::LEN).ok()?;
     let &[t0, t1, c0, c1] = octets.get(end..)?.first_chunk::<4>()?;
-    let mut question = Asked::query(spelled_at(octets, Header::LEN).ok()?, Rtype::from_be_bytes([t0, t1]).into());
+    let mut question =
+        MessageQuestion::query(spelled_at(octets, Header::LEN).ok()?, Rtype::from_be_bytes([t0, t1]).into());
     question.set_query_class(Class::from_be_bytes([c0, c1]).into());
     rename(octets, &question, |_, _| {}).ok()
 }
@@ -117,7 +118,7 @@ fn anew(octets: &[u8]) -> Option<Vec<u8>> {
 /// A message without pointers in data that the codec takes as they are: moved to another place, they would lead elsewhere.
 /// `None` where there are none.
 pub(super) fn without_hidden_pointers(octets: &[u8]) -> Option<Vec<u8>> {
-    let is_hidden = |record: &Found| {
+    let is_hidden = |record: &FoundRecord| {
         let mut pointers = false;
         let done = layout::names(octets, record, |at| {
             let end = skip_name(octets, at)?;
@@ -156,14 +157,14 @@ mod tests {
     #[test]
     fn every_name_is_changed_and_what_nobody_reads_stays() {
         let mut seen = Vec::new();
-        let changed = rename(REPLY, &Asked::query(name("x.three."), RecordType::TXT), |named, name| {
+        let changed = rename(REPLY, &MessageQuestion::query(name("x.three."), RecordType::TXT), |named, name| {
             seen.push((named, name.to_ascii()));
             let labels: Vec<&[u8]> = name.iter().collect();
             *name = MessageName::from_labels([labels[0], b"a-longer-name", b"two"]).unwrap();
         })
         .unwrap();
-        let data = |rtype: u16| Named::Data(rtype.into(), 0);
-        let owner = || (Named::Owner, "a.One.".to_owned());
+        let data = |rtype: u16| NamePosition::Data(rtype.into(), 0);
+        let owner = || (NamePosition::Owner, "a.One.".to_owned());
         let mut expected = vec![owner(), owner(), (data(39), "d.One.".into())];
         expected.extend([owner(), (data(18), "b.One.".into()), owner(), (data(33), "s.One.".into())]);
         assert_eq!(seen, expected);
@@ -185,7 +186,7 @@ mod tests {
     fn names_of_old_types_are_compressed() {
         let mx = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0\x01a\x03One\0\0\x0f\0\x01\
             \x01a\x03One\0\0\x0f\0\x01\0\0\0\x3c\0\x09\0\x01\x01m\x03One\0";
-        let question = Asked::query(name("a.One."), RecordType::MX);
+        let question = MessageQuestion::query(name("a.One."), RecordType::MX);
         let same = rename(mx, &question, |_, _| {}).unwrap();
         assert_eq!(same.len(), mx.len() - 5 - 3);
         assert_eq!(decode(&same).unwrap(), decode(mx).unwrap());
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn octets_that_are_no_message_are_refused() {
-        let question = Asked::query(name("a.one."), RecordType::TXT);
+        let question = MessageQuestion::query(name("a.one."), RecordType::TXT);
         for len in 0..REPLY.len() {
             assert!(rename(&REPLY[..len], &question, |_, _| {}).is_err(), "cut at {len}");
         }
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(present(&message.answers[2]), "a.One. 60 SRV 0 0 80 s.One.");
         let mut written = Vec::new();
         crate::wire::message::encode(&message, super::super::Size::tcp(), 0, &mut written);
-        let records: Vec<Found> = Records::new(&written).unwrap().flatten().collect();
+        let records: Vec<FoundRecord> = Records::new(&written).unwrap().flatten().collect();
         assert_eq!(written[records[0].rdata..records[0].end], *b"\x01d\x03One\0");
         assert_eq!(written[records[1].rdata..records[1].end], *b"\0\x01\x01b\x03One\0");
     }

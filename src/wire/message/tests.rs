@@ -19,7 +19,7 @@ fn a(owner: &str, last: u16) -> Record {
 
 fn answer(records: Vec<Record>) -> Message {
     let mut message = Message::response(7, OpCode::Query);
-    message.add_query(Asked::query(name("Kubia.default.svc.cluster.local"), RecordType::SRV));
+    message.add_query(MessageQuestion::query(name("Kubia.default.svc.cluster.local"), RecordType::SRV));
     message.answers = records;
     message
 }

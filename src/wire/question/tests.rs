@@ -284,11 +284,11 @@ proptest! {
         labels in proptest::collection::vec("[a-zA-Z0-9_-]{1,20}", 0..8),
         qtype in 1u16..300, id: u16, payload in proptest::option::of(512u16..),
     ) {
-        use crate::wire::message::{Asked, Message, MessageEdns, MessageName, MessageType, OpCode};
+        use crate::wire::message::{MessageQuestion, Message, MessageEdns, MessageName, MessageType, OpCode};
         let mut name = MessageName::from_labels(labels.iter().map(|label| label.as_bytes())).unwrap();
         name.set_fqdn(true);
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-        message.add_query(Asked::query(name.clone(), qtype.into()));
+        message.add_query(MessageQuestion::query(name.clone(), qtype.into()));
         if let Some(payload) = payload {
             message.edns = Some({ let mut edns = MessageEdns::new(); edns.set_max_payload(payload); edns });
         }
