@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use rollcall::wire::{Label, Parsed, Rcode, Ttl, parse};
 use rollcall::zone::{
-    Answered, Change, Changes, Endpoints, Fallthrough, Import, ImportKind, Layout, Part, Pods, Pointer, Port, PortList,
-    Protocol, Publisher, Seeds, Service, ServiceKind, ServiceName, State, View, answer, pair,
+    Answered, Changes, EndpointChange, EndpointSet, EndpointState, Endpoints, Fallthrough, Import, ImportKind, Pods,
+    Pointer, Port, PortList, Protocol, Publisher, Seeds, Service, ServiceKind, ServiceName, SliceEndpoint, View,
+    answer, pair,
 };
 use rollcall_testing::queries::{A, query};
 
@@ -62,10 +63,10 @@ fn zone() -> (Publisher, View) {
     let name = |service: &str| ServiceName::new(&label(service), &label("a-namespace-with-a-long-name"));
     let ports: Arc<[Port]> = [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 }].into();
     let address = |number: u32| IpAddr::from([10, 0, (number / 250) as u8, (number % 250) as u8]);
-    let peers: Vec<Change> = (0..1000)
-        .map(|number| Change {
+    let peers: Vec<EndpointChange> = (0..1000)
+        .map(|number| EndpointChange {
             label: label(&format!("kubia-with-a-long-name-{number}")),
-            state: Some(State { addresses: [address(number)].into(), ports: Arc::clone(&ports), zone: None }),
+            state: Some(EndpointState { addresses: [address(number)].into(), ports: Arc::clone(&ports), zone: None }),
         })
         .collect();
     let service = |name: &ServiceName, kind, peers| {
@@ -76,14 +77,14 @@ fn zone() -> (Publisher, View) {
         addresses: [IpAddr::from([10, 96, 0, 1])].into(),
         ports: PortList::new(Arc::clone(&ports)),
     };
-    let imported = (0..300).map(|number| Part {
+    let imported = (0..300).map(|number| SliceEndpoint {
         label: label(&format!("kubia-{number}")),
         cluster: Some(label("west")),
         addresses: [address(number)].into(),
         ports: Arc::clone(&ports),
     });
-    let layout = Layout::new(&imported.collect::<Vec<_>>());
-    let import = Import { name: name("kubia"), kind: ImportKind::Headless, layout };
+    let set = EndpointSet::new(&imported.collect::<Vec<_>>());
+    let import = Import { name: name("kubia"), kind: ImportKind::Headless, set };
     publisher.publish(Changes {
         imports: vec![(name("kubia"), Some(Arc::new(import)))],
         services: vec![
@@ -188,14 +189,18 @@ fn an_endpoint_holds_fewer_than_a_hundred_and_ten_bytes_of_the_zone() {
         for number in (0..SERVICES).filter(|number| number % 10 == page) {
             let name = ServiceName::new(&label(&format!("service-{number}")), &label("default"));
             let ports: Arc<[Port]> = [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 }].into();
-            let peers: Vec<Change> = (0..PEERS)
+            let peers: Vec<EndpointChange> = (0..PEERS)
                 .map(|peer| {
                     let address = IpAddr::from((0x0a00_0000 + number * PEERS + peer).to_be_bytes());
                     let label = label(&format!("peer-{peer}"));
                     changes.pointers.push((address, Some(Pointer::Endpoint(label.clone(), name.clone()))));
-                    Change {
+                    EndpointChange {
                         label,
-                        state: Some(State { addresses: [address].into(), ports: Arc::clone(&ports), zone: None }),
+                        state: Some(EndpointState {
+                            addresses: [address].into(),
+                            ports: Arc::clone(&ports),
+                            zone: None,
+                        }),
                     }
                 })
                 .collect();

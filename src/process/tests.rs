@@ -16,8 +16,8 @@ use crate::serve::testing::{CLIENT, Direct, query, with_opt};
 use crate::wire::Label;
 use crate::wire::message::{Message, decode};
 use crate::zone::{
-    Change, Changes, Endpoints, External, ExternalHost, Port, Protocol, Publisher, Service, ServiceKind, ServiceName,
-    State,
+    Changes, EndpointChange, EndpointState, Endpoints, External, ExternalHost, Port, Protocol, Publisher, Service,
+    ServiceKind, ServiceName,
 };
 
 /// A server block with these lines; its cluster is empty and synced.
@@ -144,12 +144,12 @@ fn with_peers(count: u16) -> Publisher {
     let label = |text: &str| Label::new(text.as_bytes()).unwrap();
     let name = ServiceName::new(&label("big"), &label("default"));
     let ports: Arc<[Port]> = [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 }].into();
-    let peers: Vec<Change> = (0..count)
+    let peers: Vec<EndpointChange> = (0..count)
         .map(|n| {
             let [high, low] = n.to_be_bytes();
             let address = IpAddr::from([10, 1, high, low]);
-            let state = State { addresses: [address].into(), ports: ports.clone(), zone: None };
-            Change { label: label(&format!("peer-{n}")), state: Some(state) }
+            let state = EndpointState { addresses: [address].into(), ports: ports.clone(), zone: None };
+            EndpointChange { label: label(&format!("peer-{n}")), state: Some(state) }
         })
         .collect();
     let endpoints = Endpoints::default().apply(&peers);

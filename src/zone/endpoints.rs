@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
 use super::buckets::{Buckets, Edit, Keyed};
-use super::{Layout, Port, PortList};
+use super::{EndpointSet, Port, PortList};
 use crate::wire::Label;
 
 //----------- Endpoints ------------------------------------------------------
@@ -27,16 +27,16 @@ pub type AddressList = SmallVec<[IpAddr; 1]>;
 
 /// What becomes of one label.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct EndpointChange {
     /// The endpoint's label.
     pub label: Label,
     /// Its state from now on, merged over all slices; `None` when it is gone.
-    pub state: Option<State>,
+    pub state: Option<EndpointState>,
 }
 
 /// An endpoint as merged over all slices that list its label.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct State {
+pub struct EndpointState {
     /// Its addresses, sorted, each once.
     pub addresses: AddressList,
     /// Its ports, sorted, each once; shared between endpoints that have the same.
@@ -50,8 +50,8 @@ pub(super) struct Grouped {
     groups: Box<[Group]>,
     /// The addresses of all groups; `None` when there is one group, whose addresses they are.
     union: Option<Box<Addresses>>,
-    /// The same endpoints laid out, where merging them by label says too little.
-    layout: Option<Arc<Layout>>,
+    /// The same endpoints as a set, where merging them by label says too little.
+    set: Option<Arc<EndpointSet>>,
 }
 
 impl Endpoints {
@@ -59,9 +59,9 @@ impl Endpoints {
     ///
     /// Of several changes of one label the last counts. A state without an address counts as gone.
     #[must_use]
-    pub fn apply(&self, changes: &[Change]) -> Self {
+    pub fn apply(&self, changes: &[EndpointChange]) -> Self {
         let mut drafts: Vec<Draft<'_>> = self.groups().iter().map(Draft::of).collect();
-        let mut sorted: Vec<&Change> = changes.iter().collect();
+        let mut sorted: Vec<&EndpointChange> = changes.iter().collect();
         sorted.sort_by(|a, b| a.label.cmp(&b.label));
         for (at, change) in sorted.iter().enumerate() {
             if sorted.get(at + 1).is_some_and(|next| next.label == change.label) {
@@ -116,24 +116,22 @@ impl Endpoints {
             return Self(None);
         }
         let union = (groups.len() > 1).then(|| Box::new(self.addresses().cloned().unwrap_or_default().apply(v4, v6)));
-        Self(Some(Arc::new(Grouped { groups: groups.into(), union, layout: None })))
+        Self(Some(Arc::new(Grouped { groups: groups.into(), union, set: None })))
     }
 
-    /// The same version with its endpoints laid out, or without. (A next version has none.)
+    /// The same version with its endpoints as a set, or without. (A next version has none.)
     #[must_use]
-    pub fn with_layout(self, layout: Option<Arc<Layout>>) -> Self {
+    pub fn with_set(self, set: Option<Arc<EndpointSet>>) -> Self {
         match &self.0 {
-            Some(grouped) if grouped.layout != layout => {
-                Self(Some(Arc::new(Grouped { layout, ..Grouped::clone(grouped) })))
-            }
+            Some(grouped) if grouped.set != set => Self(Some(Arc::new(Grouped { set, ..Grouped::clone(grouped) }))),
             _ => self,
         }
     }
 
-    /// The endpoints laid out, where they must be.
+    /// The endpoints as a set, where they must be one.
     #[inline]
-    pub fn layout(&self) -> Option<&Arc<Layout>> {
-        self.0.as_ref()?.layout.as_ref()
+    pub fn set(&self) -> Option<&Arc<EndpointSet>> {
+        self.0.as_ref()?.set.as_ref()
     }
 
     /// Whether no endpoint is ready.
@@ -147,12 +145,12 @@ impl Endpoints {
     }
 
     /// The present state of a label (lower case).
-    pub fn get(&self, label: &[u8]) -> Option<State> {
+    pub fn get(&self, label: &[u8]) -> Option<EndpointState> {
         self.find(label).map(|(group, endpoint)| group.state(endpoint))
     }
 
     /// Every endpoint, in no order: for zone transfers and tests.
-    pub fn iter(&self) -> impl Iterator<Item = (&Label, State)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Label, EndpointState)> {
         let all = |group| Group::all(group).map(move |endpoint| (&endpoint.label, group.state(endpoint)));
         self.groups().iter().flat_map(all)
     }
@@ -197,8 +195,8 @@ impl Group {
         self.endpoints.iter()
     }
 
-    fn state(&self, endpoint: &Endpoint) -> State {
-        State {
+    fn state(&self, endpoint: &Endpoint) -> EndpointState {
+        EndpointState {
             addresses: endpoint.addresses().collect(),
             ports: Arc::clone(self.ports.shared()),
             zone: self.zone.clone(),
@@ -227,7 +225,7 @@ impl<'g> Draft<'g> {
         Self { base: Some(group), pairs, ..Self::new(Arc::clone(group.ports.shared()), group.zone.clone()) }
     }
 
-    fn fits(&self, state: &State) -> bool {
+    fn fits(&self, state: &EndpointState) -> bool {
         (Arc::ptr_eq(&self.ports, &state.ports) || self.ports == state.ports) && self.zone == state.zone
     }
 

@@ -60,11 +60,11 @@ impl View {
                 Ports::All => ("the ready endpoints of a headless Service".into(), one(peers.service)),
                 Ports::Named { .. } => ("the ready endpoints that have a port".into(), one(peers.service)),
             },
-            Lookup::LaidOutPeers(service, _) => ("the ready endpoints of a Service".into(), one(service)),
+            Lookup::EndpointSet(service, _) => ("the ready endpoints of a Service".into(), one(service)),
             Lookup::Endpoint(service, _, endpoint) => {
                 (format!("the endpoint {}", endpoint.label), with(service, &endpoint.label))
             }
-            Lookup::LaidOut(service, endpoint) => {
+            Lookup::SetEndpoint(service, endpoint) => {
                 (format!("the endpoint {}", endpoint.label), with(service, &endpoint.label))
             }
             Lookup::Pointer(pointer) => self.pointed(pointer),
@@ -114,7 +114,7 @@ impl View {
         let Some((service, _)) = services.first() else { return none("a Service's name is one label".into()) };
         let missing = if self.is_multicluster(qname.suffix(zone)) {
             self.reader.with_import(service.as_wire(), |import| {
-                import.map(|own| own.layout.endpoints().is_empty() && own.kind == ImportKind::Headless)
+                import.map(|own| own.set.endpoints().is_empty() && own.kind == ImportKind::Headless)
             })
         } else {
             self.reader.with_service(service.as_wire(), |found| {

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{Layout, PortList, ServiceName};
+use super::{EndpointSet, PortList, ServiceName};
 
 /// One version of an imported Service, immutable once published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Import {
     /// What its bare name answers.
     pub kind: ImportKind,
     /// Its ready endpoints in all clusters.
-    pub layout: Layout,
+    pub set: EndpointSet,
 }
 
 /// What the bare name of an imported Service stands for.

@@ -4,13 +4,13 @@
 
 use std::net::IpAddr;
 
+use super::endpoint_set::{EndpointSelection, EndpointSet, SetEndpoint};
 use super::endpoints::{Endpoint, Endpoints, Group};
 use super::grammar::{Below, ClusterName, ServiceLabels, TopologyZone, ZONE, ZonePreference, unmarked};
 use super::import::{Import, ImportKind};
-use super::layout::{Chosen, LaidOut, Layout};
 use super::peers::Peers;
 use super::ports::{Ports, named};
-use super::{Elsewhere, Pods, Pointer, PortList, Service, ServiceKind, ServiceName, View};
+use super::{FqdnEndpoints, Pods, Pointer, PortList, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Dashed, Name, QName, reverse};
 
 /// What a name is.
@@ -37,10 +37,10 @@ pub(super) enum Lookup<'s> {
     Peers(Peers<'s>),
     /// One endpoint of a Service.
     Endpoint(&'s ServiceName, &'s Group, &'s Endpoint),
-    /// Several endpoints of a Service that is laid out.
-    LaidOutPeers(&'s ServiceName, Chosen<'s>),
-    /// One endpoint of a Service that is laid out.
-    LaidOut(&'s ServiceName, &'s LaidOut),
+    /// Several endpoints of a Service that has an endpoint set.
+    EndpointSet(&'s ServiceName, EndpointSelection<'s>),
+    /// One endpoint of a Service that has an endpoint set.
+    SetEndpoint(&'s ServiceName, &'s SetEndpoint),
     /// A reverse name.
     Pointer(&'s Pointer),
 }
@@ -124,16 +124,16 @@ impl View {
                 return matches!(below, Below::Nothing).then_some(Lookup::Alias(target));
             }
             ServiceKind::Alias(_) if !self.reader.has_endpoints() => return None,
-            ServiceKind::Alias(elsewhere) => return below_elsewhere(elsewhere, below),
+            ServiceKind::Alias(elsewhere) => return below_fqdn(elsewhere, below),
             // Kubernetes DNS 2.4.1: a headless Service without ready endpoints does not exist.
             ServiceKind::Headless if ready.is_none() => return None,
             ServiceKind::ClusterIp { .. } if ready.is_none() && self.ignore_empty => return None,
             ServiceKind::ClusterIp { addresses, ports } => Some(VirtualAddresses { addresses, ports }),
             ServiceKind::Headless => None,
         };
-        let layout = ready.and_then(Endpoints::layout).map(|layout| &**layout);
+        let set = ready.and_then(Endpoints::set).map(|set| &**set);
         let is_zonal = self.zonal && virtual_addresses.is_none();
-        let names = Names { service: &service.name, virtual_addresses, ready, layout, is_zonal };
+        let names = Names { service: &service.name, virtual_addresses, ready, set, is_zonal };
         names.below(below)
     }
 
@@ -147,20 +147,19 @@ impl View {
     /// cluster. Two labels without an underscore are these; with one they are a port and its protocol.
     #[cold]
     fn below_import<'s>(&self, import: &'s Import, below: Below<'s>) -> Option<Lookup<'s>> {
-        let layout = Some(&import.layout)
-            .filter(|layout| self.reader.has_imported_endpoints() && !layout.endpoints().is_empty());
+        let set = Some(&import.set).filter(|set| self.reader.has_imported_endpoints() && !set.endpoints().is_empty());
         let virtual_addresses = match &import.kind {
-            ImportKind::ClusterSetIp { .. } if layout.is_none() && self.ignore_empty => return None,
-            ImportKind::Headless if layout.is_none() => return None,
+            ImportKind::ClusterSetIp { .. } if set.is_none() && self.ignore_empty => return None,
+            ImportKind::Headless if set.is_none() => return None,
             ImportKind::ClusterSetIp { addresses, ports } => Some(VirtualAddresses { addresses, ports }),
             ImportKind::Headless => None,
         };
-        let names = Names { service: &import.name, virtual_addresses, ready: None, layout, is_zonal: false };
+        let names = Names { service: &import.name, virtual_addresses, ready: None, set, is_zonal: false };
         match below {
             Below::Pair(endpoint, cluster) => names.endpoint(endpoint, Some(cluster)),
             Below::Label(cluster) => names.below(below).or_else(|| {
                 // RFC 8020: what has names below it exists.
-                layout.is_some_and(|layout| layout.has_cluster(cluster)).then_some(Lookup::Empty)
+                set.is_some_and(|set| set.has_cluster(cluster)).then_some(Lookup::Empty)
             }),
             below => names.below(below),
         }
@@ -211,8 +210,8 @@ pub(super) struct Names<'s> {
     pub(super) virtual_addresses: Option<VirtualAddresses<'s>>,
     /// The ready endpoints, one at least; `None` as long as not all of them are known.
     pub(super) ready: Option<&'s Endpoints>,
-    /// The same laid out, where they must be.
-    pub(super) layout: Option<&'s Layout>,
+    /// The same as an endpoint set, where they must be one.
+    pub(super) set: Option<&'s EndpointSet>,
     /// Names below `_zone` are answered.
     pub(super) is_zonal: bool,
 }
@@ -239,17 +238,17 @@ impl<'s> Names<'s> {
 
     /// The Service itself.
     fn all(self) -> Option<Lookup<'s>> {
-        match (self.virtual_addresses, self.layout) {
+        match (self.virtual_addresses, self.set) {
             (Some(own), _) => Some(self.cluster_ip(own, Ports::All)),
-            (None, Some(layout)) => layout.all().map(|all| Lookup::LaidOutPeers(self.service, all)),
+            (None, Some(set)) => set.all().map(|all| Lookup::EndpointSet(self.service, all)),
             (None, None) => self.peers(Ports::All, None).map(Lookup::Peers),
         }
     }
 
     /// One of its endpoints.
     pub(super) fn endpoint(self, label: &[u8], cluster: Option<&[u8]>) -> Option<Lookup<'s>> {
-        if let Some(layout) = self.layout {
-            return layout.find(label, cluster).map(|own| Lookup::LaidOut(self.service, own));
+        if let Some(set) = self.set {
+            return set.find(label, cluster).map(|own| Lookup::SetEndpoint(self.service, own));
         }
         self.ready?.find(label).map(|(group, endpoint)| Lookup::Endpoint(self.service, group, endpoint))
     }
@@ -257,9 +256,9 @@ impl<'s> Names<'s> {
     /// Those of its endpoints that have a port, or the port itself.
     fn port(self, name: &'s [u8], protocol: &'s [u8]) -> Option<Lookup<'s>> {
         let ports = Ports::Named { name, protocol };
-        match (self.virtual_addresses, self.layout) {
+        match (self.virtual_addresses, self.set) {
             (Some(own), _) => (own.ports.choose(ports).count() > 0).then(|| self.cluster_ip(own, ports)),
-            (None, Some(layout)) => layout.with_port(name, protocol).map(|own| Lookup::LaidOutPeers(self.service, own)),
+            (None, Some(set)) => set.with_port(name, protocol).map(|own| Lookup::EndpointSet(self.service, own)),
             (None, None) => self.peers(ports, None).filter(|peers| !peers.is_empty()).map(Lookup::Peers),
         }
     }
@@ -283,9 +282,9 @@ impl<'s> Names<'s> {
     /// RFC 8020: whether other names stand below a label: `_tcp` exists where `_http._tcp` does.
     fn is_above(self, label: &[u8]) -> bool {
         let protocol = unmarked(label);
-        let is_above_a_port = match (self.virtual_addresses, self.layout, self.ready) {
+        let is_above_a_port = match (self.virtual_addresses, self.set, self.ready) {
             (Some(own), ..) => own.ports.has_protocol(protocol),
-            (None, Some(layout), _) => layout.has_protocol(protocol),
+            (None, Some(set), _) => set.has_protocol(protocol),
             (None, None, ready) => {
                 let mut groups = ready.into_iter().flat_map(Endpoints::groups);
                 groups.any(|group| group.ports.has_protocol(protocol))
@@ -306,7 +305,7 @@ impl<'s> Names<'s> {
 
 /// What labels left of the name of a Service stand for whose endpoints are names; `None` when there is no such name.
 #[cold]
-fn below_elsewhere<'s>(elsewhere: &'s Elsewhere, below: Below<'_>) -> Option<Lookup<'s>> {
+fn below_fqdn<'s>(elsewhere: &'s FqdnEndpoints, below: Below<'_>) -> Option<Lookup<'s>> {
     let alias = Lookup::AliasOfPeers;
     match below {
         Below::Nothing => Some(alias(&elsewhere.target)),

@@ -4,12 +4,12 @@
 
 mod answer;
 mod buckets;
+mod endpoint_set;
 mod endpoints;
 mod explain;
 mod external;
 mod grammar;
 mod import;
-mod layout;
 mod lookup;
 mod outside;
 mod peers;
@@ -27,16 +27,16 @@ mod testing;
 mod view;
 
 pub use answer::{Answered, answer};
-pub use endpoints::{AddressList, Change, Endpoints, State};
+pub use endpoint_set::{EndpointSet, SetEndpoint, SliceEndpoint};
+pub use endpoints::{AddressList, EndpointChange, EndpointState, Endpoints};
 pub use explain::Explained;
 pub use external::{External, ExternalHost};
 pub use grammar::unmarked;
 pub use import::{Import, ImportKind};
-pub use layout::{LaidOut, Layout, Part};
 pub use outside::{Outside, OutsideEndpoints, OutsideLookup, Reached, answer_outside};
 pub use ports::{Numbers, Port, PortList, Protocol, srv_weight};
 pub use publish::{Changes, PodName, Publisher, Reader, pair};
 pub use seeds::Seeds;
-pub use service::{Elsewhere, Pointer, Service, ServiceKind, ServiceName, Shared};
+pub use service::{FqdnEndpoints, Pointer, Service, ServiceKind, ServiceName, Shared};
 pub use swap::Swap;
 pub use view::{Fallthrough, Pods, TtlBounds, View};

@@ -210,7 +210,7 @@ pub fn answer_outside(
 
 fn below<'s>(service: &'s Service, below: Below<'s>) -> Option<Lookup<'s>> {
     let ready = Some(&service.endpoints).filter(|all| !all.is_empty());
-    let names = Names { service: &service.name, virtual_addresses: None, ready, layout: None, is_zonal: false };
+    let names = Names { service: &service.name, virtual_addresses: None, ready, set: None, is_zonal: false };
     match below {
         Below::Label(label) => names.endpoint(unmarked(label), None),
         below if is_headless(service) => names.below(below),

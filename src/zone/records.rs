@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use super::layout::Chosen;
+use super::endpoint_set::EndpointSelection;
 use super::lookup::Lookup;
 use super::peers::Peers;
 use super::view::{TtlBounds, bounded};
@@ -81,10 +81,10 @@ impl Context<'_, '_> {
             (Lookup::Peers(peers), Rtype::SRV) => self.srv_of_peers(peers),
             (Lookup::Endpoint(_, _, endpoint), Rtype::A | Rtype::AAAA) => self.addresses(endpoint.addresses()),
             (Lookup::Endpoint(service, group, endpoint), Rtype::SRV) => self.srv_of_endpoint(service, group, endpoint),
-            (Lookup::LaidOutPeers(_, chosen), Rtype::A | Rtype::AAAA) => self.addresses_laid_out(chosen),
-            (Lookup::LaidOutPeers(service, chosen), Rtype::SRV) => self.srv_laid_out(service, chosen),
-            (Lookup::LaidOut(_, own), Rtype::A | Rtype::AAAA) => self.addresses(own.addresses.iter().copied()),
-            (Lookup::LaidOut(service, own), Rtype::SRV) => self.srv_of_one_laid_out(service, own),
+            (Lookup::EndpointSet(_, selection), Rtype::A | Rtype::AAAA) => self.addresses_of_set(selection),
+            (Lookup::EndpointSet(service, selection), Rtype::SRV) => self.srv_of_set(service, selection),
+            (Lookup::SetEndpoint(_, own), Rtype::A | Rtype::AAAA) => self.addresses(own.addresses.iter().copied()),
+            (Lookup::SetEndpoint(service, own), Rtype::SRV) => self.srv_of_set_endpoint(service, own),
             (Lookup::Pointer(pointer), Rtype::PTR) => self.pointers(pointer),
             _ => Written::NoData,
         }
@@ -132,9 +132,9 @@ impl Context<'_, '_> {
     }
 
     #[cold]
-    fn addresses_laid_out(&mut self, chosen: Chosen<'_>) -> Written {
+    fn addresses_of_set(&mut self, selection: EndpointSelection<'_>) -> Written {
         let Self { qtype, .. } = *self;
-        let (v4, v6) = (chosen.v4(), chosen.v6());
+        let (v4, v6) = (selection.v4(), selection.v6());
         let (count, each) = if qtype == Rtype::A { (v4.len(), ADDRESS_V4) } else { (v6.len(), ADDRESS_V6) };
         if count == 0 {
             return Written::NoData;

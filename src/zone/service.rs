@@ -78,12 +78,12 @@ pub enum ServiceKind {
     /// Another name.
     ExternalName(Name),
     /// Headless, and its endpoints are another name: slices of the address type FQDN.
-    Alias(Box<Elsewhere>),
+    Alias(Box<FqdnEndpoints>),
 }
 
 /// The endpoints of a Service that are names.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Elsewhere {
+pub struct FqdnEndpoints {
     /// What the bare name leads to: the first name in order, as one name can have one alias.
     pub target: Name,
     /// Where each endpoint's label leads, sorted by name.

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::ServiceName;
+use super::endpoint_set::{EndpointSelection, SetEndpoint, SetSrv};
 use super::endpoints::{Endpoint, Group};
-use super::layout::{Chosen, LaidOut, LaidOutSrv};
 use super::lookup::ClusterIp;
 use super::peers::{Peers, Srv};
 use super::ports::{Numbers, Ports, srv_weight};
@@ -40,7 +40,7 @@ impl Context<'_, '_> {
     }
 
     #[cold]
-    pub(super) fn srv_of_one_laid_out(&mut self, service: &ServiceName, endpoint: &LaidOut) -> Written {
+    pub(super) fn srv_of_set_endpoint(&mut self, service: &ServiceName, endpoint: &SetEndpoint) -> Written {
         let mut buffer = [0; 255];
         let rest = below_cluster(service, endpoint, self.spelling, &mut buffer);
         let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Written::NoData };
@@ -156,15 +156,15 @@ impl Context<'_, '_> {
 
     /// Multicluster Services API, "DNS": the name of an imported endpoint has its cluster in it.
     #[cold]
-    pub(super) fn srv_laid_out(&mut self, service: &ServiceName, chosen: Chosen<'_>) -> Written {
-        let weight = srv_weight(chosen.choice.pairs);
-        let seed = self.seed_of_laid_out(service, chosen);
+    pub(super) fn srv_of_set(&mut self, service: &ServiceName, selection: EndpointSelection<'_>) -> Written {
+        let weight = srv_weight(selection.records.pairs);
+        let seed = self.seed_of_set(service, selection);
         let Self { owner, ttl, glue_ttl, spelling, ref mut out, .. } = *self;
         let mut places = [0u16; sample::MOST_RECORDS];
         let mut drawn = 0;
-        let all = sample::draw(chosen.srv_count(), places.len(), seed, |at| {
+        let all = sample::draw(selection.srv_count(), places.len(), seed, |at| {
             let mut buffer = [0; 255];
-            let Some(LaidOutSrv { endpoint, number, .. }) = chosen.srv(at) else { return Continue(()) };
+            let Some(SetSrv { endpoint, number, .. }) = selection.srv(at) else { return Continue(()) };
             let rest = below_cluster(service, endpoint, spelling, &mut buffer);
             let Some(target) = rest.and_then(|rest| joined(Some(&endpoint.label), rest)) else { return Continue(()) };
             let Ok(place) = out.srv(Owner::At(owner), ttl, 0, weight, number, target) else { return Break(()) };
@@ -181,16 +181,16 @@ impl Context<'_, '_> {
         // The same seed draws the same row again.
         let mut at = 0;
         let mut lost = false;
-        sample::draw(chosen.srv_count(), places.len(), seed, |position| {
+        sample::draw(selection.srv_count(), places.len(), seed, |position| {
             let mut buffer = [0; 255];
-            let Some(LaidOutSrv { endpoint, is_first, .. }) = chosen.srv(position) else { return Continue(()) };
+            let Some(SetSrv { endpoint, is_first, .. }) = selection.srv(position) else { return Continue(()) };
             let rest = below_cluster(service, endpoint, spelling, &mut buffer);
             if rest.and_then(|rest| joined(Some(&endpoint.label), rest)).is_none() {
                 return Continue(());
             }
             let owner = Owner::At(Place(usize::from(places[at])));
             at += 1;
-            for address in chosen.glue(endpoint).filter(|_| is_first) {
+            for address in selection.glue(endpoint).filter(|_| is_first) {
                 if out.address(Section::Additional, owner, glue_ttl, address).is_err() {
                     lost = true;
                     return Break(());
@@ -201,21 +201,21 @@ impl Context<'_, '_> {
         Written::Records { truncated: lost && self.over_udp }
     }
 
-    /// The seed by which SRV records of endpoints that are laid out are drawn.
-    fn seed_of_laid_out(&self, service: &ServiceName, chosen: Chosen<'_>) -> u64 {
-        let count = chosen.srv_count();
+    /// The seed by which SRV records of a set are drawn.
+    fn seed_of_set(&self, service: &ServiceName, selection: EndpointSelection<'_>) -> u64 {
+        let count = selection.srv_count();
         let shortest = SrvRow::octets(&[], self.spelling) + service.as_wire().len() + SVC.len();
         if count * shortest > self.out.remaining(Section::Answer) {
             return self.seeds.of(false);
         }
-        let all = || (0..count).filter_map(|at| chosen.srv(at));
-        let longer = |endpoint: &LaidOut| {
+        let all = || (0..count).filter_map(|at| selection.srv(at));
+        let longer = |endpoint: &SetEndpoint| {
             endpoint.label.as_bytes().len() + endpoint.cluster.as_ref().map_or(0, |own| 1 + own.as_bytes().len())
         };
         let records = all().map(|srv| shortest + longer(srv.endpoint)).sum();
         self.seed_of_srv(records, || {
             let firsts = all().filter(|srv| srv.is_first);
-            firsts.map(|srv| (shortest + longer(srv.endpoint), chosen.glue(srv.endpoint)))
+            firsts.map(|srv| (shortest + longer(srv.endpoint), selection.glue(srv.endpoint)))
         })
     }
 
@@ -245,7 +245,7 @@ impl Context<'_, '_> {
 /// What stands right of an endpoint's own label; `None` when it would be too long.
 fn below_cluster<'n>(
     service: &ServiceName,
-    endpoint: &LaidOut,
+    endpoint: &SetEndpoint,
     zone: &[u8],
     buffer: &'n mut [u8; 255],
 ) -> Option<&'n [u8]> {

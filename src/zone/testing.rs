@@ -20,7 +20,7 @@ pub(super) fn zone(lines: &str) -> (Publisher, Reader) {
 pub(super) fn changes(lines: &str) -> Changes {
     let mut changes = Changes::default();
     let mut services: BTreeMap<ServiceName, Option<ServiceKind>> = BTreeMap::new();
-    let mut endpoints: BTreeMap<ServiceName, BTreeMap<Label, State>> = BTreeMap::new();
+    let mut endpoints: BTreeMap<ServiceName, BTreeMap<Label, EndpointState>> = BTreeMap::new();
     let mut pointers: BTreeMap<IpAddr, Vec<(Label, ServiceName)>> = BTreeMap::new();
     for line in lines.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -42,11 +42,10 @@ pub(super) fn changes(lines: &str) -> Changes {
             ["endpoint", name, own, address, rest @ ..] => {
                 let zone = rest.first().and_then(|word| word.strip_prefix("zone="));
                 let ports = rest.iter().skip(usize::from(zone.is_some())).map(|text| port(text));
-                let state = endpoints
-                    .entry(service_name(name))
-                    .or_default()
-                    .entry(label(own))
-                    .or_insert_with(|| State { addresses: AddressList::new(), ports: [].into(), zone: None });
+                let state =
+                    endpoints.entry(service_name(name)).or_default().entry(label(own)).or_insert_with(|| {
+                        EndpointState { addresses: AddressList::new(), ports: [].into(), zone: None }
+                    });
                 let mut all: Vec<Port> = state.ports.iter().cloned().chain(ports).collect();
                 all.sort();
                 all.dedup();
@@ -80,8 +79,8 @@ pub(super) fn changes(lines: &str) -> Changes {
     }
     for (name, kind) in services {
         let states = endpoints.remove(&name).unwrap_or_default();
-        let states: Vec<Change> =
-            states.into_iter().map(|(label, state)| Change { label, state: Some(state) }).collect();
+        let states: Vec<EndpointChange> =
+            states.into_iter().map(|(label, state)| EndpointChange { label, state: Some(state) }).collect();
         let service =
             kind.map(|kind| Service { name: name.clone(), kind, endpoints: Endpoints::default().apply(&states) });
         changes.services.push((name, service.map(Into::into)));

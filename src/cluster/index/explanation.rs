@@ -33,7 +33,7 @@ pub struct ExplainedSlice {
 }
 
 impl Explanation {
-    /// The origin of the answers for a Service, or for one label of it.
+    /// Where the answers for a Service, or for one label of it, come from.
     pub(super) fn of(mirrored: &Mirrored, label: Option<&Label>) -> Self {
         let explain = |slice: &Slice| {
             let ready = slice.ready().count();

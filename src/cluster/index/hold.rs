@@ -21,7 +21,7 @@ use super::slice::{Slice, Touched, vanished};
 use crate::cluster::facts::Family;
 use crate::cluster::status::ENDPOINTS_HELD;
 use crate::wire::Label;
-use crate::zone::{Part, Port, ServiceName};
+use crate::zone::{Port, ServiceName, SliceEndpoint};
 
 /// How long after the last change of the Service's slices an endpoint is kept.
 const GRACE: Duration = Duration::from_millis(500);
@@ -175,10 +175,10 @@ impl Hold {
         self.family == family && self.cluster.as_ref() == cluster
     }
 
-    /// As what it is laid out.
-    pub(super) fn part(&self) -> Part {
+    /// The endpoint as a set takes it.
+    pub(super) fn slice_endpoint(&self) -> SliceEndpoint {
         let (label, cluster, addresses) = (self.label.clone(), self.cluster.clone(), self.addresses.clone());
-        Part { label, cluster, addresses, ports: Arc::clone(&self.ports) }
+        SliceEndpoint { label, cluster, addresses, ports: Arc::clone(&self.ports) }
     }
 }
 

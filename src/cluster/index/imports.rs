@@ -1,6 +1,6 @@
 //! ServiceImports and their slices: what the zones of `multicluster` show.
 //!
-//! Such Services are few, so each change lays its Service out anew; nothing is published when no answer changes.
+//! Such Services are few, so each change makes the set of its Service anew; nothing is published when no answer changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::list::is_stale;
 use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ObjectKey, ServiceFact, ServiceSpec};
 use crate::wire::Label;
-use crate::zone::{Changes, Import, ImportKind, Layout, Part, ServiceName};
+use crate::zone::{Changes, EndpointSet, Import, ImportKind, ServiceName, SliceEndpoint};
 
 /// The imported Services that are known.
 #[derive(Debug, Default)]
@@ -234,13 +234,12 @@ impl Imported {
 
     fn derive(&self, name: &ServiceName) -> Option<Import> {
         let object = self.object.as_ref()?;
-        let parts = self
-            .slices
-            .values()
-            .flat_map(|(slice, cluster)| slice.parts().map(|part| Part { cluster: cluster.clone(), ..part }));
-        let held = self.moving.iter().flat_map(|moving| moving.holds()).map(Hold::part);
-        let layout = Layout::new(&parts.chain(held).collect::<Vec<_>>());
-        Some(Import { name: name.clone(), kind: object.kind.clone(), layout })
+        let parts = self.slices.values().flat_map(|(slice, cluster)| {
+            slice.slice_endpoints().map(|own| SliceEndpoint { cluster: cluster.clone(), ..own })
+        });
+        let held = self.moving.iter().flat_map(|moving| moving.holds()).map(Hold::slice_endpoint);
+        let set = EndpointSet::new(&parts.chain(held).collect::<Vec<_>>());
+        Some(Import { name: name.clone(), kind: object.kind.clone(), set })
     }
 }
 
@@ -275,8 +274,7 @@ mod tests {
 
     fn shown(reader: &Reader) -> Vec<String> {
         let imports = reader.imports();
-        let endpoints =
-            imports.iter().flat_map(|import| import.layout.endpoints().iter().map(move |own| (import, own)));
+        let endpoints = imports.iter().flat_map(|import| import.set.endpoints().iter().map(move |own| (import, own)));
         let mut lines: Vec<String> = endpoints
             .map(|(import, own)| format!("{} {:?}", own.label, String::from_utf8_lossy(import.name.service())))
             .collect();

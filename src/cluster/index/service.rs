@@ -15,8 +15,8 @@ use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ServiceSpec, sort_aliases};
 use crate::wire::{Label, Name};
 use crate::zone::{
-    AddressList, Change, Elsewhere, Endpoints, External, Layout, Port, PortList, Service, ServiceKind, ServiceName,
-    State,
+    AddressList, EndpointChange, EndpointSet, EndpointState, Endpoints, External, FqdnEndpoints, Port, PortList,
+    Service, ServiceKind, ServiceName,
 };
 
 /// The Services that are mirrored. They are boxed: the table keeps spare room, which should not be of their size.
@@ -160,20 +160,20 @@ impl Mirrored {
             let (state, is_irregular) = self.state(label, ports);
             self.note_irregular(label, is_irregular);
             if state != base.get(label.as_bytes()) {
-                changes.push(Change { label: label.clone(), state });
+                changes.push(EndpointChange { label: label.clone(), state });
             }
         }
-        let layout = if self.has_endpoints() { self.layout(base.layout(), &labels) } else { None };
-        let same_layout = match (&layout, base.layout()) {
-            (Some(layout), Some(before)) => Arc::ptr_eq(layout, before),
-            (layout, before) => layout.is_none() && before.is_none(),
+        let set = if self.has_endpoints() { self.endpoint_set(base.set(), &labels) } else { None };
+        let same_set = match (&set, base.set()) {
+            (Some(set), Some(before)) => Arc::ptr_eq(set, before),
+            (set, before) => set.is_none() && before.is_none(),
         };
-        let endpoints = if changes.is_empty() { base } else { base.apply(&changes) }.with_layout(layout);
+        let endpoints = if changes.is_empty() { base } else { base.apply(&changes) }.with_set(set);
         let Some(kind) = self.kind(endpoints.is_empty()) else {
             return self.published.take().map(|_| None);
         };
         let published = self.published.as_ref();
-        if changes.is_empty() && same_layout && published.is_some_and(|published| same_kind(&published.kind, &kind)) {
+        if changes.is_empty() && same_set && published.is_some_and(|published| same_kind(&published.kind, &kind)) {
             return None;
         }
         let service = Arc::new(Service { name: name.clone(), kind, endpoints });
@@ -186,7 +186,7 @@ impl Mirrored {
     /// And whether the label is irregular, so that merging says too little: it has other ports at one address than at
     /// another, a port without a number, or a port number that stands twice where an address does as well. (One that two
     /// slices list with other ports at the same addresses, as while it moves to another port, has all of them.)
-    fn state(&self, label: &Label, sets: &mut PortSets) -> (Option<State>, bool) {
+    fn state(&self, label: &Label, sets: &mut PortSets) -> (Option<EndpointState>, bool) {
         let mut zone: Option<&Arc<str>> = None;
         let mut lists: SmallVec<[OfPorts<'_>; 1]> = SmallVec::new();
         let mut add = |ports, addresses: &mut dyn Iterator<Item = IpAddr>| match lists
@@ -220,7 +220,7 @@ impl Mirrored {
         };
         let is_irregular = !is_alike || repeats && has_repeated_number(&ports);
         let zone = zone.cloned();
-        ((!addresses.is_empty()).then_some(State { addresses, ports, zone }), is_irregular)
+        ((!addresses.is_empty()).then_some(EndpointState { addresses, ports, zone }), is_irregular)
     }
 
     /// Remembers whether a label is irregular.
@@ -235,22 +235,22 @@ impl Mirrored {
         }
     }
 
-    /// The endpoints laid out slice by slice, when some label is irregular: anew, or as they were before with these labels,
+    /// The endpoints as a set, slice by slice, when some label is irregular: anew, or as they were before with these labels,
     /// sorted, as they are now.
-    fn layout(&self, before: Option<&Arc<Layout>>, labels: &[Label]) -> Option<Arc<Layout>> {
+    fn endpoint_set(&self, before: Option<&Arc<EndpointSet>>, labels: &[Label]) -> Option<Arc<EndpointSet>> {
         self.irregular.as_ref()?;
         let Some(before) = before else {
-            let listed = self.slices.iter().flat_map(Slice::parts);
-            let held = self.holds().iter().map(Hold::part);
-            return Some(Arc::new(Layout::new(&listed.chain(held).collect::<Vec<_>>())));
+            let listed = self.slices.iter().flat_map(Slice::slice_endpoints);
+            let held = self.holds().iter().map(Hold::slice_endpoint);
+            return Some(Arc::new(EndpointSet::new(&listed.chain(held).collect::<Vec<_>>())));
         };
         let mut own = Vec::new();
         for label in labels {
             let listed = self.slices.iter().flat_map(|slice| {
                 let ready = slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready);
-                ready.filter_map(|entry| slice.part(&entry))
+                ready.filter_map(|entry| slice.slice_endpoint(&entry))
             });
-            own.extend(listed.chain(self.held(label).iter().map(Hold::part)));
+            own.extend(listed.chain(self.held(label).iter().map(Hold::slice_endpoint)));
         }
         let changed: Vec<_> = labels.iter().map(|label| (label.clone(), None)).collect();
         Some(before.apply(&changed, &own).map_or_else(|| Arc::clone(before), Arc::new))
@@ -273,7 +273,7 @@ impl Mirrored {
             Spec::ClusterIp { addresses, ports } => {
                 ServiceKind::ClusterIp { addresses: addresses.clone(), ports: ports.clone() }
             }
-            Spec::Headless => match self.elsewhere() {
+            Spec::Headless => match self.fqdn_endpoints() {
                 Some(elsewhere) if without_endpoints => ServiceKind::Alias(Box::new(elsewhere)),
                 _ => ServiceKind::Headless,
             },
@@ -282,13 +282,13 @@ impl Mirrored {
         })
     }
 
-    fn elsewhere(&self) -> Option<Elsewhere> {
+    fn fqdn_endpoints(&self) -> Option<FqdnEndpoints> {
         let slices = || self.slices.iter().filter(|slice| !slice.aliases.is_empty());
         let mut labels: Vec<(Label, Name)> = slices().flat_map(|slice| slice.aliases.iter().cloned()).collect();
         sort_aliases(&mut labels);
         let ports: Vec<Port> = slices().flat_map(|slice| slice.ports.iter().cloned()).collect();
         let target = labels.first()?.1.clone();
-        Some(Elsewhere { target, labels: labels.into(), ports: ports.into() })
+        Some(FqdnEndpoints { target, labels: labels.into(), ports: ports.into() })
     }
 }
 

@@ -9,7 +9,7 @@ use super::packed::{Entry, Loose, Packed};
 use super::settings::Settings;
 use crate::cluster::facts::{EndpointFact, Family, SliceFact};
 use crate::wire::{Dashed, Label, Name};
-use crate::zone::{Part, Port};
+use crate::zone::{Port, SliceEndpoint};
 
 /// An EndpointSlice.
 #[derive(Debug)]
@@ -104,15 +104,15 @@ impl Slice {
         self.endpoints.iter().filter(Entry::is_ready)
     }
 
-    /// The ready endpoints, to be laid out.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
-        self.ready().filter_map(|entry| self.part(&entry))
+    /// The ready endpoints, as a set takes them.
+    pub(super) fn slice_endpoints(&self) -> impl Iterator<Item = SliceEndpoint> {
+        self.ready().filter_map(|entry| self.slice_endpoint(&entry))
     }
 
-    /// An endpoint of it, to be laid out.
-    pub(super) fn part(&self, entry: &Entry<'_>) -> Option<Part> {
+    /// An endpoint of it, as a set takes it.
+    pub(super) fn slice_endpoint(&self, entry: &Entry<'_>) -> Option<SliceEndpoint> {
         let addresses = entry.addresses().collect();
-        Some(Part { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&self.ports) })
+        Some(SliceEndpoint { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&self.ports) })
     }
 
     /// Whether it lists a label, ready or not.

@@ -8,7 +8,7 @@ mod packed;
 
 use super::*;
 use crate::cluster::facts::{EndpointFact, ExternalFact, Family, NamespaceFact, PodFact, ServiceSpec};
-use crate::zone::{ExternalHost, Pointer, Port, Protocol, Service, ServiceKind, State, pair};
+use crate::zone::{EndpointState, ExternalHost, Pointer, Port, Protocol, Service, ServiceKind, pair};
 
 /// An index with a hand-turned clock.
 pub(super) struct Bench {
@@ -83,7 +83,7 @@ impl Bench {
         all
     }
 
-    fn state(&self, name: &str, label: &str) -> State {
+    fn state(&self, name: &str, label: &str) -> EndpointState {
         self.service(name).unwrap().endpoints.get(label.as_bytes()).unwrap()
     }
 
@@ -104,7 +104,7 @@ impl Bench {
     }
 }
 
-fn show(label: &Label, state: &State) -> String {
+fn show(label: &Label, state: &EndpointState) -> String {
     format!("{label}={}", state.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(","))
 }
 
@@ -589,7 +589,7 @@ fn a_slice_of_many_ports_and_endpoints_is_taken_at_the_cost_of_both() {
     let took = start.elapsed();
     assert!(took < Duration::from_secs(20), "{took:?}");
     let services = bench.reader.services();
-    let layout = services[0].endpoints.layout().expect("a port without a number");
-    assert_eq!(layout.endpoints().len(), 1000);
-    assert_eq!(layout.endpoints()[0].ports.len(), 800);
+    let set = services[0].endpoints.set().expect("a port without a number");
+    assert_eq!(set.endpoints().len(), 1000);
+    assert_eq!(set.endpoints()[0].ports.len(), 800);
 }

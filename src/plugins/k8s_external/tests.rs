@@ -6,8 +6,8 @@ use crate::chain::Block;
 use crate::chain::testing::{Answers, Asks, lines, message, query, run};
 use crate::wire::Rcode;
 use crate::zone::{
-    Change, Changes, Endpoints, External, ExternalHost, Pointer, Port, Protocol, Service, ServiceKind, ServiceName,
-    State,
+    Changes, EndpointChange, EndpointState, Endpoints, External, ExternalHost, Pointer, Port, Protocol, Service,
+    ServiceKind, ServiceName,
 };
 
 fn label(text: &str) -> Label {
@@ -39,11 +39,11 @@ fn cluster(text: &str, synced: bool) -> Block {
     let both = vec![address("192.0.2.8"), balancer.clone()];
     changes.external.push(outside("mixed", both, vec![port("http", 80)]));
     changes.external.push(outside("lb", vec![balancer], vec![port("http", 80)]));
-    let states: Vec<Change> = (0..2u8)
+    let states: Vec<EndpointChange> = (0..2u8)
         .map(|n| {
             let addresses = [IpAddr::from([10, 244, 1, 11 + n])].into();
-            let state = State { addresses, ports: vec![port("http", 8080)].into(), zone: None };
-            Change { label: label(&format!("peers-{n}")), state: Some(state) }
+            let state = EndpointState { addresses, ports: vec![port("http", 8080)].into(), zone: None };
+            EndpointChange { label: label(&format!("peers-{n}")), state: Some(state) }
         })
         .collect();
     let endpoints = Endpoints::default().apply(&states);

@@ -8,8 +8,8 @@ use crate::wire::Label;
 use crate::wire::message::RecordType;
 use crate::zone::Fallthrough;
 use crate::zone::{
-    Change, Changes, Endpoints, Import, ImportKind, Layout, Part, Port, Protocol, Service, ServiceKind, ServiceName,
-    State,
+    Changes, EndpointChange, EndpointSet, EndpointState, Endpoints, Import, ImportKind, Port, Protocol, Service,
+    ServiceKind, ServiceName, SliceEndpoint,
 };
 
 fn options(text: &str) -> String {
@@ -63,15 +63,15 @@ fn a_transfer_of_a_multicluster_zone_has_its_imports() {
     let label = |text: &str| Label::new(text.as_bytes()).unwrap();
     let name = |service: &str| ServiceName::new(&label(service), &label("n"));
     let sql = Port { name: Some(label("sql")), protocol: Protocol::Tcp, number: 5432 };
-    let peer = Part {
+    let peer = SliceEndpoint {
         label: label("db-0"),
         cluster: Some(label("west")),
         addresses: vec![IpAddr::from([172, 16, 0, 1])],
         ports: [sql.clone()].into(),
     };
     let kind = ImportKind::ClusterSetIp { addresses: [IpAddr::from([10, 0, 0, 1])].into(), ports: vec![sql].into() };
-    let db = Import { name: name("db"), kind: ImportKind::Headless, layout: Layout::new(&[peer]) };
-    let web = Import { name: name("web"), kind, layout: Layout::default() };
+    let db = Import { name: name("db"), kind: ImportKind::Headless, set: EndpointSet::new(&[peer]) };
+    let web = Import { name: name("web"), kind, set: EndpointSet::default() };
     let publisher = mirrors.publisher.as_mut().unwrap();
     publisher.publish(Changes {
         imports: [db, web].map(|import| (import.name.clone(), Some(Arc::new(import)))).into(),
@@ -182,15 +182,15 @@ fn the_weights_of_a_transfer_count_the_endpoints_of_one_family() {
     let label = |text: &str| Label::new(text.as_bytes()).unwrap();
     let name = ServiceName::new(&label("peers"), &label("default"));
     let port = Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 };
-    let change = |(own, address): (&str, &str)| Change {
+    let change = |(own, address): (&str, &str)| EndpointChange {
         label: label(own),
-        state: Some(State {
+        state: Some(EndpointState {
             addresses: [address.parse().unwrap()].into(),
             ports: vec![port.clone()].into(),
             zone: None,
         }),
     };
-    let changes: Vec<Change> =
+    let changes: Vec<EndpointChange> =
         [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "fd00::3"), ("d", "fd00::4"), ("e", "fd00::5")].map(change).into();
     let endpoints = Endpoints::default().apply(&changes);
     let service = Service { name: name.clone(), kind: ServiceKind::Headless, endpoints };

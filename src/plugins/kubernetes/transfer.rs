@@ -7,7 +7,7 @@ use crate::syntax::names;
 use crate::wire::message::{self, Message, MessageName, MessageQuestion, RData, Record, RecordType, rdata};
 use crate::wire::{self, Label, Name, Parsed};
 use crate::zone::{
-    self, Answered, Import, ImportKind, Port, Seeds, Service, ServiceKind, ServiceName, State, View, srv_weight,
+    self, Answered, EndpointState, Import, ImportKind, Port, Seeds, Service, ServiceKind, ServiceName, View, srv_weight,
 };
 
 /// Records made one by one.
@@ -31,8 +31,7 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterato
     if view.multicluster.contains(&zone.name) {
         let mut imports = view.reader.imports();
         imports.retain(|import| {
-            let hidden =
-                view.ignore_empty && import.kind != ImportKind::Headless && import.layout.endpoints().is_empty();
+            let hidden = view.ignore_empty && import.kind != ImportKind::Headless && import.set.endpoints().is_empty();
             view.has_namespace(import.name.namespace()) && !hidden
         });
         imports.sort_by(|a, b| a.name.cmp(&b.name));
@@ -86,7 +85,7 @@ impl Zone {
             ServiceKind::ClusterIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ServiceKind::Headless => {
                 // CoreDNS counts the addresses of a slice, and those of one slice are of one family.
-                let is_v6 = |state: &State| state.addresses.first().is_some_and(IpAddr::is_ipv6);
+                let is_v6 = |state: &EndpointState| state.addresses.first().is_some_and(IpAddr::is_ipv6);
                 let (mut labels, mut v6) = (Vec::new(), 0);
                 for (label, state) in service.endpoints.iter() {
                     labels.push(label.clone());
@@ -113,10 +112,10 @@ impl Zone {
         match &import.kind {
             ImportKind::ClusterSetIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ImportKind::Headless => {
-                let weight = srv_weight(import.layout.endpoints().len());
-                let records = (0..import.layout.endpoints().len()).flat_map(move |at| {
+                let weight = srv_weight(import.set.endpoints().len());
+                let records = (0..import.set.endpoints().len()).flat_map(move |at| {
                     let mut out = Below::new(&self, &import.name);
-                    if let Some(endpoint) = import.layout.endpoints().get(at) {
+                    if let Some(endpoint) = import.set.endpoints().get(at) {
                         let own = [Some(&endpoint.label), endpoint.cluster.as_ref()];
                         let own: Vec<&[u8]> = own.into_iter().flatten().map(Label::as_bytes).collect();
                         out.put_endpoint(&own, &endpoint.addresses, &endpoint.ports, weight);

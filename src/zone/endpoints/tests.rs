@@ -16,8 +16,8 @@ fn ports(numbers: &[u16]) -> Arc<[Port]> {
         .collect()
 }
 
-fn state(addresses: &[IpAddr], numbers: &[u16], zone: Option<&str>) -> State {
-    State { addresses: addresses.into(), ports: ports(numbers), zone: zone.map(Arc::from) }
+fn state(addresses: &[IpAddr], numbers: &[u16], zone: Option<&str>) -> EndpointState {
+    EndpointState { addresses: addresses.into(), ports: ports(numbers), zone: zone.map(Arc::from) }
 }
 
 fn v4(last: u8) -> IpAddr {
@@ -34,16 +34,16 @@ fn set_of(addresses: Option<&Addresses>) -> BTreeMap<IpAddr, u32> {
     v4.chain(addresses.v6.iter().map(|counted| (IpAddr::V6(counted.address), counted.count))).collect()
 }
 
-fn check(endpoints: &Endpoints, model: &BTreeMap<Label, State>) {
+fn check(endpoints: &Endpoints, model: &BTreeMap<Label, EndpointState>) {
     assert_eq!(endpoints.len(), model.len());
     assert_eq!(endpoints.is_empty(), model.is_empty());
-    let all: BTreeMap<Label, State> = endpoints.iter().map(|(label, state)| (label.clone(), state)).collect();
+    let all: BTreeMap<Label, EndpointState> = endpoints.iter().map(|(label, state)| (label.clone(), state)).collect();
     assert_eq!(&all, model);
     for (label, state) in model {
         assert_eq!(endpoints.get(label.as_bytes()).as_ref(), Some(state));
     }
     assert_eq!(endpoints.get(b"nobody"), None);
-    let count = |states: &mut dyn Iterator<Item = &State>| {
+    let count = |states: &mut dyn Iterator<Item = &EndpointState>| {
         let mut counts = BTreeMap::new();
         states.flat_map(|state| &state.addresses).for_each(|&address| *counts.entry(address).or_insert(0) += 1);
         counts
@@ -59,7 +59,7 @@ fn check(endpoints: &Endpoints, model: &BTreeMap<Label, State>) {
     }
 }
 
-fn any_state() -> impl Strategy<Value = State> {
+fn any_state() -> impl Strategy<Value = EndpointState> {
     let addresses = proptest::collection::btree_set(prop_oneof![(0u8..40).prop_map(v4), (0u16..10).prop_map(v6)], 1..3);
     let zone = prop_oneof![Just(None), Just(Some("a")), Just(Some("b"))];
     (addresses, prop_oneof![4 => Just(vec![80]), 1 => Just(vec![80, 9090]), 1 => Just(vec![])], zone)
@@ -75,12 +75,12 @@ proptest! {
     ) {
         let (mut endpoints, mut model) = (Endpoints::default(), BTreeMap::new());
         for round in rounds {
-            let changes: Vec<Change> = round
+            let changes: Vec<EndpointChange> = round
                 .into_iter()
-                .map(|(number, state)| Change { label: label(&format!("pod-{number}-with-a-long-name")), state })
+                .map(|(number, state)| EndpointChange { label: label(&format!("pod-{number}-with-a-long-name")), state })
                 .collect();
             endpoints = endpoints.apply(&changes);
-            for Change { label, state } in changes {
+            for EndpointChange { label, state } in changes {
                 match state {
                     Some(state) => model.insert(label, state),
                     None => model.remove(&label),
@@ -98,7 +98,7 @@ fn an_endpoint_takes_thirty_two_bytes_and_an_address_eight() {
 
 #[test]
 fn an_address_that_two_labels_share_stays_until_both_are_gone() {
-    let change = |name: &str, state| Change { label: label(name), state };
+    let change = |name: &str, state| EndpointChange { label: label(name), state };
     let both = [change("a", Some(state(&[v4(1)], &[80], None))), change("b", Some(state(&[v4(1)], &[81], None)))];
     let two = Endpoints::default().apply(&both);
     assert_eq!(set_of(two.addresses()), BTreeMap::from([(v4(1), 2)]));
@@ -109,7 +109,7 @@ fn an_address_that_two_labels_share_stays_until_both_are_gone() {
 
 #[test]
 fn a_change_that_changes_nothing_keeps_the_version() {
-    let one = [Change { label: label("a"), state: Some(state(&[v4(1)], &[80], None)) }];
+    let one = [EndpointChange { label: label("a"), state: Some(state(&[v4(1)], &[80], None)) }];
     let before = Endpoints::default().apply(&one);
     let after = before.apply(&one);
     assert!(Arc::ptr_eq(before.0.as_ref().unwrap(), after.0.as_ref().unwrap()));
@@ -117,6 +117,7 @@ fn a_change_that_changes_nothing_keeps_the_version() {
 
 #[test]
 fn a_state_without_addresses_counts_as_gone() {
-    let endpoints = Endpoints::default().apply(&[Change { label: label("a"), state: Some(state(&[], &[80], None)) }]);
+    let endpoints =
+        Endpoints::default().apply(&[EndpointChange { label: label("a"), state: Some(state(&[], &[80], None)) }]);
     assert!(endpoints.is_empty());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::wire::Label;
 use crate::zone::testing::{ask, ask_udp, view};
-use crate::zone::{Answered, Changes, Part, Port, Protocol, Publisher, View, pair};
+use crate::zone::{Answered, Changes, Port, Protocol, Publisher, SliceEndpoint, View, pair};
 
 fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).unwrap()
@@ -14,8 +14,8 @@ fn port(name: &str, protocol: Protocol, number: u16) -> Port {
     Port { name: (!name.is_empty()).then(|| label(name)), protocol, number }
 }
 
-fn endpoint(name: &str, cluster: &str, address: &str, ports: &[Port]) -> Part {
-    Part {
+fn endpoint(name: &str, cluster: &str, address: &str, ports: &[Port]) -> SliceEndpoint {
+    SliceEndpoint {
         label: label(name),
         cluster: (!cluster.is_empty()).then(|| label(cluster)),
         addresses: vec![address.parse().unwrap()],
@@ -24,22 +24,22 @@ fn endpoint(name: &str, cluster: &str, address: &str, ports: &[Port]) -> Part {
 }
 
 /// A view of `clusterset.local`, where `db.n` is headless and `web.n` has an address, and of `cluster.local`.
-fn world(peers: Vec<Part>) -> View {
+fn world(peers: Vec<SliceEndpoint>) -> View {
     let (mut publisher, view) = unsynced(peers);
     publisher.set_synced();
     view
 }
 
 /// The same before the first lists are complete.
-fn unsynced(peers: Vec<Part>) -> (Publisher, View) {
+fn unsynced(peers: Vec<SliceEndpoint>) -> (Publisher, View) {
     let (mut publisher, reader) = pair();
     let name = |service: &str| ServiceName::new(&label(service), &label("n"));
     let ports = [port("http", Protocol::Tcp, 80), port("", Protocol::Udp, 80)];
     let addresses: Box<[IpAddr]> = ["10.0.0.1".parse().unwrap()].into();
     let kind = ImportKind::ClusterSetIp { addresses, ports: ports.to_vec().into() };
-    let layout = Layout::new(&[endpoint("a", "east", "172.16.0.1", &ports)]);
-    let web = Import { name: name("web"), kind, layout };
-    let db = Import { name: name("db"), kind: ImportKind::Headless, layout: Layout::new(&peers) };
+    let set = EndpointSet::new(&[endpoint("a", "east", "172.16.0.1", &ports)]);
+    let web = Import { name: name("web"), kind, set };
+    let db = Import { name: name("db"), kind: ImportKind::Headless, set: EndpointSet::new(&peers) };
     publisher.publish(Changes {
         imports: vec![(name("web"), Some(Arc::new(web))), (name("db"), Some(Arc::new(db)))],
         namespaces: vec![(label("n"), true)],
@@ -67,7 +67,7 @@ fn before_the_first_list_of_imported_slices_no_answer_draws_from_them() {
     drawn.iter().for_each(|left| assert_eq!(rcode(left), "NOERROR", "{left}"));
 }
 
-fn peers() -> Vec<Part> {
+fn peers() -> Vec<SliceEndpoint> {
     let sql = [port("sql", Protocol::Tcp, 5432)];
     vec![
         endpoint("db-0", "east", "172.16.0.1", &sql),

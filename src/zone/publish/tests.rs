@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::zone::{Change, Endpoints, ExternalHost, Port, Protocol, ServiceKind, State};
+use crate::zone::{EndpointChange, EndpointState, Endpoints, ExternalHost, Port, Protocol, ServiceKind};
 
 fn label(text: &str) -> Label {
     Label::new(text.as_bytes()).unwrap()
@@ -16,11 +16,11 @@ fn headless(service: &str, endpoints: Endpoints) -> (ServiceName, Option<Arc<Ser
     (name(service), Some(Arc::new(Service { name: name(service), kind: ServiceKind::Headless, endpoints })))
 }
 
-fn peer(number: u8) -> Change {
+fn peer(number: u8) -> EndpointChange {
     let ports = [Port { name: Some(label("http")), protocol: Protocol::Tcp, number: 80 }];
     let addresses = [Ipv4Addr::new(10, 0, 0, number).into()].into();
-    let state = Some(State { addresses, ports: ports.into(), zone: None });
-    Change { label: label(&format!("kubia-{number}")), state }
+    let state = Some(EndpointState { addresses, ports: ports.into(), zone: None });
+    EndpointChange { label: label(&format!("kubia-{number}")), state }
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn what_is_published_is_found_until_it_is_gone() {
             Some(Arc::new(Import {
                 name: name("kubia"),
                 kind: crate::zone::ImportKind::Headless,
-                layout: crate::zone::Layout::default(),
+                set: crate::zone::EndpointSet::default(),
             })),
         )],
         ..Changes::default()
@@ -109,7 +109,7 @@ fn a_pointer_takes_twenty_four_bytes_and_its_entry_thirty_two() {
 #[test]
 fn readers_never_see_a_service_blank_or_half_changed() {
     let (mut publisher, reader) = pair();
-    let all: Vec<Change> = (0..100).map(peer).collect();
+    let all: Vec<EndpointChange> = (0..100).map(peer).collect();
     let mut endpoints = Endpoints::default().apply(&all);
     publisher.publish(Changes { services: vec![headless("kubia", endpoints.clone())], ..Changes::default() });
     let stop = AtomicBool::new(false);
@@ -140,7 +140,8 @@ fn readers_never_see_a_service_blank_or_half_changed() {
         let mut round = 0u32;
         while Instant::now() < end {
             let number = (round % 100) as u8;
-            let change = if round.is_multiple_of(3) { peer(number) } else { Change { state: None, ..peer(number) } };
+            let change =
+                if round.is_multiple_of(3) { peer(number) } else { EndpointChange { state: None, ..peer(number) } };
             let others = (0..20).map(|other| {
                 let there = !(round + other).is_multiple_of(3);
                 let (name, service) = headless(&format!("other-{other}"), Endpoints::default());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rollcall::wire::{Label, Ttl};
 use rollcall::zone::{
-    Change, Changes, Endpoints, Fallthrough, Pods, Port, Protocol, Publisher, Service, ServiceKind, ServiceName, State,
-    View, pair,
+    Changes, EndpointChange, EndpointState, Endpoints, Fallthrough, Pods, Port, Protocol, Publisher, Service,
+    ServiceKind, ServiceName, View, pair,
 };
 
 /// A label.
@@ -26,12 +26,12 @@ pub fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
     let mut address = 0x0a80_0000_u32;
     for &(service, size) in sizes {
         let name = ServiceName::new(&label(service), &label("default"));
-        let peers: Vec<Change> = (0..size)
+        let peers: Vec<EndpointChange> = (0..size)
             .map(|number| {
                 address += 1;
                 let addresses = [IpAddr::from(address.to_be_bytes())].into();
-                let state = State { addresses, ports: ports(), zone: None };
-                Change { label: label(&format!("peer-{number}")), state: Some(state) }
+                let state = EndpointState { addresses, ports: ports(), zone: None };
+                EndpointChange { label: label(&format!("peer-{number}")), state: Some(state) }
             })
             .collect();
         let endpoints = Endpoints::default().apply(&peers);

@@ -1,4 +1,4 @@
-//! Endpoints laid out record by record: for Services imported from several clusters, and for the few Services whose slices
+//! Endpoints as a set of records: for Services imported from several clusters, and for the few Services whose slices
 //! list one endpoint twice, or with other ports at one address than at another.
 //!
 //! Everything that an answer draws from is made when a version is made, so that each address goes with just the ports of
@@ -19,7 +19,7 @@ use crate::wire::Label;
 
 /// A ready endpoint as one slice lists it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Part {
+pub struct SliceEndpoint {
     /// Its own label.
     pub label: Label,
     /// The cluster that it belongs to, when the Service is imported and its slice says so.
@@ -32,23 +32,23 @@ pub struct Part {
 
 /// The ready endpoints of one Service, in one version.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Layout {
+pub struct EndpointSet {
     /// Sorted by label and cluster, each pair once; shared with the version before.
-    endpoints: Box<[Arc<LaidOut>]>,
-    /// The different port lists of the parts; `None` in a place that is free, as no endpoint has the list any more.
+    endpoints: Box<[Arc<SetEndpoint>]>,
+    /// The different port lists of its endpoints; `None` in a place that is free, as no endpoint has the list any more.
     lists: Box<[Option<Arc<[Port]>>]>,
     /// The clusters that have any, sorted.
     clusters: Box<[Label]>,
-    all: Choice,
+    all: SelectedRecords,
     /// One for each name and protocol, sorted by these.
-    named: Box<[((Label, Protocol), Choice)]>,
+    named: Box<[((Label, Protocol), SelectedRecords)]>,
     /// The protocols of ports that have a name, a bit each.
     protocols: u8,
 }
 
 /// All that one label stands for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LaidOut {
+pub struct SetEndpoint {
     /// The label.
     pub label: Label,
     /// The cluster that it belongs to.
@@ -77,11 +77,11 @@ struct Listed {
 
 /// The endpoints that have one port, or all of them, as the records that they make.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Choice {
+pub(super) struct SelectedRecords {
     members: Arc<Members>,
-    /// For each crowd of the members, the port numbers of the SRV records of each of its endpoints.
+    /// For each group of the members, the port numbers of the SRV records of each of its endpoints.
     numbers: Box<[Arc<[u16]>]>,
-    /// How many SRV records there are up to and with each crowd.
+    /// How many SRV records there are up to and with each group.
     ends: Box<[usize]>,
     /// The port lists, sorted, in which it has a number: addresses that go with them stand beside SRV records.
     numbered: Arc<[u32]>,
@@ -94,14 +94,14 @@ pub(super) struct Choice {
 struct Members {
     v4: Box<[Ipv4Addr]>,
     v6: Box<[Ipv6Addr]>,
-    /// Positions of endpoints; those of one crowd stand together.
+    /// Positions of endpoints; those of one group stand together.
     endpoints: Box<[u32]>,
-    crowds: Box<[Crowd]>,
+    groups: Box<[MemberGroup]>,
 }
 
-/// Members whose addresses go with the same port lists.
+/// Members of a set whose addresses go with the same port lists.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Crowd {
+struct MemberGroup {
     /// The lists, sorted.
     lists: Box<[u32]>,
     /// Where its endpoints begin among those of the members.
@@ -112,31 +112,31 @@ struct Crowd {
 
 /// An SRV record.
 #[derive(Clone, Copy)]
-pub(super) struct LaidOutSrv<'l> {
-    pub(super) endpoint: &'l LaidOut,
+pub(super) struct SetSrv<'l> {
+    pub(super) endpoint: &'l SetEndpoint,
     pub(super) number: u16,
     /// Of the records that name this endpoint, it is the first.
     pub(super) is_first: bool,
 }
 
-/// A choice among the endpoints of a layout.
+/// Some of the endpoints of a set.
 #[derive(Clone, Copy)]
-pub(super) struct Chosen<'l> {
-    layout: &'l Layout,
-    pub(super) choice: &'l Choice,
+pub(super) struct EndpointSelection<'l> {
+    set: &'l EndpointSet,
+    pub(super) records: &'l SelectedRecords,
 }
 
-impl Layout {
-    /// Lays parts out. Those of one label and cluster are one endpoint.
-    pub fn new(parts: &[Part]) -> Self {
-        let mut own: Vec<(Label, Option<Label>)> = parts.iter().map(Part::key).collect();
+impl EndpointSet {
+    /// Makes a set of what slices list. Endpoints of one label and cluster are one.
+    pub fn new(parts: &[SliceEndpoint]) -> Self {
+        let mut own: Vec<(Label, Option<Label>)> = parts.iter().map(SliceEndpoint::key).collect();
         sort(&mut own);
         Self::default().apply(&own, parts).unwrap_or_default()
     }
 
-    /// The next version, in which these endpoints, sorted, are what these parts of them say, and gone where there is none.
+    /// The next version, in which these endpoints, sorted, are as slices list them here, and gone where none does.
     /// `None` when that is as it was.
-    pub fn apply(&self, changed: &[(Label, Option<Label>)], parts: &[Part]) -> Option<Self> {
+    pub fn apply(&self, changed: &[(Label, Option<Label>)], parts: &[SliceEndpoint]) -> Option<Self> {
         let mut lists = Lists::new(&self.lists, parts);
         let mut merged = Merged::new();
         for (part, &list) in parts.iter().zip(&lists.of_parts) {
@@ -157,10 +157,10 @@ impl Layout {
             let listed: Box<[Listed]> = listed.collect();
             let (label, cluster) = (label.clone(), cluster.cloned());
             let pairs = pairs(&listed, |list| lists.numbers(list));
-            LaidOut { label, cluster, addresses: addresses.into_iter().collect(), ports, numbers, pairs, listed }
+            SetEndpoint { label, cluster, addresses: addresses.into_iter().collect(), ports, numbers, pairs, listed }
         });
         let (mut made, mut changed) = (made.peekable(), changed.iter().peekable());
-        let mut endpoints: Vec<Arc<LaidOut>> = Vec::with_capacity(self.endpoints.len() + parts.len());
+        let mut endpoints: Vec<Arc<SetEndpoint>> = Vec::with_capacity(self.endpoints.len() + parts.len());
         let mut is_same = true;
         for old in &self.endpoints {
             let key = old.key();
@@ -188,11 +188,11 @@ impl Layout {
         Some(Self::of(endpoints, lists))
     }
 
-    fn of(endpoints: Vec<Arc<LaidOut>>, lists: Lists) -> Self {
+    fn of(endpoints: Vec<Arc<SetEndpoint>>, lists: Lists) -> Self {
         let clusters: BTreeSet<&Label> = endpoints.iter().filter_map(|own| own.cluster.as_ref()).collect();
         let clusters = clusters.into_iter().cloned().collect();
         let mut by_lists = HashMap::new();
-        let mut choose = |of: &ByList| Choice::new(of, &endpoints, &mut by_lists);
+        let mut choose = |of: &ByList| SelectedRecords::new(of, &endpoints, &mut by_lists);
         let all = choose(&lists.every());
         let named = lists.named().into_iter().map(|(port, of)| (port, choose(&of))).collect();
         let protocols = protocols(lists.all.iter().flatten().flat_map(|list| list.iter()));
@@ -201,19 +201,20 @@ impl Layout {
 
     /// The ports of several lists and their numbers, if an endpoint has just these lists already.
     fn union(&self, lists: &[u32]) -> Option<Union> {
-        let has = |own: &LaidOut| own.listed.iter().map(|own| own.list).eq(lists.iter().copied());
+        let has = |own: &SetEndpoint| own.listed.iter().map(|own| own.list).eq(lists.iter().copied());
         self.endpoints.iter().find(|own| has(own)).map(|own| (Arc::clone(&own.ports), Arc::clone(&own.numbers)))
     }
 
     /// The endpoints.
-    pub fn endpoints(&self) -> &[Arc<LaidOut>] {
+    pub fn endpoints(&self) -> &[Arc<SetEndpoint>] {
         &self.endpoints
     }
 
     /// The endpoint of a label in a cluster.
-    pub(super) fn find(&self, label: &[u8], cluster: Option<&[u8]>) -> Option<&LaidOut> {
-        let key =
-            |own: &LaidOut| (own.label.as_bytes(), own.cluster.as_ref().map(Label::as_bytes)).cmp(&(label, cluster));
+    pub(super) fn find(&self, label: &[u8], cluster: Option<&[u8]>) -> Option<&SetEndpoint> {
+        let key = |own: &SetEndpoint| {
+            (own.label.as_bytes(), own.cluster.as_ref().map(Label::as_bytes)).cmp(&(label, cluster))
+        };
         self.endpoints.binary_search_by(|own| key(own)).ok().and_then(|at| self.endpoints.get(at)).map(|own| &**own)
     }
 
@@ -223,15 +224,15 @@ impl Layout {
     }
 
     /// All endpoints; `None` when there is none.
-    pub(super) fn all(&self) -> Option<Chosen<'_>> {
-        (!self.endpoints.is_empty()).then_some(Chosen { layout: self, choice: &self.all })
+    pub(super) fn all(&self) -> Option<EndpointSelection<'_>> {
+        (!self.endpoints.is_empty()).then_some(EndpointSelection { set: self, records: &self.all })
     }
 
     /// The endpoints with a port of this name and protocol, both labels without underscore.
-    pub(super) fn with_port(&self, name: &[u8], protocol: &[u8]) -> Option<Chosen<'_>> {
+    pub(super) fn with_port(&self, name: &[u8], protocol: &[u8]) -> Option<EndpointSelection<'_>> {
         let protocol = Protocol::of_label(protocol)?;
         let at = self.named.binary_search_by(|((own, its), _)| (own.as_bytes(), *its).cmp(&(name, protocol))).ok()?;
-        Some(Chosen { layout: self, choice: &self.named.get(at)?.1 })
+        Some(EndpointSelection { set: self, records: &self.named.get(at)?.1 })
     }
 
     /// Whether any named port has this protocol.
@@ -240,47 +241,47 @@ impl Layout {
     }
 }
 
-impl<'l> Chosen<'l> {
+impl<'l> EndpointSelection<'l> {
     pub(super) fn v4(self) -> &'l [Ipv4Addr] {
-        &self.choice.members.v4
+        &self.records.members.v4
     }
 
     pub(super) fn v6(self) -> &'l [Ipv6Addr] {
-        &self.choice.members.v6
+        &self.records.members.v6
     }
 
     /// How many SRV records there are.
     pub(super) fn srv_count(self) -> usize {
-        self.choice.ends.last().copied().unwrap_or(0)
+        self.records.ends.last().copied().unwrap_or(0)
     }
 
     /// The SRV record at a position below [`srv_count`](Self::srv_count).
-    pub(super) fn srv(self, position: usize) -> Option<LaidOutSrv<'l>> {
-        let Choice { members, numbers, ends, .. } = self.choice;
-        let crowd = ends.partition_point(|&end| end <= position);
-        let before = crowd.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
-        let (numbers, within) = (numbers.get(crowd)?, position - before);
+    pub(super) fn srv(self, position: usize) -> Option<SetSrv<'l>> {
+        let SelectedRecords { members, numbers, ends, .. } = self.records;
+        let group = ends.partition_point(|&end| end <= position);
+        let before = group.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+        let (numbers, within) = (numbers.get(group)?, position - before);
         let at = within.checked_rem(numbers.len())?;
-        let member = members.endpoints.get(members.crowds.get(crowd)?.start + within / numbers.len())?;
-        let endpoint = self.layout.endpoints.get(*member as usize)?;
-        Some(LaidOutSrv { endpoint, number: *numbers.get(at)?, is_first: at == 0 })
+        let member = members.endpoints.get(members.groups.get(group)?.start + within / numbers.len())?;
+        let endpoint = self.set.endpoints.get(*member as usize)?;
+        Some(SetSrv { endpoint, number: *numbers.get(at)?, is_first: at == 0 })
     }
 
     /// The addresses of an endpoint that stand beside its SRV records, each once.
-    pub(super) fn glue(self, endpoint: &'l LaidOut) -> impl Iterator<Item = IpAddr> + 'l {
-        let numbered = &self.choice.numbered;
+    pub(super) fn glue(self, endpoint: &'l SetEndpoint) -> impl Iterator<Item = IpAddr> + 'l {
+        let numbered = &self.records.numbered;
         each_once(&endpoint.listed, move |own| numbered.binary_search(&own.list).is_ok())
     }
 }
 
-impl Part {
+impl SliceEndpoint {
     /// What its endpoint is told by.
     fn key(&self) -> (Label, Option<Label>) {
         (self.label.clone(), self.cluster.clone())
     }
 }
 
-impl LaidOut {
+impl SetEndpoint {
     fn key(&self) -> (&Label, Option<&Label>) {
         (&self.label, self.cluster.as_ref())
     }
@@ -303,27 +304,27 @@ fn each_once<'l>(
     })
 }
 
-impl Choice {
+impl SelectedRecords {
     /// The endpoints whose addresses go with any of these port lists, which have these numbers in it.
-    fn new(of: &ByList, endpoints: &[Arc<LaidOut>], by_lists: &mut HashMap<Vec<u32>, Arc<Members>>) -> Self {
+    fn new(of: &ByList, endpoints: &[Arc<SetEndpoint>], by_lists: &mut HashMap<Vec<u32>, Arc<Members>>) -> Self {
         let lists: Vec<u32> = of.iter().map(|(list, _)| *list).collect();
         let members = by_lists.entry(lists).or_insert_with_key(|lists| Arc::new(Members::new(lists, endpoints)));
         let own = |list: u32| of.binary_search_by_key(&list, |(list, _)| *list).ok().and_then(|at| of.get(at));
         let own = |list| own(list).map_or(&[][..], |(_, numbers)| numbers);
         let (mut numbers, mut ends, mut total, mut all_pairs) = (Vec::new(), Vec::new(), 0, 0);
-        for (at, Crowd { lists, start, addresses }) in members.crowds.iter().enumerate() {
+        for (at, MemberGroup { lists, start, addresses }) in members.groups.iter().enumerate() {
             let union: BTreeSet<u16> = lists.iter().flat_map(|&list| own(list)).copied().collect();
             let union: Arc<[u16]> = union.into_iter().filter(|&number| number != 0).collect();
-            let end = members.crowds.get(at + 1).map_or(members.endpoints.len(), |next| next.start);
+            let end = members.groups.get(at + 1).map_or(members.endpoints.len(), |next| next.start);
             total += union.len() * (end - start);
             ends.push(total);
             numbers.push(union);
             all_pairs += match **lists {
                 [list] => addresses * own(list).len(),
                 _ => {
-                    let crowd = members.endpoints.get(*start..end).unwrap_or_default();
-                    let crowd = crowd.iter().filter_map(|&at| endpoints.get(at as usize));
-                    crowd.map(|endpoint| pairs(&endpoint.listed, own)).sum::<usize>()
+                    let group = members.endpoints.get(*start..end).unwrap_or_default();
+                    let group = group.iter().filter_map(|&at| endpoints.get(at as usize));
+                    group.map(|endpoint| pairs(&endpoint.listed, own)).sum::<usize>()
                 }
             };
         }
@@ -334,21 +335,21 @@ impl Choice {
 }
 
 impl Members {
-    fn new(lists: &[u32], endpoints: &[Arc<LaidOut>]) -> Self {
-        let mut crowds: BTreeMap<Vec<u32>, (Vec<u32>, usize)> = BTreeMap::new();
+    fn new(lists: &[u32], endpoints: &[Arc<SetEndpoint>]) -> Self {
+        let mut groups: BTreeMap<Vec<u32>, (Vec<u32>, usize)> = BTreeMap::new();
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        let mut crowd: Vec<u32> = Vec::new();
+        let mut group: Vec<u32> = Vec::new();
         for (at, endpoint) in (0..).zip(endpoints) {
             let of = || endpoint.listed.iter().filter(|own| lists.binary_search(&own.list).is_ok());
-            crowd.clear();
-            crowd.extend(of().map(|own| own.list));
-            if crowd.is_empty() {
+            group.clear();
+            group.extend(of().map(|own| own.list));
+            if group.is_empty() {
                 continue;
             }
-            if !crowds.contains_key(&crowd) {
-                crowds.insert(crowd.clone(), Default::default());
+            if !groups.contains_key(&group) {
+                groups.insert(group.clone(), Default::default());
             }
-            let Some((its, addresses)) = crowds.get_mut(&crowd) else { continue };
+            let Some((its, addresses)) = groups.get_mut(&group) else { continue };
             its.push(at);
             *addresses += of().map(|own| own.addresses.len()).sum::<usize>();
             for address in of().flat_map(|own| &own.addresses) {
@@ -361,13 +362,13 @@ impl Members {
         sort(&mut v4);
         sort(&mut v6);
         let mut all: Vec<u32> = Vec::with_capacity(endpoints.len());
-        let crowds = crowds.into_iter().map(|(lists, (own, addresses))| {
+        let groups = groups.into_iter().map(|(lists, (own, addresses))| {
             let start = all.len();
             all.extend(own);
-            Crowd { lists: lists.into(), start, addresses }
+            MemberGroup { lists: lists.into(), start, addresses }
         });
-        let crowds = crowds.collect();
-        Self { v4: v4.into(), v6: v6.into(), endpoints: all.into(), crowds }
+        let groups = groups.collect();
+        Self { v4: v4.into(), v6: v6.into(), endpoints: all.into(), groups }
     }
 }
 
@@ -392,13 +393,13 @@ struct Lists {
 type ByList = Vec<(u32, Vec<u16>)>;
 
 impl Lists {
-    /// Those of the version before, in their places, and those of the parts.
-    fn new(before: &[Option<Arc<[Port]>>], parts: &[Part]) -> Self {
+    /// Those of the version before, in their places, and those that slices list.
+    fn new(before: &[Option<Arc<[Port]>>], parts: &[SliceEndpoint]) -> Self {
         let mut all = before.to_vec();
         let mut free: Vec<u32> = (0..).zip(before).filter(|(_, list)| list.is_none()).map(|(at, _)| at).collect();
         let mut known: HashMap<Arc<[Port]>, u32> =
             (0..).zip(before).filter_map(|(at, list)| Some((Arc::clone(list.as_ref()?), at))).collect();
-        // Nearly always one allocation is shared by all parts of a slice: it need not be read again.
+        // Nearly always one allocation is shared by all endpoints of a slice: it need not be read again.
         let mut seen: HashMap<*const Port, u32> = HashMap::new();
         let of_parts = parts.iter().map(|part| {
             let ports = &part.ports;
@@ -425,7 +426,7 @@ impl Lists {
     }
 
     /// Gives up the places of lists that none of these endpoints has.
-    fn free(&mut self, endpoints: &[Arc<LaidOut>]) {
+    fn free(&mut self, endpoints: &[Arc<SetEndpoint>]) {
         let mut used = vec![false; self.all.len()];
         for own in endpoints.iter().flat_map(|own| &own.listed) {
             used.get_mut(own.list as usize).into_iter().for_each(|used| *used = true);
