@@ -260,11 +260,11 @@ impl<'g> Draft<'g> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Endpoint {
     pub(super) label: Label,
-    addresses: Held,
+    addresses: EndpointAddresses,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Held {
+enum EndpointAddresses {
     V4(Ipv4Addr),
     Other(Box<[IpAddr]>),
 }
@@ -272,8 +272,8 @@ enum Held {
 impl Endpoint {
     fn new(label: Label, addresses: &[IpAddr]) -> Self {
         let addresses = match addresses {
-            &[IpAddr::V4(address)] => Held::V4(address),
-            other => Held::Other(other.into()),
+            &[IpAddr::V4(address)] => EndpointAddresses::V4(address),
+            other => EndpointAddresses::Other(other.into()),
         };
         Self { label, addresses }
     }
@@ -281,8 +281,8 @@ impl Endpoint {
     /// Its addresses, each once.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let (one, others) = match &self.addresses {
-            Held::V4(address) => (Some(IpAddr::V4(*address)), None),
-            Held::Other(others) => (None, Some(others)),
+            EndpointAddresses::V4(address) => (Some(IpAddr::V4(*address)), None),
+            EndpointAddresses::Other(others) => (None, Some(others)),
         };
         one.into_iter().chain(others.into_iter().flat_map(|others| others.iter().copied()))
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::ports::{Numbers, Ports, srv_weight};
-use super::shards::Entry;
+use super::shards::ShardEntry;
 use super::{PortList, ServiceName};
 use crate::wire::Name;
 
@@ -72,7 +72,7 @@ pub enum ExternalHost {
     Name(Name),
 }
 
-impl Entry for Arc<External> {
+impl ShardEntry for Arc<External> {
     type Key<'k> = &'k [u8];
 
     fn key(&self) -> &[u8] {

@@ -133,8 +133,8 @@ impl View {
         };
         let set = ready.and_then(Endpoints::set).map(|set| &**set);
         let is_zonal = self.zonal && virtual_addresses.is_none();
-        let names = Names { service: &service.name, virtual_addresses, ready, set, is_zonal };
-        names.below(below)
+        let tree = ServiceTree { service: &service.name, virtual_addresses, ready, set, is_zonal };
+        tree.below(below)
     }
 
     pub(super) fn is_multicluster(&self, zone: &[u8]) -> bool {
@@ -154,14 +154,14 @@ impl View {
             ImportKind::ClusterSetIp { addresses, ports } => Some(VirtualAddresses { addresses, ports }),
             ImportKind::Headless => None,
         };
-        let names = Names { service: &import.name, virtual_addresses, ready: None, set, is_zonal: false };
+        let tree = ServiceTree { service: &import.name, virtual_addresses, ready: None, set, is_zonal: false };
         match below {
-            Below::Pair(endpoint, cluster) => names.endpoint(endpoint, Some(cluster)),
-            Below::Label(cluster) => names.below(below).or_else(|| {
+            Below::Pair(endpoint, cluster) => tree.endpoint(endpoint, Some(cluster)),
+            Below::Label(cluster) => tree.below(below).or_else(|| {
                 // RFC 8020: what has names below it exists.
                 set.is_some_and(|set| set.has_cluster(cluster)).then_some(Lookup::Empty)
             }),
-            below => names.below(below),
+            below => tree.below(below),
         }
     }
 
@@ -200,11 +200,11 @@ impl View {
     }
 }
 
-//----------- Names ----------------------------------------------------------
+//----------- ServiceTree ----------------------------------------------------
 
 /// The names at and below one Service, of the cluster or imported: whatever has such names is answered by these rules.
 #[derive(Clone, Copy)]
-pub(super) struct Names<'s> {
+pub(super) struct ServiceTree<'s> {
     pub(super) service: &'s ServiceName,
     /// `None` for a headless Service, the name of which stands for its endpoints.
     pub(super) virtual_addresses: Option<VirtualAddresses<'s>>,
@@ -223,7 +223,7 @@ pub(super) struct VirtualAddresses<'s> {
     ports: &'s PortList,
 }
 
-impl<'s> Names<'s> {
+impl<'s> ServiceTree<'s> {
     /// What labels left of the Service's name stand for; `None` when there is no such name.
     #[inline]
     pub(super) fn below(self, below: Below<'s>) -> Option<Lookup<'s>> {

@@ -37,6 +37,6 @@ pub use outside::{Outside, OutsideEndpoints, OutsideLookup, Reached, answer_outs
 pub use ports::{Numbers, Port, PortList, Protocol, srv_weight};
 pub use publish::{Changes, PodName, Publisher, Reader, pair};
 pub use seeds::Seeds;
-pub use service::{FqdnEndpoints, Pointer, Service, ServiceKind, ServiceName, Shared};
+pub use service::{FqdnEndpoints, Pointer, Service, ServiceKind, ServiceName, SharedAddress};
 pub use swap::Swap;
 pub use view::{Fallthrough, Pods, TtlBounds, View};

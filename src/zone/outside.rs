@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::answer::{Answered, end};
 use super::grammar::{Below, OutsideName, ServiceLabels, unmarked};
-use super::lookup::{Lookup, Names};
+use super::lookup::{Lookup, ServiceTree};
 use super::records::{Context, Written};
 use super::{External, Seeds, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Answer, Label, Owner, QName, Question, Rcode, Rtype, Ttl, sample};
@@ -210,10 +210,10 @@ pub fn answer_outside(
 
 fn below<'s>(service: &'s Service, below: Below<'s>) -> Option<Lookup<'s>> {
     let ready = Some(&service.endpoints).filter(|all| !all.is_empty());
-    let names = Names { service: &service.name, virtual_addresses: None, ready, set: None, is_zonal: false };
+    let tree = ServiceTree { service: &service.name, virtual_addresses: None, ready, set: None, is_zonal: false };
     match below {
-        Below::Label(label) => names.endpoint(unmarked(label), None),
-        below if is_headless(service) => names.below(below),
+        Below::Label(label) => tree.endpoint(unmarked(label), None),
+        below if is_headless(service) => tree.below(below),
         _ => None,
     }
 }

@@ -58,11 +58,11 @@ impl Protocol {
 pub struct PortList {
     ports: Arc<[Port]>,
     /// What few ports of different numbers, as nearly every Service has, need not hold.
-    index: Option<Box<Index>>,
+    index: Option<Box<PortIndex>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Index {
+struct PortIndex {
     /// The port numbers, sorted, each once: fewer than ports, perhaps (53 over UDP and over TCP).
     numbers: Box<[u16]>,
     /// The protocols of those that have a name, a bit each.
@@ -87,7 +87,7 @@ impl PortList {
         numbers.dedup();
         let is_plain = ports.len() <= FEW && numbers.len() == ports.len();
         let index =
-            (!is_plain).then(|| Box::new(Index { numbers: numbers.into(), protocols: protocols(ports.iter()) }));
+            (!is_plain).then(|| Box::new(PortIndex { numbers: numbers.into(), protocols: protocols(ports.iter()) }));
         Self { ports, index }
     }
 

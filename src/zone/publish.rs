@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::shards::{Entry, FEW, Shards};
+use super::shards::{FEW, ShardEntry, Shards};
 use super::{External, Import, Pointer, Service, ServiceName};
 use crate::wire::{Label, Serial};
 
@@ -294,7 +294,7 @@ fn addresses(external: Option<&Arc<External>>) -> impl Iterator<Item = IpAddr> {
     external.into_iter().flat_map(|external| [false, true].map(|v6| external.addresses(v6))).flatten().copied()
 }
 
-impl Entry for Arc<Service> {
+impl ShardEntry for Arc<Service> {
     type Key<'k> = &'k [u8];
 
     fn key(&self) -> &[u8] {
@@ -306,7 +306,7 @@ impl Entry for Arc<Service> {
     }
 }
 
-impl Entry for Arc<Import> {
+impl ShardEntry for Arc<Import> {
     type Key<'k> = &'k [u8];
 
     fn key(&self) -> &[u8] {
@@ -318,7 +318,7 @@ impl Entry for Arc<Import> {
     }
 }
 
-impl Entry for Label {
+impl ShardEntry for Label {
     type Key<'k> = &'k [u8];
 
     fn key(&self) -> &[u8] {
@@ -330,7 +330,7 @@ impl Entry for Label {
     }
 }
 
-impl Entry for (Label, IpAddr) {
+impl ShardEntry for (Label, IpAddr) {
     type Key<'k> = (&'k [u8], IpAddr);
 
     fn key(&self) -> (&[u8], IpAddr) {
@@ -343,7 +343,7 @@ impl Entry for (Label, IpAddr) {
 }
 
 /// What is known of an address: its pod, or the Services that are reached there.
-impl<T: ?Sized + 'static> Entry for (IpAddr, Arc<T>) {
+impl<T: ?Sized + 'static> ShardEntry for (IpAddr, Arc<T>) {
     type Key<'k> = IpAddr;
 
     fn key(&self) -> IpAddr {
@@ -355,7 +355,7 @@ impl<T: ?Sized + 'static> Entry for (IpAddr, Arc<T>) {
     }
 }
 
-impl<A: Copy + Eq + std::hash::Hash + 'static> Entry for Pointed<A> {
+impl<A: Copy + Eq + std::hash::Hash + 'static> ShardEntry for Pointed<A> {
     type Key<'k> = A;
 
     fn key(&self) -> A {

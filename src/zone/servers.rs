@@ -60,7 +60,7 @@ impl Context<'_, '_> {
 }
 
 /// A Service behind which this server stands.
-struct Server<'s> {
+struct OwnService<'s> {
     service: &'s ServiceName,
     /// This server's label in the Service, when that is headless.
     label: Option<&'s Label>,
@@ -73,7 +73,7 @@ const SERVERS: usize = 16;
 
 impl View {
     /// Shows each Service behind which this server stands once, with its number, which is below [`SERVERS`].
-    fn for_each_server(&self, mut show: impl FnMut(usize, Server<'_>)) {
+    fn for_each_server(&self, mut show: impl FnMut(usize, OwnService<'_>)) {
         let mut shown = 0;
         for (at, own) in self.local.iter().enumerate() {
             let earlier = self.local.get(..at).unwrap_or_default();
@@ -85,7 +85,7 @@ impl View {
                         Some(ServiceKind::ExternalName(_) | ServiceKind::Alias(_)) | None => return,
                     };
                     if shown < SERVERS && !self.stands_behind(earlier, label, service) {
-                        show(shown, Server { service, label, addresses });
+                        show(shown, OwnService { service, label, addresses });
                         shown += 1;
                     }
                 });

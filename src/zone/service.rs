@@ -102,12 +102,12 @@ pub enum Pointer {
     /// Several endpoints, sorted.
     Endpoints(Box<[(Label, ServiceName)]>),
     /// Both.
-    Shared(Box<Shared>),
+    Shared(Box<SharedAddress>),
 }
 
 /// A Service and endpoints that have the same address: these are for those who do not see the Service.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Shared {
+pub struct SharedAddress {
     /// The Service that has it as ClusterIP.
     pub service: ServiceName,
     /// The endpoints, sorted.

@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 /// What the map holds: an entry that carries its own key.
-pub(super) trait Entry: Clone {
+pub(super) trait ShardEntry: Clone {
     /// The key, borrowed from an entry or from a query.
     type Key<'k>: Copy + Hash
     where
@@ -36,7 +36,7 @@ const MANY: usize = 1024;
 /// For what even large clusters have by the thousand at most.
 pub(super) const FEW: usize = 64;
 
-impl<E: Entry, const PARTS: usize> Shards<E, PARTS> {
+impl<E: ShardEntry, const PARTS: usize> Shards<E, PARTS> {
     pub(super) fn new() -> Self {
         let empty = Arc::new(HashTable::new());
         Self { parts: (0..PARTS).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(), hasher: RandomState::default() }
@@ -105,7 +105,7 @@ mod tests {
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
     struct Pair(u32, u32);
 
-    impl Entry for Pair {
+    impl ShardEntry for Pair {
         type Key<'k> = u32;
 
         fn key(&self) -> u32 {

@@ -67,7 +67,7 @@ pub(super) fn changes(lines: &str) -> Changes {
         let shared = changes.pointers.iter_mut().find(|(other, _)| *other == address);
         if let Some((_, Some(pointer @ Pointer::Service(_)))) = shared {
             if let Pointer::Service(service) = pointer.clone() {
-                *pointer = Pointer::Shared(Box::new(Shared { service, endpoints: pointed.into() }));
+                *pointer = Pointer::Shared(Box::new(SharedAddress { service, endpoints: pointed.into() }));
             }
             continue;
         }
@@ -150,13 +150,13 @@ pub(super) fn qtype(name: &str) -> Rtype {
 
 /// What came of a question, read back by another decoder than wrote it.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct TestAnswer {
     pub(super) answered: Answered,
     pub(super) octets: Vec<u8>,
     pub(super) message: Option<Message>,
 }
 
-impl Asked {
+impl TestAnswer {
     /// The records of the answer section, as written.
     pub(super) fn answers(&self) -> Vec<String> {
         self.message.iter().flat_map(|message| message.answers.iter().map(present)).collect()
@@ -192,21 +192,21 @@ impl Asked {
 }
 
 /// Asks over TCP.
-pub(super) fn ask(view: &View, qname: &str, type_name: &str) -> Asked {
+pub(super) fn ask(view: &View, qname: &str, type_name: &str) -> TestAnswer {
     ask_octets(view, &query(qname, qtype(type_name), Class::IN), 65_535, false, 1)
 }
 
 /// Asks over UDP within a limit.
-pub(super) fn ask_udp(view: &View, qname: &str, type_name: &str, limit: usize, seed: u64) -> Asked {
+pub(super) fn ask_udp(view: &View, qname: &str, type_name: &str, limit: usize, seed: u64) -> TestAnswer {
     ask_octets(view, &query(qname, qtype(type_name), Class::IN), limit, true, seed)
 }
 
-pub(super) fn ask_octets(view: &View, query: &[u8], limit: usize, over_udp: bool, seed: u64) -> Asked {
+pub(super) fn ask_octets(view: &View, query: &[u8], limit: usize, over_udp: bool, seed: u64) -> TestAnswer {
     let Parsed::Query(question) = parse(query) else { panic!("a query of ours is well-formed") };
     let mut octets = vec![0xaa; 65_535];
     let answered = answer(&question, view, limit, over_udp, Seeds { order: seed, choice: &|| seed }, &mut octets);
     let Answered::Reply { len, rcode, truncated, .. } = &answered else {
-        return Asked { answered, octets: Vec::new(), message: None };
+        return TestAnswer { answered, octets: Vec::new(), message: None };
     };
     assert!(*len <= limit, "{len} octets of {limit}");
     octets.truncate(*len);
@@ -214,5 +214,5 @@ pub(super) fn ask_octets(view: &View, query: &[u8], limit: usize, over_udp: bool
     assert_eq!(message.metadata.id, 0x1234);
     assert_eq!(message.metadata.truncation, *truncated);
     assert_eq!(u16::from(message.metadata.response_code), rcode.0);
-    Asked { answered, octets, message: Some(message) }
+    TestAnswer { answered, octets, message: Some(message) }
 }

@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use smallvec::{Array, SmallVec, smallvec};
 
 use crate::wire::{Dashed, Label};
-use crate::zone::{Pointer, Reader, ServiceName, Shared};
+use crate::zone::{Pointer, Reader, ServiceName, SharedAddress};
 
 /// The writer's side of the reverse names.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ impl Wanted {
         if let Some(service) = services.into_iter().next() {
             return Some(match endpoints.len() {
                 0 => Pointer::Service(service),
-                _ => Pointer::Shared(Box::new(Shared { service, endpoints: endpoints.into_boxed_slice() })),
+                _ => Pointer::Shared(Box::new(SharedAddress { service, endpoints: endpoints.into_boxed_slice() })),
             });
         }
         match endpoints.len() {

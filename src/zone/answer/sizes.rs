@@ -19,7 +19,7 @@ fn peers(count: usize) -> (Publisher, View) {
 
 const NAME: &str = "kubia.default.svc.cluster.local";
 
-fn is_truncated(asked: &Asked) -> bool {
+fn is_truncated(asked: &TestAnswer) -> bool {
     matches!(asked.answered, Answered::Reply { rcode: Rcode::NOERROR, truncated: true, .. })
 }
 
