@@ -6,7 +6,7 @@ use super::{Fact, Kind, ObjectKey};
 
 /// What became of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Object {
+pub enum DecodedObject {
     /// Its facts, and what was left out of them because it was wrong.
     Keep(Fact, Option<BadObject>),
     /// Nothing can depend on it in its present state (a finished pod, a slice of no Service): as good as deleted.
@@ -29,14 +29,14 @@ pub struct Page {
 }
 
 impl Page {
-    pub(super) fn push(&mut self, object: Object) {
+    pub(super) fn push(&mut self, object: DecodedObject) {
         match object {
-            Object::Keep(fact, flaw) => {
+            DecodedObject::Keep(fact, flaw) => {
                 self.facts.push(fact);
                 self.bad.extend(flaw);
             }
-            Object::Drop(_) => {}
-            Object::Bad(bad) => self.bad.push(bad),
+            DecodedObject::Drop(_) => {}
+            DecodedObject::Bad(bad) => self.bad.push(bad),
         }
     }
 }
@@ -69,11 +69,11 @@ pub enum Event {
 
 impl Frame {
     /// The frame of an ADDED or MODIFIED object.
-    pub(super) fn applied(kind: Kind, object: Object, resource_version: String) -> Self {
+    pub(super) fn applied(kind: Kind, object: DecodedObject, resource_version: String) -> Self {
         let (event, flaw) = match object {
-            Object::Keep(fact, flaw) => (Event::Applied(fact), flaw),
-            Object::Drop(key) => (Event::Deleted(kind, key), None),
-            Object::Bad(bad) => (Event::Bad(bad), None),
+            DecodedObject::Keep(fact, flaw) => (Event::Applied(fact), flaw),
+            DecodedObject::Drop(key) => (Event::Deleted(kind, key), None),
+            DecodedObject::Bad(bad) => (Event::Bad(bad), None),
         };
         Self { resource_version, flaw, event }
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::port::{RawPort, ports};
-use super::raw::{Flaws, Meta, Text, dns_label};
+use super::raw::{Flaws, Meta, RawText, dns_label};
 use super::service::host_name;
-use super::{EndpointFact, Fact, Family, ImportedSliceFact, Kind, Object, SliceFact, time};
+use super::{DecodedObject, EndpointFact, Fact, Family, ImportedSliceFact, Kind, SliceFact, time};
 use crate::wire::{Label, Name};
 use crate::zone::AddressList;
 
@@ -21,7 +21,7 @@ const MAX_ADDRESSES: usize = 100;
 pub(super) struct RawSlice<'a> {
     #[serde(borrow)]
     pub(super) metadata: Meta<'a>,
-    pub(super) address_type: Text<'a>,
+    pub(super) address_type: RawText<'a>,
     pub(super) ports: Option<Vec<RawPort<'a>>>,
     pub(super) endpoints: Option<Vec<RawEndpoint<'a>>>,
 }
@@ -30,11 +30,11 @@ pub(super) struct RawSlice<'a> {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawEndpoint<'a> {
     #[serde(borrow)]
-    pub(super) addresses: Option<SmallVec<[Text<'a>; 1]>>,
+    pub(super) addresses: Option<SmallVec<[RawText<'a>; 1]>>,
     pub(super) conditions: Option<Conditions>,
-    pub(super) hostname: Text<'a>,
+    pub(super) hostname: RawText<'a>,
     pub(super) target_ref: Option<TargetRef<'a>>,
-    pub(super) zone: Text<'a>,
+    pub(super) zone: RawText<'a>,
 }
 
 /// Only `ready` is read: `publishNotReadyAddresses` is already in it, and a terminating endpoint is not ready.
@@ -48,12 +48,12 @@ pub(super) struct Conditions {
 #[serde(default)]
 pub(super) struct TargetRef<'a> {
     #[serde(borrow)]
-    pub(super) kind: Text<'a>,
-    pub(super) name: Text<'a>,
+    pub(super) kind: RawText<'a>,
+    pub(super) name: RawText<'a>,
 }
 
 /// A slice of a Service, or one of a ServiceImport: a slice may be both, and its kind says as what it was asked for.
-pub(super) fn object(kind: Kind, raw: &RawSlice<'_>) -> Object {
+pub(super) fn object(kind: Kind, raw: &RawSlice<'_>) -> DecodedObject {
     let mut slice = match Builder::new(kind, &raw.metadata, &raw.address_type, raw.ports.iter().flatten()) {
         Ok(slice) => slice,
         Err(object) => return *object,
@@ -81,13 +81,13 @@ impl<'m> Builder<'m> {
         meta: &'m Meta<'m>,
         address_type: &str,
         raw_ports: impl IntoIterator<Item = &'r RawPort<'r>>,
-    ) -> Result<Self, Box<Object>> {
-        meta.check(kind).map_err(|bad| Box::new(Object::Bad(bad)))?;
+    ) -> Result<Self, Box<DecodedObject>> {
+        meta.check(kind).map_err(|bad| Box::new(DecodedObject::Bad(bad)))?;
         let family = match address_type {
             "IPv4" => Family::V4,
             "IPv6" => Family::V6,
             "FQDN" => Family::Fqdn,
-            _ => return Err(Box::new(Object::Bad(meta.bad(kind, "skipped: unknown addressType")))),
+            _ => return Err(Box::new(DecodedObject::Bad(meta.bad(kind, "skipped: unknown addressType")))),
         };
         let is_import = kind == Kind::ImportedSlice;
         let (key, service, cluster) = match &meta.labels {
@@ -96,11 +96,11 @@ impl<'m> Builder<'m> {
             None => ("", "", ""),
         };
         if service.is_empty() {
-            return Err(Box::new(Object::Drop(meta.key())));
+            return Err(Box::new(DecodedObject::Drop(meta.key())));
         }
         let Some(service) = dns_label(service) else {
             let why = format!("skipped: the label {key} is no DNS label");
-            return Err(Box::new(Object::Bad(meta.bad(kind, why))));
+            return Err(Box::new(DecodedObject::Bad(meta.bad(kind, why))));
         };
         let mut flaws = Flaws::default();
         let id = dns_label(cluster);
@@ -185,14 +185,14 @@ impl<'m> Builder<'m> {
         Some(known.into_iter().find(|zone| ***zone == *text).map_or_else(|| text.into(), Arc::clone))
     }
 
-    pub(super) fn finish(mut self) -> Object {
+    pub(super) fn finish(mut self) -> DecodedObject {
         sort_aliases(&mut self.fact.aliases);
         let flaw = self.flaws.into_bad(self.kind, self.meta);
         let fact = match self.kind {
             Kind::ImportedSlice => Fact::ImportedSlice(ImportedSliceFact { slice: self.fact, cluster: self.cluster }),
             _ => Fact::Slice(self.fact),
         };
-        Object::Keep(fact, flaw)
+        DecodedObject::Keep(fact, flaw)
     }
 }
 

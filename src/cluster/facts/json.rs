@@ -5,8 +5,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::raw::{Meta, Text, excerpt};
-use super::{DecodeError, Event, Frame, Kind, Object, Page, Status};
+use super::raw::{Meta, RawText, excerpt};
+use super::{DecodeError, DecodedObject, Event, Frame, Kind, Page, Status};
 use super::{endpoint_slice, namespace, pod, service, service_import};
 
 /// Decodes the body of a list.
@@ -15,7 +15,7 @@ use super::{endpoint_slice, namespace, pod, service, service_import};
 /// When the body is no list of this kind in JSON: one without a version or without items is none.
 pub fn page(kind: Kind, body: &[u8]) -> Result<Page, DecodeError> {
     let wrong = |error: String| DecodeError::new(format!("list of kind {kind} in JSON: {error}"));
-    let list: List<'_> = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+    let list: RawList<'_> = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
     kind.check_list(&list.api_version, &list.kind).map_err(wrong)?;
     if list.metadata.resource_version.is_empty() {
         return Err(wrong("it has no resourceVersion".to_owned()));
@@ -65,22 +65,22 @@ pub fn status(body: &[u8]) -> Option<Status> {
 }
 
 /// Decodes one object.
-pub fn object(kind: Kind, text: &str) -> Object {
+pub fn object(kind: Kind, text: &str) -> DecodedObject {
     read(kind, &mut serde_json::Deserializer::from_str(text)).unwrap_or_else(|error| {
         let meta = serde_json::from_str::<Bare<'_>>(text).map(|bare| bare.metadata).unwrap_or_default();
-        Object::Bad(meta.bad(kind, format!("skipped: {error}")))
+        DecodedObject::Bad(meta.bad(kind, format!("skipped: {error}")))
     })
 }
 
 /// Decodes one object that was parsed already, as from a manifest.
-pub fn value(kind: Kind, value: &serde_json::Value) -> Object {
+pub fn value(kind: Kind, value: &serde_json::Value) -> DecodedObject {
     read(kind, value).unwrap_or_else(|error| {
         let meta = value.get("metadata").and_then(|meta| Meta::deserialize(meta).ok()).unwrap_or_default();
-        Object::Bad(meta.bad(kind, format!("skipped: {error}")))
+        DecodedObject::Bad(meta.bad(kind, format!("skipped: {error}")))
     })
 }
 
-fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<Object, D::Error> {
+fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, deserializer: D) -> Result<DecodedObject, D::Error> {
     Ok(match kind {
         Kind::Service => service::object(&Deserialize::deserialize(deserializer)?),
         Kind::EndpointSlice | Kind::ImportedSlice => {
@@ -94,11 +94,11 @@ fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, deserializer: D) -> Result
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct List<'a> {
+struct RawList<'a> {
     #[serde(borrow, default)]
-    api_version: Text<'a>,
+    api_version: RawText<'a>,
     #[serde(default)]
-    kind: Text<'a>,
+    kind: RawText<'a>,
     #[serde(default)]
     metadata: ListMeta<'a>,
     items: Option<Vec<&'a RawValue>>,
@@ -108,15 +108,15 @@ struct List<'a> {
 #[serde(default, rename_all = "camelCase")]
 struct ListMeta<'a> {
     #[serde(borrow)]
-    resource_version: Text<'a>,
+    resource_version: RawText<'a>,
     #[serde(rename = "continue")]
-    token: Text<'a>,
+    token: RawText<'a>,
 }
 
 #[derive(Deserialize)]
 struct WatchEvent<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
+    kind: RawText<'a>,
     object: Option<&'a RawValue>,
 }
 
@@ -124,7 +124,7 @@ struct WatchEvent<'a> {
 #[serde(default)]
 struct Bare<'a> {
     #[serde(borrow)]
-    kind: Text<'a>,
+    kind: RawText<'a>,
     metadata: Meta<'a>,
 }
 
@@ -132,8 +132,8 @@ struct Bare<'a> {
 #[serde(default)]
 struct RawStatus<'a> {
     #[serde(borrow)]
-    kind: Text<'a>,
+    kind: RawText<'a>,
     code: Option<u16>,
-    reason: Text<'a>,
-    message: Text<'a>,
+    reason: RawText<'a>,
+    message: RawText<'a>,
 }

@@ -29,7 +29,7 @@ use crate::zone::{AddressList, ExternalHost, Port};
 
 pub(super) use endpoint_slice::{dashed, sort_aliases};
 
-pub use decoded::{BadObject, DecodeError, Event, Frame, Object, Page, Status};
+pub use decoded::{BadObject, DecodeError, DecodedObject, Event, Frame, Page, Status};
 
 /// The longest object or event that is waited for, in octets. etcd holds objects of at most some 1.5 MB; JSON may spell
 /// them longer.

@@ -1,7 +1,7 @@
 //! From a Namespace to its facts.
 
 use super::raw::{Meta, dns_label};
-use super::{Fact, Kind, NamespaceFact, Object};
+use super::{DecodedObject, Fact, Kind, NamespaceFact};
 
 /// A Namespace as both encodings have it.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -12,10 +12,10 @@ pub(super) struct RawNamespace<'a> {
 }
 
 /// A terminating namespace still exists: it goes when its object goes.
-pub(super) fn object(raw: &RawNamespace<'_>) -> Object {
+pub(super) fn object(raw: &RawNamespace<'_>) -> DecodedObject {
     let meta = &raw.metadata;
     match dns_label(&meta.name) {
-        Some(_) => Object::Keep(Fact::Namespace(NamespaceFact { name: (*meta.name).into() }), None),
-        None => Object::Bad(meta.bad(Kind::Namespace, "skipped: metadata.name is no DNS label")),
+        Some(_) => DecodedObject::Keep(Fact::Namespace(NamespaceFact { name: (*meta.name).into() }), None),
+        None => DecodedObject::Bad(meta.bad(Kind::Namespace, "skipped: metadata.name is no DNS label")),
     }
 }

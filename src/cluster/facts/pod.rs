@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::distinct::Distinct;
-use super::raw::{Flaws, Meta, Text};
-use super::{Fact, Kind, Object, PodFact};
+use super::raw::{Flaws, Meta, RawText};
+use super::{DecodedObject, Fact, Kind, PodFact};
 
 /// A Pod as both encodings have it.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -19,9 +19,9 @@ pub(super) struct RawPod<'a> {
 #[serde(default)]
 pub(super) struct RawStatus<'a> {
     #[serde(borrow)]
-    pub(super) phase: Text<'a>,
+    pub(super) phase: RawText<'a>,
     #[serde(rename = "podIP")]
-    pub(super) pod_ip: Text<'a>,
+    pub(super) pod_ip: RawText<'a>,
     #[serde(rename = "podIPs")]
     pub(super) pod_ips: Option<Vec<PodIp<'a>>>,
 }
@@ -30,18 +30,18 @@ pub(super) struct RawStatus<'a> {
 #[serde(default)]
 pub(super) struct PodIp<'a> {
     #[serde(borrow)]
-    pub(super) ip: Text<'a>,
+    pub(super) ip: RawText<'a>,
 }
 
 /// A pod that has finished has no name any more, though its object may stay for long.
-pub(super) fn object(raw: &RawPod<'_>) -> Object {
+pub(super) fn object(raw: &RawPod<'_>) -> DecodedObject {
     let meta = &raw.metadata;
     if let Err(bad) = meta.check(Kind::Pod) {
-        return Object::Bad(bad);
+        return DecodedObject::Bad(bad);
     }
     let status = raw.status.as_ref();
     if matches!(status.map_or("", |status| &*status.phase), "Succeeded" | "Failed" | "Unknown") {
-        return Object::Drop(meta.key());
+        return DecodedObject::Drop(meta.key());
     }
     let mut flaws = Flaws::default();
     // `podIPs` is what counts; `podIP` alone comes from old servers and hand-written objects.
@@ -56,5 +56,5 @@ pub(super) fn object(raw: &RawPod<'_>) -> Object {
     }
     let fact =
         PodFact { key: meta.key(), addresses: addresses.into_vec(), terminating: !meta.deletion_timestamp.is_empty() };
-    Object::Keep(Fact::Pod(fact), flaws.into_bad(Kind::Pod, meta))
+    DecodedObject::Keep(Fact::Pod(fact), flaws.into_bad(Kind::Pod, meta))
 }

@@ -1,6 +1,6 @@
 //! Ports of Services and slices.
 
-use super::raw::{Flaws, Text, dns_label};
+use super::raw::{Flaws, RawText, dns_label};
 use crate::zone::{Port, Protocol};
 
 /// A port as both encodings have it.
@@ -8,8 +8,8 @@ use crate::zone::{Port, Protocol};
 #[serde(default)]
 pub(super) struct RawPort<'a> {
     #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    pub(super) protocol: Text<'a>,
+    pub(super) name: RawText<'a>,
+    pub(super) protocol: RawText<'a>,
     pub(super) port: Option<i64>,
 }
 

@@ -8,19 +8,19 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use super::{BadObject, Kind, ObjectKey};
 use crate::wire::Label;
 
-//----------- Text -----------------------------------------------------------
+//----------- RawText --------------------------------------------------------
 
 /// Text of an object, borrowed where the encoding allows; absent, null and empty are the same, as in the API.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Text<'a>(Cow<'a, str>);
+pub(super) struct RawText<'a>(Cow<'a, str>);
 
-impl<'a> From<&'a str> for Text<'a> {
+impl<'a> From<&'a str> for RawText<'a> {
     fn from(text: &'a str) -> Self {
         Self(Cow::Borrowed(text))
     }
 }
 
-impl std::ops::Deref for Text<'_> {
+impl std::ops::Deref for RawText<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -28,11 +28,11 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Take;
         impl<'de> Visitor<'de> for Take {
-            type Value = Text<'de>;
+            type Value = RawText<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("text")
@@ -41,16 +41,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(text.into())
             }
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+                Ok(RawText(Cow::Owned(text.to_owned())))
             }
             fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text)))
+                Ok(RawText(Cow::Owned(text)))
             }
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Text::default())
+                Ok(RawText::default())
             }
             fn visit_none<E>(self) -> Result<Self::Value, E> {
-                Ok(Text::default())
+                Ok(RawText::default())
             }
         }
         deserializer.deserialize_any(Take)
@@ -64,11 +64,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Meta<'a> {
     #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    pub(super) namespace: Text<'a>,
-    pub(super) resource_version: Text<'a>,
+    pub(super) name: RawText<'a>,
+    pub(super) namespace: RawText<'a>,
+    pub(super) resource_version: RawText<'a>,
     /// Only whether it is there counts.
-    pub(super) deletion_timestamp: Text<'a>,
+    pub(super) deletion_timestamp: RawText<'a>,
     pub(super) labels: Option<Labels<'a>>,
     pub(super) annotations: Option<Annotations<'a>>,
 }
@@ -78,11 +78,11 @@ pub(super) struct Meta<'a> {
 #[serde(default)]
 pub(super) struct Labels<'a> {
     #[serde(borrow, rename = "kubernetes.io/service-name")]
-    pub(super) service: Text<'a>,
+    pub(super) service: RawText<'a>,
     #[serde(rename = "multicluster.kubernetes.io/service-name")]
-    pub(super) import: Text<'a>,
+    pub(super) import: RawText<'a>,
     #[serde(rename = "multicluster.kubernetes.io/source-cluster")]
-    pub(super) cluster: Text<'a>,
+    pub(super) cluster: RawText<'a>,
 }
 
 /// The annotation that is read.
@@ -90,7 +90,7 @@ pub(super) struct Labels<'a> {
 #[serde(default)]
 pub(super) struct Annotations<'a> {
     #[serde(borrow, rename = "endpoints.kubernetes.io/last-change-trigger-time")]
-    pub(super) triggered: Text<'a>,
+    pub(super) triggered: RawText<'a>,
 }
 
 impl Meta<'_> {

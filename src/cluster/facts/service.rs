@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::distinct::Distinct;
 use super::port::{RawPort, ports};
-use super::raw::{Flaws, Meta, Text, dns_label};
-use super::{ExternalFact, Fact, Kind, Object, ServiceFact, ServiceSpec};
+use super::raw::{Flaws, Meta, RawText, dns_label};
+use super::{DecodedObject, ExternalFact, Fact, Kind, ServiceFact, ServiceSpec};
 use crate::wire::Name;
 use crate::zone::ExternalHost;
 
@@ -38,8 +38,8 @@ pub(super) struct RawLoadBalancer<'a> {
 #[serde(default)]
 pub(super) struct RawIngress<'a> {
     #[serde(borrow)]
-    pub(super) ip: Text<'a>,
-    pub(super) hostname: Text<'a>,
+    pub(super) ip: RawText<'a>,
+    pub(super) hostname: RawText<'a>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -48,14 +48,14 @@ pub(super) struct RawSpec<'a> {
     #[serde(borrow)]
     pub(super) ports: Option<Vec<RawPort<'a>>>,
     #[serde(rename = "clusterIP")]
-    pub(super) cluster_ip: Text<'a>,
+    pub(super) cluster_ip: RawText<'a>,
     #[serde(rename = "clusterIPs")]
-    pub(super) cluster_ips: Option<Vec<Text<'a>>>,
+    pub(super) cluster_ips: Option<Vec<RawText<'a>>>,
     #[serde(rename = "type")]
-    pub(super) kind: Text<'a>,
-    pub(super) external_name: Text<'a>,
+    pub(super) kind: RawText<'a>,
+    pub(super) external_name: RawText<'a>,
     #[serde(rename = "externalIPs")]
-    pub(super) external_ips: Option<Vec<Text<'a>>>,
+    pub(super) external_ips: Option<Vec<RawText<'a>>>,
     pub(super) selector: Option<Selector>,
 }
 
@@ -84,16 +84,16 @@ impl<'de> serde::Deserialize<'de> for Selector {
     }
 }
 
-pub(super) fn object(raw: &RawService<'_>) -> Object {
+pub(super) fn object(raw: &RawService<'_>) -> DecodedObject {
     let meta = &raw.metadata;
     if let Err(bad) = meta.check(Kind::Service) {
-        return Object::Bad(bad);
+        return DecodedObject::Bad(bad);
     }
     if dns_label(&meta.name).is_none() {
-        return Object::Bad(meta.bad(Kind::Service, "skipped: metadata.name is no DNS label"));
+        return DecodedObject::Bad(meta.bad(Kind::Service, "skipped: metadata.name is no DNS label"));
     }
     let Some(spec) = &raw.spec else {
-        return Object::Bad(meta.bad(Kind::Service, "skipped: it has no spec"));
+        return DecodedObject::Bad(meta.bad(Kind::Service, "skipped: it has no spec"));
     };
     let mut flaws = Flaws::default();
     let fact = ServiceFact {
@@ -103,7 +103,7 @@ pub(super) fn object(raw: &RawService<'_>) -> Object {
         spec: service_spec(spec, &mut flaws),
         external: external(spec, raw.status.as_ref(), &mut flaws),
     };
-    Object::Keep(Fact::Service(fact), flaws.into_bad(Kind::Service, meta))
+    DecodedObject::Keep(Fact::Service(fact), flaws.into_bad(Kind::Service, meta))
 }
 
 fn external(spec: &RawSpec<'_>, status: Option<&RawStatus<'_>>, flaws: &mut Flaws) -> Option<Box<ExternalFact>> {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::distinct::Distinct;
 use super::port::{RawPort, ports};
-use super::raw::{Flaws, Meta, Text, dns_label};
-use super::{Fact, Kind, Object, ServiceFact, ServiceSpec};
+use super::raw::{Flaws, Meta, RawText, dns_label};
+use super::{DecodedObject, Fact, Kind, ServiceFact, ServiceSpec};
 
 /// A ServiceImport; the API server has custom resources in JSON only.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -21,21 +21,21 @@ pub(super) struct RawServiceImport<'a> {
 pub(super) struct RawSpec<'a> {
     #[serde(borrow)]
     pub(super) ports: Option<Vec<RawPort<'a>>>,
-    pub(super) ips: Option<Vec<Text<'a>>>,
+    pub(super) ips: Option<Vec<RawText<'a>>>,
     #[serde(rename = "type")]
-    pub(super) kind: Text<'a>,
+    pub(super) kind: RawText<'a>,
 }
 
-pub(super) fn object(raw: &RawServiceImport<'_>) -> Object {
+pub(super) fn object(raw: &RawServiceImport<'_>) -> DecodedObject {
     let meta = &raw.metadata;
     if let Err(bad) = meta.check(Kind::ServiceImport) {
-        return Object::Bad(bad);
+        return DecodedObject::Bad(bad);
     }
     if dns_label(&meta.name).is_none() {
-        return Object::Bad(meta.bad(Kind::ServiceImport, "skipped: metadata.name is no DNS label"));
+        return DecodedObject::Bad(meta.bad(Kind::ServiceImport, "skipped: metadata.name is no DNS label"));
     }
     let Some(spec) = &raw.spec else {
-        return Object::Bad(meta.bad(Kind::ServiceImport, "skipped: it has no spec"));
+        return DecodedObject::Bad(meta.bad(Kind::ServiceImport, "skipped: it has no spec"));
     };
     let mut flaws = Flaws::default();
     let mut ports = ports(spec.ports.iter().flatten(), &mut flaws);
@@ -53,7 +53,7 @@ pub(super) fn object(raw: &RawServiceImport<'_>) -> Object {
         ServiceSpec::ClusterIp { addresses: addresses.into_vec(), ports }
     };
     let fact = ServiceFact { key: meta.key(), version: meta.version(), selector: false, spec, external: None };
-    Object::Keep(Fact::Import(fact), flaws.into_bad(Kind::ServiceImport, meta))
+    DecodedObject::Keep(Fact::Import(fact), flaws.into_bad(Kind::ServiceImport, meta))
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::super::{ImportedSliceFact, SliceFact, json};
     use super::*;
 
-    fn import(spec: &str) -> Object {
+    fn import(spec: &str) -> DecodedObject {
         let text =
             format!(r#"{{"metadata": {{"namespace": "n", "name": "db", "resourceVersion": "7"}}, "spec": {spec}}}"#);
         json::object(Kind::ServiceImport, &text)
@@ -69,26 +69,27 @@ mod tests {
 
     #[test]
     fn the_type_says_what_the_name_stands_for() {
-        let Object::Keep(Fact::Import(fact), None) = import(r#"{"type": "Headless", "ports": [{"port": 80}]}"#) else {
+        let DecodedObject::Keep(Fact::Import(fact), None) = import(r#"{"type": "Headless", "ports": [{"port": 80}]}"#)
+        else {
             panic!("it is well-formed");
         };
         assert!(fact.version == 7 && matches!(fact.spec, ServiceSpec::Headless { .. }));
         let spec = r#"{"type": "ClusterSetIP", "ips": ["10.0.0.1", "10.0.0.1", "fd00::1"], "ports": null}"#;
-        let Object::Keep(Fact::Import(fact), None) = import(spec) else { panic!("it is well-formed") };
+        let DecodedObject::Keep(Fact::Import(fact), None) = import(spec) else { panic!("it is well-formed") };
         let addresses = ["10.0.0.1", "fd00::1"].map(|text| text.parse().unwrap()).to_vec();
         assert_eq!(fact.spec, ServiceSpec::ClusterIp { addresses, ports: Vec::new() });
     }
 
     #[test]
     fn what_is_wrong_is_said_and_the_rest_is_kept() {
-        let Object::Keep(_, Some(flaw)) = import(r#"{"type": "ClusterSetIP", "ips": ["10.0.0"]}"#) else {
+        let DecodedObject::Keep(_, Some(flaw)) = import(r#"{"type": "ClusterSetIP", "ips": ["10.0.0"]}"#) else {
             panic!("it is kept");
         };
         assert!(flaw.why.contains("spec.ips is no address") && flaw.kind == Kind::ServiceImport, "{flaw}");
-        assert!(matches!(import("null"), Object::Bad(_)));
+        assert!(matches!(import("null"), DecodedObject::Bad(_)));
         assert!(matches!(
             json::object(Kind::ServiceImport, r#"{"metadata": {"name": "a.b"}, "spec": {}}"#),
-            Object::Bad(_)
+            DecodedObject::Bad(_)
         ));
     }
 
@@ -103,16 +104,16 @@ mod tests {
         };
         let both = r#""kubernetes.io/service-name": "derived-1", "multicluster.kubernetes.io/service-name": "db",
             "multicluster.kubernetes.io/source-cluster": "West""#;
-        let Object::Keep(Fact::ImportedSlice(ImportedSliceFact { slice: fact, cluster }), None) =
+        let DecodedObject::Keep(Fact::ImportedSlice(ImportedSliceFact { slice: fact, cluster }), None) =
             slice(Kind::ImportedSlice, both)
         else {
             panic!("it is well-formed");
         };
         assert_eq!((&*fact.service, cluster.map(|cluster| cluster.to_string())), ("db", Some("west".into())));
-        let Object::Keep(Fact::Slice(SliceFact { service, .. }), None) = slice(Kind::EndpointSlice, both) else {
+        let DecodedObject::Keep(Fact::Slice(SliceFact { service, .. }), None) = slice(Kind::EndpointSlice, both) else {
             panic!("it is a slice of a Service as well");
         };
         assert_eq!(&*service, "derived-1");
-        assert!(matches!(slice(Kind::ImportedSlice, r#""kubernetes.io/service-name": "db""#), Object::Drop(_)));
+        assert!(matches!(slice(Kind::ImportedSlice, r#""kubernetes.io/service-name": "db""#), DecodedObject::Drop(_)));
     }
 }

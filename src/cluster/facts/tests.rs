@@ -407,7 +407,7 @@ fn a_list_says_what_it_is_and_has_a_version_and_items() {
 #[test]
 fn nothing_of_another_kinds_list_is_taken_while_it_arrives() {
     let body = list("9", "", &namespaces(100)).envelope("SecretList");
-    let mut list = protobuf::List::new(Kind::Namespace);
+    let mut list = protobuf::ListDecoder::new(Kind::Namespace);
     assert!(list.push(&body[..body.len() / 2]).is_err());
     assert_eq!(list.take(), Page::default());
 }
@@ -424,7 +424,7 @@ fn an_event_of_another_kind_is_an_error() {
 
 /// A list in protobuf, taken in in chunks of these sizes, over and over.
 fn in_chunks(kind: Kind, mut body: &[u8], sizes: &[usize]) -> Result<Page, DecodeError> {
-    let mut list = protobuf::List::new(kind);
+    let mut list = protobuf::ListDecoder::new(kind);
     let mut whole = Page::default();
     let mut sizes = sizes.iter().cycle();
     while !body.is_empty() {
@@ -448,7 +448,7 @@ fn namespaces(count: usize) -> Vec<Message> {
 #[test]
 fn objects_of_a_list_are_there_as_soon_as_they_are_whole() {
     let body = list("9", "", &namespaces(100)).envelope("NamespaceList");
-    let mut list = protobuf::List::new(Kind::Namespace);
+    let mut list = protobuf::ListDecoder::new(Kind::Namespace);
     list.push(&body[..body.len() / 2]).unwrap();
     let early = list.take().facts.len();
     assert!((45..=50).contains(&early), "{early}");
@@ -475,7 +475,7 @@ fn a_list_that_is_cut_off_is_an_error_wherever_it_is_cut() {
 
 #[test]
 fn an_object_without_end_is_not_waited_for() {
-    let mut list = protobuf::List::new(Kind::Namespace);
+    let mut list = protobuf::ListDecoder::new(Kind::Namespace);
     // A list and an object of 1 TiB.
     list.push(b"k8s\0").unwrap();
     list.push(&message().message(1, &message().text(1, "v1").text(2, "NamespaceList")).0).unwrap();
@@ -525,7 +525,7 @@ fn wrong_parts_of_a_slice_are_left_out_and_reported_once() {
             {"addresses": ["10.0.0.2", "x"], "hostname": "not a label", "targetRef": {"name": "x".repeat(64)}},
         ],
     });
-    let Object::Keep(Fact::Slice(slice), Some(flaw)) = json::value(Kind::EndpointSlice, &json) else { panic!() };
+    let DecodedObject::Keep(Fact::Slice(slice), Some(flaw)) = json::value(Kind::EndpointSlice, &json) else { panic!() };
     assert_eq!(&*slice.service, "s");
     assert_eq!(slice.ports, [port("", Tcp, 81), port("", Tcp, 82)]);
     let endpoints: Vec<_> = slice
@@ -546,7 +546,7 @@ fn names_of_an_fqdn_slice_are_kept_when_ready() {
         "metadata": {"name": "s", "namespace": "d", "labels": {"kubernetes.io/service-name": "s"}}, "addressType": "FQDN",
         "endpoints": [{"addresses": ["db.example.com", "not a name"]}, {"addresses": ["b.example.com"], "hostname": "h"}, {"addresses": ["away.example.com"], "conditions": {"ready": false}}],
     });
-    let Object::Keep(Fact::Slice(slice), Some(_)) = json::value(Kind::EndpointSlice, &json) else { panic!() };
+    let DecodedObject::Keep(Fact::Slice(slice), Some(_)) = json::value(Kind::EndpointSlice, &json) else { panic!() };
     let alias = |label: &str, name: &str| (Label::new(label.as_bytes()).unwrap(), name.parse().unwrap());
     let aliases = vec![alias("h", "b.example.com"), alias("db-example-com", "db.example.com")];
     assert_eq!((slice.aliases, slice.endpoints), (aliases, vec![]));
@@ -556,7 +556,7 @@ fn names_of_an_fqdn_slice_are_kept_when_ready() {
 fn a_slice_of_unknown_address_type_or_of_a_name_that_is_no_label_is_skipped() {
     let slice = |kind: &str, service: &str| json!({"metadata": {"name": "s", "namespace": "d", "labels": {"kubernetes.io/service-name": service}}, "addressType": kind});
     for json in [slice("IPv5", "s"), slice("", "s"), slice("IPv4", "a.b"), slice("IPv4", &"x".repeat(64))] {
-        assert!(matches!(json::value(Kind::EndpointSlice, &json), Object::Bad(_)), "{json}");
+        assert!(matches!(json::value(Kind::EndpointSlice, &json), DecodedObject::Bad(_)), "{json}");
     }
 }
 

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::packed::Entry;
+use super::packed::PackedEndpoint;
 use super::slice::{Slice, Touched, vanished};
 use crate::cluster::facts::Family;
 use crate::cluster::status::ENDPOINTS_HELD;
@@ -193,7 +193,7 @@ impl<'s> Rewrite<'s> {
     }
 
     /// The ready endpoints that neither the slice nor any other lists any more, in whatever state.
-    fn gone(&self) -> Vec<Entry<'s>> {
+    fn gone(&self) -> Vec<PackedEndpoint<'s>> {
         let mut gone = self.old.map(|old| vanished(old, self.new)).unwrap_or_default();
         if gone.is_empty() || self.others.is_empty() {
             return gone;
@@ -226,7 +226,7 @@ impl<'s> Rewrite<'s> {
         appeared.take(LOOKED_FOR).any(|entry| self.others.iter().any(|slice| slice.lists(entry.label_bytes())))
     }
 
-    fn hold(&self, entry: &Entry<'_>, now: Instant) -> Option<Hold> {
+    fn hold(&self, entry: &PackedEndpoint<'_>, now: Instant) -> Option<Hold> {
         let old = self.old?;
         Some(Hold {
             label: entry.label()?,

@@ -26,7 +26,7 @@ pub(super) struct Imports {
 /// A ServiceImport with its slices; either may come first.
 #[derive(Debug, Default)]
 struct Imported {
-    object: Option<Object>,
+    object: Option<KnownImport>,
     slices: BTreeMap<ObjectKey, (Slice, Option<Label>)>,
     /// Endpoints that are kept for a while though no slice lists them.
     moving: Option<Box<Moving>>,
@@ -35,7 +35,7 @@ struct Imported {
 
 /// The ServiceImport object.
 #[derive(Debug)]
-struct Object {
+struct KnownImport {
     version: u64,
     generation: u32,
     kind: ImportKind,
@@ -54,7 +54,7 @@ impl Imports {
             }
             ServiceSpec::Headless { .. } | ServiceSpec::ExternalName(_) => ImportKind::Headless,
         };
-        imported.object = Some(Object { version: fact.version, generation, kind });
+        imported.object = Some(KnownImport { version: fact.version, generation, kind });
         self.touched.insert(name);
     }
 

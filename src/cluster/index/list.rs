@@ -4,7 +4,7 @@ use crate::cluster::facts::Kind;
 
 /// The state of one kind's lists.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct List {
+pub(super) struct ListState {
     pub(super) generation: u32,
     pub(super) under_way: bool,
     pub(super) objects: usize,
@@ -12,11 +12,11 @@ pub(super) struct List {
 
 /// The state of every kind's lists.
 #[derive(Debug, Default)]
-pub(super) struct Lists([List; Kind::ALL.len()]);
+pub(super) struct Lists([ListState; Kind::ALL.len()]);
 
 impl Lists {
     /// The state of one kind's lists.
-    pub(super) fn of(&self, kind: Kind) -> List {
+    pub(super) fn of(&self, kind: Kind) -> ListState {
         let [services, slices, namespaces, pods, imports, imported] = self.0;
         match kind {
             Kind::Service => services,
@@ -29,7 +29,7 @@ impl Lists {
     }
 
     /// The state of one kind's lists, to be changed.
-    pub(super) fn of_mut(&mut self, kind: Kind) -> &mut List {
+    pub(super) fn of_mut(&mut self, kind: Kind) -> &mut ListState {
         let [services, slices, namespaces, pods, imports, imported] = &mut self.0;
         match kind {
             Kind::Service => services,

@@ -38,11 +38,11 @@ use crate::wire::{Label, Serial};
 use crate::zone::{Changes, External, Publisher, Reader, ServiceName};
 use hold::{Holder, Holds};
 use imports::Imports;
-use list::{List, Lists, is_stale};
+use list::{ListState, Lists, is_stale};
 use pods::{Namespaces, Pods};
 use pointers::Pointers;
 use ports::PortSets;
-use service::{Mirrored, Object, Services, Spec};
+use service::{KnownService, Mirrored, Services, Spec};
 use slice::{Slice, Touched};
 use slice_names::SliceNames;
 
@@ -188,7 +188,7 @@ impl Index {
         let generation = self.lists.of(kind).generation;
         match kind {
             Kind::Service => {
-                let named = |object: &Object| object.generation == generation;
+                let named = |object: &KnownService| object.generation == generation;
                 let gone =
                     self.services.iter().filter(|(_, mirrored)| mirrored.object.as_ref().is_some_and(|o| !named(o)));
                 let gone: Vec<ServiceName> = gone.map(|(name, _)| name.clone()).collect();
@@ -309,7 +309,7 @@ impl Index {
             Fact::Pod(fact) => self.pods.apply(fact, generation, &mut self.batch.changes),
             Fact::Import(fact) => {
                 let Some(name) = service_name(&fact.key.name, &fact.key.namespace) else { return };
-                let List { generation, under_way, .. } = self.lists.of(kind);
+                let ListState { generation, under_way, .. } = self.lists.of(kind);
                 self.imports.apply(name, fact, generation, under_way);
             }
             Fact::ImportedSlice(fact) => self.take_imported_slice(fact, now, unix),
@@ -319,7 +319,7 @@ impl Index {
     fn take_imported_slice(&mut self, fact: ImportedSliceFact, now: Instant, unix: u32) {
         let ImportedSliceFact { slice, cluster } = fact;
         let Some(name) = service_name(&slice.service, &slice.key.namespace) else { return };
-        let List { generation, under_way, .. } = self.lists.of(Kind::ImportedSlice);
+        let ListState { generation, under_way, .. } = self.lists.of(Kind::ImportedSlice);
         let (key, ports) = (slice.key.clone(), self.ports.share(slice.ports.clone()));
         let slice = Slice::new(slice, ports, self.settings, unix, generation);
         self.imports.apply_slice(name, key, slice, cluster, under_way, now);
@@ -327,7 +327,7 @@ impl Index {
 
     fn take_service(&mut self, fact: ServiceFact, now: Instant, unix: u32) {
         let Some(name) = service_name(&fact.key.name, &fact.key.namespace) else { return };
-        let List { generation, under_way, .. } = self.lists.of(Kind::Service);
+        let ListState { generation, under_way, .. } = self.lists.of(Kind::Service);
         let mut arrived = unix;
         if let Some(known) = self.services.get(&name).and_then(|mirrored| mirrored.object.as_ref()) {
             if is_stale(fact.version, known.version, under_way) {
@@ -339,13 +339,14 @@ impl Index {
         }
         let spec = Spec::new(fact.spec, &mut self.ports);
         let external = fact.external.map(|fact| Arc::new(External::new(name.clone(), &fact.hosts, fact.ports.into())));
-        let object = Object { version: fact.version, arrived, generation, selector: fact.selector, spec, external };
+        let object =
+            KnownService { version: fact.version, arrived, generation, selector: fact.selector, spec, external };
         self.set_service(&name, Some(object), now);
     }
 
     fn take_slice(&mut self, fact: SliceFact, now: Instant, unix: u32) {
         let Some(service) = service_name(&fact.service, &fact.key.namespace) else { return };
-        let List { generation, under_way, .. } = self.lists.of(Kind::EndpointSlice);
+        let ListState { generation, under_way, .. } = self.lists.of(Kind::EndpointSlice);
         let mut arrived = unix;
         let before = self.slices.find(&self.services, &fact.key);
         let mirrored = before.as_ref().and_then(|before| self.services.get(before));
@@ -383,7 +384,7 @@ impl Index {
         }
     }
 
-    fn set_service(&mut self, name: &ServiceName, object: Option<Object>, now: Instant) {
+    fn set_service(&mut self, name: &ServiceName, object: Option<KnownService>, now: Instant) {
         let mirrored = match &object {
             Some(_) => self.services.entry(name.clone()).or_default(),
             None => match self.services.get_mut(name) {
@@ -395,7 +396,7 @@ impl Index {
         let new = mirrored.object.as_ref();
         let objects = &mut self.lists.of_mut(Kind::Service).objects;
         *objects = *objects + usize::from(new.is_some()) - usize::from(old.is_some());
-        let outside = |object: Option<&Object>| object.and_then(|object| object.external.clone());
+        let outside = |object: Option<&KnownService>| object.and_then(|object| object.external.clone());
         let external = outside(new);
         if outside(old.as_ref()) != external {
             self.batch.changes.external.push((name.clone(), external));

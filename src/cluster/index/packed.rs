@@ -34,16 +34,16 @@ pub(super) struct Loose {
 
 /// One entry, borrowed.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'p> {
+pub(super) struct PackedEndpoint<'p> {
     flags: u8,
-    label: Text<'p>,
+    label: PackedLabel<'p>,
     zone: Option<u8>,
     addresses: &'p [u8],
 }
 
 /// A label that stands in the block, or is made from the address.
 #[derive(Clone, Copy)]
-enum Text<'p> {
+enum PackedLabel<'p> {
     Stored(&'p [u8]),
     Made(Dashed),
 }
@@ -80,12 +80,12 @@ impl Packed {
     }
 
     /// The entries in their order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = PackedEndpoint<'_>> {
         (0..self.len()).filter_map(|at| self.entry(at))
     }
 
     /// The entries of a label: ready, not ready, or both.
-    pub(super) fn find(&self, label: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    pub(super) fn find(&self, label: &[u8]) -> impl Iterator<Item = PackedEndpoint<'_>> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -102,11 +102,11 @@ impl Packed {
         Some(u32::from_le_bytes(octets.try_into().ok()?) as usize)
     }
 
-    fn entry(&self, at: usize) -> Option<Entry<'_>> {
+    fn entry(&self, at: usize) -> Option<PackedEndpoint<'_>> {
         if at >= self.len() {
             return None;
         }
-        Entry::read(self.0.get(self.offset(at)?..)?)
+        PackedEndpoint::read(self.0.get(self.offset(at)?..)?)
     }
 }
 
@@ -144,7 +144,7 @@ impl Loose {
     }
 }
 
-impl<'p> Entry<'p> {
+impl<'p> PackedEndpoint<'p> {
     fn read(block: &'p [u8]) -> Option<Self> {
         let (&flags, mut rest) = block.split_first()?;
         let mut stored = None;
@@ -169,8 +169,8 @@ impl<'p> Entry<'p> {
         let size = if flags & V6 == 0 { 4 } else { 16 };
         let addresses = rest.get(..count.checked_mul(size)?)?;
         let label = match stored {
-            Some(label) => Text::Stored(label),
-            None => Text::Made(Dashed::new(address(addresses)?)),
+            Some(label) => PackedLabel::Stored(label),
+            None => PackedLabel::Made(Dashed::new(address(addresses)?)),
         };
         Some(Self { flags, label, zone, addresses })
     }
@@ -178,8 +178,8 @@ impl<'p> Entry<'p> {
     /// Its label, in lower case.
     pub(super) fn label_bytes(&self) -> &[u8] {
         match &self.label {
-            Text::Stored(label) => label,
-            Text::Made(label) => label.as_bytes(),
+            PackedLabel::Stored(label) => label,
+            PackedLabel::Made(label) => label.as_bytes(),
         }
     }
 
@@ -208,12 +208,12 @@ impl<'p> Entry<'p> {
     }
 
     /// The order of the block.
-    pub(super) fn order(&self, other: &Entry<'_>) -> Ordering {
+    pub(super) fn order(&self, other: &PackedEndpoint<'_>) -> Ordering {
         self.label_bytes().cmp(other.label_bytes()).then(other.is_ready().cmp(&self.is_ready()))
     }
 
     /// Whether both say the same, their zones apart.
-    pub(super) fn same(&self, other: &Entry<'_>) -> bool {
+    pub(super) fn same(&self, other: &PackedEndpoint<'_>) -> bool {
         (self.flags ^ other.flags) & !ZONED == 0
             && self.addresses == other.addresses
             && self.label_bytes() == other.label_bytes()

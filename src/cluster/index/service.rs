@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::hold::{Hold, Holder, Moving, Rewrite};
-use super::packed::Entry;
+use super::packed::PackedEndpoint;
 use super::ports::PortSets;
 use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ServiceSpec, sort_aliases};
@@ -25,7 +25,7 @@ pub(super) type Services = HashMap<ServiceName, Box<Mirrored>, RandomState>;
 /// A Service with its slices; either may come first, and reverse pointers need the slices alone.
 #[derive(Debug, Default)]
 pub(super) struct Mirrored {
-    pub(super) object: Option<Object>,
+    pub(super) object: Option<KnownService>,
     pub(super) slices: Vec<Slice>,
     /// Endpoints that are kept for a while though no slice lists them; almost no Service has any.
     moving: Option<Box<Moving>>,
@@ -37,7 +37,7 @@ pub(super) struct Mirrored {
 
 /// The Service object.
 #[derive(Debug)]
-pub(super) struct Object {
+pub(super) struct KnownService {
     pub(super) version: u64,
     /// The Unix second in which this version came.
     pub(super) arrived: u32,
@@ -80,7 +80,7 @@ impl Spec {
 impl Mirrored {
     /// Whether endpoints have names below this Service.
     pub(super) fn has_endpoints(&self) -> bool {
-        matches!(self.object, Some(Object { spec: Spec::ClusterIp { .. } | Spec::Headless, .. }))
+        matches!(self.object, Some(KnownService { spec: Spec::ClusterIp { .. } | Spec::Headless, .. }))
     }
 
     /// The labels of all ready endpoints, held ones too.
@@ -197,7 +197,7 @@ impl Mirrored {
             None => lists.push((ports, addresses.collect())),
         };
         for slice in &self.slices {
-            for entry in slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready) {
+            for entry in slice.endpoints.find(label.as_bytes()).filter(PackedEndpoint::is_ready) {
                 add(&slice.ports, &mut entry.addresses());
                 zone = slice.zone(&entry).into_iter().chain(zone).min();
             }
@@ -247,7 +247,7 @@ impl Mirrored {
         let mut own = Vec::new();
         for label in labels {
             let listed = self.slices.iter().flat_map(|slice| {
-                let ready = slice.endpoints.find(label.as_bytes()).filter(Entry::is_ready);
+                let ready = slice.endpoints.find(label.as_bytes()).filter(PackedEndpoint::is_ready);
                 ready.filter_map(|entry| slice.slice_endpoint(&entry))
             });
             own.extend(listed.chain(self.held(label).iter().map(Hold::slice_endpoint)));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::packed::{Entry, Loose, Packed};
+use super::packed::{Loose, Packed, PackedEndpoint};
 use super::settings::Settings;
 use crate::cluster::facts::{EndpointFact, Family, SliceFact};
 use crate::wire::{Dashed, Label, Name};
@@ -60,7 +60,7 @@ impl Touched {
         self.kind |= other.kind;
     }
 
-    fn entry(&mut self, entry: Entry<'_>) {
+    fn entry(&mut self, entry: PackedEndpoint<'_>) {
         if let Some(label) = entry.label().filter(|_| entry.is_ready()) {
             self.label(&label, entry.addresses());
         }
@@ -95,13 +95,13 @@ impl Slice {
         }
     }
 
-    pub(super) fn zone(&self, entry: &Entry<'_>) -> Option<&Arc<str>> {
+    pub(super) fn zone(&self, entry: &PackedEndpoint<'_>) -> Option<&Arc<str>> {
         self.zones.get(usize::from(entry.zone()?))
     }
 
     /// The ready endpoints.
-    pub(super) fn ready(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.endpoints.iter().filter(Entry::is_ready)
+    pub(super) fn ready(&self) -> impl Iterator<Item = PackedEndpoint<'_>> {
+        self.endpoints.iter().filter(PackedEndpoint::is_ready)
     }
 
     /// The ready endpoints, as a set takes them.
@@ -110,7 +110,7 @@ impl Slice {
     }
 
     /// An endpoint of it, as a set takes it.
-    pub(super) fn slice_endpoint(&self, entry: &Entry<'_>) -> Option<SliceEndpoint> {
+    pub(super) fn slice_endpoint(&self, entry: &PackedEndpoint<'_>) -> Option<SliceEndpoint> {
         let addresses = entry.addresses().collect();
         Some(SliceEndpoint { label: entry.label()?, cluster: None, addresses, ports: Arc::clone(&self.ports) })
     }
@@ -126,7 +126,7 @@ impl Slice {
     }
 
     /// Whether it says the same as another, for every answer.
-    fn same(&self, entry: &Entry<'_>, other: &Self, others: &Entry<'_>) -> bool {
+    fn same(&self, entry: &PackedEndpoint<'_>, other: &Self, others: &PackedEndpoint<'_>) -> bool {
         entry.same(others) && self.zone(entry) == other.zone(others)
     }
 }
@@ -177,8 +177,8 @@ pub(super) fn compare(old: Option<&Slice>, new: Option<&Slice>, touched: &mut To
 }
 
 /// The ready endpoints of a slice whose label and addresses its next version lists no more, in whatever state.
-pub(super) fn vanished<'o>(old: &'o Slice, new: Option<&Slice>) -> Vec<Entry<'o>> {
-    let mut gone: Vec<Entry<'o>> =
+pub(super) fn vanished<'o>(old: &'o Slice, new: Option<&Slice>) -> Vec<PackedEndpoint<'o>> {
+    let mut gone: Vec<PackedEndpoint<'o>> =
         old.ready().filter(|entry| new.is_none_or(|new| !new.lists(entry.label_bytes()))).collect();
     if gone.is_empty() {
         return gone;

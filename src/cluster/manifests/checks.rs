@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::error::{Place, Remark};
+use super::error::{FilePosition, Remark};
 use super::objects::{Objects, PodObject, PodSpec, ServiceObject, Target, Workload, WorkloadKind};
 use super::selection::{Meant, Selection, Selectors, selects};
 use crate::cluster::facts::{ObjectKey, ServiceSpec};
@@ -108,7 +108,7 @@ fn nameless(workload: &Workload, headless: &Selectors<'_>) -> Remark {
     Remark::warning(&workload.meta.place, message)
 }
 
-fn governing(name: &str, place: &Place, workload: &Workload, service: Option<&ServiceObject>) -> Option<Remark> {
+fn governing(name: &str, place: &FilePosition, workload: &Workload, service: Option<&ServiceObject>) -> Option<Remark> {
     let set = &workload.meta.key.name;
     let message = match service {
         None => {

@@ -4,10 +4,10 @@ use std::cell::LazyCell;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::error::{Error, Place, Remark};
+use super::error::{Error, FilePosition, Remark};
 use super::kinds;
 use super::objects::Objects;
-use super::strays::{Sort, Stray};
+use super::strays::{Stray, StraySort};
 use super::tree::{Field, Node};
 
 /// What one file holds.
@@ -72,8 +72,8 @@ impl Content {
         if text.trim_start_matches('\u{feff}').lines().all(|line| is_blank(line.trim())) {
             return;
         }
-        let sort = if text.contains("{{") { Sort::Template } else { Sort::NoKind };
-        let place = Place { file: path.clone(), line: 1, column: 1 };
+        let sort = if text.contains("{{") { StraySort::Template } else { StraySort::NoKind };
+        let place = FilePosition { file: path.clone(), line: 1, column: 1 };
         self.strays.push(Stray { error: Error::at(place, NO_KIND), sort });
     }
 
@@ -89,16 +89,16 @@ impl Content {
                 line.is_some_and(|line| line.contains("{{"))
             };
             if self.faults.iter().skip(faults).any(is_template) {
-                self.strays.extend(self.faults.drain(faults..).map(|error| Stray { error, sort: Sort::Template }));
+                self.strays.extend(self.faults.drain(faults..).map(|error| Stray { error, sort: StraySort::Template }));
             }
         }
     }
 
     fn take_unreadable(&mut self, error: Error, text: &str) {
         match (text.contains("{{"), is_manifest(text)) {
-            (true, _) => self.strays.push(Stray { error, sort: Sort::Template }),
+            (true, _) => self.strays.push(Stray { error, sort: StraySort::Template }),
             (false, true) => self.faults.push(error),
-            (false, false) => self.strays.push(Stray { error, sort: Sort::NoYaml }),
+            (false, false) => self.strays.push(Stray { error, sort: StraySort::NoYaml }),
         }
     }
 
@@ -108,7 +108,7 @@ impl Content {
             field.ok().and_then(|field| field.text().ok().flatten().map(kinds::is_read)).unwrap_or(false)
         };
         if !object.has_field("kind") || !object.has_field("apiVersion") && !known(object.get("kind")) {
-            self.strays.push(Stray { error: object.error(NO_KIND), sort: Sort::NoKind });
+            self.strays.push(Stray { error: object.error(NO_KIND), sort: StraySort::NoKind });
         } else if let Err(error) = self.take_object(object, namespace) {
             self.faults.push(error);
         }
@@ -122,13 +122,13 @@ impl Content {
             object.get("items")?.items()?.iter().for_each(|item| self.take(item, namespace));
         } else if is_hook(object, kind) {
             let error = object.error(format_args!("{kind} is a hook of a chart"));
-            self.strays.push(Stray { error, sort: Sort::Other(format!("hook {kind}")) });
+            self.strays.push(Stray { error, sort: StraySort::Other(format!("hook {kind}")) });
         } else if !self.objects.take(object, group, kind, namespace, &mut self.remarks)? {
             match kinds::suspicion(&object.place(), version, group, kind) {
                 Some(remark) => self.remarks.push(remark),
                 None => {
                     let error = object.error(format_args!("{version} {kind} has no names"));
-                    self.strays.push(Stray { error, sort: Sort::Other(kind.into()) });
+                    self.strays.push(Stray { error, sort: StraySort::Other(kind.into()) });
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// A place in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// The file, as it was named or found.
     pub file: Arc<Path>,
     /// Its line, from 1.
@@ -15,7 +15,7 @@ pub struct Place {
     pub column: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
     }
@@ -25,7 +25,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A place inside.
-    Place(Place),
+    Place(FilePosition),
     /// The whole of it.
     File(Arc<Path>),
 }
@@ -57,7 +57,7 @@ pub struct Error {
 }
 
 impl Error {
-    pub(super) fn at(place: Place, message: impl Into<String>) -> Self {
+    pub(super) fn at(place: FilePosition, message: impl Into<String>) -> Self {
         Self { subject: Subject::Place(place), message: message.into() }
     }
 
@@ -71,7 +71,7 @@ impl Error {
     }
 
     /// Where it is, when it is inside of a file.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&FilePosition> {
         match &self.subject {
             Subject::Place(place) => Some(place),
             Subject::File(_) => None,
@@ -115,7 +115,7 @@ pub enum Level {
 }
 
 impl Remark {
-    pub(super) fn warning(place: &Place, message: impl Into<String>) -> Self {
+    pub(super) fn warning(place: &FilePosition, message: impl Into<String>) -> Self {
         Self { at: Some(Subject::Place(place.clone())), level: Level::Warning, message: message.into() }
     }
 

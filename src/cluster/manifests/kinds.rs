@@ -1,6 +1,6 @@
 //! Kinds of objects: which are read, and what is said of one that looks like a slip of the pen.
 
-use super::error::{Place, Remark};
+use super::error::{FilePosition, Remark};
 
 /// The kinds of the groups in which a slip of the pen would cost names.
 const CORE: [&str; 18] = [
@@ -53,7 +53,7 @@ pub(super) fn is_read(kind: &str) -> bool {
 }
 
 /// The remark for an object of a kind that is not read, where it may be one of those that are, written wrongly.
-pub(super) fn suspicion(place: &Place, version: &str, group: &str, kind: &str) -> Option<Remark> {
+pub(super) fn suspicion(place: &FilePosition, version: &str, group: &str, kind: &str) -> Option<Remark> {
     if let Some((own, _)) = READ.iter().find(|(own, read)| *read == kind && *own != group) {
         // Other groups may have a Service of their own; those that Kubernetes had once are written by mistake.
         let old = matches!(group, "" | "extensions" | "apps" | "batch" | "core");
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn only_what_looks_like_a_slip_of_the_pen_is_worth_a_warning() {
-        let place = Place { file: Path::new("m.yaml").into(), line: 1, column: 1 };
+        let place = FilePosition { file: Path::new("m.yaml").into(), line: 1, column: 1 };
         for (version, group, kind, part) in [
             ("v1", "", "ConfigMap", None),
             ("example.org/v1", "example.org", "Servce", None),

@@ -8,7 +8,7 @@ use super::tree::{Field, Node};
 
 /// What a kustomization names, by plain paths.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Names {
+pub(super) struct KustomizationPaths {
     /// The files of its patches.
     pub(super) patches: Vec<PathBuf>,
     /// What it is made of: files, and folders of other kustomizations.
@@ -16,10 +16,10 @@ pub(super) struct Names {
 }
 
 /// Reads a kustomization; one that cannot be read names nothing.
-pub(super) fn read(path: &Arc<Path>, text: &str) -> Names {
+pub(super) fn read(path: &Arc<Path>, text: &str) -> KustomizationPaths {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let documents = Node::read(path, 0, text).unwrap_or_default();
-    let mut names = Names::default();
+    let mut names = KustomizationPaths::default();
     for document in &documents {
         let root = document.root(path);
         let items = |name| root.get(name).and_then(|field: Field<'_>| field.items()).unwrap_or_default();
@@ -49,7 +49,7 @@ pub(super) fn plain(path: &Path) -> PathBuf {
 }
 
 /// The warning for all kustomizations together: at one that no other is made of.
-pub(super) fn warning(all: &[(&Path, &Names)]) -> Option<Remark> {
+pub(super) fn warning(all: &[(&Path, &KustomizationPaths)]) -> Option<Remark> {
     let is_part = |path: &Path| all.iter().any(|(_, names)| names.resources.contains(&plain(folder(path))));
     let paths = || all.iter().map(|(path, _)| *path);
     let first = &paths().find(|path| !is_part(path)).or_else(|| paths().next())?;

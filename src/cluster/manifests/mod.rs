@@ -30,7 +30,7 @@ mod tests;
 mod tree;
 mod workloads;
 
-pub use error::{Error, Level, Place, Remark, Subject};
+pub use error::{Error, FilePosition, Level, Remark, Subject};
 pub use follow::Following;
 pub use live::{LocalCluster, LocalObjects, Refreshed};
 pub use load::{Addresses, Loaded, load};

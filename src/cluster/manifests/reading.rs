@@ -10,8 +10,8 @@ use super::content::Content;
 use super::error::{Error, Level, Remark};
 use super::kustomize;
 use super::objects::Objects;
-use super::strays::{self, Sort, Stray};
-use super::survey::{Found, Identity, Survey};
+use super::strays::{self, Stray, StraySort};
+use super::survey::{Identity, Survey, SurveyedFile};
 use crate::files::{self, FRESH, Stamp};
 
 /// More remarks of one sort than this nobody reads.
@@ -74,7 +74,7 @@ struct Kept {
 struct Kustomization {
     path: PathBuf,
     stamp: Stamp,
-    names: kustomize::Names,
+    names: kustomize::KustomizationPaths,
 }
 
 impl Reading {
@@ -169,7 +169,7 @@ impl Reading {
     }
 
     /// Reads the kustomizations that have changed; says whether they name other patches now.
-    fn look_at_kustomizations(&mut self, found: &[Found], clock: SystemTime) -> bool {
+    fn look_at_kustomizations(&mut self, found: &[SurveyedFile], clock: SystemTime) -> bool {
         let mut before = std::mem::take(&mut self.kustomizations);
         let paths =
             |these: &[Kustomization]| these.iter().map(|own| (own.path.clone(), own.names.clone())).collect::<Vec<_>>();
@@ -195,8 +195,8 @@ impl Reading {
     }
 
     /// Reads a file; says whether that changes what is served or told.
-    fn read(&self, found: Found, before: Option<Kept>, patch: bool, clock: SystemTime) -> (Kept, bool) {
-        let Found { path, named, stamp } = found;
+    fn read(&self, found: SurveyedFile, before: Option<Kept>, patch: bool, clock: SystemTime) -> (Kept, bool) {
+        let SurveyedFile { path, named, stamp } = found;
         let unsettled = false;
         let text = match files::read_text(&path, files::RECORDS) {
             Ok(text) => text,
@@ -224,7 +224,8 @@ impl Reading {
         let before = before.filter(|before| !before.content.objects.is_empty());
         let content = match patch {
             true => {
-                let stray = Stray { error: Error::file(&path, "is a patch of a kustomization"), sort: Sort::Patch };
+                let stray =
+                    Stray { error: Error::file(&path, "is a patch of a kustomization"), sort: StraySort::Patch };
                 Content { strays: vec![stray], ..Content::default() }
             }
             false => Content::read(&file, &text, &self.namespace, named || before.is_some()),

@@ -13,12 +13,12 @@ const NAMED: usize = 3;
 pub(super) struct Stray {
     /// Where it is, and what would be said of it where the command line names its file.
     pub(super) error: Error,
-    pub(super) sort: Sort,
+    pub(super) sort: StraySort,
 }
 
 /// Why a document is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Sort {
+pub(super) enum StraySort {
     /// A template of manifests, as in the source of a chart.
     Template,
     /// It has not both `apiVersion` and `kind`.
@@ -34,13 +34,13 @@ pub(super) enum Sort {
 impl Stray {
     /// Whether it is no manifest at all.
     pub(super) fn is_foreign(&self) -> bool {
-        !matches!(self.sort, Sort::Other(_))
+        !matches!(self.sort, StraySort::Other(_))
     }
 }
 
 /// The line for all that is left out; none where that is nothing.
 pub(super) fn summary<'s>(strays: impl IntoIterator<Item = &'s Stray>) -> Option<Remark> {
-    let mut sorts: BTreeMap<&Sort, Vec<&Error>> = BTreeMap::new();
+    let mut sorts: BTreeMap<&StraySort, Vec<&Error>> = BTreeMap::new();
     for stray in strays {
         sorts.entry(&stray.sort).or_default().push(&stray.error);
     }
@@ -52,19 +52,19 @@ pub(super) fn summary<'s>(strays: impl IntoIterator<Item = &'s Stray>) -> Option
     let mut kinds = Vec::new();
     for (sort, errors) in &sorts {
         let what = match (sort, errors.len()) {
-            (Sort::Template, 1) => "template",
-            (Sort::Template, _) => "templates",
-            (Sort::NoKind, _) => "without apiVersion and kind",
-            (Sort::NoYaml, _) => "not readable as YAML",
-            (Sort::Patch, 1) => "patch of a kustomization",
-            (Sort::Patch, _) => "patches of kustomizations",
-            (Sort::Other(kind), count) => {
+            (StraySort::Template, 1) => "template",
+            (StraySort::Template, _) => "templates",
+            (StraySort::NoKind, _) => "without apiVersion and kind",
+            (StraySort::NoYaml, _) => "not readable as YAML",
+            (StraySort::Patch, 1) => "patch of a kustomization",
+            (StraySort::Patch, _) => "patches of kustomizations",
+            (StraySort::Other(kind), count) => {
                 kinds.push((count, kind));
                 continue;
             }
         };
         // The first place helps to find what is not meant to be left out.
-        let place = matches!(sort, Sort::NoYaml);
+        let place = matches!(sort, StraySort::NoYaml);
         parts.push(format!("{} {what} ({})", errors.len(), examples(errors, place)));
     }
     if !kinds.is_empty() {
@@ -80,7 +80,7 @@ pub(super) fn summary<'s>(strays: impl IntoIterator<Item = &'s Stray>) -> Option
     }
     let documents = if all == 1 { "document is" } else { "documents are" };
     let mut message = format!("{all} {documents} left out: {}", parts.join(", "));
-    if sorts.contains_key(&Sort::Template) {
+    if sorts.contains_key(&StraySort::Template) {
         message.push_str("; a chart is rendered first: helm template CHART | rollcall local -");
     }
     Some(Remark::info(message))

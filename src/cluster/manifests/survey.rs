@@ -15,9 +15,9 @@ const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "K
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// The manifest files, each once, folders in the order of names.
-    pub(super) files: Vec<Found>,
+    pub(super) files: Vec<SurveyedFile>,
     /// The files of kustomizations.
-    pub(super) kustomizations: Vec<Found>,
+    pub(super) kustomizations: Vec<SurveyedFile>,
     /// The folders that were looked through.
     pub(super) folders: Vec<(PathBuf, Identity)>,
     /// What leads somewhere else: links, and what the command line names. Their own folders tell when they change.
@@ -29,7 +29,7 @@ pub(super) struct Survey {
 
 /// A file.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct SurveyedFile {
     pub(super) path: PathBuf,
     /// The command line names it, not only a folder of it.
     pub(super) named: bool,
@@ -64,7 +64,7 @@ impl Survey {
         if !self.seen.insert(identity(meta)) {
             return;
         }
-        let found = Found { named, stamp: Stamp::of(meta), path };
+        let found = SurveyedFile { named, stamp: Stamp::of(meta), path };
         match is_kustomization(&found.path) {
             true => self.kustomizations.push(found),
             false => self.files.push(found),

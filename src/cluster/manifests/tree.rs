@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 
-use super::error::{Error, Place};
+use super::error::{Error, FilePosition};
 use crate::wire::Label;
 
 //----------- Node -----------------------------------------------------------
@@ -118,8 +118,8 @@ impl Node {
     }
 }
 
-fn place(file: &Arc<Path>, line: u32, column: u32) -> Place {
-    Place { file: file.clone(), line, column }
+fn place(file: &Arc<Path>, line: u32, column: u32) -> FilePosition {
+    FilePosition { file: file.clone(), line, column }
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -219,7 +219,7 @@ pub(super) struct Field<'d> {
 
 impl<'d> Field<'d> {
     /// Where it stands; an absent field points to what should hold it.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> FilePosition {
         let node = self.node.unwrap_or(self.near);
         place(self.file, node.line, node.column)
     }

@@ -153,7 +153,7 @@ impl Response {
         batch: usize,
         mut take: impl FnMut(Page),
     ) -> Result<Page, Failure> {
-        let mut list = decode::List::new(kind, self.encoding);
+        let mut list = decode::ArrivingList::new(kind, self.encoding);
         loop {
             match tokio::time::timeout(idle, self.chunk()).await {
                 Err(_) => return Err(Failure::Timeout(idle)),

@@ -17,17 +17,17 @@ const MOST: usize = 64 << 20;
 
 /// A page of a list, or a whole one, that is arriving.
 #[derive(Debug)]
-pub(super) enum List {
+pub(super) enum ArrivingList {
     /// Objects are decoded as they come.
-    Protobuf(protobuf::List),
+    Protobuf(protobuf::ListDecoder),
     /// All that came, to be decoded when it is whole.
     Json(Kind, Vec<u8>),
 }
 
-impl List {
+impl ArrivingList {
     pub(super) fn new(kind: Kind, encoding: Encoding) -> Self {
         match encoding {
-            Encoding::Protobuf => Self::Protobuf(protobuf::List::new(kind)),
+            Encoding::Protobuf => Self::Protobuf(protobuf::ListDecoder::new(kind)),
             Encoding::Json => Self::Json(kind, Vec::new()),
         }
     }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_page_in_json_without_end_is_given_up() {
-        let mut list = List::new(Kind::Service, Encoding::Json);
+        let mut list = ArrivingList::new(Kind::Service, Encoding::Json);
         let chunk = vec![b' '; 1 << 20];
         let taken = (0..=MOST >> 20).take_while(|_| list.push(&chunk, usize::MAX).is_ok()).count();
         assert_eq!(taken, MOST >> 20);

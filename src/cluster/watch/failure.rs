@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::pace::Sort;
+use super::pace::TroubleSort;
 
 /// The words for why a watch is started again, as [`Failure::word`] has them.
 pub(super) const WORDS: [&str; 13] = [
@@ -97,16 +97,16 @@ impl Failure {
     }
 
     /// What sort of trouble it is, for the wait that follows.
-    pub(super) fn sort(&self) -> Sort {
+    pub(super) fn sort(&self) -> TroubleSort {
         match self {
-            Self::Transport(_) | Self::Timeout(_) => Sort::Away,
-            Self::Malformed(_) => Sort::Unusable,
-            Self::Doubtful(_) => Sort::Doubtful,
-            Self::Status(status) if status.is_expired() => Sort::Lost,
+            Self::Transport(_) | Self::Timeout(_) => TroubleSort::Away,
+            Self::Malformed(_) => TroubleSort::Unusable,
+            Self::Doubtful(_) => TroubleSort::Doubtful,
+            Self::Status(status) if status.is_expired() => TroubleSort::Lost,
             Self::Status(status) => match status.code {
-                401 | 403 => Sort::Denied,
-                408 | 409 | 429 | 500.. => Sort::Failing,
-                _ => Sort::Unusable,
+                401 | 403 => TroubleSort::Denied,
+                408 | 409 | 429 | 500.. => TroubleSort::Failing,
+                _ => TroubleSort::Unusable,
             },
         }
     }

@@ -8,7 +8,7 @@ use super::options::Timing;
 
 /// Sorts of trouble, by how they end and what a try costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(super) enum TroubleSort {
     /// Nobody answers. That costs nobody anything, and ends without a word.
     Away,
     /// The server answers that it cannot, or not now.
@@ -56,7 +56,7 @@ impl Pace {
     }
 
     /// The wait after a failure at `now`: between an eighth of the step and the whole step.
-    pub(super) fn after(&mut self, sort: Sort, now: Instant) -> Duration {
+    pub(super) fn after(&mut self, sort: TroubleSort, now: Instant) -> Duration {
         let fresh = Steps { since: now, last: now, step: self.min };
         let Some(place) = self.sorts.get_mut(sort as usize) else { return self.max };
         let known = place.filter(|known| now.saturating_duration_since(known.last) <= known.step + self.healthy);
@@ -74,7 +74,7 @@ impl Pace {
 
     /// How much of the wait that a server asks for it is given: a second, in which the truth is to be there once it is well
     /// again, and more the longer it is not.
-    pub(super) fn granted(&self, asked: Duration, sort: Sort, now: Instant) -> Duration {
+    pub(super) fn granted(&self, asked: Duration, sort: TroubleSort, now: Instant) -> Duration {
         let since = self.sorts.get(sort as usize).copied().flatten().map_or(now, |known| known.since);
         let lasting = now.saturating_duration_since(since) / 60;
         asked.min(lasting.max(self.patience).min(self.longest))
@@ -82,13 +82,13 @@ impl Pace {
 
     /// A watch has worked: what kept it from going on is over, and what comes next begins anew.
     pub(super) fn worked(&mut self) {
-        for sort in [Sort::Away, Sort::Failing] {
+        for sort in [TroubleSort::Away, TroubleSort::Failing] {
             self.sorts.get_mut(sort as usize).into_iter().for_each(|place| *place = None);
         }
     }
 }
 
-impl Sort {
+impl TroubleSort {
     fn is_tried_again_at_once(self) -> bool {
         matches!(self, Self::Denied | Self::Lost)
     }
@@ -109,14 +109,21 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Sort; 6] = [Sort::Away, Sort::Failing, Sort::Doubtful, Sort::Denied, Sort::Lost, Sort::Unusable];
+    const ALL: [TroubleSort; 6] = [
+        TroubleSort::Away,
+        TroubleSort::Failing,
+        TroubleSort::Doubtful,
+        TroubleSort::Denied,
+        TroubleSort::Lost,
+        TroubleSort::Unusable,
+    ];
 
     fn pace() -> Pace {
         Pace::new(&Timing::default())
     }
 
     /// So many failures, all at one moment.
-    fn fail(pace: &mut Pace, sort: Sort, times: usize, now: Instant) {
+    fn fail(pace: &mut Pace, sort: TroubleSort, times: usize, now: Instant) {
         for _ in 0..times {
             pace.after(sort, now);
         }
@@ -127,11 +134,11 @@ mod tests {
         let (mut pace, timing, now) = (pace(), Timing::default(), Instant::now());
         let mut cap = timing.backoff_min;
         for _ in 0..20 {
-            let wait = pace.after(Sort::Away, now);
+            let wait = pace.after(TroubleSort::Away, now);
             assert!(wait <= cap && wait >= cap / 9, "{wait:?} of {cap:?}");
             cap = (cap * 4).min(timing.backoff_max);
         }
-        let waits: Vec<Duration> = (0..50).map(|_| pace.after(Sort::Away, now)).collect();
+        let waits: Vec<Duration> = (0..50).map(|_| pace.after(TroubleSort::Away, now)).collect();
         let half = timing.backoff_max / 2;
         assert!(waits.iter().any(|wait| *wait > half) && waits.iter().any(|wait| *wait < half));
     }
@@ -139,20 +146,20 @@ mod tests {
     #[test]
     fn no_sort_of_trouble_waits_for_another() {
         let (mut pace, now) = (pace(), Instant::now());
-        fail(&mut pace, Sort::Away, 20, now);
-        assert!(pace.after(Sort::Failing, now) <= Timing::default().backoff_min);
-        assert_eq!(pace.after(Sort::Lost, now), Duration::ZERO, "a first 410 is listed at once");
-        assert!(pace.after(Sort::Lost, now) > Duration::ZERO, "a second is not");
-        assert_eq!(pace.after(Sort::Denied, now), Duration::ZERO, "new credentials may be there already");
+        fail(&mut pace, TroubleSort::Away, 20, now);
+        assert!(pace.after(TroubleSort::Failing, now) <= Timing::default().backoff_min);
+        assert_eq!(pace.after(TroubleSort::Lost, now), Duration::ZERO, "a first 410 is listed at once");
+        assert!(pace.after(TroubleSort::Lost, now) > Duration::ZERO, "a second is not");
+        assert_eq!(pace.after(TroubleSort::Denied, now), Duration::ZERO, "new credentials may be there already");
     }
 
     #[test]
     fn a_healthy_time_starts_it_again_and_the_wait_itself_is_none() {
         let Timing { backoff_min, backoff_max, healthy, .. } = Timing::default();
         let (mut pace, now) = (pace(), Instant::now());
-        fail(&mut pace, Sort::Away, 10, now);
-        assert!(pace.after(Sort::Away, now + backoff_max) >= backoff_max / 9);
-        assert!(pace.after(Sort::Away, now + backoff_max * 3 + healthy) <= backoff_min);
+        fail(&mut pace, TroubleSort::Away, 10, now);
+        assert!(pace.after(TroubleSort::Away, now + backoff_max) >= backoff_max / 9);
+        assert!(pace.after(TroubleSort::Away, now + backoff_max * 3 + healthy) <= backoff_min);
     }
 
     #[test]
@@ -160,8 +167,8 @@ mod tests {
         let (mut pace, now) = (pace(), Instant::now());
         ALL.iter().for_each(|sort| fail(&mut pace, *sort, 10, now));
         pace.worked();
-        assert!(pace.after(Sort::Away, now) <= Timing::default().backoff_min);
-        assert!(pace.after(Sort::Lost, now) >= Timing::default().backoff_max / 9);
+        assert!(pace.after(TroubleSort::Away, now) <= Timing::default().backoff_min);
+        assert!(pace.after(TroubleSort::Lost, now) >= Timing::default().backoff_max / 9);
     }
 
     #[test]
@@ -170,8 +177,8 @@ mod tests {
         let (mut pace, mut now, begun) = (pace(), Instant::now(), Instant::now());
         let mut tries = 0;
         while now < begun + Duration::from_secs(3600) {
-            let outage = pace.after(Sort::Away, now);
-            let wait = pace.after(Sort::Denied, now);
+            let outage = pace.after(TroubleSort::Away, now);
+            let wait = pace.after(TroubleSort::Denied, now);
             assert!(outage <= timing.backoff_max && wait <= timing.backoff_longest);
             assert!(wait <= timing.backoff_max.max(now.duration_since(begun) / 60));
             now += wait.max(Duration::from_millis(1));
@@ -184,9 +191,9 @@ mod tests {
     fn a_server_that_asks_for_much_gets_a_second_and_more_the_longer_it_lasts() {
         let (mut pace, now) = (pace(), Instant::now());
         let granted = |pace: &Pace, asked, after| {
-            pace.granted(Duration::from_secs(asked), Sort::Failing, now + Duration::from_secs(after)).as_secs()
+            pace.granted(Duration::from_secs(asked), TroubleSort::Failing, now + Duration::from_secs(after)).as_secs()
         };
-        pace.after(Sort::Failing, now);
+        pace.after(TroubleSort::Failing, now);
         assert_eq!([granted(&pace, 1, 0), granted(&pace, 0, 0), granted(&pace, 86_400, 0)], [1, 0, 1]);
         assert_eq!([granted(&pace, 32, 30), granted(&pace, 32, 300), granted(&pace, 86_400, 9000)], [1, 5, 30]);
     }
@@ -201,14 +208,14 @@ mod tests {
             let mut paces = [pace(), pace(), pace()];
             let mut due = BinaryHeap::new();
             for (index, pace) in paces.iter_mut().enumerate() {
-                due.push(std::cmp::Reverse((begin + pace.after(Sort::Away, begin), index)));
+                due.push(std::cmp::Reverse((begin + pace.after(TroubleSort::Away, begin), index)));
             }
             while let Some(std::cmp::Reverse((now, index))) = due.pop() {
                 seen.push(now.saturating_duration_since(begin).as_millis() as i64 - away.as_millis() as i64);
                 if now >= back {
                     break;
                 }
-                due.push(std::cmp::Reverse((now + paces[index].after(Sort::Away, now), index)));
+                due.push(std::cmp::Reverse((now + paces[index].after(TroubleSort::Away, now), index)));
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::zone::ServiceName;
 /// The index and the state of each loop. The lock is held for one batch, and never by a reader of the zone.
 #[derive(Debug)]
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<SharedState>,
     synced: watch::Sender<bool>,
     /// Changes when a loop that was in trouble is so no more: the others may be as lucky.
     good_signs: watch::Sender<()>,
@@ -31,7 +31,7 @@ pub(super) struct Shared {
 const SETTLING: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-struct State {
+struct SharedState {
     index: Index,
     kinds: Vec<KindState>,
     expires: Option<Instant>,
@@ -85,7 +85,7 @@ impl Shared {
             })
             .collect();
         Self {
-            state: Mutex::new(State { index, kinds, expires: None }),
+            state: Mutex::new(SharedState { index, kinds, expires: None }),
             synced: watch::Sender::new(false),
             good_signs: watch::Sender::new(()),
             sooner: Notify::new(),
@@ -271,7 +271,7 @@ impl Shared {
     }
 
     /// Wakes the timekeeper when the next grace period ends sooner than it knows.
-    fn reckon(&self, state: &mut State) {
+    fn reckon(&self, state: &mut SharedState) {
         let next = state.index.next_end();
         let sooner = match (next, state.expires) {
             (Some(next), Some(known)) => next < known,
@@ -284,13 +284,13 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
         // After a panic the next list puts right what was left half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl SharedState {
     fn entry(&mut self, kind: Kind) -> Option<&mut KindState> {
         self.kinds.iter_mut().find(|entry| entry.kind == kind)
     }
@@ -318,13 +318,13 @@ mod tests {
 
     use super::*;
     use crate::cluster::Settings;
-    use crate::cluster::facts::{Object, json};
+    use crate::cluster::facts::{DecodedObject, json};
     use crate::zone::{Reader, pair};
 
     fn fact(kind: Kind, text: &str) -> Fact {
         let value: serde_json::Value = serde_json::from_str(text).unwrap();
         match json::value(kind, &value) {
-            Object::Keep(fact, None) => fact,
+            DecodedObject::Keep(fact, None) => fact,
             other => panic!("{other:?}"),
         }
     }

@@ -16,7 +16,7 @@ use super::failure::{Failure, Remedy};
 use super::frames::Frames;
 use super::metrics::{DOUBTFUL, plural};
 use super::options::Timing;
-use super::pace::{Pace, Sort, jittered};
+use super::pace::{Pace, TroubleSort, jittered};
 use super::pages::Pages;
 use super::request::{PAGE, Request};
 use super::shared::Shared;
@@ -116,7 +116,7 @@ impl Supervisor {
                 tracing::error!(kind = plural(self.kind), "the watch panicked and is started again with a new list");
                 self.shared.restarted(self.kind, "panic");
                 self.version = None;
-                let wait = self.pace.after(Sort::Unusable, Instant::now());
+                let wait = self.pace.after(TroubleSort::Unusable, Instant::now());
                 tokio::time::sleep(wait).await;
             }
         }
@@ -431,7 +431,7 @@ impl Supervisor {
                 self.recovered();
                 return interval.into();
             }
-            let wait = self.pace.after(Sort::Unusable, Instant::now()).max(interval);
+            let wait = self.pace.after(TroubleSort::Unusable, Instant::now()).max(interval);
             self.say("closed_early", &"the watch is closed as soon as it is opened", ended.phase, wait);
             return wait.into();
         };

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name as MessageName, RData, Record};
-use rollcall::cluster::facts::{Fact, Kind, Object, json};
+use rollcall::cluster::facts::{DecodedObject, Fact, Kind, json};
 use rollcall::cluster::manifests::{Addresses, load};
 use rollcall::cluster::{Index, Settings};
 use rollcall::wire::{Name, Parsed, Ttl, parse};
@@ -60,8 +60,8 @@ impl World {
                 _ => return None,
             };
             match json::value(kind, &value) {
-                Object::Keep(fact, None) => Some(fact),
-                Object::Drop(_) => None,
+                DecodedObject::Keep(fact, None) => Some(fact),
+                DecodedObject::Drop(_) => None,
                 other => panic!("{other:?}"),
             }
         });

@@ -6,12 +6,12 @@ use crate::cluster::facts::{DecodeError, Kind, LONGEST, Page};
 
 /// A list that is arriving. What is held of its body is the one object that is not yet whole.
 #[derive(Debug)]
-pub struct List {
+pub struct ListDecoder {
     kind: Kind,
     octets: Vec<u8>,
     /// Up to where the octets are decoded.
     read: usize,
-    place: Place,
+    place: ListPosition,
     /// The envelope has said that it holds a list of this kind.
     named: bool,
     page: Page,
@@ -19,19 +19,19 @@ pub struct List {
 
 /// Where in the body the next octet is.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum ListPosition {
     /// Before the envelope.
     Begin,
     /// Between the fields of the envelope.
     Envelope,
     /// Between the fields of the list, which has so many octets left.
-    List(u64),
+    ListDecoder(u64),
 }
 
-impl List {
+impl ListDecoder {
     /// Expects the body of a list.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, octets: Vec::new(), read: 0, place: Place::Begin, named: false, page: Page::default() }
+        Self { kind, octets: Vec::new(), read: 0, place: ListPosition::Begin, named: false, page: Page::default() }
     }
 
     /// Takes what the transport brought, and decodes the objects that are whole.
@@ -65,7 +65,7 @@ impl List {
     /// # Errors
     /// When it is cut off, or was no list: without a version it is none.
     pub fn end(mut self) -> Result<Page, DecodeError> {
-        if !matches!(self.place, Place::Envelope) || self.read < self.octets.len() {
+        if !matches!(self.place, ListPosition::Envelope) || self.read < self.octets.len() {
             return Err(self.error(&Malformed::Cut));
         }
         if self.page.resource_version.is_empty() {
@@ -79,18 +79,18 @@ impl List {
     fn step(&mut self) -> Result<bool, Malformed> {
         let rest = self.octets.get(self.read..).unwrap_or_default();
         let (read, place) = match self.place {
-            Place::Begin if rest.starts_with(MAGIC) => (MAGIC.len(), Place::Envelope),
-            Place::Begin if MAGIC.starts_with(rest) => return Ok(false),
-            Place::Begin => return Err(no_magic()),
-            Place::Envelope => {
+            ListPosition::Begin if rest.starts_with(MAGIC) => (MAGIC.len(), ListPosition::Envelope),
+            ListPosition::Begin if MAGIC.starts_with(rest) => return Ok(false),
+            ListPosition::Begin => return Err(no_magic()),
+            ListPosition::Envelope => {
                 let mut fields = Fields::new(rest);
                 match envelope_field(self.kind, &mut self.named, &mut fields) {
                     Err(Malformed::Cut) => return Ok(false),
                     place => (rest.len() - fields.left(), place?),
                 }
             }
-            Place::List(0) => (0, Place::Envelope),
-            Place::List(left) => {
+            ListPosition::ListDecoder(0) => (0, ListPosition::Envelope),
+            ListPosition::ListDecoder(left) => {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                 let mut fields = Fields::new(rest.get(..here).unwrap_or_default());
                 match fields.next().unwrap_or(Err(Malformed::Cut)) {
@@ -99,7 +99,7 @@ impl List {
                     field => list_field(self.kind, field?, &mut self.page)?,
                 }
                 let read = here - fields.left();
-                (read, Place::List(left - read as u64))
+                (read, ListPosition::ListDecoder(left - read as u64))
             }
         };
         self.read += read;
@@ -114,9 +114,13 @@ impl List {
 
 /// Reads one field of the envelope, or goes to the begin of the list in it; gives the place after it. What the list is has
 /// to be known before: nothing of another one is taken.
-fn envelope_field(kind: Kind, named: &mut bool, fields: &mut Fields<'_>) -> Result<Place, Malformed> {
+fn envelope_field(kind: Kind, named: &mut bool, fields: &mut Fields<'_>) -> Result<ListPosition, Malformed> {
     if let Some(len) = fields.enter(2)? {
-        return if *named { Ok(Place::List(len)) } else { Err(Malformed::new("it does not say what it is")) };
+        return if *named {
+            Ok(ListPosition::ListDecoder(len))
+        } else {
+            Err(Malformed::new("it does not say what it is"))
+        };
     }
     match fields.next().unwrap_or(Err(Malformed::Cut))? {
         (1, value) => {
@@ -127,7 +131,7 @@ fn envelope_field(kind: Kind, named: &mut bool, fields: &mut Fields<'_>) -> Resu
         (3, value) if !value.bytes()?.is_empty() => return Err(Malformed::new("it is compressed")),
         _ => {}
     }
-    Ok(Place::Envelope)
+    Ok(ListPosition::Envelope)
 }
 
 /// Takes one field of the list into the page.

@@ -12,7 +12,7 @@ use super::raw::excerpt;
 use super::{DecodeError, Event, Frame, Kind, Page, Status};
 use fields::{Fields, Malformed};
 
-pub use list::List;
+pub use list::ListDecoder;
 
 /// What a body in this encoding starts with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -22,7 +22,7 @@ const MAGIC: &[u8] = b"k8s\0";
 /// # Errors
 /// When the body is no list in protobuf.
 pub fn page(kind: Kind, body: &[u8]) -> Result<Page, DecodeError> {
-    let mut list = List::new(kind);
+    let mut list = ListDecoder::new(kind);
     list.push(body)?;
     list.end()
 }

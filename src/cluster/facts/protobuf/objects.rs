@@ -7,10 +7,10 @@ use crate::cluster::facts::pod::{self, PodIp, RawPod, RawStatus};
 use crate::cluster::facts::port::RawPort;
 use crate::cluster::facts::raw::{Annotations, Meta};
 use crate::cluster::facts::service::{self, RawService, RawSpec, Selector};
-use crate::cluster::facts::{Kind, Object};
+use crate::cluster::facts::{DecodedObject, Kind};
 
 /// Decodes one object; a malformed one is bad, and named as far as its metadata can be read.
-pub(super) fn object(kind: Kind, message: &[u8]) -> Object {
+pub(super) fn object(kind: Kind, message: &[u8]) -> DecodedObject {
     let read = match kind {
         Kind::Service => service(message),
         Kind::EndpointSlice | Kind::ImportedSlice => slice(kind, message),
@@ -19,7 +19,7 @@ pub(super) fn object(kind: Kind, message: &[u8]) -> Object {
         // Custom resources have no such encoding.
         Kind::ServiceImport => Err(Malformed::new("a ServiceImport in protobuf")),
     };
-    read.unwrap_or_else(|error| Object::Bad(bare(message).bad(kind, format!("skipped: {error}"))))
+    read.unwrap_or_else(|error| DecodedObject::Bad(bare(message).bad(kind, format!("skipped: {error}"))))
 }
 
 /// The metadata of any object, as far as it can be read.
@@ -84,7 +84,7 @@ fn entry(message: &[u8]) -> Result<(&str, &str), Malformed> {
     Ok((key, text))
 }
 
-fn service(message: &[u8]) -> Result<Object, Malformed> {
+fn service(message: &[u8]) -> Result<DecodedObject, Malformed> {
     let mut raw = RawService::default();
     for field in Fields::new(message) {
         match field? {
@@ -148,7 +148,7 @@ fn port(message: &[u8]) -> Result<RawPort<'_>, Malformed> {
 }
 
 /// Two passes: the address type comes after the endpoints, which are handed on one by one.
-fn slice(kind: Kind, message: &[u8]) -> Result<Object, Malformed> {
+fn slice(kind: Kind, message: &[u8]) -> Result<DecodedObject, Malformed> {
     let (mut meta, mut ports, mut address_type) = (Meta::default(), Vec::new(), "");
     for field in Fields::new(message) {
         match field? {
@@ -201,7 +201,7 @@ fn endpoint(message: &[u8]) -> Result<RawEndpoint<'_>, Malformed> {
     Ok(endpoint)
 }
 
-fn namespace(message: &[u8]) -> Result<Object, Malformed> {
+fn namespace(message: &[u8]) -> Result<DecodedObject, Malformed> {
     let mut raw = RawNamespace::default();
     for field in Fields::new(message) {
         if let (1, value) = field? {
@@ -211,7 +211,7 @@ fn namespace(message: &[u8]) -> Result<Object, Malformed> {
     Ok(namespace::object(&raw))
 }
 
-fn pod(message: &[u8]) -> Result<Object, Malformed> {
+fn pod(message: &[u8]) -> Result<DecodedObject, Malformed> {
     let mut raw = RawPod::default();
     for field in Fields::new(message) {
         match field? {

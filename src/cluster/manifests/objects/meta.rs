@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::facts::ObjectKey;
-use crate::cluster::manifests::error::{Error, Place};
+use crate::cluster::manifests::error::{Error, FilePosition};
 use crate::cluster::manifests::tree::Field;
 use crate::wire::Name;
 use crate::zone::Protocol;
@@ -14,7 +14,7 @@ pub(crate) struct Meta {
     pub(crate) key: ObjectKey,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) deleting: bool,
-    pub(crate) place: Place,
+    pub(crate) place: FilePosition,
 }
 
 /// What an object has; `default` is the namespace of one that names none, and `None` for one that is in no namespace.

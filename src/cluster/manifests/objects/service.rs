@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::annotations::refuse_annotations;
 use super::meta::{Meta, host_name, meta, protocol};
 use crate::cluster::facts::{ExternalFact, ServiceFact, ServiceSpec};
-use crate::cluster::manifests::error::{Error, Place, Remark};
+use crate::cluster::manifests::error::{Error, FilePosition, Remark};
 use crate::cluster::manifests::tree::Field;
 use crate::zone::{ExternalHost, Port};
 
@@ -44,7 +44,7 @@ pub(crate) struct ServicePort {
     pub(crate) port: Port,
     pub(crate) target: Target,
     /// Where the target stands, or the port that has none.
-    pub(crate) place: Place,
+    pub(crate) place: FilePosition,
 }
 
 /// `targetPort`.

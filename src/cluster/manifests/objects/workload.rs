@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::annotations::readiness;
 use super::meta::{Meta, meta};
 use super::pod::{PodSpec, pod_spec};
-use crate::cluster::manifests::error::{Error, Place, Remark};
+use crate::cluster::manifests::error::{Error, FilePosition, Remark};
 use crate::cluster::manifests::tree::Field;
 
 /// More pods than there are addresses are an error, and are not made one by one first.
@@ -33,7 +33,7 @@ pub(crate) enum WorkloadKind {
         /// `spec.ordinals.start`.
         start: u32,
         /// `spec.serviceName`, and where it stands.
-        service: Option<(String, Place)>,
+        service: Option<(String, FilePosition)>,
     },
     Deployment {
         /// A hash of the template's content.
