@@ -1,4 +1,4 @@
-//! Where an answer comes from, in lines for people: from the name to the rule, the objects, their versions, and when they
+//! The origin of an answer, in lines for people: from the name to the rule, the objects, their versions, and when they
 //! arrived.
 
 use std::fmt::Write;

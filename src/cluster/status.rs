@@ -1,4 +1,4 @@
-//! What an operator can see of the mirror: objects, bad ones, held endpoints, and how long a change took to arrive.
+//! The metrics of the mirror: objects, bad ones, held endpoints, and how long a change took to arrive.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

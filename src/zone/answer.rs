@@ -8,7 +8,7 @@ use super::view::bounded;
 use super::{Seeds, View};
 use crate::wire::{Answer, Class, Name, Owner, QName, Question, Rcode, Rtype, Section, Target};
 
-/// What came of a question.
+/// The outcome of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered {
     /// The answer stands in the buffer.

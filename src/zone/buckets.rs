@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-/// What a set holds.
+/// An item of a set.
 pub(super) trait Keyed: Clone {
-    /// What identifies an item and orders it within its chunk.
+    /// The key that identifies an item and orders it within its chunk.
     type Key: ?Sized + Ord;
 
     /// The item's key.
@@ -37,7 +37,7 @@ pub(super) struct Chunk<T> {
     end: u32,
 }
 
-/// What becomes of the item that has this item's key.
+/// A change of the item that has this item's key.
 #[derive(Clone, Debug)]
 pub(super) struct Edit<T> {
     pub(super) item: T,
@@ -45,7 +45,7 @@ pub(super) struct Edit<T> {
     pub(super) keep: bool,
 }
 
-/// What a chunk holds after the items were spread anew.
+/// The number of items in a chunk after they were spread anew.
 const CHUNK: usize = 64;
 /// A set stays in one chunk up to here; a larger one is spread anew when chunks hold more than this on average…
 const ONE: usize = 2 * CHUNK;

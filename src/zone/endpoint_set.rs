@@ -104,7 +104,7 @@ struct Members {
 struct MemberGroup {
     /// The lists, sorted.
     lists: Box<[u32]>,
-    /// Where its endpoints begin among those of the members.
+    /// The place of its first endpoint among those of the members.
     start: usize,
     /// How many pairs of an endpoint and an address there are, an address counted for each list.
     addresses: usize,
@@ -275,7 +275,7 @@ impl<'l> EndpointSelection<'l> {
 }
 
 impl SliceEndpoint {
-    /// What its endpoint is told by.
+    /// Label and cluster, by which its endpoint is told from others.
     fn key(&self) -> (Label, Option<Label>) {
         (self.label.clone(), self.cluster.clone())
     }
@@ -385,7 +385,7 @@ struct Lists {
     all: Vec<Option<Arc<[Port]>>>,
     /// The numbers of each.
     numbers: Vec<Vec<u16>>,
-    /// Which of them each part has.
+    /// The list of each endpoint.
     of_parts: Vec<u32>,
 }
 
@@ -440,7 +440,7 @@ impl Lists {
         every.filter(|((_, list), _)| list.is_some()).map(|((at, _), numbers)| (at, numbers.clone())).collect()
     }
 
-    /// What several lists come to.
+    /// The union of several lists.
     fn union(&self, lists: &[u32]) -> Union {
         let mut ports: Vec<Port> = lists
             .iter()
@@ -454,7 +454,7 @@ impl Lists {
         (ports.into(), numbers.into())
     }
 
-    /// What each name and protocol stands for.
+    /// The lists, with the port numbers in them, of each name and protocol.
     fn named(&self) -> BTreeMap<(Label, Protocol), ByList> {
         let mut named: BTreeMap<(Label, Protocol), ByList> = BTreeMap::new();
         for (list, ports) in (0..).zip(&self.all) {

@@ -25,7 +25,7 @@ pub struct Endpoints(Option<Arc<Grouped>>);
 /// The addresses of one endpoint. Almost every one has one, which then needs no heap.
 pub type AddressList = SmallVec<[IpAddr; 1]>;
 
-/// What becomes of one label.
+/// A change of one endpoint, told by its label.
 #[derive(Clone, Debug)]
 pub struct EndpointChange {
     /// The endpoint's label.

@@ -1,4 +1,4 @@
-//! What a name is, in words: for people who ask where an answer comes from. Not on the path of an answer.
+//! The meaning of a name in words: for people who ask where an answer comes from. Not on the path of an answer.
 
 use super::grammar::{Below, ClusterName, ServiceLabels};
 use super::lookup::{ClusterIp, Lookup};
@@ -6,7 +6,7 @@ use super::ports::Ports;
 use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
 use crate::wire::{Label, Name, QName, reverse};
 
-/// What a name is, and what it hangs on.
+/// The meaning of a name in words, and the objects that it hangs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     /// The zone that holds it.

@@ -12,13 +12,13 @@ use super::{EndpointSet, PortList, ServiceName};
 pub struct Import {
     /// Its name and namespace.
     pub name: ServiceName,
-    /// What its bare name answers.
+    /// The meaning of its bare name.
     pub kind: ImportKind,
     /// Its ready endpoints in all clusters.
     pub set: EndpointSet,
 }
 
-/// What the bare name of an imported Service stands for.
+/// The meaning of the bare name of an imported Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportKind {
     /// Virtual addresses that the cluster set has for it (`type: ClusterSetIP`).

@@ -13,7 +13,7 @@ use super::ports::{Ports, named};
 use super::{FqdnEndpoints, Pods, Pointer, PortList, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Dashed, Name, QName, reverse};
 
-/// What a name is.
+/// The meaning of a name.
 pub(super) enum Lookup<'s> {
     /// It does not exist.
     NxDomain,
@@ -55,7 +55,7 @@ pub(super) struct ClusterIp<'s> {
 }
 
 impl View {
-    /// Where the longest zone that holds a name begins in it, as an index of labels.
+    /// The label at which the longest zone begins that holds a name.
     pub(super) fn zone_of(&self, qname: &QName) -> Option<usize> {
         let wires = || self.zones.iter().map(Name::as_wire);
         (0..=qname.label_count()).find(|&at| {
@@ -116,7 +116,7 @@ impl View {
         })
     }
 
-    /// What labels left of a Service's name stand for; `None` when there is no such name.
+    /// The meaning of labels left of a Service's name; `None` when there is no such name.
     fn below_service<'s>(&self, service: &'s Service, below: Below<'s>) -> Option<Lookup<'s>> {
         let ready = Some(&service.endpoints).filter(|all| self.reader.has_endpoints() && !all.is_empty());
         let virtual_addresses = match &service.kind {
@@ -141,7 +141,7 @@ impl View {
         !self.multicluster.is_empty() && self.multicluster.iter().any(|own| own.as_wire() == zone)
     }
 
-    /// What labels left of an imported Service's name stand for; `None` when there is no such name.
+    /// The meaning of labels left of an imported Service's name; `None` when there is no such name.
     ///
     /// Multicluster Services API, "DNS": as for a Service of the cluster, but that an endpoint's label comes with that of its
     /// cluster. Two labels without an underscore are these; with one they are a port and its protocol.
@@ -224,7 +224,7 @@ pub(super) struct VirtualAddresses<'s> {
 }
 
 impl<'s> ServiceTree<'s> {
-    /// What labels left of the Service's name stand for; `None` when there is no such name.
+    /// The meaning of labels left of the Service's name; `None` when there is no such name.
     #[inline]
     pub(super) fn below(self, below: Below<'s>) -> Option<Lookup<'s>> {
         match below {
@@ -303,7 +303,7 @@ impl<'s> ServiceTree<'s> {
     }
 }
 
-/// What labels left of the name of a Service stand for whose endpoints are names; `None` when there is no such name.
+/// The meaning of labels left of the name of a Service whose endpoints are names; `None` when there is no such name.
 #[cold]
 fn below_fqdn<'s>(elsewhere: &'s FqdnEndpoints, below: Below<'_>) -> Option<Lookup<'s>> {
     let alias = Lookup::AliasOfPeers;

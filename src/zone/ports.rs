@@ -57,7 +57,7 @@ impl Protocol {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortList {
     ports: Arc<[Port]>,
-    /// What few ports of different numbers, as nearly every Service has, need not hold.
+    /// Numbers and protocols; few ports of different numbers, as nearly every Service has, do without.
     index: Option<Box<PortIndex>>,
 }
 

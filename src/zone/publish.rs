@@ -42,20 +42,20 @@ pub struct Publisher {
 #[derive(Clone, Debug)]
 pub struct Reader(Arc<Maps>);
 
-/// What changes between two versions; the last entry for a key counts.
+/// The difference between two versions; the last entry for a key counts.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Services that are there from now on, or gone.
     pub services: Vec<(ServiceName, Option<Arc<Service>>)>,
     /// Imported Services that are there from now on, or gone.
     pub imports: Vec<(ServiceName, Option<Arc<Import>>)>,
-    /// What addresses point to from now on, or no longer.
+    /// Pointers that addresses have from now on, or no longer.
     pub pointers: Vec<(IpAddr, Option<Pointer>)>,
     /// Namespaces that exist from now on (`true`), or no longer.
     pub namespaces: Vec<(Label, bool)>,
     /// Addresses of pods, by namespace, with `pods verified`: there from now on (`true`), or no longer.
     pub pods: Vec<(Label, IpAddr, bool)>,
-    /// Whose pods addresses are from now on, or no longer; where somebody asks for it.
+    /// Pods that have addresses from now on, or no longer; where somebody asks for it.
     pub clients: Vec<(IpAddr, Option<Arc<PodName>>)>,
     /// Services that are reached from outside from now on, or no longer.
     pub external: Vec<(ServiceName, Option<Arc<External>>)>,
@@ -142,7 +142,7 @@ impl Publisher {
         maps.clients.update(changes.clients, |(address, _)| *address, |(address, pod)| Some((address, pod?)));
     }
 
-    /// Which Services are reached from outside at an address, for each address of which that changes.
+    /// The Services that are reached from outside at an address, for each address of which that changes.
     fn reached(&self, changes: &[(ServiceName, Option<Arc<External>>)]) -> Vec<(IpAddr, BTreeSet<ServiceName>)> {
         let last: HashMap<&ServiceName, Option<&Arc<External>>> =
             changes.iter().map(|(name, external)| (name, external.as_ref())).collect();
@@ -225,7 +225,7 @@ impl Reader {
         self.0.services.with(name.as_wire(), |service| service.cloned())
     }
 
-    /// What an address points to.
+    /// The pointer of an address.
     pub fn pointer(&self, address: IpAddr) -> Option<Pointer> {
         self.with_pointer(address, |pointer| pointer.cloned())
     }
@@ -342,7 +342,7 @@ impl ShardEntry for (Label, IpAddr) {
     }
 }
 
-/// What is known of an address: its pod, or the Services that are reached there.
+/// An address with its pod, or with the Services that are reached there.
 impl<T: ?Sized + 'static> ShardEntry for (IpAddr, Arc<T>) {
     type Key<'k> = IpAddr;
 

@@ -1,6 +1,6 @@
 //! Writes the records of one name and type, in random order, and as many as fit.
 //!
-//! What is cut is cut at whole records, and what stays is an equally likely choice of the whole set, since some
+//! An answer is cut at whole records, and those that stay are an equally likely choice of the whole set, since some
 //! clients use a truncated answer as it is (musl before 1.2.4). SRV records are written in `srv`, name servers in `servers`.
 
 use std::net::IpAddr;
@@ -17,17 +17,17 @@ use crate::wire::{Answer, Full, Label, Name, Owner, Place, Rtype, Section, Targe
 pub(super) struct Context<'q, 'b> {
     pub(super) view: &'q View,
     pub(super) qtype: Rtype,
-    /// Where the owner of the records stands.
+    /// The place of the owner of the records.
     pub(super) owner: Place,
     /// The zone.
     pub(super) apex: Owner<'q>,
     /// The zone as the client spelled it: SRV targets end so.
     pub(super) spelling: &'q [u8],
-    /// What stands between a namespace and the zone, in wire format: `svc`, or nothing in zones of `k8s_external`.
+    /// The labels between a namespace and the zone, in wire format: `svc`, or none in zones of `k8s_external`.
     pub(super) middle: &'static [u8],
     pub(super) over_udp: bool,
     pub(super) seeds: Seeds<'q>,
-    /// What the `cache` before makes of TTLs.
+    /// The bounds of TTLs that the `cache` before sets.
     pub(super) bounds: Option<&'q TtlBounds>,
     /// The TTL of records, and of the addresses beside them.
     pub(super) ttl: Ttl,
@@ -35,7 +35,7 @@ pub(super) struct Context<'q, 'b> {
     pub(super) out: Answer<'b>,
 }
 
-/// What was written.
+/// The outcome of writing.
 pub(super) enum Written {
     /// Records of the answer section.
     Records {
@@ -194,7 +194,7 @@ impl From<Result<(), Full>> for Written {
     }
 }
 
-/// What stands between a namespace and the zone of the cluster.
+/// The label between a namespace and the zone of the cluster.
 pub(super) const SVC: &[u8] = b"\x03svc";
 
 /// The name of a Service in a zone, in wire format; `None` when it would be too long.

@@ -1,4 +1,4 @@
-//! What decides which records an answer draws, and in which order.
+//! Seeds, which decide which records an answer draws, and in which order.
 
 use std::fmt;
 

@@ -57,13 +57,13 @@ impl ServiceName {
 pub struct Service {
     /// Its name and namespace.
     pub name: ServiceName,
-    /// What its bare name answers.
+    /// The meaning of its bare name.
     pub kind: ServiceKind,
     /// Its ready endpoints, headless or not: `ENDPOINT.SERVICE.NAMESPACE.svc` answers for both.
     pub endpoints: Endpoints,
 }
 
-/// What the bare name of a Service stands for.
+/// The meaning of the bare name of a Service.
 #[derive(Clone, Debug)]
 pub enum ServiceKind {
     /// Virtual addresses of its own.
@@ -84,15 +84,15 @@ pub enum ServiceKind {
 /// The endpoints of a Service that are names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FqdnEndpoints {
-    /// What the bare name leads to: the first name in order, as one name can have one alias.
+    /// The target of the bare name: the first name in order, as one name can have one alias.
     pub target: Name,
-    /// Where each endpoint's label leads, sorted by name.
+    /// The label of each endpoint and its target, sorted by target.
     pub labels: Box<[(Label, Name)]>,
     /// The ports, below which the names of ports lead to the target as well.
     pub ports: PortList,
 }
 
-/// What the reverse name of an address points to.
+/// The targets of the reverse name of an address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Pointer {
     /// The Service that has this ClusterIP.

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-/// What the map holds: an entry that carries its own key.
+/// An entry of the map, which carries its own key.
 pub(super) trait ShardEntry: Clone {
     /// The key, borrowed from an entry or from a query.
     type Key<'k>: Copy + Hash

@@ -242,7 +242,7 @@ impl Context<'_, '_> {
     }
 }
 
-/// What stands right of an endpoint's own label; `None` when it would be too long.
+/// The name right of an endpoint's own label; `None` when it would be too long.
 fn below_cluster<'n>(
     service: &ServiceName,
     endpoint: &SetEndpoint,

@@ -16,7 +16,7 @@ pub(super) fn zone(lines: &str) -> (Publisher, Reader) {
     (publisher, reader)
 }
 
-/// What a zone of these lines differs in from an empty one.
+/// The difference between an empty zone and one of these lines.
 pub(super) fn changes(lines: &str) -> Changes {
     let mut changes = Changes::default();
     let mut services: BTreeMap<ServiceName, Option<ServiceKind>> = BTreeMap::new();
@@ -148,7 +148,7 @@ pub(super) fn qtype(name: &str) -> Rtype {
     Rtype::from_name(name).unwrap()
 }
 
-/// What came of a question, read back by another decoder than wrote it.
+/// The outcome of a question, read back by another decoder than wrote it.
 #[derive(Debug)]
 pub(super) struct TestAnswer {
     pub(super) answered: Answered,

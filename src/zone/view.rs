@@ -25,9 +25,9 @@ pub struct View {
     pub ignore_empty: bool,
     /// `zonal`: names below `_zone` are answered.
     pub zonal: bool,
-    /// Where a name that does not exist is handed on to the next plugin.
+    /// The names that are handed on to the next plugin where they do not exist.
     pub fallthrough: Fallthrough,
-    /// What the `cache` before it makes of TTLs.
+    /// The bounds of TTLs that the `cache` before it sets.
     pub bounds: Option<TtlBounds>,
     /// Addresses of this server, for `ns.dns.ZONE` and the NS records.
     pub local: Vec<IpAddr>,
@@ -71,7 +71,7 @@ pub enum Pods {
     Verified,
 }
 
-/// Where NXDOMAIN is handed on (`fallthrough` in the Corefile).
+/// The zones in which NXDOMAIN is handed on (`fallthrough` in the Corefile).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Fallthrough {
     /// Nowhere.

@@ -1,10 +1,10 @@
-//! What a decoder hands out: an object, a page of a list, a frame of a watch, and what was wrong with them.
+//! The values that a decoder hands out: an object, a page of a list, a frame of a watch, and the faults in them.
 
 use std::fmt;
 
 use super::{Fact, Kind, ObjectKey};
 
-/// What became of one object.
+/// The outcome of decoding one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodedObject {
     /// Its facts, and what was left out of them because it was wrong.
@@ -24,7 +24,7 @@ pub struct Page {
     pub bad: Vec<BadObject>,
     /// The resourceVersion of the list.
     pub resource_version: String,
-    /// Where the next page starts; `None` on the last page.
+    /// The token of the next page; `None` on the last page.
     pub continue_token: Option<String>,
 }
 
@@ -46,13 +46,13 @@ impl Page {
 pub struct Frame {
     /// The resourceVersion of the object or bookmark; empty where there is none.
     pub resource_version: String,
-    /// What was left out of the object because it was wrong.
+    /// The part of the object that was left out because it was wrong.
     pub flaw: Option<BadObject>,
-    /// What happened.
+    /// The event itself.
     pub event: Event,
 }
 
-/// What a frame of a watch says.
+/// The event in a frame of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An object is as follows from now on (ADDED, MODIFIED).
@@ -109,7 +109,7 @@ pub struct BadObject {
     pub namespace: String,
     /// Its name, as far as it could be read.
     pub name: String,
-    /// What is wrong with it, and whether it was skipped or only a part of it.
+    /// The fault in it, and whether it was skipped or only a part of it.
     pub why: String,
 }
 

@@ -1,4 +1,4 @@
-//! What an answer depends on, of each kind of object; read from JSON or from protobuf.
+//! Facts: the fields of each kind of object that an answer depends on; read from JSON or from protobuf.
 //!
 //! Not for keeping whole objects: both decoders hand lean, borrowed shapes to the rules of one file per kind
 //! ([`service`], [`endpoint_slice`], [`namespace`], [`pod`]), and what those do not need is never decoded.
@@ -173,7 +173,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What is kept of a Service, or of a ServiceImport.
+/// The facts of a Service, or of a ServiceImport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceFact {
     /// Namespace and name; both fit a label.
@@ -182,7 +182,7 @@ pub struct ServiceFact {
     pub version: u64,
     /// It has a selector, so that its slices are the control plane's.
     pub selector: bool,
-    /// What its name stands for.
+    /// The meaning of its name.
     pub spec: ServiceSpec,
     /// How it is reached from outside the cluster; `None` when it is not.
     pub external: Option<Box<ExternalFact>>,
@@ -197,7 +197,7 @@ pub struct ExternalFact {
     pub ports: Vec<Port>,
 }
 
-/// What the name of a Service stands for.
+/// The meaning of the name of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceSpec {
     /// Virtual addresses; empty while the API has given none yet.
@@ -216,7 +216,7 @@ pub enum ServiceSpec {
     ExternalName(Option<Name>),
 }
 
-/// What is kept of an EndpointSlice.
+/// The facts of an EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceFact {
     /// Namespace and name.
@@ -225,7 +225,7 @@ pub struct SliceFact {
     pub version: u64,
     /// The label `kubernetes.io/service-name`, or `multicluster.kubernetes.io/service-name`; it fits a label of a name, in lower case.
     pub service: Box<str>,
-    /// What its endpoints' addresses are.
+    /// The family of its endpoints' addresses.
     pub family: Family,
     /// Its ports, sorted, each once.
     pub ports: Vec<Port>,
@@ -237,7 +237,7 @@ pub struct SliceFact {
     pub triggered: Option<u64>,
 }
 
-/// What is kept of an EndpointSlice that belongs to a ServiceImport.
+/// The facts of an EndpointSlice that belongs to a ServiceImport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedSliceFact {
     /// The slice; its Service is the ServiceImport.
@@ -257,7 +257,7 @@ pub enum Family {
     Fqdn,
 }
 
-/// What is kept of one endpoint.
+/// The facts of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointFact {
     /// Its addresses, each once; the API asks clients to take them as one endpoint.
@@ -272,14 +272,14 @@ pub struct EndpointFact {
     pub zone: Option<Arc<str>>,
 }
 
-/// What is kept of a Namespace.
+/// The facts of a Namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceFact {
     /// Its name; it fits a label.
     pub name: Box<str>,
 }
 
-/// What is kept of a Pod, with `pods verified` and autopath.
+/// The facts of a Pod, with `pods verified` and autopath.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodFact {
     /// Namespace and name.

@@ -59,7 +59,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawText<'a> {
 
 //----------- Meta -----------------------------------------------------------
 
-/// What is read of `metadata`.
+/// The fields of `metadata` that are read.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Meta<'a> {
@@ -121,7 +121,7 @@ impl Meta<'_> {
 
 //----------- Flaws ----------------------------------------------------------
 
-/// What was left out of an object: the first reason and a count, so that the note stays short.
+/// Parts that were left out of an object: the first reason and a count, so that the note stays short.
 #[derive(Debug, Default)]
 pub(super) struct Flaws {
     first: String,

@@ -1,10 +1,10 @@
-//! Where an answer comes from, object by object: for people who ask.
+//! The origin of an answer, object by object: for people who ask.
 
 use super::service::Mirrored;
 use super::slice::Slice;
 use crate::wire::Label;
 
-/// Where an answer comes from.
+/// The origin of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
     /// The resourceVersion of the Service object and the Unix second in which it came.
@@ -15,7 +15,7 @@ pub struct Explanation {
     pub held: usize,
 }
 
-/// What one slice contributes to an answer.
+/// The share of one slice in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainedSlice {
     /// Its name.
@@ -33,7 +33,7 @@ pub struct ExplainedSlice {
 }
 
 impl Explanation {
-    /// Where the answers for a Service, or for one label of it, come from.
+    /// The origin of the answers for a Service, or for one label of it.
     pub(super) fn of(mirrored: &Mirrored, label: Option<&Label>) -> Self {
         let explain = |slice: &Slice| {
             let ready = slice.ready().count();

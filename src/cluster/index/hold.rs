@@ -249,7 +249,7 @@ pub(super) struct Holds(HashSet<ServiceName>);
 
 /// A Service whose endpoints can be held: one of the cluster, or an imported one.
 pub(super) trait Holder {
-    /// What is held of it.
+    /// Its endpoints that are held.
     fn moving(&self) -> Option<&Moving>;
 
     /// The same, to be changed.

@@ -68,7 +68,7 @@ pub struct Index {
     publications: u64,
 }
 
-/// What one call has changed so far.
+/// The changes of one call so far.
 #[derive(Debug, Default)]
 struct Batch {
     services: HashMap<ServiceName, Touched, RandomState>,
@@ -255,7 +255,7 @@ impl Index {
         own.into_iter().chain(imported).min()
     }
 
-    /// Where the answers for a Service, or for one label of it, come from.
+    /// The origin of the answers for a Service, or for one label of it.
     pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         self.services.get(service).map(|mirrored| Explanation::of(mirrored, label)).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What addresses point to: a Service that has it as ClusterIP, or else the endpoints that have it.
+//! Pointers of addresses: to a Service that has one as ClusterIP, or else to the endpoints that have it.
 //!
 //! Nothing is kept here that the zone holds already; only an address that is wanted by more than a [`Pointer`] can
 //! say (a ClusterIP of two Services) is remembered whole.
@@ -22,7 +22,7 @@ pub(super) struct Pointers {
     crowded: HashMap<IpAddr, Wanted, RandomState>,
 }
 
-/// What an address is to point to, and what it points to until then.
+/// The pointer that an address is to have, and the one that it has until then.
 #[derive(Debug)]
 struct Pending {
     wanted: Wanted,
@@ -60,7 +60,7 @@ impl Pointers {
         set(endpoints, place, there, || (label, service.clone()));
     }
 
-    /// What is to be published.
+    /// The pointers to be published.
     pub(super) fn take(&mut self) -> Vec<(IpAddr, Option<Pointer>)> {
         let mut changes = Vec::with_capacity(self.pending.len());
         for (address, Pending { wanted, published }) in self.pending.drain() {
@@ -94,7 +94,7 @@ impl Pointers {
 }
 
 impl Wanted {
-    /// What a published pointer says: its endpoints have the order that they had here.
+    /// Reads a published pointer: its endpoints have the order that they had here.
     fn of(pointer: Option<&Pointer>) -> Self {
         let (services, endpoints) = match pointer {
             None => (smallvec![], smallvec![]),

@@ -48,7 +48,7 @@ pub(super) struct KnownService {
     pub(super) external: Option<Arc<External>>,
 }
 
-/// What its name stands for.
+/// The meaning of its name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Spec {
     ClusterIp { addresses: Box<[IpAddr]>, ports: PortList },
@@ -264,7 +264,7 @@ impl Mirrored {
         self.slices.iter().any(listed) || self.held(label).iter().any(|hold| hold.addresses.contains(&address))
     }
 
-    /// What the bare name stands for; `None` when it does not exist.
+    /// The meaning of the bare name; `None` when it does not exist.
     ///
     /// Slices of type FQDN make a headless Service without other endpoints an alias, as they do in CoreDNS. One name
     /// can have one alias: the first in order.

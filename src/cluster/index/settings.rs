@@ -1,4 +1,4 @@
-//! What changes what is derived of the cluster's objects.
+//! Settings that change what is derived of the cluster's objects.
 
 /// Settings that change what is derived, not only how it is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -25,18 +25,18 @@ pub(super) struct Slice {
     pub(super) endpoints: Packed,
     /// Topology zones of its endpoints, with `zonal` only.
     pub(super) zones: Box<[Arc<str>]>,
-    /// What an FQDN slice stands for.
+    /// The names of the endpoints of an FQDN slice, with their labels.
     pub(super) aliases: Box<[(Label, Name)]>,
 }
 
-/// What a change of a slice may change in its Service.
+/// The parts of a Service that a change of a slice may change.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     /// Labels whose merged state may be another.
     pub(super) labels: Vec<Label>,
     /// Addresses that may begin or cease to point to a label.
     pub(super) pointers: Vec<(IpAddr, Label)>,
-    /// What the bare name stands for may be another, an endpoint apart.
+    /// The meaning of the bare name may be another, endpoints apart.
     pub(super) kind: bool,
 }
 

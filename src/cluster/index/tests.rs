@@ -87,7 +87,7 @@ impl Bench {
         self.service(name).unwrap().endpoints.get(label.as_bytes()).unwrap()
     }
 
-    /// What an address points to, as `label.service` or `service`.
+    /// The pointer of an address, as `label.service` or `service`.
     fn pointer(&self, address: &str) -> Vec<String> {
         let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
         let pair = |label: &Label, service: &ServiceName| format!("{label}.{}", text(service.service()));

@@ -1,4 +1,4 @@
-//! What looks wrong between objects: names that somebody will miss.
+//! Checks between objects: names that somebody will miss.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -10,7 +10,7 @@ use super::objects::Objects;
 use super::strays::{Stray, StraySort};
 use super::tree::{Field, Node};
 
-/// What one file holds.
+/// The contents of one file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Content {
     /// Its objects, as far as they are right.
@@ -19,7 +19,7 @@ pub(super) struct Content {
     pub(super) strays: Vec<Stray>,
     /// Its manifests that are wrong, with the place.
     pub(super) faults: Vec<Error>,
-    /// What looks wrong in those that are served.
+    /// Remarks on those that are served.
     pub(super) remarks: Vec<Remark>,
 }
 
@@ -53,7 +53,7 @@ impl Content {
         self.faults.first().or(foreign)
     }
 
-    /// What an edit has broken: a fault or a document that is no manifest, more than there were before.
+    /// The breakage of an edit: a fault or a document that is no manifest, more than there were before.
     pub(super) fn broken_since(&self, before: &Self) -> Option<&Error> {
         let foreign = |content: &Self| content.strays.iter().filter(|stray| stray.is_foreign()).count();
         if self.faults.len() > before.faults.len() {

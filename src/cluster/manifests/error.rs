@@ -1,4 +1,4 @@
-//! What is wrong in a manifest, and where: file, line, column.
+//! Faults in manifests, with their places: file, line, column.
 
 use std::fmt;
 use std::path::Path;
@@ -65,12 +65,12 @@ impl Error {
         Self { subject: Subject::File(file.into()), message: message.into() }
     }
 
-    /// What is at fault.
+    /// The subject of a fault.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Where it is, when it is inside of a file.
+    /// The place, when it is inside of a file.
     pub fn place(&self) -> Option<&FilePosition> {
         match &self.subject {
             Subject::Place(place) => Some(place),
@@ -95,7 +95,7 @@ impl std::error::Error for Error {}
 /// Something to tell about manifests that are served nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// What it is about, where that is one thing.
+    /// The subject, where that is one thing.
     pub at: Option<Subject>,
     /// How much it matters.
     pub level: Level,

@@ -30,7 +30,7 @@ pub(super) enum Wake {
     Stop,
 }
 
-/// What the callback of the watcher knows.
+/// The state that the callback of the watcher shares.
 #[derive(Debug)]
 struct Looks {
     wake: Mutex<Sender<Wake>>,
@@ -52,7 +52,7 @@ impl Eyes {
         Self { watcher, watched: HashMap::new(), looks, blind }
     }
 
-    /// What changes from now on is told again.
+    /// Changes from now on are told again.
     pub(super) fn open(&self) {
         self.looks.told.store(false, Ordering::Release);
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::error::{Error, Level, Remark, Subject};
 use super::tree::{Field, Node};
 
-/// What a kustomization names, by plain paths.
+/// The paths that a kustomization names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct KustomizationPaths {
     /// The files of its patches.
     pub(super) patches: Vec<PathBuf>,
-    /// What it is made of: files, and folders of other kustomizations.
+    /// The parts that it is made of: files, and folders of other kustomizations.
     pub(super) resources: Vec<PathBuf>,
 }
 

@@ -26,18 +26,18 @@ pub struct LocalCluster {
     reader: Reader,
     addresses: Addresses,
     summary: Summary,
-    /// What was served before the last change.
+    /// The summary before the last change.
     before: Summary,
     facts: HashMap<(Kind, ObjectKey), Fact>,
     version: u64,
     clock: Clock,
     /// Whether some edit was not served when the files were looked at last.
     broken: bool,
-    /// What has been told of the files as they are.
+    /// The lines that have been told of the files as they are.
     remarks: Vec<Remark>,
 }
 
-/// What came of looking at the files.
+/// The outcome of looking at the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refreshed {
     /// Nothing has changed.
@@ -85,7 +85,7 @@ impl LocalCluster {
         LocalObjects { index: self.index.clone(), reader: self.reader.clone() }
     }
 
-    /// What is served at present.
+    /// The present summary.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
@@ -192,7 +192,7 @@ impl LocalObjects {
         self.reader.clone()
     }
 
-    /// Where the answers for a Service, or for one label of it, come from.
+    /// The origin of the answers for a Service, or for one label of it.
     pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         lock(&self.index).explain(service, label)
     }

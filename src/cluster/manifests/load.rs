@@ -18,14 +18,14 @@ use crate::cluster::facts::{Fact, NamespaceFact, ObjectKey, PodFact, ServiceFact
 /// Namespaces that are there in every cluster.
 const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// What manifests say, as the index takes it.
+/// The contents of manifests, as the index takes them.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Namespaces, Services, slices and Pods, those of the stand-ins included.
     pub facts: Vec<Fact>,
-    /// What is served, for people.
+    /// The summary for people.
     pub summary: Summary,
-    /// What was left out, and what looks wrong.
+    /// Remarks on what was left out, and on what looks wrong.
     pub remarks: Vec<Remark>,
     /// Objects that are left out since others have their names or addresses.
     pub(super) conflicts: Vec<Error>,

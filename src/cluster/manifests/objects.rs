@@ -18,7 +18,7 @@ pub(super) use service::{ServiceObject, Target};
 pub(super) use slice::SliceObject;
 pub(super) use workload::{Fnv, Workload, WorkloadKind};
 
-/// What manifests hold, in the order in which they were read.
+/// The objects of manifests, in the order in which they were read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Objects {
     pub(super) namespaces: Vec<Meta>,

@@ -17,7 +17,7 @@ use crate::files::{self, FRESH, Stamp};
 /// More remarks of one sort than this nobody reads.
 const MOST: usize = 20;
 
-/// Where manifests come from.
+/// The sources of manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
     /// Files, folders with all that is below them, and `-` for standard input.
@@ -43,7 +43,7 @@ impl From<Vec<PathBuf>> for Sources {
 pub(super) struct Reading {
     paths: Vec<PathBuf>,
     namespace: String,
-    /// What was handed over once and cannot be read again: standard input.
+    /// Text that was handed over once and cannot be read again: standard input.
     handed_over: Vec<Arc<Content>>,
     files: Vec<Kept>,
     kustomizations: Vec<Kustomization>,
@@ -247,7 +247,7 @@ impl Reading {
         self.contents().flat_map(|content| content.strays.iter().cloned()).collect()
     }
 
-    /// What all files hold together.
+    /// The objects of all files together.
     pub(super) fn objects(&self) -> Objects {
         let mut objects = Objects::default();
         self.contents().for_each(|content| objects.extend(&content.objects));
@@ -269,7 +269,7 @@ impl Reading {
         !self.faults.is_empty() || self.files.iter().any(|file| file.complaint.is_some())
     }
 
-    /// What there is to tell of the files: edits that are not served, faults, what looks wrong, what is left out.
+    /// The remarks on the files: edits that are not served, faults, what looks wrong, what is left out.
     pub(super) fn remarks(&self) -> Vec<Remark> {
         let mut remarks = Vec::new();
         let complaints = self.files.iter().filter_map(|file| {

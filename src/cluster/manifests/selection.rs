@@ -38,7 +38,7 @@ impl<'o, T> Selection<'o, T> {
         Self { by_label }
     }
 
-    /// What a selector selects in a namespace, in order; an empty one selects nothing here.
+    /// The things that a selector selects in a namespace, in order; an empty one selects nothing here.
     pub(super) fn selected(&self, namespace: &str, selector: &Labels) -> Vec<&'o T> {
         let things = fewest(selector.iter().map(|(key, value)| self.by_label.get(&[namespace, key, value])));
         things.iter().filter(|(labels, _)| selects(selector, labels)).map(|(_, thing)| *thing).collect()

@@ -11,7 +11,7 @@ const NAMED: usize = 3;
 /// A document that is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stray {
-    /// Where it is, and what would be said of it where the command line names its file.
+    /// The place, and what would be said of it where the command line names its file.
     pub(super) error: Error,
     pub(super) sort: StraySort,
 }

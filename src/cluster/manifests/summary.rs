@@ -1,4 +1,4 @@
-//! What a local cluster serves, in lines for people.
+//! The summary of a local cluster, in lines for people.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::wire::Name;
 /// More lines than this nobody reads after an edit.
 const MOST: usize = 40;
 
-/// What is served.
+/// The namespaces and Services that are served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The namespaces that exist.
@@ -104,7 +104,7 @@ impl Summary {
         Self { namespaces: namespaces.iter().map(|&name| name.into()).collect(), services }
     }
 
-    /// What has come (`+`) and gone (`-`) since then, in lines; the first few of many.
+    /// Lines for all that has come (`+`) and gone (`-`) since then; the first few of many.
     pub fn changes(&self, before: &Self) -> String {
         let key = |service: &ServiceSummary| (service.namespace.clone(), service.name.clone());
         let old: BTreeMap<_, _> = before.services.iter().map(|service| (key(service), service)).collect();
@@ -182,7 +182,7 @@ impl Summary {
     }
 }
 
-/// What a person sorts by: `kubia-2` comes before `kubia-10`.
+/// The key by which a person sorts: `kubia-2` comes before `kubia-10`.
 fn natural(endpoint: &EndpointSummary) -> (Option<&str>, Option<u32>) {
     let Some(name) = endpoint.name.as_deref() else { return (None, None) };
     match name.rsplit_once('-').and_then(|(stem, ordinal)| Some((stem, ordinal.parse().ok()?))) {

@@ -1,4 +1,4 @@
-//! Which files there are: those that are named, and those below the folders that are named.
+//! The survey of files: those that are named, and those below the folders that are named.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use crate::files::Stamp;
 
-/// Where kustomizations are written.
+/// The names of files in which kustomizations are written.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/// What is there at one time.
+/// The files and folders at one time.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// The manifest files, each once, folders in the order of names.
@@ -20,9 +20,9 @@ pub(super) struct Survey {
     pub(super) kustomizations: Vec<SurveyedFile>,
     /// The folders that were looked through.
     pub(super) folders: Vec<(PathBuf, Identity)>,
-    /// What leads somewhere else: links, and what the command line names. Their own folders tell when they change.
+    /// Paths that lead somewhere else: links, and those of the command line. Their own folders tell when they change.
     pub(super) entrances: Vec<PathBuf>,
-    /// What cannot be looked at, and why.
+    /// Paths that cannot be looked at, and why.
     pub(super) faults: Vec<(PathBuf, Error)>,
     seen: HashSet<Identity>,
 }
@@ -36,7 +36,7 @@ pub(super) struct SurveyedFile {
     pub(super) stamp: Stamp,
 }
 
-/// What a path leads to, whatever its names: device and inode.
+/// The identity of a file or folder, whatever its names: device and inode.
 pub(super) type Identity = (u64, u64);
 
 impl Survey {
@@ -125,7 +125,7 @@ pub(super) fn is_kustomization(path: &Path) -> bool {
     path.file_name().is_some_and(|name| KUSTOMIZATIONS.iter().any(|own| name == *own))
 }
 
-/// What a path leads to at present.
+/// The identity of what a path leads to at present.
 pub(super) fn identity_of(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().as_ref().map(identity)
 }

@@ -35,7 +35,7 @@ fn content(text: &str, named: bool) -> Content {
     Content::read(&Path::new("m.yaml").into(), text, "default", named)
 }
 
-/// What is told of a text in a file of a folder: remarks, and the one line for all that is left out.
+/// The lines that are told of a text in a file of a folder: remarks, and the one line for all that is left out.
 fn told(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("m.yaml"), text).unwrap();

@@ -84,7 +84,7 @@ impl Node {
         Field { file, node: Some(self), near: self, path: String::new() }
     }
 
-    /// What was found, in words.
+    /// The value that was found, in words.
     fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing".into(),
@@ -218,7 +218,7 @@ pub(super) struct Field<'d> {
 }
 
 impl<'d> Field<'d> {
-    /// Where it stands; an absent field points to what should hold it.
+    /// Its place; an absent field points to what should hold it.
     pub(super) fn place(&self) -> FilePosition {
         let node = self.node.unwrap_or(self.near);
         place(self.file, node.line, node.column)

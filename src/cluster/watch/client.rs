@@ -129,7 +129,7 @@ impl Response {
         self.encoding
     }
 
-    /// What the transport brings next; `None` at the end.
+    /// The next octets of the transport; `None` at the end.
     pub(super) async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
         loop {
             match self.body.frame().await {

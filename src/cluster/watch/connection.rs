@@ -16,7 +16,7 @@ use tower_http::decompression::DecompressionLayer;
 
 use crate::files;
 
-/// Where the API server is, and who we are.
+/// The API server's address, and our identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Connection {
     /// The service account that Kubernetes mounts into a pod; token and CA are read again as they change.
@@ -119,7 +119,7 @@ impl fmt::Display for Connection {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a connection may hold of a body. hyper's 400 KiB, which a list fills, would be kept by the watch that follows.
+/// The most that a connection holds of a body. hyper's 400 KiB, which a list fills, the watch after it would keep.
 const READ_BUFFER: usize = 64 << 10;
 
 /// A client as kube makes it, with three differences.

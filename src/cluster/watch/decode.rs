@@ -12,7 +12,7 @@ pub(super) enum Encoding {
     Json,
 }
 
-/// What is held of a page in JSON, in octets: far more than five hundred objects have, and less than a pod.
+/// The most that is held of a page in JSON, in octets: far more than five hundred objects have, and less than a pod.
 const MOST: usize = 64 << 20;
 
 /// A page of a list, or a whole one, that is arriving.

@@ -10,7 +10,7 @@ const MANY: usize = 10;
 /// How many lists have to agree.
 const LISTS: u32 = 3;
 
-/// What has been said so far, by lists that are not believed yet.
+/// The contents so far of lists that are not believed yet.
 #[derive(Debug, Default)]
 pub(super) struct Doubts(Option<Doubt>);
 
@@ -20,7 +20,7 @@ struct Doubt {
     lists: u32,
 }
 
-/// What a list says, beside what was known before it.
+/// The contents of a list, beside what was known before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Said {
     pub(super) kind: Kind,

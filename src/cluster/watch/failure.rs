@@ -31,7 +31,7 @@ pub(super) enum Failure {
     Timeout(Duration),
     /// The API server refused, by the response's status or by an event of type ERROR.
     Status(ApiStatus),
-    /// What came is not what was asked for.
+    /// The response is not what was asked for.
     Malformed(String),
     /// A list that would take nearly everything away, and is not confirmed yet.
     Doubtful(String),
@@ -46,11 +46,11 @@ pub(super) struct ApiStatus {
     pub(super) reason: String,
     /// For people.
     pub(super) message: String,
-    /// What the server asks us to wait.
+    /// The time that the server asks us to wait.
     pub(super) retry_after: Option<Duration>,
 }
 
-/// What follows from a failure.
+/// The remedy for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
     /// Ask again for the same: the place in the stream of changes is still good.
@@ -62,7 +62,7 @@ pub(super) enum Remedy {
 }
 
 impl Failure {
-    /// What follows, for a request that named a resourceVersion or a page of a list.
+    /// The remedy, for a request that named a resourceVersion or a page of a list.
     pub(super) fn remedy(&self) -> Remedy {
         match self {
             // The pool may hold more connections over the same dead path.
@@ -96,7 +96,7 @@ impl Failure {
         }
     }
 
-    /// What sort of trouble it is, for the wait that follows.
+    /// The sort of trouble that it is, for the wait that follows.
     pub(super) fn sort(&self) -> TroubleSort {
         match self {
             Self::Transport(_) | Self::Timeout(_) => TroubleSort::Away,
@@ -132,7 +132,7 @@ impl Failure {
         matches!(self, Self::Status(status) if status.code == 504 && !status.is_expired())
     }
 
-    /// What the server asks us to wait.
+    /// The time that the server asks us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status(status) => status.retry_after,

@@ -11,7 +11,7 @@ use crate::cluster::facts::LONGEST;
 pub(super) struct Frames {
     encoding: Encoding,
     octets: Vec<u8>,
-    /// Where the next frame begins.
+    /// The place of the next frame.
     start: usize,
     /// Up to where no end of line was found.
     scanned: usize,

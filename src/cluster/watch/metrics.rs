@@ -1,4 +1,4 @@
-//! What the watch tells Prometheus. The names that begin with `coredns_` are those that dashboards of CoreDNS read.
+//! The metrics of the watch. The names that begin with `coredns_` are those that dashboards of CoreDNS read.
 
 use prometheus::Registry;
 

@@ -104,7 +104,7 @@ impl Mirror {
         }
     }
 
-    /// Where the answers for a Service, or for one label of it, come from.
+    /// The origin of the answers for a Service, or for one label of it.
     pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         self.shared.explain(service, label)
     }

@@ -1,4 +1,4 @@
-//! What a mirror is made of: where the API server is, what is asked of it, and how patient it is.
+//! The options of a mirror: where the API server is, what is asked of it, and how patient the mirror is.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::cluster::facts::Kind;
 /// Settings of a mirror: the options of one `kubernetes` directive that concern the API server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where the API server is, and who we are.
+    /// The API server's address, and our identity.
     pub connection: Connection,
     /// `labels`: a label selector for Services, EndpointSlices and Pods.
     pub labels: Option<String>,

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cluster::facts::Kind;
 
-/// What is asked for: all namespaces, one kind, perhaps one label selector.
+/// A request: all namespaces, one kind, perhaps one label selector.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     base: String,
@@ -63,7 +63,7 @@ impl Request {
         format!("{}limit=1", self.base)
     }
 
-    /// What changes from a version on.
+    /// The request for all changes from a version on.
     pub(super) fn watch(&self, version: &str, seconds: u64) -> String {
         let mut uri =
             format!("{}watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion=", self.base);
@@ -72,7 +72,7 @@ impl Request {
     }
 }
 
-/// What is escaped in a value of a query: all but the unreserved (RFC 3986 section 2.3).
+/// The octets that are escaped in a value of a query: all but the unreserved (RFC 3986 section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn encode(uri: &mut String, value: &str) {

@@ -1,4 +1,4 @@
-//! What the loops share: the index that they feed, and what an operator may ask about them.
+//! The state that the loops share: the index that they feed, and what an operator may ask about them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -52,7 +52,7 @@ struct KindState {
 /// The state of one loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KindStatus {
-    /// What is watched.
+    /// The kind that is watched.
     pub kind: Kind,
     /// The first complete list is in.
     pub synced: bool,
@@ -64,7 +64,7 @@ pub struct KindStatus {
     pub restarts: u64,
     /// How many complete lists there were after the first.
     pub relists: u64,
-    /// What keeps the loop from going on, while it tries.
+    /// The trouble that keeps the loop from going on, while it tries.
     pub trouble: Option<String>,
 }
 
@@ -240,7 +240,7 @@ impl Shared {
         }
     }
 
-    /// What keeps a loop from going on; `None` once it goes on.
+    /// Notes the trouble that keeps a loop from going on; `None` once it goes on.
     pub(super) fn trouble(&self, kind: Kind, trouble: Option<String>) {
         if let Some(entry) = self.lock().entry(kind) {
             entry.trouble = trouble;

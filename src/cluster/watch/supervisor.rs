@@ -54,7 +54,7 @@ pub(super) struct Supervisor {
     /// Objects in a page, where lists are not whole.
     page: u32,
     listed: bool,
-    /// What lists have said that is not believed yet.
+    /// The contents of lists that are not believed yet.
     doubts: Doubts,
     /// The last watch was interrupted: the server may not be what it was, and its past another one.
     doubt: bool,
@@ -327,7 +327,7 @@ impl Supervisor {
         Ended { phase: Phase::Watch, opened: true, events, failure }
     }
 
-    /// What the transport brings next. A watch that lasts until it has `proved` itself ends what trouble there was.
+    /// The next octets of the transport. A watch that lasts until it has `proved` itself ends what trouble there was.
     async fn read(
         &mut self,
         response: &mut Response,

@@ -1,4 +1,4 @@
-//! What keeps a loop from going on, and how that is said: aloud, but each sort of it once a minute.
+//! Troubles that keep a loop from going on, and how they are said: aloud, but each sort of them once a minute.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -18,7 +18,7 @@ pub(super) struct Troubles {
     said: HashMap<&'static str, Instant>,
 }
 
-/// What keeps the loop from going on, since when, and whether that was said aloud.
+/// A trouble that keeps the loop from going on, since when, and whether that was said aloud.
 #[derive(Debug)]
 struct Trouble {
     word: &'static str,
@@ -27,10 +27,10 @@ struct Trouble {
     attempts: u32,
 }
 
-/// What a round met.
+/// The trouble that a round met.
 pub(super) struct Met<'m> {
     pub(super) kind: Kind,
-    /// What it wanted to do: `list` or `watch`.
+    /// The request that it failed in: `list` or `watch`.
     pub(super) verb: &'static str,
     /// The sort of trouble.
     pub(super) word: &'static str,

@@ -1,4 +1,4 @@
-//! What is left out when an answer is too long for its way.
+//! Answers that are too long for their way, and the records that are left out of them.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};

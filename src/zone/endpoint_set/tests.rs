@@ -13,7 +13,7 @@ fn port(name: &str, protocol: Protocol, number: u16) -> Port {
     Port { name: (!name.is_empty()).then(|| label(name)), protocol, number }
 }
 
-/// What a choice shows: addresses, SRV records as (endpoint, number), those beside them as (endpoint, address), weight.
+/// The records of a selection: addresses, SRV as (endpoint, number), those beside as (endpoint, address), weight.
 type Shown = (BTreeSet<IpAddr>, Vec<(String, u16)>, BTreeSet<(String, IpAddr)>, usize);
 
 fn name_of(label: &Label, cluster: Option<&Label>) -> String {

@@ -17,7 +17,7 @@ pub struct ListDecoder {
     page: Page,
 }
 
-/// Where in the body the next octet is.
+/// The field of the body in which the next octet is.
 #[derive(Clone, Copy, Debug)]
 enum ListPosition {
     /// Before the envelope.
@@ -49,7 +49,7 @@ impl ListDecoder {
         Ok(())
     }
 
-    /// What was decoded since the last call; the version of the list and its token come at the [`end`](Self::end).
+    /// The objects decoded since the last call; the version of the list and its token come at the [`end`](Self::end).
     pub fn take(&mut self) -> Page {
         let Page { facts, bad, .. } = &mut self.page;
         Page { facts: std::mem::take(facts), bad: std::mem::take(bad), ..Page::default() }

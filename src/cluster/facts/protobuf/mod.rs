@@ -14,7 +14,7 @@ use fields::{Fields, Malformed};
 
 pub use list::ListDecoder;
 
-/// What a body in this encoding starts with.
+/// The first octets of a body in this encoding.
 const MAGIC: &[u8] = b"k8s\0";
 
 /// Decodes the body of a list.

@@ -32,7 +32,7 @@ impl Desk {
         fs::write(self.folder.path().join(file), text).unwrap();
     }
 
-    /// What is told of the files as they are, without the path of the folder.
+    /// The lines that are told of the files as they are, without the path of the folder.
     fn told(&self) -> Vec<String> {
         let path = format!("{}/", self.folder.path().display());
         self.cluster.remarks.iter().map(|remark| remark.to_string().replace(&path, "")).collect()

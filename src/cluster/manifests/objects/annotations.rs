@@ -12,7 +12,7 @@ pub const READY: &str = "rollcall.dev/ready";
 /// How our annotations begin.
 const OWN: &str = "rollcall.dev/";
 
-/// What annotations say of readiness: of all pods, and the names of those that are not ready.
+/// Readiness by annotations: that of all pods, and the names of those that are not ready.
 pub(super) fn readiness(meta: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(bool, Vec<String>), Error> {
     let annotations = meta.get("annotations")?;
     for key in annotations.keys().filter(|key| key.starts_with(OWN) && ![READY, NOT_READY].contains(key)) {

@@ -1,4 +1,4 @@
-//! What objects of every kind have.
+//! Metadata, and other fields that objects of several kinds have.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::cluster::manifests::tree::Field;
 use crate::wire::Name;
 use crate::zone::Protocol;
 
-/// What every object has.
+/// The metadata of an object, and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Meta {
     pub(crate) key: ObjectKey,
@@ -17,7 +17,7 @@ pub(crate) struct Meta {
     pub(crate) place: FilePosition,
 }
 
-/// What an object has; `default` is the namespace of one that names none, and `None` for one that is in no namespace.
+/// Reads metadata; `default` is the namespace of an object that names none, `None` for one that is in no namespace.
 pub(super) fn meta(object: &Field<'_>, default: Option<&str>) -> Result<Meta, Error> {
     let meta = object.get("metadata")?;
     let name = meta.get("name")?;

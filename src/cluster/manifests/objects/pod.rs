@@ -20,7 +20,7 @@ pub(crate) struct PodObject {
     pub(crate) finished: bool,
 }
 
-/// What is kept of `spec`, of a Pod or a template.
+/// The fields of `spec` that are kept, of a Pod or a template.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct PodSpec {
     pub(crate) hostname: Option<String>,

@@ -43,7 +43,7 @@ impl ServiceObject {
 pub(crate) struct ServicePort {
     pub(crate) port: Port,
     pub(crate) target: Target,
-    /// Where the target stands, or the port that has none.
+    /// The place of the target, or of the port that has none.
     pub(crate) place: FilePosition,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn service(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Rem
     Ok(ServiceObject { meta, fact, ports, selector, families, publish_not_ready })
 }
 
-/// What the name of a Service stands for, its ports apart.
+/// The meaning of the name of a Service, its ports apart.
 fn service_spec(spec: &Field<'_>, addresses: &[Field<'_>]) -> Result<ServiceSpec, Error> {
     let typename = spec.get("type")?;
     match typename.text()?.unwrap_or("ClusterIP") {

@@ -1,4 +1,4 @@
-//! What pods come from: StatefulSets, Deployments and the like, as manifests write them.
+//! Workloads, from which pods come: StatefulSets, Deployments and the like, as manifests write them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::cluster::manifests::tree::Field;
 /// More pods than there are addresses are an error, and are not made one by one first.
 const MOST: u32 = 65_534;
 
-/// What pods come from.
+/// An object from which pods come.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Workload {
     pub(crate) meta: Meta,
@@ -26,7 +26,7 @@ pub(crate) struct Workload {
     pub(crate) not_ready: Vec<String>,
 }
 
-/// What is only in the one or the other.
+/// The fields that only one kind has.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum WorkloadKind {
     StatefulSet {

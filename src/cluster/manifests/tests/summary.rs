@@ -1,4 +1,4 @@
-//! What people are told of a local cluster.
+//! Summaries of local clusters, and the lines to try.
 
 use super::*;
 
