@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use rollcall::cache::{Ask, Cache, Room, Settings};
+use rollcall::cache::{Ask, Cache, CacheSettings, Room};
 use rollcall::wire::{Class, Edns, Flags, Name, OwnEdns, Rtype};
 
 fn reply(qname: &[u8]) -> Vec<u8> {
@@ -36,7 +36,7 @@ fn cache(criterion: &mut Criterion) {
             own: OwnEdns::DEFAULT,
         })
         .collect();
-    let (cache, now) = (Cache::new(Settings::default()), Instant::now());
+    let (cache, now) = (Cache::new(CacheSettings::default()), Instant::now());
     let mut buffer = vec![0; 4096];
     let mut next = asks.iter().cycle();
     criterion.bench_function("cache/miss", |bencher| {

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rollcall::upstream::{
-    Answered, Check, Connections, Endpoint, Error, Group, Policy, Settings, Trouble, Upstream, Way, client_config,
+    Check, Connections, Error, Group, GroupSettings, Policy, Trouble, Upstream, UpstreamAddress, UpstreamAnswer, Way,
+    client_config,
 };
 use rollcall::wire::Rcode;
 use rollcall_testing::queries::{self, name};
@@ -21,12 +22,12 @@ fn query(id: u16, name: &str) -> Vec<u8> {
     queries::query(id, name, queries::A)
 }
 
-fn endpoint(resolver: &Resolver) -> Endpoint {
-    Endpoint { address: resolver.address, way: Way::Plain, server_name: None }
+fn endpoint(resolver: &Resolver) -> UpstreamAddress {
+    UpstreamAddress { address: resolver.address, way: Way::Plain, server_name: None }
 }
 
-fn group(resolvers: &[&Resolver], change: impl FnOnce(&mut Settings)) -> Arc<Group> {
-    let mut settings = Settings::default();
+fn group(resolvers: &[&Resolver], change: impl FnOnce(&mut GroupSettings)) -> Arc<Group> {
+    let mut settings = GroupSettings::default();
     change(&mut settings);
     let upstreams = resolvers
         .iter()
@@ -35,7 +36,7 @@ fn group(resolvers: &[&Resolver], change: impl FnOnce(&mut Settings)) -> Arc<Gro
     Arc::new(Group::new(upstreams, settings))
 }
 
-async fn ask(group: &Arc<Group>, name: &str) -> Result<Answered, Error> {
+async fn ask(group: &Arc<Group>, name: &str) -> Result<UpstreamAnswer, Error> {
     group.ask(&query(0x1234, name), false).await
 }
 
@@ -460,8 +461,9 @@ impl Authority {
 
     fn group(&self, resolver: &Resolver, name: Option<&str>) -> Arc<Group> {
         let config = client_config(Some(&self.folder.path().join("ca.pem")), None).unwrap();
-        let settings = Settings::default();
-        let endpoint = Endpoint { address: resolver.address, way: Way::Tls, server_name: name.map(str::to_owned) };
+        let settings = GroupSettings::default();
+        let endpoint =
+            UpstreamAddress { address: resolver.address, way: Way::Tls, server_name: name.map(str::to_owned) };
         let upstream = Upstream::new(endpoint, Some(config), settings.connections, None).unwrap();
         Arc::new(Group::new(vec![Arc::new(upstream)], settings))
     }

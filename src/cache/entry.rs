@@ -4,19 +4,19 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::shape::{Shape, Sort};
-use super::{Ask, Settings};
+use super::{Ask, CacheSettings};
 use crate::wire::{AnswerOctets, Flags, Header, NSID, Shears, Ttl, cut, opt_head, option_head};
 
 /// The half of the cache that an answer lies in; what the label `type` says in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum AnswerKind {
     /// Data.
     Success,
     /// NXDOMAIN, NODATA and SERVFAIL.
     Denial,
 }
 
-impl Kind {
+impl AnswerKind {
     /// The name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ pub struct Hit {
     /// The number of its octets.
     pub len: usize,
     /// The half it came from.
-    pub kind: Kind,
+    pub kind: AnswerKind,
     /// Whether it is past its end (RFC 8767).
     pub stale: bool,
     /// The caller is to refresh it, and nobody else is until [`Cache::store`](super::Cache::store) or
@@ -123,7 +123,7 @@ impl Entry {
         self.stored + self.lifetime
     }
 
-    pub(super) fn age(&self, settings: &Settings, now: Instant) -> Age {
+    pub(super) fn age(&self, settings: &CacheSettings, now: Instant) -> Age {
         let elapsed = now.saturating_duration_since(self.stored);
         match &settings.stale {
             _ if elapsed < self.lifetime => Age::Fresh,
@@ -133,13 +133,13 @@ impl Entry {
     }
 
     /// Whether a hit may lead to a refresh: past its end, or near it with `prefetch`.
-    pub(super) fn may_be_refreshed(&self, settings: &Settings, now: Instant) -> bool {
+    pub(super) fn may_be_refreshed(&self, settings: &CacheSettings, now: Instant) -> bool {
         let left = self.ends().saturating_duration_since(now);
         left.is_zero() || settings.prefetch.is_some_and(|prefetch| left <= self.lifetime * prefetch.percentage / 100)
     }
 
     /// Counts a hit and says whether the caller is to refresh the entry.
-    pub(super) fn touch(&mut self, settings: &Settings, now: Instant) -> bool {
+    pub(super) fn touch(&mut self, settings: &CacheSettings, now: Instant) -> bool {
         let wanted = if now < self.ends() {
             let Some(prefetch) = settings.prefetch else { return false };
             let paused = now.saturating_duration_since(self.last_hit) > prefetch.duration;
@@ -155,7 +155,7 @@ impl Entry {
 
     /// A refresh came to nothing: the next may be tried after the recheck time. Does nothing where none was under way, as
     /// with the entry that a refresh brought.
-    pub(super) fn release(&mut self, settings: &Settings, now: Instant) {
+    pub(super) fn release(&mut self, settings: &CacheSettings, now: Instant) {
         if !std::mem::replace(&mut self.refreshing, false) {
             return;
         }
@@ -170,7 +170,7 @@ impl Entry {
     }
 
     /// The TTL shown: what is left, rounded up, so that it is 0 only for a stale answer.
-    fn shown_ttl(&self, settings: &Settings, now: Instant) -> Ttl {
+    fn shown_ttl(&self, settings: &CacheSettings, now: Instant) -> Ttl {
         let left = match now.checked_duration_since(self.ends()) {
             Some(_) => return settings.stale.map_or(Ttl::ZERO, |stale| stale.ttl),
             None if settings.keep_ttl => self.lifetime,
@@ -184,7 +184,7 @@ impl Entry {
     pub(super) fn write(
         &self,
         ask: &Ask<'_>,
-        settings: &Settings,
+        settings: &CacheSettings,
         now: Instant,
         room: Room<'_>,
         buffer: &mut [u8],

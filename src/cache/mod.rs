@@ -18,7 +18,7 @@ mod shard;
 mod store;
 
 pub use ask::Ask;
-pub use entry::{Hit, Kind, Room};
-pub use settings::{Capacity, Prefetch, Settings, Stale};
+pub use entry::{AnswerKind, Hit, Room};
+pub use settings::{CacheSettings, Capacity, Prefetch, Stale};
 pub use shape::{cap_ttls, clear_authentic};
-pub use store::{Cache, Verdict};
+pub use store::{Cache, StoreVerdict};

@@ -6,7 +6,7 @@ use crate::wire::{Name, Ttl};
 
 /// Everything a `cache` directive can say about the cache itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct CacheSettings {
     /// The bounds of answers.
     pub success: Capacity,
     /// The bounds of denials: NXDOMAIN, NODATA and SERVFAIL.
@@ -60,7 +60,7 @@ pub struct Stale {
     pub prefer_positive: bool,
 }
 
-impl Default for Settings {
+impl Default for CacheSettings {
     fn default() -> Self {
         Self {
             success: Capacity { entries: 9984, max_ttl: Ttl::from_secs(3600), min_ttl: Ttl::from_secs(5) },

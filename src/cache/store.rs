@@ -9,13 +9,13 @@ use foldhash::fast::RandomState;
 use super::entry::{Age, Entry};
 use super::shape::{Shape, Sort, Unfit, change_ttls};
 use super::shard::Shard;
-use super::{Ask, Capacity, Hit, Kind, Room, Settings};
+use super::{AnswerKind, Ask, CacheSettings, Capacity, Hit, Room};
 use crate::wire::{Rtype, Ttl};
 
 /// A bounded store of answers. Shared between threads; a lock is held for one look-up or one insertion.
 #[derive(Debug)]
 pub struct Cache {
-    settings: Settings,
+    settings: CacheSettings,
     // Clients choose the names: the seed keeps them from choosing the shard and the bucket too.
     hasher: RandomState,
     success: Half,
@@ -24,9 +24,9 @@ pub struct Cache {
 
 /// The verdict of [`Cache::store`] on an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct StoreVerdict {
     /// The half it belongs to; `None` for what is never remembered.
-    pub kind: Option<Kind>,
+    pub kind: Option<AnswerKind>,
     /// The TTL that its records are to carry from now on; `None` leaves them as they are.
     pub ttl: Option<Ttl>,
     /// Whether it is in the cache now.
@@ -50,13 +50,13 @@ const SHARDS: usize = 64;
 
 impl Cache {
     /// An empty cache.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: CacheSettings) -> Self {
         let (success, denial) = (Half::new(&settings.success), Half::new(&settings.denial));
         Self { settings, hasher: RandomState::default(), success, denial }
     }
 
     /// The settings it was made with.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &CacheSettings {
         &self.settings
     }
 
@@ -75,7 +75,7 @@ impl Cache {
         now: Instant,
         room: Room<'_>,
         buffer: &mut [u8],
-    ) -> Option<(Kind, usize)> {
+    ) -> Option<(AnswerKind, usize)> {
         let hit = self.find(ask, now, room, buffer, |entry| !entry.may_be_refreshed(&self.settings, now))?;
         Some((hit.kind, hit.len))
     }
@@ -100,7 +100,7 @@ impl Cache {
                 {
                     return Some(hit);
                 }
-                return if wanted(entry) { self.give(Kind::Denial, entry, ask, now, room, buffer) } else { None };
+                return if wanted(entry) { self.give(AnswerKind::Denial, entry, ask, now, room, buffer) } else { None };
             }
         }
         self.take(hash, ask, now, room, buffer, wanted)
@@ -133,19 +133,19 @@ impl Cache {
     }
 
     /// Remembers an answer, if it may be; says what the client is to be told.
-    pub fn store(&self, ask: &Ask<'_>, reply: &[u8], now: Instant) -> Verdict {
-        let unkept = Verdict { kind: None, ttl: None, kept: false, mismatch: false, evicted: 0 };
+    pub fn store(&self, ask: &Ask<'_>, reply: &[u8], now: Instant) -> StoreVerdict {
+        let unkept = StoreVerdict { kind: None, ttl: None, kept: false, mismatch: false, evicted: 0 };
         let shape = match Shape::read(ask, reply) {
             Ok(shape) => shape,
-            Err(unfit) => return Verdict { mismatch: unfit == Unfit::Mismatch, ..unkept },
+            Err(unfit) => return StoreVerdict { mismatch: unfit == Unfit::Mismatch, ..unkept },
         };
         let (kind, half, excepted) = match shape.sort {
-            Sort::Answer | Sort::Alias => (Kind::Success, &self.success, &self.settings.no_success),
-            Sort::Denial | Sort::Failure => (Kind::Denial, &self.denial, &self.settings.no_denial),
+            Sort::Answer | Sort::Alias => (AnswerKind::Success, &self.success, &self.settings.no_success),
+            Sort::Denial | Sort::Failure => (AnswerKind::Denial, &self.denial, &self.settings.no_denial),
         };
-        let unkept = Verdict { kind: Some(kind), ..unkept };
+        let unkept = StoreVerdict { kind: Some(kind), ..unkept };
         let Some(lifetime) = self.lifetime(&shape) else { return unkept };
-        let unkept = Verdict { ttl: Some(seconds(lifetime)), ..unkept };
+        let unkept = StoreVerdict { ttl: Some(seconds(lifetime)), ..unkept };
         if lifetime.is_zero() || shape.sort == Sort::Alias || excepted.iter().any(|zone| ask.is_within(zone.as_wire()))
         {
             return unkept;
@@ -166,7 +166,7 @@ impl Cache {
             Sort::Denial if !prefer_positive => self.success.remove(hash, ask),
             Sort::Denial | Sort::Failure | Sort::Alias => {}
         }
-        Verdict { kept: true, evicted, ..unkept }
+        StoreVerdict { kept: true, evicted, ..unkept }
     }
 
     /// Gives back the right to refresh an answer, after a refresh that brought nothing to store.
@@ -180,17 +180,17 @@ impl Cache {
     }
 
     /// The number of answers.
-    pub fn len(&self, kind: Kind) -> usize {
+    pub fn len(&self, kind: AnswerKind) -> usize {
         let half = match kind {
-            Kind::Success => &self.success,
-            Kind::Denial => &self.denial,
+            AnswerKind::Success => &self.success,
+            AnswerKind::Denial => &self.denial,
         };
         half.count.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.len(Kind::Success) == 0 && self.len(Kind::Denial) == 0
+        self.len(AnswerKind::Success) == 0 && self.len(AnswerKind::Denial) == 0
     }
 
     fn take(
@@ -204,12 +204,12 @@ impl Cache {
     ) -> Option<Hit> {
         let mut shard = self.success.shard(hash);
         let entry = shard.get(hash, ask).filter(|entry| wanted(entry))?;
-        self.give(Kind::Success, entry, ask, now, room, buffer)
+        self.give(AnswerKind::Success, entry, ask, now, room, buffer)
     }
 
     fn give(
         &self,
-        kind: Kind,
+        kind: AnswerKind,
         entry: &mut Entry,
         ask: &Ask<'_>,
         now: Instant,

@@ -22,7 +22,7 @@ use crate::cluster::{self, Connection, Options};
 use crate::files;
 use crate::process::error::Error;
 use crate::upstream;
-use crate::upstream::{Endpoint, Group, Upstream};
+use crate::upstream::{Group, Upstream, UpstreamAddress};
 use crate::wire::message::RecordType;
 use crate::wire::{Class, Flags, Name, OwnEdns, append_opt, bare_message};
 use deliberate::deliberate;
@@ -207,15 +207,15 @@ fn judge(kind: NameKind, rtype: RecordType, one: &ServerAnswer, other: &ServerAn
 /// One of the two servers.
 #[derive(Debug)]
 struct Side {
-    endpoint: Endpoint,
+    endpoint: UpstreamAddress,
     group: Arc<Group>,
     zones: Arc<[Name]>,
 }
 
 impl Side {
-    fn new(endpoint: &Endpoint, zones: Arc<[Name]>) -> Result<Self, Error> {
+    fn new(endpoint: &UpstreamAddress, zones: Arc<[Name]>) -> Result<Self, Error> {
         // Over UDP, and what is cut again over TCP; never taken for down because one answer is late.
-        let settings = upstream::Settings { prefer_udp: true, max_fails: 0, ..upstream::Settings::default() };
+        let settings = upstream::GroupSettings { prefer_udp: true, max_fails: 0, ..upstream::GroupSettings::default() };
         let upstream = Upstream::new(endpoint.clone(), None, settings.connections, None).map_err(Error::operator)?;
         Ok(Self { endpoint: endpoint.clone(), group: Arc::new(Group::new(vec![Arc::new(upstream)], settings)), zones })
     }

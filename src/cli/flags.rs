@@ -10,7 +10,7 @@ use super::diff::connection;
 use crate::cluster::Connection;
 use crate::process::error::Error;
 use crate::process::logs::LogFormat;
-use crate::upstream::{Endpoint, Host, Way};
+use crate::upstream::{Host, UpstreamAddress, Way};
 
 /// The text of `--help`.
 pub(super) fn help() -> String {
@@ -147,9 +147,9 @@ pub(super) enum Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DiffOptions {
     /// The first server.
-    pub(super) from: Endpoint,
+    pub(super) from: UpstreamAddress,
     /// The second server.
-    pub(super) to: Endpoint,
+    pub(super) to: UpstreamAddress,
     /// The cluster whose names are asked.
     pub(super) connection: Connection,
     /// The cluster domain.
@@ -286,7 +286,7 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
 }
 
 /// The address of a server that is asked, over TLS where that is possible.
-fn server(name: &str, text: &str, over_tls: bool) -> Result<Endpoint, Error> {
+fn server(name: &str, text: &str, over_tls: bool) -> Result<UpstreamAddress, Error> {
     let wrong =
         |why: &str| Error::operator(format!("--{name} needs ADDRESS[:PORT], as in 10.96.0.10:53, got `{text}`{why}"));
     let host = Host::parse(text).map_err(|error| wrong(&format!(": {error}")))?;

@@ -18,7 +18,7 @@ use crate::process::error::Error;
 use crate::process::mirrors::Fixed;
 use crate::process::plan::{self, Plan};
 use crate::process::{interfaces, origin};
-use crate::upstream::{Endpoint, nameservers};
+use crate::upstream::{UpstreamAddress, nameservers};
 use crate::wire::Name;
 use crate::zone::Reader;
 
@@ -135,7 +135,7 @@ fn resolvers(options: &LocalOptions) -> Result<Vec<String>, Error> {
             let others = |path: &str| {
                 let text = files::read_text(Path::new(path), files::CONFIGURATION).unwrap_or_default();
                 let others = nameservers(&text).into_iter().filter(|endpoint| !own(endpoint.address));
-                others.collect::<Vec<Endpoint>>()
+                others.collect::<Vec<UpstreamAddress>>()
             };
             let mut found = others("/etc/resolv.conf");
             // It may ask this server for what this server asks it.

@@ -66,7 +66,7 @@ use futures_util::future::BoxFuture;
 use prometheus::{IntCounter, IntGauge};
 use tokio::sync::Semaphore;
 
-use crate::cache::{self, Ask, Hit, Kind, Room, Settings};
+use crate::cache::{self, AnswerKind, Ask, CacheSettings, Hit, Room};
 use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
 use crate::metrics::metrics;
 use crate::syntax::names::Zones;
@@ -133,7 +133,7 @@ impl Plugin for Cache {
     }
 
     fn ttl_bounds(&self) -> Option<TtlBounds> {
-        let Settings { success, denial, .. } = self.inner.cache.settings();
+        let CacheSettings { success, denial, .. } = self.inner.cache.settings();
         let bounds = |capacity: &cache::Capacity| (capacity.min_ttl, capacity.max_ttl);
         Some(TtlBounds { zones: self.inner.zones.0.clone(), success: bounds(success), denial: bounds(denial) })
     }
@@ -255,7 +255,7 @@ impl Inner {
         }
         if let Some(kind) = verdict.kind.filter(|_| verdict.kept) {
             counters.evictions(kind).inc_by(u64::try_from(verdict.evicted).unwrap_or(u64::MAX));
-            for kind in [Kind::Success, Kind::Denial] {
+            for kind in [AnswerKind::Success, AnswerKind::Denial] {
                 counters.entries(kind).set(i64::try_from(self.cache.len(kind)).unwrap_or(i64::MAX));
             }
         }
@@ -502,7 +502,7 @@ struct Counters {
 
 impl Counters {
     fn new(server: &str, zones: &str, view: &str) -> Self {
-        let kinds = [Kind::Success, Kind::Denial].map(Kind::as_str);
+        let kinds = [AnswerKind::Success, AnswerKind::Denial].map(AnswerKind::as_str);
         let plain = [server, zones, view];
         Self {
             entries: kinds.map(|kind| ENTRIES.with_label_values(&[server, kind, zones, view])),
@@ -516,24 +516,24 @@ impl Counters {
         }
     }
 
-    fn entries(&self, kind: Kind) -> &IntGauge {
+    fn entries(&self, kind: AnswerKind) -> &IntGauge {
         series(&self.entries, kind)
     }
 
-    fn hits(&self, kind: Kind) -> &IntCounter {
+    fn hits(&self, kind: AnswerKind) -> &IntCounter {
         series(&self.hits, kind)
     }
 
-    fn evictions(&self, kind: Kind) -> &IntCounter {
+    fn evictions(&self, kind: AnswerKind) -> &IntCounter {
         series(&self.evictions, kind)
     }
 }
 
 /// The series of one kind of answer.
-fn series<T>([success, denial]: &[T; 2], kind: Kind) -> &T {
+fn series<T>([success, denial]: &[T; 2], kind: AnswerKind) -> &T {
     match kind {
-        Kind::Success => success,
-        Kind::Denial => denial,
+        AnswerKind::Success => success,
+        AnswerKind::Denial => denial,
     }
 }
 

@@ -78,7 +78,7 @@ use crate::metrics::metrics;
 use crate::syntax::names;
 use crate::syntax::words;
 use crate::upstream::{
-    Endpoint, Group, Host, Policy, Settings, TlsConfig, Upstream, Way, client_config, nameservers, resolve,
+    Group, GroupSettings, Host, Policy, TlsConfig, Upstream, UpstreamAddress, Way, client_config, nameservers, resolve,
     system_roots,
 };
 use crate::wire::message::rdata::opt::EdnsCode;
@@ -262,7 +262,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 /// What the options of a line say.
 #[derive(Default)]
 struct Options {
-    settings: Settings,
+    settings: GroupSettings,
     except: Vec<Name>,
     max_concurrent: usize,
     next: Vec<Rcode>,
@@ -301,7 +301,7 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
         )));
     }
 
-    let mut endpoints: Vec<(Endpoint, &Token)> = Vec::new();
+    let mut endpoints: Vec<(UpstreamAddress, &Token)> = Vec::new();
     for word in to {
         let found = match named(word)? {
             Named::Upstreams(found) => found,
@@ -450,7 +450,7 @@ fn read(option: &Directive, into: &mut Options) -> Result<(), Error> {
 }
 
 /// `health_check DURATION [no_rec] [domain NAME]`.
-fn health_check(option: &Directive, settings: &mut Settings) -> Result<(), Error> {
+fn health_check(option: &Directive, settings: &mut GroupSettings) -> Result<(), Error> {
     option.no_body()?;
     let mut words = option.arguments.iter();
     let interval = words.next().ok_or_else(|| option.name.error("health_check needs a duration"))?;
@@ -495,7 +495,7 @@ fn resolver(word: &Token) -> Result<SocketAddr, Error> {
 /// What a word after the zone names.
 enum Named {
     /// Upstreams: one, or those of a list.
-    Upstreams(Vec<Endpoint>),
+    Upstreams(Vec<UpstreamAddress>),
     /// A list that cannot be read.
     Unreadable(files::Error),
     /// A host, to be looked up.
@@ -522,7 +522,7 @@ fn named(word: &Token) -> Result<Named, Error> {
 }
 
 /// The addresses of a host, from these resolvers or the system's.
-fn look_up(word: &Token, host: &Host, name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<Endpoint>, Error> {
+fn look_up(word: &Token, host: &Host, name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<UpstreamAddress>, Error> {
     let system;
     let resolvers = if resolvers.is_empty() {
         let text = files::read_text(Path::new("/etc/resolv.conf"), files::CONFIGURATION).unwrap_or_default();

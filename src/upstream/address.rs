@@ -24,7 +24,7 @@ impl Way {
 
 /// An upstream's address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint {
+pub struct UpstreamAddress {
     /// Address and port.
     pub address: SocketAddr,
     /// The way that messages travel.
@@ -33,7 +33,7 @@ pub struct Endpoint {
     pub server_name: Option<String>,
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for UpstreamAddress {
     /// The text that an operator writes, for [`Host::parse`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.server_name.as_ref().map(|name| format!("%{name}")).unwrap_or_default();
@@ -110,14 +110,14 @@ impl Host {
     }
 
     /// The upstream at an address of this host.
-    pub fn at(&self, address: IpAddr) -> Endpoint {
+    pub fn at(&self, address: IpAddr) -> UpstreamAddress {
         let address = match address {
             IpAddr::V6(v6) if self.scope != 0 => {
                 SocketAddr::V6(std::net::SocketAddrV6::new(v6, self.port, 0, self.scope))
             }
             other => SocketAddr::new(other, self.port),
         };
-        Endpoint { address, way: self.way, server_name: self.server_name.clone() }
+        UpstreamAddress { address, way: self.way, server_name: self.server_name.clone() }
     }
 }
 
@@ -130,7 +130,7 @@ fn interface_index(zone: &str) -> Option<u32> {
 }
 
 /// The addresses of the `nameserver` lines of a resolv.conf; lines that hold none are passed over.
-pub fn nameservers(text: &str) -> Vec<Endpoint> {
+pub fn nameservers(text: &str) -> Vec<UpstreamAddress> {
     text.lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_written_as_it_is_read() {
+    fn an_upstream_address_is_written_as_it_is_read() {
         for word in ["192.0.2.1:53", "[2001:db8::1]:5353", "tls://192.0.2.1:853", "tls://[2001:db8::1%a.example]:8853"]
         {
             let host = Host::parse(word).unwrap();
@@ -155,20 +155,20 @@ mod tests {
         }
     }
 
-    fn endpoint(word: &str) -> Endpoint {
+    fn parsed(word: &str) -> UpstreamAddress {
         let host = Host::parse(word).unwrap();
         host.at(host.host.clone().unwrap())
     }
 
     #[test]
     fn addresses_have_a_scheme_a_port_and_a_name() {
-        assert_eq!(endpoint("192.0.2.1").address, "192.0.2.1:53".parse().unwrap());
-        assert_eq!(endpoint("dns://192.0.2.1:5353").address, "192.0.2.1:5353".parse().unwrap());
-        assert_eq!(endpoint("2001:db8::1").address, "[2001:db8::1]:53".parse().unwrap());
-        assert_eq!(endpoint("[2001:db8::1]:54").address, "[2001:db8::1]:54".parse().unwrap());
-        let tls = endpoint("tls://192.0.2.1%dns.example.org");
+        assert_eq!(parsed("192.0.2.1").address, "192.0.2.1:53".parse().unwrap());
+        assert_eq!(parsed("dns://192.0.2.1:5353").address, "192.0.2.1:5353".parse().unwrap());
+        assert_eq!(parsed("2001:db8::1").address, "[2001:db8::1]:53".parse().unwrap());
+        assert_eq!(parsed("[2001:db8::1]:54").address, "[2001:db8::1]:54".parse().unwrap());
+        let tls = parsed("tls://192.0.2.1%dns.example.org");
         assert_eq!((tls.way, tls.address.port(), tls.server_name.as_deref()), (Way::Tls, 853, Some("dns.example.org")));
-        assert_eq!(endpoint("tls://[2001:db8::1%dns.example]:8853").server_name.as_deref(), Some("dns.example"));
+        assert_eq!(parsed("tls://[2001:db8::1%dns.example]:8853").server_name.as_deref(), Some("dns.example"));
         assert_eq!(Host::parse("resolver.example:54").unwrap().host, Err("resolver.example".into()));
     }
 

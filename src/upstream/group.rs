@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::metrics::{BROKEN, DURATION, OLD_DURATION, OLD_REQUESTS, OLD_RESPONSES, PROXY, SHARED};
-use super::{Answered, Check, Connections, Error, Trouble, Upstream, octets};
+use super::{Check, Connections, Error, Trouble, Upstream, UpstreamAnswer, octets};
 use crate::wire::{Flags, Rcode, message};
 
 /// Everything that all upstreams of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct GroupSettings {
     /// The order in which upstreams are asked.
     pub policy: Policy,
     /// Asks over TCP, whatever the client came by.
@@ -54,7 +54,7 @@ pub enum Policy {
     Sequential,
 }
 
-impl Default for Settings {
+impl Default for GroupSettings {
     fn default() -> Self {
         Self {
             policy: Policy::default(),
@@ -76,13 +76,13 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Group {
     upstreams: Vec<Arc<Upstream>>,
-    settings: Settings,
+    settings: GroupSettings,
     turn: AtomicUsize,
     flights: DashMap<Box<[u8]>, watch::Receiver<Option<Landed>>>,
     flying: AtomicUsize,
 }
 
-type Landed = Result<Arc<Answered>, Error>;
+type Landed = Result<Arc<UpstreamAnswer>, Error>;
 
 /// The time that a query may take in all.
 const WHOLE: Duration = Duration::from_secs(5);
@@ -92,7 +92,7 @@ const MOST_FLIGHTS: usize = 4096;
 
 impl Group {
     /// A group of upstreams; at least one.
-    pub fn new(upstreams: Vec<Arc<Upstream>>, settings: Settings) -> Self {
+    pub fn new(upstreams: Vec<Arc<Upstream>>, settings: GroupSettings) -> Self {
         Self {
             upstreams,
             settings,
@@ -111,7 +111,7 @@ impl Group {
     ///
     /// # Errors
     /// When nobody answered, or too many queries are in flight.
-    pub async fn ask(self: &Arc<Self>, query: &[u8], over_stream: bool) -> Result<Answered, Error> {
+    pub async fn ask(self: &Arc<Self>, query: &[u8], over_stream: bool) -> Result<UpstreamAnswer, Error> {
         let stream = self.settings.force_tcp || !self.settings.prefer_udp && over_stream;
         let key = octets::key(query, stream)
             .ok_or_else(|| Error::new(Trouble::Query, "the query has not one well-formed question"))?;
@@ -140,7 +140,7 @@ impl Group {
         };
         let shared =
             landed.unwrap_or_else(|| Err(Error::new(Trouble::Network, "the exchange ended without a result")))?;
-        let mut answered = Answered::clone(&shared);
+        let mut answered = UpstreamAnswer::clone(&shared);
         octets::restore(&mut answered.octets, query);
         Ok(answered)
     }
@@ -176,7 +176,7 @@ impl Group {
                 Ok(octets) => {
                     let failover = self.settings.failover.contains(&Rcode::of(&octets));
                     let (octets, upstream) = (message::compact(octets), upstream.label().clone());
-                    let answered = Arc::new(Answered { octets, upstream });
+                    let answered = Arc::new(UpstreamAnswer { octets, upstream });
                     attempts += 1;
                     if !failover || next >= order.len() || attempts >= each {
                         return Ok(answered);

@@ -23,11 +23,11 @@ mod udp;
 #[expect(clippy::module_inception, reason = "the file is the thing, and the room has its name")]
 mod upstream;
 
-pub use address::{Endpoint, Host, Way, nameservers};
+pub use address::{Host, UpstreamAddress, Way, nameservers};
 pub use error::{Error, Trouble};
-pub use group::{Group, Policy, Settings};
+pub use group::{Group, GroupSettings, Policy};
 pub use health::Check;
 pub use metrics::register;
 pub use resolve::resolve;
 pub use tls::{TlsConfig, client_config, system_roots};
-pub use upstream::{Answered, Connections, Upstream};
+pub use upstream::{Connections, Upstream, UpstreamAnswer};

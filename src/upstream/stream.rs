@@ -17,10 +17,10 @@ use super::{Connections, Error, Trouble};
 
 /// Connections at rest, the last used at the end.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct StreamPool {
     to: SocketAddr,
     source: Option<IpAddr>,
-    tls: Option<Tls>,
+    tls: Option<StreamTls>,
     keep: Connections,
     resting: Mutex<Vec<Resting>>,
     /// Whether a task closes connections at their time.
@@ -29,7 +29,7 @@ pub(super) struct Pool {
 
 /// The settings of TLS.
 #[derive(Clone, Debug)]
-pub(super) struct Tls {
+pub(super) struct StreamTls {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
 }
@@ -61,8 +61,8 @@ const MOST_OTHERS: (usize, usize) = (16, 256 << 10);
 /// A connection and its handshake take at most this long: half of what a query has, so that another can be tried.
 const DIAL: Duration = Duration::from_millis(2500);
 
-impl Pool {
-    pub(super) fn new(to: SocketAddr, source: Option<IpAddr>, tls: Option<Tls>, keep: Connections) -> Self {
+impl StreamPool {
+    pub(super) fn new(to: SocketAddr, source: Option<IpAddr>, tls: Option<StreamTls>, keep: Connections) -> Self {
         Self { to, source, tls, keep, resting: Mutex::default(), closing: AtomicBool::new(false) }
     }
 

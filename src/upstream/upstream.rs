@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::metrics::{self, DROPPED, OPENED, PROXY, REUSED};
 use super::octets::Sent;
-use super::stream::{Pool, Tls};
+use super::stream::{StreamPool, StreamTls};
 use super::udp::{self, Came};
-use super::{Endpoint, Error, TlsConfig, Trouble, Way};
+use super::{Error, TlsConfig, Trouble, UpstreamAddress, Way};
 
 /// The rules by which connections are kept for the next query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Connections {
 
 /// An answer, with the id and spelling of the client's query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct UpstreamAnswer {
     /// The message.
     pub octets: Vec<u8>,
     /// The address of the upstream that gave it.
@@ -39,10 +39,10 @@ pub struct Answered {
 /// One upstream.
 #[derive(Debug)]
 pub struct Upstream {
-    endpoint: Endpoint,
+    target: UpstreamAddress,
     label: Arc<str>,
     source: Option<IpAddr>,
-    streams: Arc<Pool>,
+    streams: Arc<StreamPool>,
     /// Health checks that failed in a row.
     pub(super) checks_failed: AtomicU32,
     pub(super) being_checked: AtomicBool,
@@ -73,29 +73,29 @@ impl Upstream {
     /// # Errors
     /// When it is asked over TLS and there is no configuration for that, or no valid name.
     pub fn new(
-        endpoint: Endpoint,
+        target: UpstreamAddress,
         tls: Option<TlsConfig>,
         keep: Connections,
         source: Option<IpAddr>,
     ) -> Result<Self, String> {
-        let tls = match endpoint.way {
+        let tls = match target.way {
             Way::Plain => None,
             Way::Tls => {
-                let name = match &endpoint.server_name {
+                let name = match &target.server_name {
                     Some(name) => ServerName::try_from(name.clone())
                         .map_err(|_| format!("`{name}` is no name that a certificate can hold"))?,
-                    None => ServerName::IpAddress(endpoint.address.ip().into()),
+                    None => ServerName::IpAddress(target.address.ip().into()),
                 };
-                let config = tls.ok_or_else(|| format!("{} needs a TLS configuration", endpoint.address))?;
-                Some(Tls { config, name })
+                let config = tls.ok_or_else(|| format!("{} needs a TLS configuration", target.address))?;
+                Some(StreamTls { config, name })
             }
         };
-        let label: Arc<str> = endpoint.address.to_string().into();
+        let label: Arc<str> = target.address.to_string().into();
         metrics::begin(&label);
         Ok(Self {
             label,
-            streams: Arc::new(Pool::new(endpoint.address, source, tls, keep)),
-            endpoint,
+            streams: Arc::new(StreamPool::new(target.address, source, tls, keep)),
+            target,
             source,
             checks_failed: AtomicU32::new(0),
             being_checked: AtomicBool::new(false),
@@ -144,7 +144,7 @@ impl Upstream {
     }
 
     async fn send(&self, query: &[u8], stream: bool, read_timeout: Duration, until: Instant) -> Result<Vec<u8>, Error> {
-        let stream = stream || self.endpoint.way == Way::Tls;
+        let stream = stream || self.target.way == Way::Tls;
         let mixed = !stream && self.now() >= self.spelled_until.load(Ordering::Relaxed);
         let sent = Sent::new(query, rand::random(), mixed.then(rand::random)).ok_or_else(unfit)?;
         if stream {
@@ -166,7 +166,7 @@ impl Upstream {
         OPENED.with_label_values(&[PROXY, &self.label, "udp"]).inc();
         let limit = until.min(Instant::now() + read_timeout);
         let doubted = || DROPPED.with_label_values(&[&self.label]).inc();
-        udp::exchange(self.endpoint.address, self.source, sent, limit, doubted).await
+        udp::exchange(self.target.address, self.source, sent, limit, doubted).await
     }
 
     /// Asks again where an answer over UDP lost the case of the name: over a connection, which nobody can write into; soon
@@ -225,7 +225,7 @@ impl Upstream {
     }
 
     async fn over_stream(&self, sent: &Sent, read_timeout: Duration, until: Instant) -> Result<Vec<u8>, Error> {
-        let proto = if self.endpoint.way == Way::Tls { "tcp-tls" } else { "tcp" };
+        let proto = if self.target.way == Way::Tls { "tcp-tls" } else { "tcp" };
         let count = |reused| {
             let counter = if reused { &REUSED } else { &OPENED };
             counter.with_label_values(&[PROXY, &self.label, proto]).inc();
@@ -253,10 +253,10 @@ impl Upstream {
     pub(super) async fn check(&self, query: &[u8], stream: bool, limit: Duration) -> bool {
         let Some(sent) = Sent::new(query, rand::random(), None) else { return true };
         let until = Instant::now() + limit;
-        if stream || self.endpoint.way == Way::Tls {
+        if stream || self.target.way == Way::Tls {
             return self.streams.exchange(&sent, limit, until, |_| {}).await.is_ok();
         }
-        udp::exchange(self.endpoint.address, self.source, &sent, until, || {}).await.is_ok()
+        udp::exchange(self.target.address, self.source, &sent, until, || {}).await.is_ok()
     }
 }
 

@@ -64,8 +64,8 @@ fn address(ask: &Ask<'_>, ttl: u32, last: u8) -> Vec<u8> {
     reply(ask, 0x0180, [&[record(1, ttl, &[192, 0, 2, last])], &[], &[]])
 }
 
-fn cache(change: impl FnOnce(&mut Settings)) -> Cache {
-    let mut settings = Settings::default();
+fn cache(change: impl FnOnce(&mut CacheSettings)) -> Cache {
+    let mut settings = CacheSettings::default();
     change(&mut settings);
     Cache::new(settings)
 }
@@ -135,7 +135,7 @@ fn an_answer_is_found_until_its_ttl_ends_and_counts_down() {
     let ask = ask(&name);
     assert!(look(&cache, &ask, now).is_none());
     let verdict = cache.store(&ask, &address(&ask, 300, 80), now);
-    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(Kind::Success), Some(Ttl::from_secs(300)), true));
+    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(AnswerKind::Success), Some(Ttl::from_secs(300)), true));
     assert_eq!(ttls(&look(&cache, &ask, now).unwrap().1), [300]);
     assert_eq!(ttls(&look(&cache, &ask, now + Duration::from_millis(999)).unwrap().1), [300]);
     assert_eq!(ttls(&look(&cache, &ask, now + secs(100)).unwrap().1), [200]);
@@ -232,8 +232,8 @@ fn a_denial_lives_as_long_as_its_soa_says() {
     let (cache, name, now) = (cache(|_| {}), wire("missing.example.org."), Instant::now());
     let ask = ask(&name);
     let verdict = cache.store(&ask, &reply(&ask, 3, [&[], &[soa(60, 20)], &[]]), now);
-    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(Kind::Denial), Some(Ttl::from_secs(20)), true));
-    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Denial);
+    assert_eq!((verdict.kind, verdict.ttl, verdict.kept), (Some(AnswerKind::Denial), Some(Ttl::from_secs(20)), true));
+    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, AnswerKind::Denial);
     assert_eq!(cache.store(&ask, &reply(&ask, 0, [&[], &[soa(9000, 9000)], &[]]), now).ttl, Some(Ttl::from_secs(1800)));
     let ask = Ask { qtype: Rtype::AAAA, ..ask };
     assert!(!cache.store(&ask, &reply(&ask, 3, [&[], &[], &[]]), now).kept);
@@ -248,9 +248,9 @@ fn an_alias_that_leads_nowhere_is_a_denial_with_soa_and_nothing_without() {
     let verdict = cache.store(&ask, &reply(&ask, 0, [std::slice::from_ref(&alias), &[], &[]]), now);
     assert_eq!((verdict.kept, verdict.ttl), (false, Some(Ttl::from_secs(60))));
     let kind = cache.store(&ask, &reply(&ask, 0, [std::slice::from_ref(&alias), &[soa(60, 60)], &[]]), now).kind;
-    assert_eq!(kind, Some(Kind::Denial));
+    assert_eq!(kind, Some(AnswerKind::Denial));
     let whole = reply(&ask, 0, [&[alias, owned(&target, 1, 60, &[1; 4])], &[], &[]]);
-    assert_eq!(cache.store(&ask, &whole, now).kind, Some(Kind::Success));
+    assert_eq!(cache.store(&ask, &whole, now).kind, Some(AnswerKind::Success));
     let circle = reply(&ask, 0, [&[record(5, 60, &name)], &[], &[]]);
     assert!(!cache.store(&ask, &circle, now).kept);
 }
@@ -297,7 +297,7 @@ fn a_failure_is_kept_for_a_moment_and_hides_no_answer() {
     let failure = reply(&ask, 2, [&[], &[], &[]]);
     assert!(cache.store(&ask, &failure, now + secs(11)).kept);
     let (hit, octets) = look(&cache, &ask, now + secs(12)).unwrap();
-    assert_eq!((hit.kind, hit.stale, ttls(&octets)), (Kind::Success, true, vec![0]));
+    assert_eq!((hit.kind, hit.stale, ttls(&octets)), (AnswerKind::Success, true, vec![0]));
     let ask = Ask { qtype: Rtype::AAAA, ..ask };
     cache.store(&ask, &failure_for(&ask), now);
     assert_eq!(look(&cache, &ask, now + secs(4)).unwrap().1[3] & 0xf, 2);
@@ -314,12 +314,12 @@ fn a_failure_without_recursion_is_none_for_those_who_want_recursion() {
     assert!(look(&cache, &ask, now).is_none());
     // With recursion it is one for all.
     assert!(cache.store(&ask, &failure_for(&ask), now).kept);
-    assert_eq!(look(&cache, &without, now).unwrap().0.kind, Kind::Denial);
+    assert_eq!(look(&cache, &without, now).unwrap().0.kind, AnswerKind::Denial);
     // Data and denials are for whoever asks.
     assert!(cache.store(&without, &address(&without, 300, 80), now).kept);
-    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Success);
+    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, AnswerKind::Success);
     assert!(cache.store(&without, &reply(&without, 3, [&[], &[soa(60, 60)], &[]]), now).kept);
-    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Denial);
+    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, AnswerKind::Denial);
 }
 
 #[test]
@@ -344,10 +344,10 @@ fn the_newest_of_answer_and_denial_holds() {
     let ask = ask(&name);
     cache.store(&ask, &address(&ask, 300, 80), now);
     cache.store(&ask, &reply(&ask, 3, [&[], &[soa(60, 60)], &[]]), now);
-    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Denial);
+    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, AnswerKind::Denial);
     cache.store(&ask, &address(&ask, 300, 80), now);
-    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, Kind::Success);
-    assert_eq!((cache.len(Kind::Success), cache.len(Kind::Denial)), (1, 0));
+    assert_eq!(look(&cache, &ask, now).unwrap().0.kind, AnswerKind::Success);
+    assert_eq!((cache.len(AnswerKind::Success), cache.len(AnswerKind::Denial)), (1, 0));
 }
 
 // RFC 8767 section 4.
@@ -390,8 +390,12 @@ fn what_may_need_a_refresh_is_not_recalled() {
     let stale = Stale { up_to: secs(60), ttl: Ttl::ZERO, recheck: secs(5), prefer_positive: false };
     let prefetch = Prefetch { amount: 2, duration: secs(60), percentage: 10 };
     for (change, ends) in [
-        (Box::new(|settings: &mut Settings| settings.stale = Some(stale)) as Box<dyn FnOnce(&mut Settings)>, 100),
-        (Box::new(|settings: &mut Settings| settings.prefetch = Some(prefetch)), 90),
+        (
+            Box::new(|settings: &mut CacheSettings| settings.stale = Some(stale))
+                as Box<dyn FnOnce(&mut CacheSettings)>,
+            100,
+        ),
+        (Box::new(|settings: &mut CacheSettings| settings.prefetch = Some(prefetch)), 90),
     ] {
         let cache = cache(change);
         cache.store(&ask, &address(&ask, 100, 80), now);
@@ -400,7 +404,10 @@ fn what_may_need_a_refresh_is_not_recalled() {
             let (kind, len) = cache.lookup_fresh(&ask, now + secs(seconds), Room::WHOLE, &mut buffer)?;
             Some((kind, buffer[..len].to_vec()))
         };
-        assert_eq!(fresh(ends - 1).unwrap(), (Kind::Success, look(&cache, &ask, now + secs(ends - 1)).unwrap().1));
+        assert_eq!(
+            fresh(ends - 1).unwrap(),
+            (AnswerKind::Success, look(&cache, &ask, now + secs(ends - 1)).unwrap().1)
+        );
         assert_eq!(fresh(ends), None);
         assert!(look(&cache, &ask, now + secs(ends)).unwrap().0.refresh, "nobody refreshes yet");
     }
@@ -428,7 +435,7 @@ fn memory_is_bounded_in_entries_and_in_octets() {
         let name = wire(&format!("n{n}.example.org."));
         evicted += cache.store(&ask(&name), &address(&ask(&name), 300, 80), now).evicted;
     }
-    let len = cache.len(Kind::Success);
+    let len = cache.len(AnswerKind::Success);
     assert!((900..=1024).contains(&len), "{len}");
     assert_eq!(len + evicted, 5000);
 
@@ -439,8 +446,8 @@ fn memory_is_bounded_in_entries_and_in_octets() {
         cache.store(&ask, &reply(&ask, 0, [&big, &[], &[]]), now);
     }
     let bytes: usize = cache.success.shards.iter().map(|shard| lock(shard).bytes()).sum();
-    assert!(bytes <= Settings::default().success.bytes(), "{bytes}");
-    assert!(cache.len(Kind::Success) > 64, "{}", cache.len(Kind::Success));
+    assert!(bytes <= CacheSettings::default().success.bytes(), "{bytes}");
+    assert!(cache.len(AnswerKind::Success) > 64, "{}", cache.len(AnswerKind::Success));
 }
 
 #[test]

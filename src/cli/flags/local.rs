@@ -7,7 +7,7 @@ use super::{Argument, Arguments, Command, address, explain, log_format, server};
 use crate::process::error::Error;
 use crate::process::interfaces;
 use crate::process::logs::LogFormat;
-use crate::upstream::Endpoint;
+use crate::upstream::UpstreamAddress;
 use crate::wire::Label;
 
 /// The part of `--help` for `local`.
@@ -62,7 +62,7 @@ pub(in crate::cli) enum Resolvers {
     /// No resolver at all.
     Nobody,
     /// The resolvers named on the command line.
-    These(Vec<Endpoint>),
+    These(Vec<UpstreamAddress>),
 }
 
 pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
@@ -178,6 +178,6 @@ fn forward(before: Resolvers, word: &str) -> Result<Resolvers, Error> {
     }
 }
 
-fn resolver(word: &str) -> Result<Endpoint, Error> {
+fn resolver(word: &str) -> Result<UpstreamAddress, Error> {
     server("forward", word, true)
 }

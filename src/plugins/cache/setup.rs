@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::{Cache, Inner, REFRESHES, Verify};
-use crate::cache::{self, Prefetch, Settings, Stale};
+use crate::cache::{self, CacheSettings, Prefetch, Stale};
 use crate::chain::Plugin;
 use crate::chain::setup::{Context, once};
 use crate::corefile::{Directive, Error, Token};
@@ -19,7 +19,7 @@ const OPTIONS: [&str; 8] =
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let line = once(lines)?;
-    let mut settings = Settings::default();
+    let mut settings = CacheSettings::default();
     let mut words = line.arguments.as_slice();
     if let Some((first, rest)) = words.split_first()
         && first.text.parse::<i64>().is_ok()
@@ -166,7 +166,7 @@ fn serve_stale(option: &Directive) -> Result<(Stale, Option<Verify>), Error> {
 }
 
 /// `disable success|denial [ZONES...]`.
-fn disable(option: &Directive, settings: &mut Settings) -> Result<(), Error> {
+fn disable(option: &Directive, settings: &mut CacheSettings) -> Result<(), Error> {
     let [kind, zones @ ..] = option.arguments.as_slice() else {
         return Err(option.name.error("disable needs success or denial"));
     };
