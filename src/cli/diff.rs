@@ -228,25 +228,6 @@ impl Side {
     }
 }
 
-//----------- Cluster ---------------------------------------------------------
-
-/// The connection to the cluster: the file named, else the pod's own, `$KUBECONFIG`, the kubeconfig of the user.
-pub(super) fn connection(file: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Connection, Error> {
-    let kubeconfig = |file: String| Connection::Kubeconfig { file: file.into(), context: None };
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    if let Some(file) = file {
-        return Ok(kubeconfig(file.to_owned()));
-    }
-    if set("KUBERNETES_SERVICE_HOST").is_some() {
-        return Ok(Connection::InCluster);
-    }
-    let first = |list: String| list.split(':').find(|file| !file.is_empty()).map(str::to_owned);
-    let home = || set("HOME").map(|home| format!("{home}/.kube/config"));
-    set("KUBECONFIG").and_then(first).or_else(home).map(kubeconfig).ok_or_else(|| {
-        Error::operator("no cluster to take names from: name a file with --kubeconfig FILE, or set KUBECONFIG")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::reply::testing::reply;
@@ -271,18 +252,5 @@ mod tests {
         let judged = |kind| judge(kind, RecordType::TXT, &Ok(capped.clone()), &Ok(whole.clone()), 30);
         assert!(matches!(judged(NameKind::Between), Judgement::Deliberate(_)));
         assert!(matches!(judged(NameKind::Service), Judgement::Different(_)));
-    }
-
-    #[test]
-    fn the_cluster_is_looked_for_where_kubectl_looks() {
-        let from = |file, pairs: &'static [(&str, &str)]| {
-            connection(file, &|name| pairs.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()))
-        };
-        let file = |file: &str| Connection::Kubeconfig { file: file.into(), context: None };
-        assert_eq!(from(Some("x"), &[("KUBECONFIG", "y")]).unwrap(), file("x"));
-        assert_eq!(from(None, &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]).unwrap(), Connection::InCluster);
-        assert_eq!(from(None, &[("KUBECONFIG", ":y:z"), ("HOME", "/h")]).unwrap(), file("y"));
-        assert_eq!(from(None, &[("HOME", "/h")]).unwrap(), file("/h/.kube/config"));
-        assert!(from(None, &[]).unwrap_err().to_string().contains("--kubeconfig FILE"));
     }
 }

@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::diff::connection;
 use crate::cluster::Connection;
 use crate::process::error::Error;
 use crate::process::logs::LogFormat;
@@ -360,6 +359,23 @@ fn number(name: &str, text: &str) -> Result<usize, Error> {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(Error::operator(format!("{name} needs a number above 0, got `{text}`"))),
     }
+}
+
+/// The connection to the cluster: the file named, else the pod's own, `$KUBECONFIG`, the kubeconfig of the user.
+fn connection(file: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Connection, Error> {
+    let kubeconfig = |file: String| Connection::Kubeconfig { file: file.into(), context: None };
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    if let Some(file) = file {
+        return Ok(kubeconfig(file.to_owned()));
+    }
+    if set("KUBERNETES_SERVICE_HOST").is_some() {
+        return Ok(Connection::InCluster);
+    }
+    let first = |list: String| list.split(':').find(|file| !file.is_empty()).map(str::to_owned);
+    let home = || set("HOME").map(|home| format!("{home}/.kube/config"));
+    set("KUBECONFIG").and_then(first).or_else(home).map(kubeconfig).ok_or_else(|| {
+        Error::operator("no cluster to take names from: name a file with --kubeconfig FILE, or set KUBECONFIG")
+    })
 }
 
 #[cfg(test)]

@@ -198,3 +198,16 @@ fn what_makes_no_command_is_refused_with_the_argument() {
     assert!(refusal("local").contains("local needs manifest files"));
     assert!(refusal("local --port 1 x").contains("unknown flag `--port`"));
 }
+
+#[test]
+fn the_cluster_is_looked_for_where_kubectl_looks() {
+    let from = |file, pairs: &'static [(&str, &str)]| {
+        connection(file, &|name| pairs.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()))
+    };
+    let file = |file: &str| Connection::Kubeconfig { file: file.into(), context: None };
+    assert_eq!(from(Some("x"), &[("KUBECONFIG", "y")]).unwrap(), file("x"));
+    assert_eq!(from(None, &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]).unwrap(), Connection::InCluster);
+    assert_eq!(from(None, &[("KUBECONFIG", ":y:z"), ("HOME", "/h")]).unwrap(), file("y"));
+    assert_eq!(from(None, &[("HOME", "/h")]).unwrap(), file("/h/.kube/config"));
+    assert!(from(None, &[]).unwrap_err().to_string().contains("--kubeconfig FILE"));
+}
