@@ -2,6 +2,8 @@
 //!
 //! Numbers with a fraction are not written in base 2 or 16, and `#` does nothing to them.
 
+use std::fmt;
+
 use super::value::{ANY, GoValue};
 
 /// Shows values one behind the other, with a space between two of which none is a text.
@@ -17,6 +19,17 @@ pub(super) fn print(values: &[GoValue]) -> String {
         out.push_str(&format("%v", std::slice::from_ref(value)));
     }
     out
+}
+
+/// A value as a template shows it.
+impl fmt::Display for GoValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => f.write_str("<no value>"),
+            Self::Text(text) => f.write_str(text),
+            other => f.write_str(&format("%v", std::slice::from_ref(other))),
+        }
+    }
 }
 
 /// Go's `Sprintf`.

@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-use super::printf;
 
 /// A value in a template.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,16 +95,6 @@ impl GoValue {
     /// The value that stands for one that is not there, by its type.
     pub(super) fn zero(kind: &str) -> Self {
         if kind == "string" { Self::Text(String::new()) } else { Self::Nil }
-    }
-}
-
-impl fmt::Display for GoValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nil => f.write_str("<no value>"),
-            Self::Text(text) => f.write_str(text),
-            other => f.write_str(&printf::format("%v", std::slice::from_ref(other))),
-        }
     }
 }
 
