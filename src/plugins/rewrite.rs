@@ -40,6 +40,7 @@
 //!
 //! Differences: names put back have the spelling of the question.
 
+mod back;
 mod edns;
 mod matcher;
 mod rules;
@@ -54,7 +55,8 @@ use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names;
 use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, rdata};
 use crate::wire::{Failure, Malformed, Name};
-use rules::{Back, Rewritten, Rule};
+use back::Back;
+use rules::{Rewritten, Rule};
 
 /// The plugin: all rules of a server block, in their order.
 pub(crate) struct Rewrite {
@@ -142,7 +144,7 @@ async fn put_back(
     let question = query.request.asked();
     let by_message = back.iter().any(Back::needs_message) && reply.message().is_ok();
     if let Some(octets) = reply.octets_unless_read().filter(|_| !by_message) {
-        return rules::put_back_octets(octets, back, &question)
+        return back::put_back_octets(octets, back, &question)
             .map_err(|Malformed| Failure::servfail("plugin/rewrite: the answer is no message"));
     }
     let message = reply.message()?;

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::back::Back;
 use super::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDPayload};
-use super::rules::Back;
 use crate::chain::Query;
 use crate::corefile::{Error, Token};
 use crate::syntax::record::hex_octets;
