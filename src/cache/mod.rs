@@ -7,6 +7,9 @@
 //! An answer is kept as octets, with the places of its TTLs. It is found by name, type, class and the DO and CD bits, so that
 //! nobody gets an answer that was made for a query of another kind. Answers and denials have a capacity each, in entries and in
 //! octets; what is over is made room for by evicting the soonest to end of a random few.
+//!
+//! By hand: crates for caches read the clock themselves and know nothing of TTLs within a value, of stale answers, or of
+//! a second bound in octets.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 

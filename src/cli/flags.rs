@@ -1,4 +1,7 @@
 //! The command line: CoreDNS's flags, our own below `-rollcall.`, and the subcommands.
+//!
+//! By hand: flags are Go's, as CoreDNS has them, a word behind one dash or two. To the crates for command lines one dash
+//! begins single letters.
 
 pub(super) mod local;
 

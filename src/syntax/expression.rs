@@ -3,6 +3,8 @@
 //! What cannot be worked out, as whether a text that is no address lies in a network, is neither true nor false: it is
 //! unknown, and so is its opposite (Kleene's logic). `false && unknown` is false, `true || unknown` is true. Who asks
 //! whether an expression is true is told so only where it is known.
+//!
+//! By hand: the language is that of a Go library, of which no crate has the operators, and what a query may cost is bounded.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

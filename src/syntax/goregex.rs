@@ -2,6 +2,8 @@
 //!
 //! Both know the same constructs. What is ordinary to Go and special to the crate is escaped: `[`, `&&`, `--` and `~~` within
 //! brackets, a `{` that begins no repetition, and what stands between `\Q` and `\E`.
+//!
+//! By hand, and only the difference: the crate `regex` does the matching, in linear time.
 
 /// Writes an expression of Go's so that the crate `regex` understands the same by it.
 pub(crate) fn translate(text: &str) -> String {

@@ -3,6 +3,8 @@
 //! [`lex`] parts a template into tokens, [`parse`] says what it consists of, [`exec`] fills it in. All of the language is here:
 //! fields, variables, pipes, `if`, `with`, `range`, templates within templates, Go's functions and CoreDNS's `parseInt`; [`printf`]
 //! shows values as Go's `fmt` does. Work is bounded: parts within parts when it is read, turns of loops and length when it is filled in.
+//!
+//! By hand: a template must print what Go prints, to the octet and within bounds, and no crate promises either.
 
 mod exec;
 mod functions;

@@ -4,6 +4,8 @@
 //! that leave, with [`parameters`] and [`odd`] for the parts that are written in a way of their own; [`zone`] reads whole
 //! files with their directives, and [`generate`] the one that stands for many lines. Data that no plugin looks into stays octets from here to the
 //! client, so a record that is read can always be sent.
+//!
+//! By hand: `hickory-proto` reads the text of fewer types than CoreDNS does, and takes all of them apart.
 
 mod fields;
 mod generate;

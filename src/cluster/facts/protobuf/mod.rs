@@ -1,6 +1,6 @@
 //! Objects in the API's protobuf encoding: lists, watch frames and single objects.
 //!
-//! Written by hand over borrowed fields, because a generated type would keep every field of every object. A list is the
+//! By hand over borrowed fields, because a generated type would keep every field of every object. A list is the
 //! four bytes `k8s\0` and an `Unknown` message whose `raw` is the list; a watch frame is a bare `WatchEvent` whose
 //! object is such an envelope again.
 
