@@ -15,19 +15,19 @@ use tokio::sync::watch;
 use super::Limits;
 use super::orders::Orders;
 use super::sockets;
-use super::udp::{Data, Others, SPELL, Verdict};
+use super::udp::{DataThread, Others, SPELL, Staffing};
 
 /// The data threads of a port.
 #[derive(Debug)]
 pub(super) struct Crew {
     runtime: Handle,
     orders: watch::Receiver<Orders>,
-    state: Mutex<State>,
+    state: Mutex<CrewState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    threads: Vec<Data>,
+struct CrewState {
+    threads: Vec<DataThread>,
     /// Other sockets of this process may be bound beside those of the port.
     shared: bool,
     /// The last time that one came or went.
@@ -54,7 +54,7 @@ impl Crew {
 
     /// Changes over to new orders: adds those that were bound for them, and takes sockets out of use whose address is not
     /// served any more, or has too many.
-    pub(super) fn change(self: &Arc<Self>, new: Vec<Data>) {
+    pub(super) fn change(self: &Arc<Self>, new: Vec<DataThread>) {
         let mut state = self.lock();
         state.threads.extend(new);
         let orders = self.orders.borrow().clone();
@@ -74,17 +74,17 @@ impl Crew {
     }
 
     /// Whether it worked.
-    fn start(self: &Arc<Self>, state: &mut State, address: SocketAddr) -> bool {
+    fn start(self: &Arc<Self>, state: &mut CrewState, address: SocketAddr) -> bool {
         let count = state.in_use(address).count();
         let Some(handler) = self.orders.borrow().rules(address).map(|rules| rules.handler.clone()) else {
             return false;
         };
         // A wider address of this port, or a narrower one, counts as well when the next is bound.
         state.share(true);
-        let first = state.in_use(address).next().and_then(Data::socket);
+        let first = state.in_use(address).next().and_then(DataThread::socket);
         let started = first.map(|first| {
             let socket = sockets::beside(&first, count + 1)?;
-            Data::start(count, socket, handler, self.runtime.clone(), Arc::downgrade(self))
+            DataThread::start(count, socket, handler, self.runtime.clone(), Arc::downgrade(self))
         });
         state.changed = Some(Instant::now());
         let worked = match started {
@@ -116,11 +116,11 @@ impl Crew {
     }
 
     /// All threads, to be ended.
-    pub(super) fn take(&self) -> Vec<Data> {
+    pub(super) fn take(&self) -> Vec<DataThread> {
         std::mem::take(&mut self.lock().threads)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CrewState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,28 +142,28 @@ impl Others for Crew {
         }
     }
 
-    fn release(&self, is_it: &dyn Fn(&Data) -> bool) -> Verdict {
+    fn release(&self, is_it: &dyn Fn(&DataThread) -> bool) -> Staffing {
         let mut state = self.lock();
         let Some(data) = state.threads.iter().find(|data| is_it(data) && data.is_in_use()) else {
-            return Verdict::Stay;
+            return Staffing::Stay;
         };
         let address = data.address();
         let least = self.orders.borrow().rules(address).map_or(0, |rules| bounds(&rules.limits).0);
         if state.in_use(address).count() <= least {
-            return Verdict::Stay;
+            return Staffing::Stay;
         }
         if state.changed.is_some_and(|changed| changed.elapsed() < SPELL) {
-            return Verdict::Later;
+            return Staffing::Later;
         }
         data.leave();
         state.changed = Some(Instant::now());
         state.share(state.shared);
-        Verdict::Leave
+        Staffing::Leave
     }
 }
 
-impl State {
-    fn in_use(&self, address: SocketAddr) -> impl Iterator<Item = &Data> {
+impl CrewState {
+    fn in_use(&self, address: SocketAddr) -> impl Iterator<Item = &DataThread> {
         self.threads.iter().filter(move |data| data.address() == address && data.is_in_use())
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
-use super::metrics::{self, Group, Observed, ShardId};
+use super::metrics::{self, CounterGroup, Observed, ShardId};
 use super::routes::{Route, RouteTable, ServedBlock};
 use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
 use crate::wire::message::{self, MessageName, RecordType, Size};
@@ -398,7 +398,7 @@ fn refuse(
 }
 
 fn observe(
-    group: Option<&Arc<Group>>,
+    group: Option<&Arc<CounterGroup>>,
     arrived: &Arrived<'_>,
     qtype: Rtype,
     edns: Option<Edns>,

@@ -1,6 +1,6 @@
 //! What is counted for each query: CoreDNS's names, labels and buckets, without a look-up of labels per query.
 //!
-//! A [`Group`] holds the counters of one server block zone, one shard for each data thread that has counted there and one
+//! A [`CounterGroup`] holds the counters of one server block zone, one shard for each data thread that has counted there and one
 //! for everybody else.
 //! A data thread is the only writer of its shard, so that it counts with plain additions; [`Export`] adds the shards
 //! up when metrics are read. Groups are found once for each plan and outlive it: counters never go back on a reload.
@@ -62,18 +62,18 @@ pub fn register(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(Export::new()?))
 }
 
-//----------- Group ----------------------------------------------------------
+//----------- CounterGroup ---------------------------------------------------
 
 /// The counters of one zone of one server block.
 #[derive(Debug)]
-pub struct Group {
+pub struct CounterGroup {
     server: Arc<str>,
     zone: Arc<str>,
     view: Arc<str>,
     /// What any thread may count in.
-    shared: Shard,
+    shared: CounterShard,
     /// What one thread counts in alone, by [`ShardId`].
-    shards: Box<[OnceLock<Box<Shard>>]>,
+    shards: Box<[OnceLock<Box<CounterShard>>]>,
     /// Answers by plugins other than [`PLUGINS`], and response codes without a place of their own.
     others: Mutex<HashMap<(u16, &'static str), u64>>,
 }
@@ -123,20 +123,20 @@ fn shard_count() -> usize {
     *COUNT
 }
 
-static GROUPS: Mutex<Vec<Arc<Group>>> = Mutex::new(Vec::new());
+static GROUPS: Mutex<Vec<Arc<CounterGroup>>> = Mutex::new(Vec::new());
 
 /// The counters of a zone: those that exist, or new ones.
-pub fn group(server: &str, zone: &str, view: &str) -> Arc<Group> {
+pub fn group(server: &str, zone: &str, view: &str) -> Arc<CounterGroup> {
     let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
     let found = groups.iter().find(|group| (&*group.server, &*group.zone, &*group.view) == (server, zone, view));
     if let Some(group) = found {
         return group.clone();
     }
-    let group = Arc::new(Group {
+    let group = Arc::new(CounterGroup {
         server: server.into(),
         zone: zone.into(),
         view: view.into(),
-        shared: Shard::default(),
+        shared: CounterShard::default(),
         shards: (0..shard_count()).map(|_| OnceLock::new()).collect(),
         others: Mutex::default(),
     });
@@ -144,7 +144,7 @@ pub fn group(server: &str, zone: &str, view: &str) -> Arc<Group> {
     group
 }
 
-impl Group {
+impl CounterGroup {
     /// Counts one query, all but its duration.
     #[inline]
     pub(super) fn observe(&self, shard: &ShardId, observed: &Observed) {
@@ -190,12 +190,12 @@ impl Group {
     }
 
     /// The counters of a thread, and whether it is their only writer.
-    fn shard(&self, id: &ShardId) -> (&Shard, bool) {
+    fn shard(&self, id: &ShardId) -> (&CounterShard, bool) {
         let own = id.0.and_then(|id| self.shards.get(id));
         own.map_or((&self.shared, false), |shard| (shard.get_or_init(Box::default), true))
     }
 
-    fn all_shards(&self) -> impl Iterator<Item = &Shard> {
+    fn all_shards(&self) -> impl Iterator<Item = &CounterShard> {
         self.shards.iter().filter_map(OnceLock::get).map(|shard| &**shard).chain([&self.shared])
     }
 }
@@ -203,7 +203,7 @@ impl Group {
 /// The counters that one thread writes, on cache lines of their own.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard {
+struct CounterShard {
     requests: [AtomicU64; PROTOCOLS.len() * 2 * TYPES.len()],
     responses: [[AtomicU64; 24]; PLUGINS.len()],
     duration: Distribution<17>,
@@ -212,7 +212,7 @@ struct Shard {
     dnssec_ok: AtomicU64,
 }
 
-impl Default for Shard {
+impl Default for CounterShard {
     fn default() -> Self {
         Self {
             requests: [const { AtomicU64::new(0) }; _],
@@ -357,7 +357,7 @@ impl Collector for Export {
     }
 }
 
-impl Group {
+impl CounterGroup {
     /// Writes out what has been counted, in the order of [`FAMILIES`].
     fn collect(
         &self,
@@ -378,7 +378,7 @@ impl Group {
                 })
                 .collect()
         };
-        let sum = |read: &dyn Fn(&Shard) -> Option<&AtomicU64>| -> u64 {
+        let sum = |read: &dyn Fn(&CounterShard) -> Option<&AtomicU64>| -> u64 {
             self.all_shards().filter_map(read).map(|counter| counter.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
         };
         for (proto, label) in PROTOCOLS.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::metrics::{self, Group};
+use super::metrics::{self, CounterGroup};
 use crate::chain::{Client, Passing, Plugin, Recall};
 use crate::wire::{Class, Name, OwnEdns, QName, Question, Rtype};
 use crate::zone::View;
@@ -54,7 +54,7 @@ pub struct RouteTable {
     /// Longest zones first; those of one zone in the order of the Corefile.
     routes: Vec<Route>,
     /// Queries that no block is for.
-    pub(super) dropped: Option<Arc<Group>>,
+    pub(super) dropped: Option<Arc<CounterGroup>>,
 }
 
 /// One zone of a block.
@@ -67,7 +67,7 @@ pub(super) struct Route {
     pub(super) block: Arc<ServedBlock>,
     /// Remembered answers, where nothing in the chain needs to see them.
     pub(super) memory: Option<Arc<dyn Recall>>,
-    pub(super) group: Option<Arc<Group>>,
+    pub(super) group: Option<Arc<CounterGroup>>,
 }
 
 impl RouteTable {

@@ -23,7 +23,7 @@ use super::encrypted::{Encryption, quic};
 use super::limits::Limits;
 use super::orders::{Orders, Rules, Secure};
 use super::sockets::{self, BindPlace};
-use super::udp::{Data, Others as _};
+use super::udp::{DataThread, Others as _};
 use super::{Handler, RouteTable};
 use crate::chain::settings::Tls;
 
@@ -71,7 +71,7 @@ pub struct PreparedServer {
     rules: BTreeMap<IpAddr, Arc<Rules>>,
     /// The route tables of addresses that are served already.
     tables: Vec<(Arc<Handler>, RouteTable)>,
-    udp: Vec<Data>,
+    udp: Vec<DataThread>,
     tcp: Vec<(SocketAddr, Arc<TcpListener>)>,
     quic: Vec<(SocketAddr, Endpoint)>,
 }
@@ -217,7 +217,7 @@ impl Server {
             let (least, _) = crew::bounds(&rules.limits);
             for (index, socket) in sockets::udp(place, present, least)?.into_iter().enumerate() {
                 let (handler, runtime) = (rules.handler.clone(), self.runtime.clone());
-                let data = Data::start(present + index, socket, handler, runtime, Arc::downgrade(&self.udp))?;
+                let data = DataThread::start(present + index, socket, handler, runtime, Arc::downgrade(&self.udp))?;
                 prepared.udp.push(data);
             }
         }
@@ -280,8 +280,8 @@ impl Server {
         self.orders.send_modify(|orders| orders.stop = true);
         let threads = self.udp.take();
         let joined = tokio::task::spawn_blocking(move || {
-            threads.iter().for_each(Data::leave);
-            threads.into_iter().for_each(Data::join);
+            threads.iter().for_each(DataThread::leave);
+            threads.into_iter().for_each(DataThread::join);
         });
         let _ = tokio::time::timeout_at(deadline, joined).await;
         for mut listening in std::mem::take(&mut self.listeners) {

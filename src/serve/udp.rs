@@ -54,12 +54,12 @@ pub(super) trait Others: fmt::Debug + Send + Sync {
     fn grow(self: Arc<Self>, address: SocketAddr);
 
     /// Lets a thread go that has little to do, if the others are enough.
-    fn release(&self, is_it: &dyn Fn(&Data) -> bool) -> Verdict;
+    fn release(&self, is_it: &dyn Fn(&DataThread) -> bool) -> Staffing;
 }
 
 /// The order to a thread that has little to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Staffing {
     /// The end, once its socket, now out of use, is read empty.
     Leave,
     /// The end at another time: there are more threads than need be, but one came or went a moment ago.
@@ -70,7 +70,7 @@ pub(super) enum Verdict {
 
 /// A data thread and its socket; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Data {
+pub(super) struct DataThread {
     address: SocketAddr,
     /// Gone when the thread has ended and its answers have left.
     socket: Weak<UdpSocket>,
@@ -78,7 +78,7 @@ pub(super) struct Data {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Data {
+impl DataThread {
     /// Starts the data thread of a socket.
     pub(super) fn start(
         index: usize,
@@ -158,7 +158,7 @@ impl Data {
     }
 }
 
-impl Drop for Data {
+impl Drop for DataThread {
     fn drop(&mut self) {
         self.leave();
     }
@@ -296,7 +296,7 @@ impl Thread {
         batch.shrink();
         self.large = Vec::new();
         let verdict = self.others.upgrade().map(|crew| crew.release(&|data| Arc::ptr_eq(&data.leaving, &self.leaving)));
-        self.wake(verdict == Some(Verdict::Later));
+        self.wake(verdict == Some(Staffing::Later));
     }
 
     /// Whether it is to wake at the end of a spell although nothing came.
