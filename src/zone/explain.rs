@@ -4,7 +4,7 @@ use super::grammar::{Below, ClusterName, ServiceLabels};
 use super::lookup::{ClusterIp, Lookup};
 use super::ports::Ports;
 use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
-use crate::wire::{Label, Name, QName, reverse};
+use crate::wire::{Label, Name, QName};
 
 /// The meaning of a name in words, and the objects that it hangs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,13 +88,13 @@ impl View {
     fn absence(&self, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
         let none = |why: String| (format!("there is no such name: {why}"), Vec::new());
         let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
-        if reverse::is_reverse(qname.as_wire()) {
-            return none("no Service and no ready endpoint that is exposed has the address".into());
-        }
         let parsed = ClusterName::parse(qname, zone);
         let is_pod = matches!(parsed, ClusterName::PodNamespace(_) | ClusterName::Pod { .. });
         let namespace = match parsed {
             _ if is_pod && self.pods == Pods::Disabled => return none("names of pods are disabled".into()),
+            ClusterName::Reverse(_) => {
+                return none("no Service and no ready endpoint that is exposed has the address".into());
+            }
             ClusterName::Service(labels) => labels.namespace,
             ClusterName::Namespace(namespace)
             | ClusterName::PodNamespace(namespace)
@@ -132,10 +132,11 @@ impl View {
 
 /// The Service that a name names, whether it is there or not.
 fn service_of(qname: &QName, zone: usize) -> Vec<(ServiceName, Option<Label>)> {
-    let ClusterName::Service(ServiceLabels { service, namespace, below, .. }) = ClusterName::parse(qname, zone) else {
+    let ClusterName::Service(labels) = ClusterName::parse(qname, zone) else {
         return Vec::new();
     };
-    let (Ok(service), Ok(namespace)) = (Label::new(service), Label::new(namespace)) else { return Vec::new() };
+    let ServiceLabels { namespace, below, .. } = labels;
+    let (Ok(service), Ok(namespace)) = (Label::new(labels.service()), Label::new(namespace)) else { return Vec::new() };
     let endpoint = if let Below::Label(label) = below { Label::new(label).ok() } else { None };
     vec![(ServiceName::new(&service, &namespace), endpoint)]
 }

@@ -4,7 +4,9 @@
 //! are those of the Kubernetes DNS specification 1.1.0 and of the Multicluster Services API; in the zones of
 //! `k8s_external`, Services stand right below the zone. Nothing here allocates.
 
-use crate::wire::QName;
+use std::net::IpAddr;
+
+use crate::wire::{QName, reverse};
 
 /// A name below a zone of the cluster.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub(super) enum ClusterName<'q> {
     PodNamespace(&'q [u8]),
     /// `ADDRESS.NAMESPACE.pod`; `address` is `None` where more labels stand left of it.
     Pod { namespace: &'q [u8], address: Option<&'q [u8]> },
+    /// A name in one of the reverse trees, with its address where it is a whole one.
+    Reverse(Option<IpAddr>),
     /// None of these.
     Unknown,
 }
@@ -51,7 +55,6 @@ pub(super) enum OutsideName<'q> {
 pub(super) struct ServiceLabels<'q> {
     /// Service and namespace in wire format, as [`ServiceName::as_wire`](super::ServiceName::as_wire).
     pub(super) key: &'q [u8],
-    pub(super) service: &'q [u8],
     pub(super) namespace: &'q [u8],
     pub(super) below: Below<'q>,
 }
@@ -99,6 +102,9 @@ impl<'q> ClusterName<'q> {
     #[inline]
     pub(super) fn parse(qname: &'q QName, zone: usize) -> Self {
         let Some(last) = zone.checked_sub(1) else { return Self::Apex };
+        if reverse::is_reverse(qname.as_wire()) {
+            return Self::Reverse(reverse::address_of(qname.as_wire()));
+        }
         match (qname.label(last), last) {
             (b"svc", 0) => Self::Above,
             (b"svc", 1) => Self::Namespace(qname.label(0)),
@@ -129,13 +135,18 @@ impl<'q> OutsideName<'q> {
 }
 
 impl<'q> ServiceLabels<'q> {
+    /// The label of the Service.
+    pub(super) fn service(self) -> &'q [u8] {
+        let end = self.key.len().saturating_sub(1 + self.namespace.len());
+        self.key.get(1..end).unwrap_or_default()
+    }
+
     /// Reads the labels left of `end`, two at least.
     #[inline]
     fn parse(qname: &'q QName, end: usize) -> Self {
         let left = end.saturating_sub(2);
         Self {
             key: qname.as_wire().get(qname.start(left)..qname.start(end)).unwrap_or_default(),
-            service: qname.label(left),
             namespace: qname.label(left + 1),
             below: Below::parse(qname, left),
         }
@@ -208,7 +219,8 @@ mod tests {
     }
 
     fn service(labels: ServiceLabels<'_>) -> String {
-        let ServiceLabels { key, service, namespace, below } = labels;
+        let ServiceLabels { key, namespace, below } = labels;
+        let service = labels.service();
         let wire = [&[service.len() as u8], service, &[namespace.len() as u8], namespace].concat();
         assert_eq!(text(key), text(&wire));
         let below = match below {
@@ -273,6 +285,19 @@ mod tests {
             ("x.10-0-0-1.n.pod", "pod - of n"),
         ] {
             assert_eq!(read(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_reverse_tree_is_an_address_where_it_is_whole() {
+        for (name, zone, expected) in [
+            ("4.3.2.1.in-addr.arpa", 3, "Reverse(Some(1.2.3.4))"),
+            ("3.2.1.in-addr.arpa", 1, "Reverse(None)"),
+            ("svc.in-addr.arpa", 1, "Reverse(None)"),
+            ("2.1.in-addr.arpa", 0, "Apex"),
+        ] {
+            let qname = QName::from_name(&name.parse().unwrap());
+            assert_eq!(format!("{:?}", ClusterName::parse(&qname, zone)), expected, "{name}");
         }
     }
 

@@ -76,11 +76,9 @@ impl View {
 
     /// Looks a name up, the labels of which belong to the zone from `zone` on. What it is, is shown to `then`.
     pub(super) fn look_up<R>(&self, qname: &QName, zone: usize, then: impl FnOnce(Lookup<'_>) -> R) -> R {
-        if zone > 0 && reverse::is_reverse(qname.as_wire()) {
-            return self.look_up_reverse(qname, then);
-        }
         let found = match ClusterName::parse(qname, zone) {
             ClusterName::Service(labels) => return self.look_up_service(labels, qname.suffix(zone), then),
+            ClusterName::Reverse(Some(address)) => return self.look_up_reverse(address, then),
             ClusterName::Apex => Lookup::Apex,
             ClusterName::Version => Lookup::Version,
             ClusterName::NameServer => Lookup::NameServer,
@@ -91,6 +89,7 @@ impl View {
             ClusterName::Namespace(_)
             | ClusterName::PodNamespace(_)
             | ClusterName::Pod { .. }
+            | ClusterName::Reverse(None)
             | ClusterName::Unknown => Lookup::NxDomain,
         };
         then(found)
@@ -181,8 +180,7 @@ impl View {
         Lookup::Pod(address)
     }
 
-    fn look_up_reverse<R>(&self, qname: &QName, then: impl FnOnce(Lookup<'_>) -> R) -> R {
-        let Some(address) = reverse::address_of(qname.as_wire()) else { return then(Lookup::NxDomain) };
+    fn look_up_reverse<R>(&self, address: IpAddr, then: impl FnOnce(Lookup<'_>) -> R) -> R {
         self.reader.with_pointer(address, |pointer| {
             let are_complete = self.reader.has_endpoints();
             let shown = pointer.filter(|pointer| match pointer {

@@ -46,7 +46,8 @@ pub(super) fn tell_client(view: &View, address: IpAddr, into: &mut Metadata) {
     }
 }
 
-/// What the labels of a name name; those that are not there are empty.
+/// The labels of a name by what they name, as CoreDNS reads them: names of pods like those of Services. What is not there is
+/// empty.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Named<'n> {
     kind: &'n [u8],
