@@ -53,16 +53,16 @@ use crate::chain::{Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
-use crate::wire::{Class as DnsClass, Flags, Name, Rtype};
+use crate::wire::{Class, Flags, Name, Rtype};
 
 struct Rule {
     names: Zones,
     format: Format,
-    classes: Vec<Class>,
+    classes: Vec<AnswerClass>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
+enum AnswerClass {
     All,
     Success,
     Denial,
@@ -85,7 +85,7 @@ impl Log {
     fn line(&self, facts: &Facts, outcome: &mut Outcome, query: &Query, seconds: f64) -> Option<(String, Answer)> {
         let rule = self.rule(&facts.name)?;
         let answer = Answer::of(outcome, facts);
-        let wanted = rule.classes.iter().any(|class| *class == Class::All || *class == answer.sort.class());
+        let wanted = rule.classes.iter().any(|class| *class == AnswerClass::All || *class == answer.sort.class());
         wanted.then(|| (rule.format.fill(facts, &answer, query, seconds, self.labelled), answer))
     }
 }
@@ -109,7 +109,8 @@ impl Plugin for Log {
     }
 
     fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
-        let concerns = |rule: &&Rule| rule.names.meet(cluster_zones) && rule.classes.iter().any(|c| *c != Class::Error);
+        let concerns =
+            |rule: &&Rule| rule.names.meet(cluster_zones) && rule.classes.iter().any(|c| *c != AnswerClass::Error);
         self.rules.iter().find(concerns).map(|_| "answers of cluster names are logged".to_owned())
     }
 }
@@ -146,7 +147,7 @@ struct Facts {
     /// The name as people write it.
     shown: String,
     qtype: Rtype,
-    class: DnsClass,
+    class: Class,
     /// The flags of the header.
     flags: Flags,
     id: u16,
@@ -203,16 +204,16 @@ fn rule(directive: &Directive) -> Result<Rule, Error> {
         }
         for word in &line.arguments {
             classes.push(match word.text.as_str() {
-                "all" => Class::All,
-                "success" => Class::Success,
-                "denial" => Class::Denial,
-                "error" => Class::Error,
+                "all" => AnswerClass::All,
+                "success" => AnswerClass::Success,
+                "denial" => AnswerClass::Denial,
+                "error" => AnswerClass::Error,
                 other => return Err(word.error(format!("`{other}` is none of all, success, denial, error"))),
             });
         }
     }
     if classes.is_empty() {
-        classes.push(Class::All);
+        classes.push(AnswerClass::All);
     }
     Ok(Rule { names: Zones::read(words, &[Name::root()])?, format: Format::read(format), classes })
 }

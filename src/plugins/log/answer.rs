@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Class, Facts};
+use super::{AnswerClass, Facts};
 use crate::chain::{Outcome, Reply};
 use crate::wire::message::{self, Size};
 use crate::wire::{Flags, Header, Malformed, Opcode, Rcode, Records, Rtype, unpacked_len};
@@ -110,11 +110,11 @@ impl Sort {
     }
 
     /// Its class, as `class` names it.
-    pub(super) fn class(self) -> Class {
+    pub(super) fn class(self) -> AnswerClass {
         match self {
-            Self::NoError | Self::Delegation => Class::Success,
-            Self::NameError | Self::NoData => Class::Denial,
-            Self::ServerError | Self::Meta | Self::Update | Self::OtherError => Class::Error,
+            Self::NoError | Self::Delegation => AnswerClass::Success,
+            Self::NameError | Self::NoData => AnswerClass::Denial,
+            Self::ServerError | Self::Meta | Self::Update | Self::OtherError => AnswerClass::Error,
         }
     }
 }
@@ -188,7 +188,7 @@ fn is_valid(rdata: &[u8], now: u32) -> bool {
 mod tests {
     use super::*;
 
-    fn sort(rcode: u16, read: &Read) -> (String, Class) {
+    fn sort(rcode: u16, read: &Read) -> (String, AnswerClass) {
         let sort = Sort::of(Opcode::QUERY, Rcode(rcode), Rtype::A, read);
         (sort.to_string(), sort.class())
     }
@@ -198,20 +198,20 @@ mod tests {
     fn answers_are_sorted_as_coredns_does() {
         let none = Read::default;
         for (rcode, read, wanted, class) in [
-            (0, Read { answers: true, ..none() }, "NOERROR", Class::Success),
-            (0, Read { soa: true, ..none() }, "NODATA", Class::Denial),
-            (0, Read { soa: true, ns: true, ..none() }, "NODATA", Class::Denial),
-            (0, Read { ns: true, ..none() }, "DELEGATION", Class::Success),
-            (0, none(), "NOERROR", Class::Success),
-            (3, none(), "NXDOMAIN", Class::Denial),
-            (3, Read { answers: true, ..none() }, "OTHERERROR", Class::Error),
-            (2, none(), "SERVERERROR", Class::Error),
-            (4, none(), "SERVERERROR", Class::Error),
-            (1, none(), "OTHERERROR", Class::Error),
-            (5, none(), "OTHERERROR", Class::Error),
-            (23, none(), "OTHERERROR", Class::Error),
-            (0, Read { answers: true, expired: true, ..none() }, "NOERROR", Class::Success),
-            (0, Read { answers: true, expired: true, dnssec_ok: true, ..none() }, "OTHERERROR", Class::Error),
+            (0, Read { answers: true, ..none() }, "NOERROR", AnswerClass::Success),
+            (0, Read { soa: true, ..none() }, "NODATA", AnswerClass::Denial),
+            (0, Read { soa: true, ns: true, ..none() }, "NODATA", AnswerClass::Denial),
+            (0, Read { ns: true, ..none() }, "DELEGATION", AnswerClass::Success),
+            (0, none(), "NOERROR", AnswerClass::Success),
+            (3, none(), "NXDOMAIN", AnswerClass::Denial),
+            (3, Read { answers: true, ..none() }, "OTHERERROR", AnswerClass::Error),
+            (2, none(), "SERVERERROR", AnswerClass::Error),
+            (4, none(), "SERVERERROR", AnswerClass::Error),
+            (1, none(), "OTHERERROR", AnswerClass::Error),
+            (5, none(), "OTHERERROR", AnswerClass::Error),
+            (23, none(), "OTHERERROR", AnswerClass::Error),
+            (0, Read { answers: true, expired: true, ..none() }, "NOERROR", AnswerClass::Success),
+            (0, Read { answers: true, expired: true, dnssec_ok: true, ..none() }, "OTHERERROR", AnswerClass::Error),
         ] {
             assert_eq!(sort(rcode, &read), (wanted.to_owned(), class), "{rcode} {read:?}");
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::answer::{Answer, Code};
-use super::{Class, Facts};
+use super::{AnswerClass, Facts};
 use crate::chain::Query;
 
 /// What is written unless a format is given, and what `{common}` stands for.
@@ -130,7 +130,7 @@ fn address(line: &mut String, address: IpAddr) -> std::fmt::Result {
     }
 }
 
-impl Class {
+impl AnswerClass {
     /// Its name in `class` and in `{/log/class}`.
     fn name(self) -> &'static str {
         match self {

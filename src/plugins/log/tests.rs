@@ -6,7 +6,7 @@ use crate::syntax::testing::token;
 use crate::wire::Failure;
 use crate::wire::message::{OpCode, RecordType, ResponseCode};
 
-fn log(format: Option<&str>, names: &[&str], classes: &[Class]) -> Log {
+fn log(format: Option<&str>, names: &[&str], classes: &[AnswerClass]) -> Log {
     let words: Vec<_> = names.iter().map(|name| token(name)).collect();
     let names = Zones::read(&words, &[Name::root()]).unwrap();
     let rule = Rule { names, format: Format::read(format.unwrap_or(COMMON)), classes: classes.to_vec() };
@@ -24,7 +24,8 @@ fn line(log: &Log, query: &mut Query, answers: Answers) -> Option<String> {
 fn the_common_format_tells_query_and_answer() {
     let mut query = query_edns("www.example.com.", RecordType::A, 1232, true);
     query.size = 44;
-    let said = line(&log(None, &[], &[Class::All]), &mut query, Answers::with("www.example.com. 5 IN A 192.0.2.1"));
+    let said =
+        line(&log(None, &[], &[AnswerClass::All]), &mut query, Answers::with("www.example.com. 5 IN A 192.0.2.1"));
     // The size is that of the message with its names written out, without the OPT record.
     let start = "127.0.0.1:40212 - 4711 \"A IN www.example.com. udp 44 true 1232\" NOERROR qr,rd 64 0.0015s";
     assert_eq!(said.unwrap(), start);
@@ -33,7 +34,7 @@ fn the_common_format_tells_query_and_answer() {
 /// What the server answers in the plugins' stead is told as the client gets it.
 #[test]
 fn failures_and_refusals_have_code_flags_and_size() {
-    let log = log(None, &[], &[Class::Error]);
+    let log = log(None, &[], &[AnswerClass::Error]);
     let told = |outcome: Outcome| {
         let query = query("odd.example.com.", RecordType::A);
         let (mut outcome, facts) = (outcome, Facts::new(&query));
@@ -72,12 +73,12 @@ fn names_of_any_octets_stay_on_their_line() {
     ]);
     let mut query = query("x.", RecordType::A);
     query.request.change(|request| request.queries[0].name = odd.unwrap());
-    let said = line(&log(Some("{name}"), &[], &[Class::All]), &mut query, Answers::default()).unwrap();
+    let said = line(&log(Some("{name}"), &[], &[AnswerClass::All]), &mut query, Answers::default()).unwrap();
     assert_eq!(said, r#"a\010[error]\ x.\000\027.\195\169.q\"u\\o\'t\;e.d\.t."#);
     let longest =
         crate::wire::message::MessageName::from_labels([[0u8; 63]; 3].iter().map(|l| &l[..]).chain([&[0; 61][..]]));
     query.request.change(|request| request.queries[0].name = longest.unwrap());
-    let said = line(&log(Some("{name}"), &[], &[Class::All]), &mut query, Answers::default()).unwrap();
+    let said = line(&log(Some("{name}"), &[], &[AnswerClass::All]), &mut query, Answers::default()).unwrap();
     assert_eq!(said.len(), 250 * 4 + 4);
 }
 
@@ -85,13 +86,13 @@ fn names_of_any_octets_stay_on_their_line() {
 fn types_and_classes_without_a_name_have_their_number() {
     let mut query = query("a.", RecordType::Unknown(65_280));
     query.request.change(|request| request.queries[0].query_class = crate::wire::message::DNSClass::Unknown(7));
-    let said = line(&log(Some("{type} {class}"), &[], &[Class::All]), &mut query, Answers::default());
+    let said = line(&log(Some("{type} {class}"), &[], &[AnswerClass::All]), &mut query, Answers::default());
     assert_eq!(said.unwrap(), "TYPE65280 CLASS7");
 }
 
 #[test]
 fn classes_choose() {
-    let denial = log(None, &[], &[Class::Denial, Class::Error]);
+    let denial = log(None, &[], &[AnswerClass::Denial, AnswerClass::Error]);
     let ask = || query("a.example.", RecordType::A);
     assert!(line(&denial, &mut ask(), Answers::with("a.example. 5 IN A 192.0.2.1")).is_none());
     // NODATA is a denial with its SOA, and nothing but an empty answer without.
@@ -100,7 +101,7 @@ fn classes_choose() {
     assert!(line(&denial, &mut ask(), Answers { authority: soa, ..Answers::default() }).is_some());
     assert!(line(&denial, &mut ask(), Answers::rcode(ResponseCode::NXDomain)).is_some());
     assert!(line(&denial, &mut ask(), Answers::rcode(ResponseCode::ServFail)).is_some());
-    let success = log(None, &[], &[Class::Success]);
+    let success = log(None, &[], &[AnswerClass::Success]);
     assert!(line(&success, &mut ask(), Answers::default()).is_some());
     assert!(line(&success, &mut ask(), Answers::rcode(ResponseCode::Refused)).is_none());
     let mut notify = ask();
@@ -113,7 +114,7 @@ fn names_bound_what_is_logged_and_formats_take_metadata() {
     let log = log(
         Some("{/forward/upstream} {/no/such} {/log/class} {/log/type} {name} {nonsense} {combined}"),
         &["example.com"],
-        &[Class::All],
+        &[AnswerClass::All],
     );
     let mut query = query("a.example.com.", RecordType::A);
     query.metadata.insert("forward/upstream".into(), "192.0.2.53:53".into());
@@ -132,7 +133,7 @@ fn its_own_labels_are_there_where_metadata_is() {
         let corefile = block(&text).unwrap();
         assert_eq!(corefile.settings.enabled.contains(&"metadata"), wanted);
     }
-    let mut unlabelled = log(Some("{/log/class} {/log/type} {/forward/upstream}"), &[], &[Class::All]);
+    let mut unlabelled = log(Some("{/log/class} {/log/type} {/forward/upstream}"), &[], &[AnswerClass::All]);
     unlabelled.labelled = false;
     let mut query = query("a.", RecordType::A);
     query.metadata.insert("forward/upstream".into(), "192.0.2.53:53".into());
@@ -142,9 +143,9 @@ fn its_own_labels_are_there_where_metadata_is() {
 #[test]
 fn only_errors_of_cluster_names_need_no_message() {
     let cluster = ["cluster.local".parse().unwrap()];
-    assert!(log(None, &[], &[Class::Error]).needs_message(&cluster).is_none());
-    assert!(log(None, &["example.org"], &[Class::All]).needs_message(&cluster).is_none());
-    assert!(log(None, &[], &[Class::Denial]).needs_message(&cluster).is_some());
+    assert!(log(None, &[], &[AnswerClass::Error]).needs_message(&cluster).is_none());
+    assert!(log(None, &["example.org"], &[AnswerClass::All]).needs_message(&cluster).is_none());
+    assert!(log(None, &[], &[AnswerClass::Denial]).needs_message(&cluster).is_some());
 }
 
 #[test]
