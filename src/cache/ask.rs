@@ -1,4 +1,4 @@
-//! What a client asks, as far as the cache looks.
+//! A client's question, as far as the cache looks at it.
 
 use std::hash::BuildHasher;
 

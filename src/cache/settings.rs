@@ -1,4 +1,4 @@
-//! How much is remembered, and for how long.
+//! Settings of the cache: how much is remembered, and for how long.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an answer is, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
+//! The shape of an answer, as far as remembering it goes: an answer, a denial, a failure, or nothing to keep.
 
 use super::Ask;
 use crate::wire::{

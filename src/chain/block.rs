@@ -18,7 +18,7 @@ use crate::zone::View;
 
 /// A server block, ready to serve.
 pub struct Block {
-    /// What it serves.
+    /// The keys that it serves.
     pub keys: Vec<Key>,
     /// Its plugins, in order.
     pub chain: Vec<Arc<dyn Plugin>>,

@@ -12,7 +12,7 @@ pub enum Divert {
     Type(Rtype),
     /// With the NSID option.
     Nsid,
-    /// Whose first label is this, in lower case.
+    /// Names whose first label is this, in lower case.
     FirstLabel(Box<[u8]>),
     /// For this name.
     Name(Name),

@@ -1,4 +1,4 @@
-//! What a plugin is, what passes along a chain of plugins, and what a server block is; no directive is known here.
+//! Plugins, queries and replies that pass along their chain, and server blocks; no directive is known here.
 //!
 //! A [`Query`] runs through the [`Plugin`]s of a [`Block`] by [`Next`], and an [`Outcome`] comes back, mostly a [`Reply`].
 //! [`setup`] is what a directive sees while its block is made; [`settings`] is what the rest of the server reads of a block.

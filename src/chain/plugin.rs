@@ -21,7 +21,7 @@ pub trait Plugin: Send + Sync {
     /// A plugin that changes the reply of those behind it calls `next.run(query)` and changes what comes back.
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome>;
 
-    /// Why a cluster name must come through this plugin; `None` when the zone may answer without it.
+    /// The reason why a cluster name must come through this plugin; `None` when the zone may answer without it.
     fn needs_message(&self, cluster_zones: &[Name]) -> Option<String>;
 
     /// The cluster's names, of the plugin that answers from them.
@@ -36,12 +36,12 @@ pub trait Plugin: Send + Sync {
         None
     }
 
-    /// What it makes of the TTLs of the cluster's records that pass through it.
+    /// The bounds that it puts on TTLs of the cluster's records that pass through it.
     fn ttl_bounds(&self) -> Option<TtlBounds> {
         None
     }
 
-    /// What it does to a remembered answer that comes from behind it.
+    /// The way in which a remembered answer passes that comes from behind it.
     fn passing(&self) -> Passing {
         Passing::NeedsMessage
     }
@@ -81,7 +81,7 @@ pub trait Plugin: Send + Sync {
     }
 }
 
-/// What a plugin does to a remembered answer that comes from behind it.
+/// The way in which a plugin lets a remembered answer pass that comes from behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passing {
     /// It may look at the query or the answer: the chain must run.
@@ -105,11 +105,11 @@ pub trait Recall: Send + Sync {
 pub struct Asking<'q> {
     /// The question.
     pub question: &'q Question<'q>,
-    /// Who asks.
+    /// The client that asks.
     pub client: &'q Client,
     /// When it arrived.
     pub received: Instant,
-    /// How large the answer may be.
+    /// The size that the answer may have.
     pub size: Size,
     /// The seed of random orders.
     pub seed: u64,

@@ -21,25 +21,25 @@ static NO_LABEL: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
 
 /// A query and what is known of it.
 pub struct Query {
-    /// What is asked; plugins may change it.
+    /// The request; plugins may change it.
     pub request: Request,
-    /// Who asks, and by which way.
+    /// The client that asks, and the way that it came.
     pub client: Client,
     /// When the message arrived.
     pub received: Instant,
     /// Its length in octets, as received.
     pub size: usize,
-    /// How large the answer may be: what would be longer need not be made.
+    /// The size that the answer may have: what would be longer need not be made.
     pub limit: Size,
     /// The server's label in metrics: `dns://:53`.
     pub server: Arc<str>,
     /// The zone of the server block, with a final dot, as in metrics.
     pub zone: Arc<str>,
-    /// What plugins know of the query; filled where `metadata` is loaded.
+    /// The labels that plugins give the query; filled where `metadata` is loaded.
     pub metadata: Metadata,
     /// The way back into the whole server, for names that an answer leads to.
     pub resolver: Arc<dyn Resolve>,
-    /// How many look-ups led here: [`Resolve`] refuses past 8.
+    /// The number of look-ups that led here: [`Resolve`] refuses past 8.
     pub depth: u8,
     /// Whether some plugin or look-up has answered it from the cluster's records; the chain notes it.
     pub of_cluster: AtomicBool,
@@ -243,10 +243,10 @@ pub(crate) struct Choice<T> {
     pub(crate) all: bool,
 }
 
-/// What plugins know of a query, by label: `kubernetes/service`, `forward/upstream`.
+/// The labels that plugins give a query: `kubernetes/service`, `forward/upstream`.
 pub type Metadata = HashMap<String, String>;
 
-/// Who asks, and by which way.
+/// The client that asks, and the way that it came.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     /// The client's address.

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::wire::message::{self, Message, RData, Size};
 use crate::wire::{Failure, Rcode};
 
-/// What a plugin does with a query.
+/// The outcome of a query at a plugin.
 #[derive(Debug)]
 pub enum Outcome {
     /// It has an answer.

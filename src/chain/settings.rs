@@ -53,9 +53,9 @@ pub struct Settings {
     pub diverts: Vec<Divert>,
     /// Whether each of its plugins is ready, by the plugin's name.
     pub ready_checks: Vec<ReadyCheck>,
-    /// What its directives do from time to time.
+    /// Tasks that its directives do from time to time.
     pub tasks: Vec<Task>,
-    /// What the operator should know, with its place: accepted without effect, doubtful.
+    /// Notes for the operator, each with its place: accepted without effect, doubtful.
     pub notes: Vec<Error>,
 }
 
@@ -83,16 +83,16 @@ pub trait Admits: fmt::Debug + Send + Sync {
 /// `health`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Where `/health` listens.
+    /// The address of `/health`.
     pub address: String,
-    /// How long answers go on after the order to stop.
+    /// The time for which answers go on after the order to stop.
     pub lameduck: Duration,
 }
 
 /// `ready`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// Where `/ready` listens.
+    /// The address of `/ready`.
     pub address: String,
     /// `monitor continuously`: a plugin that was ready is asked again.
     pub continuously: bool,
@@ -101,7 +101,7 @@ pub struct Ready {
 /// `reload`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reload {
-    /// How often the files are looked at.
+    /// The time between looks at the files.
     pub interval: Duration,
     /// By how much that varies.
     pub jitter: Duration,
@@ -116,7 +116,7 @@ pub struct Timeouts {
     pub write: Option<Duration>,
     /// Between two messages.
     pub idle: Option<Duration>,
-    /// How many queries one connection may bring.
+    /// The number of queries that one connection may bring.
     pub max_tcp_queries: Option<u32>,
 }
 
@@ -125,13 +125,13 @@ pub struct Timeouts {
 pub struct Tls {
     /// The certificate chain and its key.
     pub identity: Arc<CertifiedKey>,
-    /// What is asked of clients; `None` for nothing.
+    /// The verifier of clients' certificates; `None` when none are asked for.
     pub clients: Option<Arc<dyn ClientCertVerifier>>,
-    /// Where the directive is, `FILE:LINE:COLUMN`.
+    /// The place of the directive, `FILE:LINE:COLUMN`.
     pub at: String,
-    /// What was read, to notice that files have changed: their paths and a digest of all they hold.
+    /// The files that were read, to notice that they have changed.
     pub files: Vec<PathBuf>,
-    /// What stands for the files' contents and the options: equal for equal settings.
+    /// A digest of the files' contents and the options: equal for equal settings.
     pub digest: u64,
 }
 
@@ -153,14 +153,14 @@ impl fmt::Debug for ReadyCheck {
 /// Something that a directive does from time to time, as long as its block serves or until it is done.
 #[derive(Clone)]
 pub struct Task {
-    /// How often.
+    /// The time between two runs.
     pub every: Duration,
-    /// What; it may read files and so may take its time. `Break` is the end of it.
+    /// The work; it may read files and so may take its time. `Break` is the end of it.
     pub run: Arc<dyn Fn(Instant) -> ControlFlow<()> + Send + Sync>,
 }
 
 impl Task {
-    /// What is done as long as the block serves.
+    /// A task that is done as long as the block serves.
     pub(crate) fn forever(every: Duration, run: impl Fn(Instant) + Send + Sync + 'static) -> Self {
         let run = move |now| {
             run(now);

@@ -18,7 +18,7 @@ use crate::wire::Name;
 
 //----------- Host -----------------------------------------------------------
 
-/// What the surroundings lend to the setup of all server blocks.
+/// The surroundings, as they are lent to the setup of all server blocks.
 pub struct Host<'h> {
     /// The addresses of this machine, each with the name of its interface.
     pub interfaces: &'h [(String, IpAddr)],
@@ -26,14 +26,14 @@ pub struct Host<'h> {
     pub hostname: &'h str,
     /// The port of a `dns://` key that names none.
     pub default_port: u16,
-    /// Who mirrors clusters.
+    /// The mirrors of clusters.
     pub mirrors: &'h mut dyn Mirrors,
-    /// What outlives a reload.
+    /// The things that outlive a reload.
     pub carryover: &'h Carryover,
     /// The present time.
     pub now: Instant,
-    /// What is known of another machine that will serve: what this one lacks is a note then, and nobody is asked over the
-    /// network.
+    /// Another machine that will serve, as far as it is known: what this one lacks is a note then, and nobody is asked
+    /// over the network.
     pub elsewhere: Option<&'h OtherMachine>,
 }
 
@@ -62,7 +62,7 @@ impl Carryover {
 
 #[cfg(test)]
 impl Carryover {
-    /// How many things are kept.
+    /// The number of things that are kept.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -76,13 +76,14 @@ impl fmt::Debug for Carryover {
 
 //----------- Context --------------------------------------------------------
 
-/// What the setup of one directive sees: its server block, and the surroundings.
+/// The view that the setup of one directive has: its server block, and the surroundings.
 pub struct Context<'c, 'h> {
     /// The zones of the block's keys.
     pub zones: &'c [Name],
     /// The block's keys.
     pub keys: &'c [Key],
-    /// What tells the block from all others of the Corefile, and from itself after a reload that changes whom it serves.
+    /// The text that tells the block from all others of the Corefile, and from itself after a reload that changes its
+    /// clients.
     pub identity: &'c str,
     /// The block, as written.
     pub block: &'c ServerBlock,
@@ -140,7 +141,7 @@ impl Context<'_, '_> {
         self.host.elsewhere.is_some_and(|elsewhere| elsewhere.files.contains_key(file))
     }
 
-    /// What stands behind a directive in the block's chain, and all that its answers depend on, as text: equal texts give
+    /// The part of the block's chain behind a directive, and all that its answers depend on, as text: equal texts give
     /// equal answers. An alias of `file` or `template` leads through other blocks, which count then as well.
     pub(crate) fn behind(&self, directive: &str) -> String {
         let behind = self.order.iter().skip_while(|name| **name != directive).skip(1);

@@ -1,11 +1,11 @@
-//! Where the names of a `kubernetes` directive come from.
+//! The source of a `kubernetes` directive's names.
 
 use std::path::PathBuf;
 
 use crate::corefile::{Error, Token};
 use crate::zone::Reader;
 
-/// Where a cluster's names come from: equal sources are one mirror.
+/// The source of a cluster's names: equal sources are one mirror.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
     /// The way to the API server.

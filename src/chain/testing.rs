@@ -1,4 +1,4 @@
-//! What tests of chains and plugins share: queries, plugins that answer what a test says, resolvers, ways to run them.
+//! Helpers of tests of chains and plugins: queries, plugins that answer what a test says, resolvers, ways to run them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

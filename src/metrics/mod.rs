@@ -1,4 +1,4 @@
-//! How a metric is declared: its name, help and labels stand in one line, and what is declared is registered.
+//! Declarations of metrics: name, help and labels stand in one line, and what is declared is registered.
 //!
 //! Each room declares its own metrics, in lists of [`metrics!`]; the function that a list begins with hands them to a
 //! registry. The exceptions are collectors, which make up their numbers when somebody reads them.
@@ -76,7 +76,7 @@ pub(crate) trait Metric: Collector + Clone {
     fn declare(options: Opts, labels: &[&str], bounds: Option<&[f64]>) -> prometheus::Result<Self>;
 }
 
-/// What cannot be made of a declaration.
+/// Refuses bounds of buckets for a type that has none.
 fn refuse_bounds(bounds: Option<&[f64]>) -> prometheus::Result<()> {
     bounds.map_or(Ok(()), |_| Err(prometheus::Error::Msg("bounds of buckets are for histograms".into())))
 }

@@ -76,7 +76,7 @@ enum Action {
 }
 
 impl Acl {
-    /// What becomes of a query, and the zone of the rule that says so.
+    /// The action for a query, and the zone of the rule that says so.
     fn judge(&self, name: &Name, qtype: RecordType, client: IpAddr) -> Option<(Action, &Name)> {
         self.rules.iter().find_map(|rule| {
             let zone = rule.zones.matching(name)?;

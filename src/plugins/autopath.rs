@@ -51,7 +51,7 @@ pub(crate) struct Autopath {
     zones: Zones,
     /// `None` asks the plugin that knows the client.
     path: Option<Vec<MessageName>>,
-    /// What comes behind the path of the client.
+    /// The names that come behind the path of the client.
     own: Vec<MessageName>,
 }
 

@@ -85,7 +85,7 @@ pub(super) fn block(at: usize, blocks: &[ServerBlock], host: &mut Host<'_>) -> R
     Ok(Block { keys: source.keys.clone(), chain, settings })
 }
 
-/// Whom a server block serves, as text: its keys, and what `bind` and `view` say.
+/// The clients of a server block, as text: its keys, and what `bind` and `view` say.
 fn whom(block: &ServerBlock) -> String {
     let keys = block.keys.iter().map(|key| format!("{:?} ", key.token.text)).collect::<String>();
     let narrower = block.directives.iter().filter(|line| matches!(line.name.text.as_str(), "bind" | "view"));

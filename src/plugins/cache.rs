@@ -96,13 +96,13 @@ struct Inner {
 /// `serve_stale … verify`: the upstream is asked before a stale answer is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Verify {
-    /// How long it is waited for; zero for as long as it takes.
+    /// The time that it is waited for; zero for as long as it takes.
     timeout: Duration,
     /// Whether only one client's query is used for it at a time.
     alone: bool,
 }
 
-/// How many refreshes go on at a time: they are extra work, and give way before they pile up.
+/// The number of refreshes at a time: they are extra work, and give way before they pile up.
 const REFRESHES: usize = 64;
 
 impl Plugin for Cache {
@@ -462,7 +462,7 @@ impl Held {
         }
     }
 
-    /// What the client gets when the plugins behind fail.
+    /// The answer for the client when the plugins behind fail.
     fn servfail(&self) -> Vec<u8> {
         let flags = self.flags.to_answer().with_rcode(Rcode::SERVFAIL);
         bare_message(self.id, flags, &self.spelling, self.qtype, self.qclass)

@@ -143,7 +143,7 @@ pub(crate) fn check_name(name: &Token) -> Result<(), Error> {
     Err(name.error(format!("unknown directive `{text}`; {advice}")))
 }
 
-/// How many letters are wrong, missing, too many or changed places with the next.
+/// The number of letters that are wrong, missing, too many or changed places with the next.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     // Rows of the table: two above, one above, the present.

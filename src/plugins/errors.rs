@@ -45,7 +45,7 @@ use crate::corefile::{Directive, Error, Token};
 use crate::syntax::{names, words};
 use crate::wire::{Name, Rtype};
 
-/// How loud a line is.
+/// The level of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Warning,

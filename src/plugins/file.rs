@@ -77,7 +77,7 @@ struct Source {
     loaded: RwLock<Loaded>,
 }
 
-/// What a file says; nothing as long as it cannot be read.
+/// The content of a file; nothing as long as it cannot be read.
 #[derive(Default)]
 struct Loaded {
     /// One for each zone of the source.

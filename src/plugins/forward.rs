@@ -252,14 +252,14 @@ const OPTIONS: [&str; 20] = [
     "source_address",
 ];
 
-/// How many upstreams a line may have.
+/// The number of upstreams that a line may have.
 const MOST_UPSTREAMS: usize = 15;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     lines.iter().map(|line| Ok(Arc::new(forward(line, context)?) as Arc<dyn Plugin>)).collect()
 }
 
-/// What the options of a line say.
+/// The options of a line.
 #[derive(Default)]
 struct Options {
     settings: GroupSettings,
@@ -492,7 +492,7 @@ fn resolver(word: &Token) -> Result<SocketAddr, Error> {
         .ok_or_else(|| word.error(format!("`{}` is no resolver: write ADDRESS or ADDRESS:PORT", word.text)))
 }
 
-/// What a word after the zone names.
+/// The thing that a word after the zone names.
 enum Named {
     /// Upstreams: one, or those of a list.
     Upstreams(Vec<UpstreamAddress>),

@@ -119,7 +119,7 @@ impl Plugin for K8sExternal {
     }
 }
 
-/// What came of a name of the cluster.
+/// The outcome of a name of the cluster.
 enum Told {
     /// The whole answer.
     Answer(Vec<u8>),

@@ -93,11 +93,11 @@ pub(crate) struct Kubernetes {
     patient_until: Instant,
 }
 
-/// How long one query waits for the first lists: far less than the 5 s after which resolvers ask anew.
+/// The time that one query waits for the first lists: far less than the 5 s after which resolvers ask anew.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// `startup_timeout` unless given.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often such a query looks again.
+/// The time after which such a query looks again.
 const AGAIN: Duration = Duration::from_millis(10);
 
 impl Kubernetes {

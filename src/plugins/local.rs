@@ -50,7 +50,7 @@ pub(crate) struct Local {
     prefix: bool,
 }
 
-/// What a name of this machine is.
+/// The kind of a name of this machine.
 enum What {
     /// `localhost` or a name that stands for it; whether it is the apex of its zone.
     Localhost(bool),
@@ -63,7 +63,7 @@ enum What {
 }
 
 impl Local {
-    /// What a name (lower case, final dot) is, and the zone that it belongs to; `None` for the names of others.
+    /// The kind of a name (lower case, final dot), and the zone that it belongs to; `None` for the names of others.
     fn find<'n>(&self, name: &'n str) -> Option<(What, &'n str)> {
         let prefixed = self.prefix && name.starts_with("localhost.") && name != "localhost.";
         if name.ends_with(".localhost.") || prefixed {

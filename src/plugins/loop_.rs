@@ -48,12 +48,12 @@ pub(crate) struct Loop {
     watch: Arc<Watch>,
 }
 
-/// What is known of a loop.
+/// The state of the search for a loop.
 struct Watch {
     zone: Name,
-    /// Where the server itself listens; nowhere for encrypted blocks.
+    /// The address of the server itself; none for encrypted blocks.
     own: Option<SocketAddr>,
-    /// What is shown of it. After a reload the watches before and after may count in it for a moment.
+    /// The gauge that shows it. After a reload the watches before and after may count in it for a moment.
     detected: IntGauge,
     state: Mutex<State>,
 }
@@ -79,7 +79,7 @@ enum Phase {
 
 const EVERY: Duration = Duration::from_secs(1);
 const PROBING: Duration = Duration::from_secs(30);
-/// How long after an answer a probe may still come back.
+/// The time after an answer in which a probe may still come back.
 const SETTLE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(60);
 /// Longer than a forwarded query lives.

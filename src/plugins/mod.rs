@@ -1,4 +1,4 @@
-//! What one directive does to one query; one file for each directive, named as in the Corefile.
+//! The directives: what each does to one query; one file for each, named as in the Corefile.
 //!
 //! [`blocks`] turns a server block into its chain, in CoreDNS's fixed order, which the table in `directives` has. What a plugin
 //! is, and what it sees, is in [`crate::chain`].

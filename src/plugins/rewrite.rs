@@ -63,7 +63,7 @@ pub(crate) struct Rewrite {
     rules: Vec<(Rule, Mode)>,
 }
 
-/// What happens after a rule that applied.
+/// The way on after a rule that applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Stop,

@@ -111,7 +111,7 @@ impl Section {
     }
 }
 
-/// What a rule says to a query.
+/// The verdict of a rule on a query.
 enum Verdict {
     /// Not for this rule.
     Pass,
@@ -254,7 +254,7 @@ impl Rule {
     }
 }
 
-/// What the texts of a rule are filled in from.
+/// The data that the texts of a rule are filled in from.
 struct Filling {
     variables: GoValue,
     zone: String,

@@ -175,7 +175,7 @@ impl SigningKey for NoKey {
 
 //----------- Asked ----------------------------------------------------------
 
-/// What is asked of clients.
+/// The certificate that is asked of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Asked {
     Nothing,

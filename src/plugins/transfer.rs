@@ -131,7 +131,7 @@ fn stream(query: &Query, records: Box<dyn Iterator<Item = Record> + Send>) -> Ou
     Outcome::Reply(Reply::from_octets("transfer", first).followed_by(More::new(messages)))
 }
 
-/// How many records are taken for a message: with names that are not compressed, it is about half full.
+/// The number of records taken for a message: with names that are not compressed, it is about half full.
 const CHUNK: usize = 500;
 
 /// The messages of a transfer, some records at a time.

@@ -1,4 +1,4 @@
-//! What the operating system tells of this process: processor time, memory, descriptors, threads. Linux alone.
+//! The use that this process makes of the machine: processor time, memory, descriptors, threads. Linux alone.
 //!
 //! By hand, as the crate that `prometheus` has for it brings second copies of two others: seven numbers from four files.
 
@@ -65,7 +65,7 @@ impl Collector for Usage {
     }
 }
 
-/// What the kernel told this time.
+/// One reading of what the kernel tells.
 #[derive(Debug, Default)]
 struct Now {
     descriptors: Option<u64>,
@@ -118,7 +118,7 @@ fn boot() -> Option<u64> {
     stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }
 
-/// What the kernel counts in.
+/// The units that the kernel counts in.
 #[derive(Debug)]
 struct Units {
     /// The octets of a page.

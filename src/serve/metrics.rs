@@ -1,4 +1,4 @@
-//! What is counted for each query: CoreDNS's names, labels and buckets, without a look-up of labels per query.
+//! The counters of queries: CoreDNS's names, labels and buckets, without a look-up of labels per query.
 //!
 //! A [`CounterGroup`] holds the counters of one server block zone, one shard for each data thread that has counted there and one
 //! for everybody else.
@@ -70,15 +70,15 @@ pub struct CounterGroup {
     server: Arc<str>,
     zone: Arc<str>,
     view: Arc<str>,
-    /// What any thread may count in.
+    /// The shard that any thread may count in.
     shared: CounterShard,
-    /// What one thread counts in alone, by [`ShardId`].
+    /// The shards that one thread each counts in alone, by [`ShardId`].
     shards: Box<[OnceLock<Box<CounterShard>>]>,
     /// Answers by plugins other than [`PLUGINS`], and response codes without a place of their own.
     others: Mutex<HashMap<(u16, &'static str), u64>>,
 }
 
-/// What is known of a query once it is answered.
+/// An answered query, as far as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observed {
     pub(super) transport: Transport,
@@ -90,7 +90,7 @@ pub(super) struct Observed {
     pub(super) reply: Option<(usize, Rcode, &'static str)>,
 }
 
-/// Which shard a thread counts in: one of its own, given back when dropped, or the shared one.
+/// The shard that a thread counts in: one of its own, given back when dropped, or the shared one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ShardId(Option<usize>);
 
@@ -258,7 +258,7 @@ fn add(counter: &AtomicU64, amount: u64, alone: bool) {
     }
 }
 
-/// As CoreDNS counts: HTTPS as TCP, QUIC as UDP; their own counters tell them apart.
+/// The protocols as CoreDNS counts them: HTTPS as TCP, QUIC as UDP; their own counters tell them apart.
 const PROTOCOLS: [&str; 2] = ["udp", "tcp"];
 
 fn protocol(transport: Transport) -> usize {

@@ -1,4 +1,4 @@
-//! Where another resolver is, and by which way it is asked.
+//! The address of another resolver, and the way by which it is asked.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What is wrong with another resolver, or with the way to it.
+//! Faults of another resolver, or of the way to it.
 
 use std::fmt;
 

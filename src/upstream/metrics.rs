@@ -1,4 +1,4 @@
-//! What the exchanges with upstreams come to, under the names of both generations of CoreDNS.
+//! Counters of exchanges with upstreams, under the names of both generations of CoreDNS.
 //!
 //! The older names (`coredns_forward_requests_total` and its like) are what dashboards and alerts in use still ask for.
 

@@ -1,4 +1,4 @@
-//! What it takes to trust an upstream over TLS, and to be trusted by it.
+//! Settings of TLS by which an upstream is trusted, and trusts.
 
 use std::path::Path;
 use std::sync::Arc;

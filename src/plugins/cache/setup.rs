@@ -1,4 +1,4 @@
-//! What the words of a `cache` directive mean.
+//! The words of a `cache` directive, and their meaning.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -115,7 +115,7 @@ fn what_the_cluster_answers_is_not_remembered() {
     }
 }
 
-/// How often the plugin that a chain leads to answers when one name is asked for three times.
+/// The number of answers of the plugin that a chain leads to, when one name is asked for three times.
 fn times_asked(chain: &[Arc<dyn Plugin>], name: &str, beyond: &'static str) -> usize {
     struct Counts(Arc<AtomicUsize>, As);
     impl Plugin for Counts {

@@ -20,7 +20,7 @@ pub(super) struct Zone {
     soa: Record,
     serial: Serial,
     minimum: u32,
-    /// Where the records of an owner are.
+    /// The place of each owner's records.
     nodes: HashMap<Name, usize>,
     /// The records, those of one owner together and sorted by type.
     sets: Vec<Vec<Record>>,
@@ -30,17 +30,17 @@ pub(super) struct Zone {
     denials: BTreeMap<Vec<Vec<u8>>, Name>,
 }
 
-/// What is asked of a zone.
+/// A question to a zone.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'q> {
     pub(super) qtype: RecordType,
     /// The client takes signatures.
     pub(super) dnssec: bool,
-    /// Who asks, and for how much.
+    /// The query: who asks, and for how much.
     pub(super) query: &'q Query,
 }
 
-/// What a look-up brings.
+/// The result of a look-up.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) rcode: ResponseCode,
@@ -391,7 +391,7 @@ impl Zone {
     }
 }
 
-/// What to say of records that lie outside of a zone: the first of them by file and line, and how many more there are.
+/// The notes on records that lie outside of a zone: the first of them by file and line, and how many more there are.
 pub(super) fn outsiders(origin: &Name, outside: &[Placed]) -> Vec<Error> {
     const SHOWN: usize = 5;
     let more = outside.len().saturating_sub(SHOWN);

@@ -35,7 +35,7 @@ const NAMES: [&str; 17] = [
 /// The longest `startup_timeout` that counts: time is added to it.
 const LONGEST_STARTUP: Duration = Duration::from_secs(86_400);
 
-/// What the lines of the directive say.
+/// The options in the lines of the directive.
 #[derive(Default)]
 pub(super) struct Options<'d> {
     pub(super) kubeconfig: Option<(&'d Token, Option<String>)>,

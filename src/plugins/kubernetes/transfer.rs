@@ -64,7 +64,7 @@ fn ask(view: &View, zone: &MessageName, qtype: RecordType) -> Option<Message> {
 
 //----------- Zone -----------------------------------------------------------
 
-/// What all records of a transfer share.
+/// The zone that all records of a transfer are of.
 struct Zone {
     name: Name,
     ttl: u32,

@@ -1,4 +1,4 @@
-//! What a log line tells of an answer, read from its octets without changing them.
+//! The parts of an answer that a log line tells of, read from its octets without changing them.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use crate::chain::{Outcome, Reply};
 use crate::wire::message::{self, Size};
 use crate::wire::{Flags, Header, Malformed, Opcode, Rcode, Records, Rtype, unpacked_len};
 
-/// What the answer shows; nothing of it when the client gets none.
+/// An answer as it is logged; all parts empty when the client gets none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) rcode: Option<Rcode>,
@@ -76,7 +76,7 @@ impl fmt::Display for Code {
 
 //----------- Sort -----------------------------------------------------------
 
-/// What sort of answer it is: `{/log/type}`, and the ground of its class.
+/// The sort of an answer: `{/log/type}`, and the ground of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
     NoError,
@@ -134,7 +134,7 @@ impl fmt::Display for Sort {
     }
 }
 
-/// What the records of an answer say to its sort.
+/// The records of an answer, as far as its sort follows from them.
 #[derive(Debug, Default)]
 struct Read {
     answers: bool,

@@ -7,7 +7,7 @@ use super::answer::{Answer, Code};
 use super::{AnswerClass, Facts};
 use crate::chain::Query;
 
-/// What is written unless a format is given, and what `{common}` stands for.
+/// The format unless one is given, and the one that `{common}` stands for.
 pub(super) const COMMON: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration}";
 
 /// A format, taken apart.

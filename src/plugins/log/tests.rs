@@ -31,7 +31,7 @@ fn the_common_format_tells_query_and_answer() {
     assert_eq!(said.unwrap(), start);
 }
 
-/// What the server answers in the plugins' stead is told as the client gets it.
+/// Answers that the server gives in the plugins' stead are told as the client gets them.
 #[test]
 fn failures_and_refusals_have_code_flags_and_size() {
     let log = log(None, &[], &[AnswerClass::Error]);

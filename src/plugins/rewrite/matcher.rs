@@ -1,4 +1,4 @@
-//! How a rule finds a name, and what it makes of it.
+//! The part of a rule that finds a name and changes it.
 
 use regex::Regex;
 
@@ -72,7 +72,7 @@ impl Matcher {
         }
     }
 
-    /// What a name becomes; `None` when it is not found.
+    /// The new name; `None` when the name is not found.
     pub(crate) fn rewrite(&self, name: &str, to: &str) -> Option<String> {
         match self {
             Self::Exact(from) => (name == from).then(|| absolute(to)),
