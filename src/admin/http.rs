@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::Page;
+use super::{Page, PageResponse};
 
 /// The time limit for the head of a request, and for the next request of a connection.
 const HEAD: Duration = Duration::from_secs(5);
@@ -29,24 +29,6 @@ const BUFFER: usize = 16 << 10;
 
 /// The pages of one address, by path.
 pub(super) type SitePages = BTreeMap<&'static str, Page>;
-
-/// An answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageResponse {
-    /// The status code.
-    pub status: StatusCode,
-    /// The content type.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl PageResponse {
-    /// Plain text.
-    pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: body.into() }
-    }
-}
 
 /// Serves one connection until it ends, or until `gone` and the answer to the present request is sent; `pages` gives what
 /// stands there at the time of each request.

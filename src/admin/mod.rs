@@ -11,7 +11,6 @@ mod pages;
 mod places;
 mod probe;
 
-pub use http::PageResponse;
 pub use listen::{Admin, BindError, PreparedSites, Sites};
-pub use pages::{Page, Readiness, explain, health, metrics, ready};
+pub use pages::{Page, PageResponse, Readiness, explain, health, metrics, ready};
 pub use probe::{Probe, register};

@@ -5,10 +5,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use http::StatusCode;
 use prometheus::{Registry, TextEncoder};
 
-use super::PageResponse;
+/// An answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageResponse {
+    /// The status code.
+    pub status: StatusCode,
+    /// The content type.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl PageResponse {
+    /// Plain text.
+    pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.into() }
+    }
+}
 
 /// A page, made anew for each request.
 #[derive(Clone)]

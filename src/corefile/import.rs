@@ -1,12 +1,12 @@
 //! The words of a Corefile, with snippets and imported files put in where `import` stands.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::lex::{self, Word};
-use super::{Error, OtherMachine, Position};
+use super::{Error, Position};
 use crate::files;
 
 /// The most octets of all imported files together.
@@ -237,6 +237,15 @@ fn glob(pattern: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+/// The machine that will serve a Corefile, as far as it is known on the one that reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherMachine {
+    /// The folder of the Corefile there, from which imports are named.
+    pub folder: PathBuf,
+    /// The files that are known, by their paths there: how positions name each, and its text.
+    pub files: BTreeMap<PathBuf, (String, String)>,
 }
 
 impl OtherMachine {

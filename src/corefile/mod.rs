@@ -10,8 +10,11 @@ mod import;
 mod key;
 mod lex;
 mod parse;
+mod position;
 mod tree;
 
 pub use error::Error;
-pub use parse::{CorefileSource, OtherMachine, parse, parse_elsewhere};
-pub use tree::{Corefile, Directive, Key, Position, Scheme, ServerBlock, Token};
+pub use import::OtherMachine;
+pub use parse::{CorefileSource, parse, parse_elsewhere};
+pub use position::Position;
+pub use tree::{Corefile, Directive, Key, Scheme, ServerBlock, Token};

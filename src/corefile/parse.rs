@@ -1,13 +1,12 @@
 //! Words to tree: server blocks, snippets, imports.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::import::{self, Words};
 use super::lex::{self, Word};
-use super::{Corefile, Directive, Error, Position, ServerBlock, Token, key};
+use super::{Corefile, Directive, Error, OtherMachine, Position, ServerBlock, Token, key};
 
 /// Blocks inside blocks; no directive needs more than two.
 const DEPTH: usize = 16;
@@ -34,15 +33,6 @@ pub enum CorefileSource {
 /// At the first fault of the grammar, with its place; a file that cannot be read names the place of its import.
 pub fn parse(source: &CorefileSource, variable: &dyn Fn(&str) -> Option<String>) -> Result<Corefile, Error> {
     read(source, variable, None)
-}
-
-/// The machine that will serve a Corefile, as far as it is known on the one that reads it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OtherMachine {
-    /// The folder of the Corefile there, from which imports are named.
-    pub folder: PathBuf,
-    /// The files that are known, by their paths there: how positions name each, and its text.
-    pub files: BTreeMap<PathBuf, (String, String)>,
 }
 
 /// Reads a Corefile on another machine than the one that will serve it: an imported file that is not here is a warning.

@@ -53,7 +53,7 @@ use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply, append};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names;
-use crate::wire::message::{DNSClass, Message, MessageName, RData, Record, RecordType, rdata};
+use crate::wire::message::{DNSClass, Message, RData, RecordType, rdata};
 use crate::wire::{Failure, Malformed, Name};
 use back::Back;
 use rules::{Rewritten, Rule};

@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::error::Error;
-use super::pages::{self, ZoneOrigin};
+use super::mirrors::ZoneOrigin;
+use super::pages;
 use super::plan::{Plan, PortKey, encryption};
 use super::{logs, metrics};
 use crate::admin::{self, Admin, Probe};

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::pages::ZoneOrigin;
 use crate::chain::{Access, Mirrors, Source};
 use crate::cluster;
-use crate::cluster::{Connection, Mirror, Options, TlsFiles};
+use crate::cluster::manifests::LocalObjects;
+use crate::cluster::{Connection, Explanation, KindStatus, Mirror, Options, TlsFiles};
 use crate::corefile::{Error, Token};
-use crate::zone::{self, Reader};
+use crate::wire::Label;
+use crate::zone::{self, Reader, ServiceName};
 
 /// The mirrors that the present plan uses.
 #[derive(Debug)]
@@ -112,6 +113,47 @@ fn read(source: &Source) -> (Options, cluster::Settings) {
         client_names: source.client_names,
     };
     (options, settings)
+}
+
+/// The source of a zone, asked for the page that explains answers.
+pub(crate) trait ZoneOrigin: Send + Sync {
+    /// Whether this zone is meant.
+    fn publishes(&self, zone: &Reader) -> bool;
+
+    /// The objects behind a Service, or behind one label of it.
+    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation;
+
+    /// The state of each watch.
+    fn status(&self) -> Vec<KindStatus>;
+}
+
+impl ZoneOrigin for Mirror {
+    fn publishes(&self, zone: &Reader) -> bool {
+        self.reader().is_of_same_zone(zone)
+    }
+
+    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
+        self.explain(service, label)
+    }
+
+    fn status(&self) -> Vec<KindStatus> {
+        self.status()
+    }
+}
+
+impl ZoneOrigin for LocalObjects {
+    fn publishes(&self, zone: &Reader) -> bool {
+        self.reader().is_of_same_zone(zone)
+    }
+
+    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
+        self.explain(service, label)
+    }
+
+    /// Files have no watch.
+    fn status(&self) -> Vec<KindStatus> {
+        Vec::new()
+    }
 }
 
 /// One zone for every source: that of the manifests.

@@ -7,13 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
 
+use super::mirrors::ZoneOrigin;
 use super::plan::Plan;
 use crate::admin::{self, Page, Readiness, Sites};
 use crate::chain::settings::ReadyCheck;
-use crate::cluster::manifests::LocalObjects;
-use crate::cluster::{self, Explanation, KindStatus, Mirror};
+use crate::cluster;
 use crate::wire::{Label, Name};
-use crate::zone::{Reader, ServiceName, View};
+use crate::zone::{ServiceName, View};
 
 /// The pages of a plan. Server blocks that name the same address share a page.
 pub(crate) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>) -> Sites {
@@ -56,47 +56,6 @@ pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn ZoneOrigin>]) -> Page {
         };
         Ok(cluster::explain(&name, &explained, &status, known, now))
     })
-}
-
-/// The source of a zone, asked for the page that explains answers.
-pub(crate) trait ZoneOrigin: Send + Sync {
-    /// Whether this zone is meant.
-    fn publishes(&self, zone: &Reader) -> bool;
-
-    /// The objects behind a Service, or behind one label of it.
-    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation;
-
-    /// The state of each watch.
-    fn status(&self) -> Vec<KindStatus>;
-}
-
-impl ZoneOrigin for Mirror {
-    fn publishes(&self, zone: &Reader) -> bool {
-        self.reader().is_of_same_zone(zone)
-    }
-
-    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
-        self.explain(service, label)
-    }
-
-    fn status(&self) -> Vec<KindStatus> {
-        self.status()
-    }
-}
-
-impl ZoneOrigin for LocalObjects {
-    fn publishes(&self, zone: &Reader) -> bool {
-        self.reader().is_of_same_zone(zone)
-    }
-
-    fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
-        self.explain(service, label)
-    }
-
-    /// Files have no watch.
-    fn status(&self) -> Vec<KindStatus> {
-        Vec::new()
-    }
 }
 
 /// The addresses of `/health`.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connections::{ConnectionTable, Guard};
+use super::connections::{ConnectionTable, Guard, canonical};
 use super::encrypted::{CIPHERTEXT, Encryption, https};
 use super::limits::LINGER;
 use super::metrics;
@@ -129,9 +129,4 @@ async fn shake(stream: TcpStream, standing: &ConnectionRules, guard: &Guard) -> 
         metrics::HANDSHAKES_FAILED.inc();
     }
     shaken
-}
-
-/// An IPv4 client of a socket for both families, shown as one.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -7,6 +7,7 @@
 //!
 //! By hand: `hickory-proto` reads the text of fewer types than CoreDNS does, and takes all of them apart.
 
+mod data;
 mod fields;
 mod generate;
 mod odd;
@@ -81,7 +82,7 @@ fn record(
             class = Some(found);
         } else {
             let rtype = Rtype::from_name(&text).ok_or_else(|| (word.line, format!("`{text}` is no record type")))?;
-            let data = fields::data(rtype, after, origin)
+            let data = data::data(rtype, after, origin)
                 .map_err(|(at, why)| (at.max(word.line), format!("{rtype} record: {why}")))?;
             let mut record = Record::from_rdata(owner, own.unwrap_or(default), data);
             record.dns_class = class.unwrap_or(DNSClass::IN);

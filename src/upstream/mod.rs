@@ -29,5 +29,6 @@ pub use group::{Group, GroupSettings, Policy};
 pub use health::Check;
 pub use metrics::register;
 pub use resolve::resolve;
+pub use stream::Connections;
 pub use tls::{TlsConfig, client_config, system_roots};
-pub use upstream::{Connections, Upstream, UpstreamAnswer};
+pub use upstream::{Upstream, UpstreamAnswer};

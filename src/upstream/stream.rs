@@ -13,7 +13,18 @@ use tokio::time::{Instant, timeout_at};
 
 use super::octets::{Matches, Sent};
 use super::udp::reason;
-use super::{Connections, Error, Trouble};
+use super::{Error, Trouble};
+
+/// The rules by which connections are kept for the next query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// The time that one may rest.
+    pub expire: Duration,
+    /// The age that one may reach; `None` for any.
+    pub max_age: Option<Duration>,
+    /// The number that may rest; 0 for as many as the upstream's pool holds.
+    pub max_idle: usize,
+}
 
 /// Connections at rest, the last used at the end.
 #[derive(Debug)]

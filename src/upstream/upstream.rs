@@ -14,18 +14,7 @@ use super::metrics::{self, DROPPED, OPENED, PROXY, REUSED};
 use super::octets::Sent;
 use super::stream::{StreamPool, StreamTls};
 use super::udp::{self, Came};
-use super::{Error, TlsConfig, Trouble, UpstreamAddress, Way};
-
-/// The rules by which connections are kept for the next query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connections {
-    /// The time that one may rest.
-    pub expire: Duration,
-    /// The age that one may reach; `None` for any.
-    pub max_age: Option<Duration>,
-    /// The number that may rest; 0 for as many as the upstream's pool holds.
-    pub max_idle: usize,
-}
+use super::{Connections, Error, TlsConfig, Trouble, UpstreamAddress, Way};
 
 /// An answer, with the id and spelling of the client's query.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::Flags;
-
 /// A response code: 4 bits in the header, the 8 above them in the OPT record (RFC 6895 section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rcode(pub u16);
@@ -61,11 +59,6 @@ impl Rcode {
     pub fn from_number(number: u16) -> Option<Self> {
         (number < 1 << 12).then_some(Self(number))
     }
-
-    /// The lower bits of the response code of a message; SERVFAIL where it has no head.
-    pub fn of(message: &[u8]) -> Self {
-        Flags::of(message).map_or(Self::SERVFAIL, Flags::rcode)
-    }
 }
 
 impl fmt::Display for Rcode {
@@ -77,6 +70,10 @@ impl fmt::Display for Rcode {
         }
     }
 }
+
+/// The octets are no message: a count, a length or a name leads out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
 
 /// The reason why a query could not be answered: the `errors` plugin logs it, the client gets it as a response code.
 #[derive(Clone, Debug, PartialEq, Eq)]

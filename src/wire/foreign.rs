@@ -4,8 +4,9 @@
 //! resolves, each RDATA of a known type is what its type wants, and there is one OPT record at most. Each label is looked
 //! at once, however many names lead through it: 64 KiB of pointers to pointers cost no more than 64 KiB of addresses.
 
+use super::error::Malformed;
 use super::layout;
-use super::records::{FoundRecord, MOST_HOPS, Malformed, Records, skip_name};
+use super::records::{FoundRecord, MOST_HOPS, Records, skip_name};
 use super::{Header, Rtype};
 
 /// Reads a message to its end: its header, questions and records, and every name in them. Returns where it ends; octets

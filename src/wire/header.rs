@@ -175,6 +175,13 @@ impl Flags {
     }
 }
 
+impl Rcode {
+    /// The lower bits of the response code of a message; SERVFAIL where it has no head.
+    pub fn of(message: &[u8]) -> Self {
+        Flags::of(message).map_or(Self::SERVFAIL, Flags::rcode)
+    }
+}
+
 impl BitOr for Flags {
     type Output = Self;
 

@@ -1,6 +1,6 @@
 //! The OPT record in octets (RFC 6891 section 6.1.2): written and read here alone.
 
-use super::records::Malformed;
+use super::error::Malformed;
 use super::{Header, Rtype};
 
 /// The flag DO: DNSSEC records are welcome (RFC 3225).

@@ -7,8 +7,9 @@
 //! chosen. A query with a question and an OPT record needs no second reading for that; one with anything else is rare, and the
 //! codec itself is asked.
 
+use super::error::Malformed;
 use super::opt::{EdnsOptions, NSID, SUBNET};
-use super::records::{Malformed, skip_name};
+use super::records::skip_name;
 use super::{Class, Edns, Flags, Header, Name, Opcode, OwnEdns, Rcode, Rtype, message};
 
 /// The verdict on the octets of one message.

@@ -3,6 +3,7 @@
 //! For rooms that carry other servers' answers as octets. Everything is checked against the end of the message; names are
 //! followed through compression pointers that lead backwards (RFC 1035 section 4.1.4).
 
+use super::error::Malformed;
 use super::name::{Name, NameError};
 use super::opt::DO;
 use super::{Class, Header, Rtype};
@@ -51,10 +52,6 @@ impl FoundRecord {
 
 /// The pointers that a name may lead through: one for each label that it can have.
 pub(super) const MOST_HOPS: u8 = 127;
-
-/// The octets are no message: a count, a length or a name leads out of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
 
 impl<'m> Records<'m> {
     /// Starts behind the question section.

@@ -1,7 +1,8 @@
 //! How long a message is when no name in it is compressed, as logs tell the size of an answer.
 
 use super::Rtype;
-use super::records::{Malformed, Records};
+use super::error::Malformed;
+use super::records::Records;
 
 /// The octets of a message with every name written out: without its OPT records, and those of its OPT records.
 ///

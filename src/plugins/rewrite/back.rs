@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use regex::Regex;
 
 use super::matcher::{Matcher, by_groups};
-use super::{Message, MessageName, RData, Record, RecordType, rdata};
 use crate::syntax::names;
-use crate::wire::message::{MessageQuestion, NamePosition, ResponseCode, rename};
+use crate::wire::message::{
+    Message, MessageName, MessageQuestion, NamePosition, RData, Record, RecordType, ResponseCode, rdata, rename,
+};
 use crate::wire::{Flags, Malformed, Rcode, Records, Rtype};
 use rdata::opt::{EdnsCode, EdnsOption};
 

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use super::back::Back;
-use super::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDPayload};
 use crate::chain::Query;
 use crate::corefile::{Error, Token};
 use crate::syntax::record::hex_octets;
 use crate::syntax::{names, words};
 use crate::wire::message::MessageEdns;
+use crate::wire::message::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDPayload};
 
 /// `edns0 …`.
 #[derive(Debug)]

@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 
 use regex::Regex;
 
-use super::RecordType;
 use super::back::Back;
 use super::edns::Edns0;
 use super::matcher::{Matcher, absolute, check_groups};
@@ -12,7 +11,7 @@ use crate::chain::{Divert, Metadata, Query};
 use crate::corefile::{Error, Token};
 use crate::syntax::names;
 use crate::syntax::words;
-use crate::wire::message::{DNSClass, ResponseCode};
+use crate::wire::message::{DNSClass, RecordType, ResponseCode};
 use crate::wire::{Name, Rtype};
 
 /// One rule.

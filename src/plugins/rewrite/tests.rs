@@ -5,7 +5,7 @@ use super::*;
 use crate::chain::testing::{Answers, Asks, lines, message, query, query_edns, run};
 use crate::chain::{Block, Reply};
 use crate::wire::Rcode;
-use crate::wire::message::ResponseCode;
+use crate::wire::message::{Record, ResponseCode};
 
 /// Answers each name with what it has, after a rewrite has found it; remembers the last query.
 struct Zone(Vec<Record>, Mutex<Option<Message>>);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::held::ConnectionRoom;
 use crate::chain::{Client, Transport};
-use crate::serve::accept::canonical;
+use crate::serve::connections::canonical;
 use crate::serve::connections::{ConnectionTable, Guard};
 use crate::serve::datagrams::REQUEST;
 use crate::serve::limits::LINGER;

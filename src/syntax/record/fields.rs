@@ -1,123 +1,30 @@
 //! The octets of a record's data, read from its words.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use data_encoding::{BASE32HEX_NOPAD, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 
-use super::types::{FieldFormat, layout};
 use super::words::{ZoneWord, escape, unescape};
-use super::{odd, parameters};
 use crate::wire::Rtype;
 use crate::wire::message::{self, MessageName, RData};
-
-/// Reads the data of a record; the line in an error is that of the word at fault.
-pub(super) fn data(rtype: Rtype, words: &[ZoneWord], origin: &MessageName) -> Result<RData, (u32, String)> {
-    let mut fields = RdataReader { words, origin, out: Vec::new(), line: words.first().map_or(0, |word| word.line) };
-    let read = match words {
-        [first, ..] if first.octets == b"\\#" && !first.quoted => fields.generic(),
-        _ => match layout(rtype) {
-            Some(layout) => layout.iter().try_for_each(|field| fields.read(*field)),
-            None => Err("its data can be written as `\\# LENGTH HEXADECIMAL` only".into()),
-        },
-    };
-    let line = fields.line;
-    read.and_then(|()| fields.finish(rtype)).map_err(|why| (line, why))
-}
 
 /// The words that are left, and the octets so far.
 pub(super) struct RdataReader<'w> {
     words: &'w [ZoneWord],
     origin: &'w MessageName,
     pub(super) out: Vec<u8>,
-    line: u32,
+    /// The line of the last word that was read.
+    pub(super) line: u32,
 }
 
 impl<'w> RdataReader<'w> {
-    fn finish(self, rtype: Rtype) -> Result<RData, String> {
+    pub(super) fn new(words: &'w [ZoneWord], origin: &'w MessageName) -> Self {
+        Self { words, origin, out: Vec::new(), line: words.first().map_or(0, |word| word.line) }
+    }
+
+    pub(super) fn finish(self, rtype: Rtype) -> Result<RData, String> {
         match self.words.first() {
             Some(extra) => Err(format!("`{}` is one word too many", extra.text())),
             None if self.out.len() > usize::from(u16::MAX) => Err("it is longer than 65535 octets".into()),
             None => message::rdata_from(rtype.into(), self.out).map_err(|failure| failure.message),
-        }
-    }
-
-    fn read(&mut self, field: FieldFormat) -> Result<(), String> {
-        match field {
-            FieldFormat::Number8 => self.number::<u8>("a number from 0 to 255").map(|number| self.out.push(number)),
-            FieldFormat::Number16 => {
-                self.number::<u16>("a number from 0 to 65535").map(|number| self.put(&number.to_be_bytes()))
-            }
-            FieldFormat::Number32 => {
-                self.number::<u32>("a number from 0 to 4294967295").map(|it| self.put(&it.to_be_bytes()))
-            }
-            FieldFormat::Number64 => {
-                self.number::<u64>("a number of 64 bits").map(|number| self.put(&number.to_be_bytes()))
-            }
-            FieldFormat::Seconds => self.seconds().map(|seconds| self.put(&seconds.to_be_bytes())),
-            FieldFormat::V4 => self.number::<Ipv4Addr>("an IPv4 address").map(|address| self.put(&address.octets())),
-            FieldFormat::V6 => self.number::<Ipv6Addr>("an IPv6 address").map(|address| self.put(&address.octets())),
-            FieldFormat::Name => self.name(),
-            FieldFormat::Text => {
-                let octets = self.text("text")?;
-                self.counted(&octets)
-            }
-            FieldFormat::Texts => self.texts(),
-            FieldFormat::Long => {
-                let octets = self.text("text")?;
-                self.out.extend_from_slice(&octets);
-                Ok(())
-            }
-            FieldFormat::Tag => {
-                let word = self.next("a tag")?;
-                match word.octets.iter().all(u8::is_ascii_alphanumeric) && !word.octets.is_empty() {
-                    true => self.counted(&word.octets),
-                    false => Err(format!("`{}` is not a tag of letters and digits", word.text())),
-                }
-            }
-            FieldFormat::Hex => self.rest("hexadecimal digits", Digits::Hex, false),
-            FieldFormat::Base64 => self.rest("octets in base 64", Digits::Base64, false),
-            FieldFormat::Key => self.rest("octets in base 64", Digits::Base64, true),
-            FieldFormat::Type => {
-                let word = self.next("a type")?;
-                let rtype = Rtype::from_name(&word.text());
-                let rtype = rtype.ok_or_else(|| format!("`{}` is no record type", word.text()))?;
-                self.put(&rtype.to_be_bytes());
-                Ok(())
-            }
-            FieldFormat::Types => self.types(),
-            FieldFormat::Algorithm => self.named("an algorithm", odd::ALGORITHMS).map(|number| self.out.push(number)),
-            FieldFormat::Digest => self.named("a kind of digest", odd::DIGESTS).map(|number| self.out.push(number)),
-            FieldFormat::Scheme => self.named("a scheme", odd::SCHEMES).map(|number| self.out.push(number)),
-            FieldFormat::Certificate => {
-                let number: u16 = self.named("a kind of certificate", odd::CERTIFICATES)?;
-                self.put(&number.to_be_bytes());
-                Ok(())
-            }
-            FieldFormat::Time => odd::time(self),
-            FieldFormat::Salt => {
-                let word = self.next("a salt")?;
-                let salt = if word.octets == b"-" { Some(Vec::new()) } else { Digits::Hex.decode(&word.octets) };
-                self.counted(&salt.ok_or_else(|| format!("`{}` is no salt", word.text()))?)
-            }
-            FieldFormat::Hash => {
-                let word = self.next("a hash")?;
-                let hash = Digits::Base32.decode(&word.octets).filter(|hash| !hash.is_empty());
-                self.counted(&hash.ok_or_else(|| format!("`{}` is no hash in base 32", word.text()))?)
-            }
-            FieldFormat::Eui(length) => odd::dashed(self, usize::from(length)),
-            FieldFormat::Groups => odd::groups(self),
-            FieldFormat::Parameters => parameters::read(self),
-            FieldFormat::Location => odd::location(self),
-            FieldFormat::Prefixes => odd::prefixes(self),
-            FieldFormat::Gateway => odd::gateway(self),
-            FieldFormat::Relay => odd::relay(self),
-            FieldFormat::HostIdentity => odd::host_identity(self),
-            FieldFormat::HostInfo => odd::host_info(self),
-            FieldFormat::Isdn => {
-                self.read(FieldFormat::Text)?;
-                if self.is_empty() { Ok(()) } else { self.read(FieldFormat::Text) }
-            }
-            FieldFormat::Nsap => odd::nsap(self),
         }
     }
 
@@ -160,14 +67,14 @@ impl<'w> RdataReader<'w> {
     }
 
     /// A number, or a name that stands for one.
-    fn named<T: Copy + std::str::FromStr>(&mut self, what: &str, names: &[(&str, T)]) -> Result<T, String> {
+    pub(super) fn named<T: Copy + std::str::FromStr>(&mut self, what: &str, names: &[(&str, T)]) -> Result<T, String> {
         let word = self.next(what)?;
         let text = word.text();
         let named = names.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text)).map(|(_, number)| *number);
         named.or_else(|| text.parse().ok()).ok_or_else(|| format!("`{text}` is not {what}"))
     }
 
-    fn seconds(&mut self) -> Result<u32, String> {
+    pub(super) fn seconds(&mut self) -> Result<u32, String> {
         let word = self.next("a time in seconds")?;
         seconds(&word.text()).ok_or_else(|| format!("`{}` is not a time in seconds", word.text()))
     }
@@ -186,7 +93,7 @@ impl<'w> RdataReader<'w> {
         Ok(unescape(&self.next(what)?.octets)?)
     }
 
-    fn texts(&mut self) -> Result<(), String> {
+    pub(super) fn texts(&mut self) -> Result<(), String> {
         loop {
             let octets = self.text("text")?;
             if octets.is_empty() {
@@ -207,7 +114,7 @@ impl<'w> RdataReader<'w> {
         words.iter().flat_map(|word| word.octets.iter().copied()).collect()
     }
 
-    fn rest(&mut self, what: &str, digits: Digits, may_be_empty: bool) -> Result<(), String> {
+    pub(super) fn rest(&mut self, what: &str, digits: Digits, may_be_empty: bool) -> Result<(), String> {
         let text = self.joined();
         if text.is_empty() && !may_be_empty {
             return Err(format!("{what}: they are missing"));
@@ -217,7 +124,7 @@ impl<'w> RdataReader<'w> {
         Ok(())
     }
 
-    fn types(&mut self) -> Result<(), String> {
+    pub(super) fn types(&mut self) -> Result<(), String> {
         let mut types = Vec::new();
         while !self.is_empty() {
             let word = self.next("a type")?;
@@ -244,7 +151,7 @@ impl<'w> RdataReader<'w> {
     }
 
     /// `\# LENGTH HEX…` (RFC 3597 section 5).
-    fn generic(&mut self) -> Result<(), String> {
+    pub(super) fn generic(&mut self) -> Result<(), String> {
         self.next("\\#")?;
         let length: usize = self.number("a length")?;
         let hex = self.joined();
