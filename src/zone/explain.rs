@@ -89,16 +89,14 @@ impl View {
         let none = |why: String| (format!("there is no such name: {why}"), Vec::new());
         let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
         let parsed = ClusterName::parse(qname, zone);
-        let is_pod = matches!(parsed, ClusterName::PodNamespace(_) | ClusterName::Pod { .. });
+        let is_pod = matches!(parsed, ClusterName::PodNamespace(_) | ClusterName::Pod(_));
         let namespace = match parsed {
             _ if is_pod && self.pods == Pods::Disabled => return none("names of pods are disabled".into()),
             ClusterName::Reverse(_) => {
                 return none("no Service and no ready endpoint that is exposed has the address".into());
             }
-            ClusterName::Service(labels) => labels.namespace,
-            ClusterName::Namespace(namespace)
-            | ClusterName::PodNamespace(namespace)
-            | ClusterName::Pod { namespace, .. } => namespace,
+            ClusterName::Service(labels) | ClusterName::Pod(labels) => labels.namespace,
+            ClusterName::Namespace(namespace) | ClusterName::PodNamespace(namespace) => namespace,
             _ => return none(format!("`{}` is neither svc nor pod", text(qname.label(zone.saturating_sub(1))))),
         };
         if !self.exposes(namespace) {

@@ -25,8 +25,8 @@ pub(super) enum ClusterName<'q> {
     Service(ServiceLabels<'q>),
     /// `NAMESPACE.pod`.
     PodNamespace(&'q [u8]),
-    /// `ADDRESS.NAMESPACE.pod`; `address` is `None` where more labels stand left of it.
-    Pod { namespace: &'q [u8], address: Option<&'q [u8]> },
+    /// `ADDRESS.NAMESPACE.pod`, or a name below it; the address stands in the place of a Service.
+    Pod(ServiceLabels<'q>),
     /// A name in one of the reverse trees, with its address where it is a whole one.
     Reverse(Option<IpAddr>),
     /// None of these.
@@ -50,7 +50,7 @@ pub(super) enum OutsideName<'q> {
     Service(ServiceLabels<'q>),
 }
 
-/// The name of a Service and the labels left of it.
+/// The name of a Service, or the address of a pod, and the labels left of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceLabels<'q> {
     /// Service and namespace in wire format, as [`ServiceName::as_wire`](super::ServiceName::as_wire).
@@ -101,17 +101,23 @@ impl<'q> ClusterName<'q> {
     /// Reads a name, the labels of which belong to the zone from `zone` on.
     #[inline]
     pub(super) fn parse(qname: &'q QName, zone: usize) -> Self {
-        let Some(last) = zone.checked_sub(1) else { return Self::Apex };
-        if reverse::is_reverse(qname.as_wire()) {
+        if zone > 0 && reverse::is_reverse(qname.as_wire()) {
             return Self::Reverse(reverse::address_of(qname.as_wire()));
         }
+        Self::parse_forward(qname, zone)
+    }
+
+    /// The same of a name that is taken for none of the reverse trees.
+    #[inline]
+    pub(super) fn parse_forward(qname: &'q QName, zone: usize) -> Self {
+        let Some(last) = zone.checked_sub(1) else { return Self::Apex };
         match (qname.label(last), last) {
             (b"svc", 0) => Self::Above,
             (b"svc", 1) => Self::Namespace(qname.label(0)),
             (b"svc", _) => Self::Service(ServiceLabels::parse(qname, last)),
             (b"pod", 0) => Self::Above,
             (b"pod", 1) => Self::PodNamespace(qname.label(0)),
-            (b"pod", _) => Self::Pod { namespace: qname.label(last - 1), address: (last == 2).then(|| qname.label(0)) },
+            (b"pod", _) => Self::Pod(ServiceLabels::parse(qname, last)),
             (b"dns-version", 0) => Self::Version,
             (b"dns", 0) => Self::Above,
             (b"dns", 1) if qname.label(0) == b"ns" => Self::NameServer,
@@ -187,7 +193,8 @@ impl<'q> TopologyZone<'q> {
         })
     }
 
-    fn labels(self) -> impl Iterator<Item = &'q [u8]> {
+    /// Its labels.
+    pub(super) fn labels(self) -> impl Iterator<Item = &'q [u8]> {
         (0..self.labels).map(move |at| self.qname.label(at))
     }
 }
@@ -202,7 +209,7 @@ impl std::fmt::Debug for TopologyZone<'_> {
 ///
 /// Differs from CoreDNS: nothing behind the underscore matches nothing, as a blank label was never promised to be a
 /// wildcard.
-pub fn unmarked(label: &[u8]) -> &[u8] {
+pub(super) fn unmarked(label: &[u8]) -> &[u8] {
     label.strip_prefix(b"_").unwrap_or(label)
 }
 
@@ -240,9 +247,7 @@ mod tests {
             ClusterName::Namespace(namespace) => format!("namespace {}", text(namespace)),
             ClusterName::Service(labels) => service(labels),
             ClusterName::PodNamespace(namespace) => format!("pods of {}", text(namespace)),
-            ClusterName::Pod { namespace, address } => {
-                format!("pod {} of {}", address.map_or_else(|| "-".into(), text), text(namespace))
-            }
+            ClusterName::Pod(labels) => format!("pod: {}", service(labels)),
             plain => format!("{plain:?}").to_lowercase(),
         }
     }
@@ -281,8 +286,8 @@ mod tests {
             ("eu-1.a.prefer._zone.db.n.svc", "Prefer [\"eu-1\", \"a\"] of n/db"),
             ("a.other._zone.db.n.svc", "deeper of n/db"),
             ("n.pod", "pods of n"),
-            ("10-0-0-1.n.pod", "pod 10-0-0-1 of n"),
-            ("x.10-0-0-1.n.pod", "pod - of n"),
+            ("10-0-0-1.n.pod", "pod: service n/10-0-0-1"),
+            ("x.10-0-0-1.n.pod", "pod: label x of n/10-0-0-1"),
         ] {
             assert_eq!(read(name), expected, "{name}");
         }

@@ -56,7 +56,7 @@ pub(super) struct ClusterIp<'s> {
 
 impl View {
     /// The label at which the longest zone begins that holds a name.
-    pub(super) fn zone_of(&self, qname: &QName) -> Option<usize> {
+    pub fn zone_of(&self, qname: &QName) -> Option<usize> {
         let wires = || self.zones.iter().map(Name::as_wire);
         (0..=qname.label_count()).find(|&at| {
             let suffix = qname.suffix(at);
@@ -85,10 +85,10 @@ impl View {
             ClusterName::Above => Lookup::Empty,
             ClusterName::Namespace(namespace) if self.has_namespace(namespace) => Lookup::Empty,
             ClusterName::PodNamespace(namespace) if self.has_pods(namespace) => Lookup::Empty,
-            ClusterName::Pod { namespace, address } if self.has_pods(namespace) => self.look_up_pod(namespace, address),
+            ClusterName::Pod(labels) if self.has_pods(labels.namespace) => self.look_up_pod(labels),
             ClusterName::Namespace(_)
             | ClusterName::PodNamespace(_)
-            | ClusterName::Pod { .. }
+            | ClusterName::Pod(_)
             | ClusterName::Reverse(None)
             | ClusterName::Unknown => Lookup::NxDomain,
         };
@@ -136,7 +136,8 @@ impl View {
         tree.below(below)
     }
 
-    pub(super) fn is_multicluster(&self, zone: &[u8]) -> bool {
+    /// Whether a zone, in wire format, shows imported Services.
+    pub fn is_multicluster(&self, zone: &[u8]) -> bool {
         !self.multicluster.is_empty() && self.multicluster.iter().any(|own| own.as_wire() == zone)
     }
 
@@ -168,9 +169,10 @@ impl View {
         self.pods != Pods::Disabled && self.has_namespace(namespace)
     }
 
-    fn look_up_pod(&self, namespace: &[u8], label: Option<&[u8]>) -> Lookup<'static> {
+    fn look_up_pod(&self, labels: ServiceLabels<'_>) -> Lookup<'static> {
         // Differs from CoreDNS: labels left of a pod's name do not exist, as no record was ever promised for them.
-        let Some(label) = label else { return Lookup::NxDomain };
+        let Below::Nothing = labels.below else { return Lookup::NxDomain };
+        let (label, namespace) = (labels.service(), labels.namespace);
         let Some(address) = Dashed::address_of(label) else { return Lookup::NxDomain };
         // As in CoreDNS, a pod is found by its address as the API writes it, and by no other spelling.
         let is_pod = || self.reader.has_pod(namespace, address) && Dashed::new(address).text() == label;
