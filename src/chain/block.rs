@@ -51,7 +51,7 @@ impl Block {
     }
 
     /// The view to answer cluster names from without the chain, or why that cannot be: one reason for each plugin in the way.
-    /// Questions that [`Settings::diverts`] names take the chain all the same.
+    /// Questions that [`Settings::exclusions`] names take the chain all the same.
     ///
     /// # Errors
     /// The reasons, as `PLUGIN: REASON`; none when no plugin answers cluster names at all.

@@ -9,7 +9,7 @@ pub mod settings;
 pub mod setup;
 
 mod block;
-mod divert;
+mod exclusion;
 mod plugin;
 mod query;
 mod reply;
@@ -20,8 +20,8 @@ mod source;
 pub(crate) mod testing;
 
 pub use block::Block;
-pub use divert::Divert;
-pub use plugin::{Asking, Next, Passing, Plugin, Recall};
+pub use exclusion::FastPathExclusion;
+pub use plugin::{FastPath, FastPathQuestion, Next, Passing, Plugin};
 pub(crate) use query::{Choice, is_transfer};
 pub use query::{Client, Metadata, Query, Resolve, Transport};
 pub(crate) use reply::append;

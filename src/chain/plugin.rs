@@ -29,9 +29,9 @@ pub trait Plugin: Send + Sync {
         None
     }
 
-    /// Gives what it remembers without the chain; `None` for plugins that remember nothing. `behind` are the plugins behind
+    /// Gives its cached answers without the chain; `None` for plugins that cache nothing. `behind` are the plugins behind
     /// it, `shuffled` says that some plugin before it puts addresses in a random order.
-    fn recall(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn Recall>> {
+    fn fast_path(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn FastPath>> {
         let _ = (server, behind, shuffled);
         None
     }
@@ -92,22 +92,22 @@ pub enum Passing {
     Shuffled,
 }
 
-/// Gives remembered answers of one server block without running its chain.
-pub trait Recall: Send + Sync {
-    /// Writes the remembered answer to a question into the buffer, or as much of it as the client can take, and returns its
+/// Gives cached answers of one server block without running its chain.
+pub trait FastPath: Send + Sync {
+    /// Writes the cached answer to a question into the buffer, or as much of it as the client can take, and returns its
     /// length. `None` when there is none, when it takes more than writing it, or when the client can take more than the
     /// buffer holds: then the chain sees to it.
-    fn recall(&self, asking: &Asking<'_>, buffer: &mut [u8]) -> Option<usize>;
+    fn answer(&self, asking: &FastPathQuestion<'_>, buffer: &mut [u8]) -> Option<usize>;
 }
 
 /// A question, and all that decides how its answer looks.
 #[derive(Clone, Copy, Debug)]
-pub struct Asking<'q> {
+pub struct FastPathQuestion<'q> {
     /// The question.
     pub question: &'q Question<'q>,
     /// The client that asks.
     pub client: &'q Client,
-    /// When it arrived.
+    /// The time of its arrival.
     pub received: Instant,
     /// The size that the answer may have.
     pub size: Size,
@@ -185,14 +185,15 @@ fn note_cluster(of_cluster: bool, query: &Query, mut outcome: Outcome) -> Outcom
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Answers, Hands, query, run};
+    use super::super::testing::{Answers, PassesOn, query, run};
     use super::*;
     use crate::wire::Rcode;
     use crate::wire::message::RecordType;
 
     #[test]
     fn a_query_passes_those_that_hand_it_on() {
-        let chain: Vec<Arc<dyn Plugin>> = vec![Arc::new(Hands), Arc::new(Answers::with("a.example. 5 IN A 192.0.2.1"))];
+        let chain: Vec<Arc<dyn Plugin>> =
+            vec![Arc::new(PassesOn), Arc::new(Answers::with("a.example. 5 IN A 192.0.2.1"))];
         let Outcome::Reply(mut reply) = run(&chain, &mut query("a.example.", RecordType::A)) else {
             panic!("no reply")
         };
@@ -201,11 +202,11 @@ mod tests {
 
     #[test]
     fn a_chain_that_nobody_answers_fails_at_its_last_plugin() {
-        let chain: Vec<Arc<dyn Plugin>> = vec![Arc::new(Hands)];
-        let Outcome::Failed("hands", failure) = run(&chain, &mut query("a.example.", RecordType::A)) else {
+        let chain: Vec<Arc<dyn Plugin>> = vec![Arc::new(PassesOn)];
+        let Outcome::Failed("passes_on", failure) = run(&chain, &mut query("a.example.", RecordType::A)) else {
             panic!("not failed")
         };
-        assert_eq!(failure.message, "plugin/hands: no next plugin found");
+        assert_eq!(failure.message, "plugin/passes_on: no next plugin found");
         assert_eq!(failure.rcode, Rcode::SERVFAIL);
         assert!(matches!(run(&[], &mut query("a.example.", RecordType::A)), Outcome::Next));
     }

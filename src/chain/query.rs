@@ -25,7 +25,7 @@ pub struct Query {
     pub request: Request,
     /// The client that asks, and the way that it came.
     pub client: Client,
-    /// When the message arrived.
+    /// The time of the message's arrival.
     pub received: Instant,
     /// Its length in octets, as received.
     pub size: usize,
@@ -118,7 +118,7 @@ impl Query {
         self.limit.limit / SHORTEST
     }
 
-    /// Of so many records of the name asked for, the places of those that may fit into the answer: all, or a choice that is
+    /// The places, among so many records of the name asked for, of those that may fit into the answer: all, or a choice that is
     /// the client's own.
     pub(crate) fn some_places(&self, count: usize) -> Choice<usize> {
         let most = self.most_records();
@@ -140,7 +140,7 @@ impl Query {
         Choice { records: places.into_iter().filter_map(|at| records.get(at).cloned()).collect(), all }
     }
 
-    /// From now on as over TCP: nothing is truncated.
+    /// Goes on as over TCP: nothing is truncated.
     pub fn go_over_tcp(&mut self) {
         (self.client.transport, self.limit) = (Transport::Tcp, Size::tcp());
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 
-use super::divert::Divert;
+use super::exclusion::FastPathExclusion;
 use super::query::Query;
 use crate::corefile::{Error, Token};
 use crate::wire::Class;
@@ -50,7 +50,7 @@ pub struct Settings {
     /// `view`: the block serves only queries for which this holds.
     pub view: Option<Arc<dyn Admits>>,
     /// Questions that take the chain though the zone could answer them.
-    pub diverts: Vec<Divert>,
+    pub exclusions: Vec<FastPathExclusion>,
     /// Whether each of its plugins is ready, by the plugin's name.
     pub ready_checks: Vec<ReadyCheck>,
     /// Tasks that its directives do from time to time.
@@ -103,7 +103,7 @@ pub struct Ready {
 pub struct Reload {
     /// The time between looks at the files.
     pub interval: Duration,
-    /// By how much that varies.
+    /// The most by which that varies.
     pub jitter: Duration,
 }
 
@@ -114,7 +114,7 @@ pub struct Timeouts {
     pub read: Option<Duration>,
     /// To write one answer.
     pub write: Option<Duration>,
-    /// Between two messages.
+    /// The time between two messages.
     pub idle: Option<Duration>,
     /// The number of queries that one connection may bring.
     pub max_tcp_queries: Option<u32>,

@@ -66,11 +66,11 @@ pub(crate) fn lines(records: &[Record]) -> Vec<String> {
 }
 
 /// A plugin that hands everything on.
-pub(crate) struct Hands;
+pub(crate) struct PassesOn;
 
-impl Plugin for Hands {
+impl Plugin for PassesOn {
     fn name(&self) -> &'static str {
-        "hands"
+        "passes_on"
     }
 
     fn serve<'a>(&'a self, _: &'a mut Query, _: Next<'a>) -> BoxFuture<'a, Outcome> {

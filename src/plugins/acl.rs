@@ -49,18 +49,18 @@ use crate::wire::{Name, Rtype};
 
 /// The plugin: all `acl` lines of a server block, in their order.
 pub(crate) struct Acl {
-    rules: Vec<Rule>,
+    rules: Vec<AclRule>,
     /// The block's view, for the metrics.
     view: String,
 }
 
-struct Rule {
+struct AclRule {
     zones: Zones,
-    policies: Vec<Policy>,
+    policies: Vec<AclPolicy>,
 }
 
-struct Policy {
-    action: Action,
+struct AclPolicy {
+    action: AclAction,
     /// `None` for all.
     types: Option<Vec<RecordType>>,
     /// `None` for all.
@@ -68,7 +68,7 @@ struct Policy {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+enum AclAction {
     Allow,
     Block,
     Filter,
@@ -77,10 +77,10 @@ enum Action {
 
 impl Acl {
     /// The action for a query, and the zone of the rule that says so.
-    fn judge(&self, name: &Name, qtype: RecordType, client: IpAddr) -> Option<(Action, &Name)> {
+    fn judge(&self, name: &Name, qtype: RecordType, client: IpAddr) -> Option<(AclAction, &Name)> {
         self.rules.iter().find_map(|rule| {
             let zone = rule.zones.matching(name)?;
-            let holds = |policy: &&Policy| {
+            let holds = |policy: &&AclPolicy| {
                 policy.types.as_ref().is_none_or(|types| types.contains(&qtype))
                     && policy.networks.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&client)))
             };
@@ -101,13 +101,13 @@ impl Plugin for Acl {
             let judged = self.judge(&name, query.qtype(), query.client.peer.ip().to_canonical());
             let (rcode, extended, metric, zone) = match judged {
                 // Extended DNS Errors 15 and 17 (RFC 8914 section 4).
-                Some((Action::Block, zone)) => (ResponseCode::Refused, 15u16, &metrics::ACL_BLOCKED, zone),
-                Some((Action::Filter, zone)) => (ResponseCode::NoError, 17, &metrics::ACL_FILTERED, zone),
-                Some((Action::Drop, zone)) => {
+                Some((AclAction::Block, zone)) => (ResponseCode::Refused, 15u16, &metrics::ACL_BLOCKED, zone),
+                Some((AclAction::Filter, zone)) => (ResponseCode::NoError, 17, &metrics::ACL_FILTERED, zone),
+                Some((AclAction::Drop, zone)) => {
                     metrics::ACL_DROPPED.with_label_values(&[server, zone.to_string().as_str(), view]).inc();
                     return Outcome::Drop;
                 }
-                Some((Action::Allow, _)) | None => {
+                Some((AclAction::Allow, _)) | None => {
                     metrics::ACL_ALLOWED.with_label_values(&[server, view]).inc();
                     return Outcome::Next;
                 }
@@ -139,18 +139,18 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         }
         let zones = Zones::read(&line.arguments, context.zones)?;
         let policies = line.lines().iter().map(policy).collect::<Result<Vec<_>, _>>()?;
-        rules.push(Rule { zones, policies });
+        rules.push(AclRule { zones, policies });
     }
     Ok(vec![Arc::new(Acl { rules, view: context.view.to_owned() })])
 }
 
-fn policy(line: &Directive) -> Result<Policy, Error> {
+fn policy(line: &Directive) -> Result<AclPolicy, Error> {
     line.no_body()?;
     let action = match line.name.text.to_lowercase().as_str() {
-        "allow" => Action::Allow,
-        "block" => Action::Block,
-        "filter" => Action::Filter,
-        "drop" => Action::Drop,
+        "allow" => AclAction::Allow,
+        "block" => AclAction::Block,
+        "filter" => AclAction::Filter,
+        "drop" => AclAction::Drop,
         _ => return Err(words::unknown(line, "acl", &["allow", "block", "filter", "drop"])),
     };
     let (mut types, mut networks) = (None, None);
@@ -177,7 +177,7 @@ fn policy(line: &Directive) -> Result<Policy, Error> {
             other => return Err(section.error(format!("`{other}` is neither type nor net"))),
         }
     }
-    Ok(Policy { action, types, networks })
+    Ok(AclPolicy { action, types, networks })
 }
 
 #[cfg(test)]

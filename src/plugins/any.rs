@@ -28,7 +28,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::chain::setup::{Context, last};
-use crate::chain::{Divert, Next, Outcome, Plugin, Query, Reply};
+use crate::chain::{FastPathExclusion, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::words;
 use crate::wire::Name;
@@ -62,7 +62,7 @@ impl Plugin for Any {
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     last(lines, words::alone)?;
-    context.settings.diverts.push(Divert::Type(RecordType::ANY.into()));
+    context.settings.exclusions.push(FastPathExclusion::Type(RecordType::ANY.into()));
     Ok(vec![Arc::new(Any)])
 }
 

@@ -67,7 +67,7 @@ use prometheus::{IntCounter, IntGauge};
 use tokio::sync::Semaphore;
 
 use crate::cache::{self, AnswerKind, Ask, CacheSettings, Hit, Room};
-use crate::chain::{Asking, Next, Outcome, Plugin, Query, Recall, Reply};
+use crate::chain::{FastPath, FastPathQuestion, Next, Outcome, Plugin, Query, Reply};
 use crate::metrics::metrics;
 use crate::syntax::names::Zones;
 use crate::wire::message;
@@ -126,7 +126,7 @@ impl Plugin for Cache {
         })
     }
 
-    fn recall(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn Recall>> {
+    fn fast_path(&self, server: &Arc<str>, behind: &[Arc<dyn Plugin>], shuffled: bool) -> Option<Box<dyn FastPath>> {
         let cluster = behind.iter().flat_map(|plugin| plugin.cluster_zones().to_vec()).collect();
         let (inner, counters) = (self.inner.clone(), self.inner.counters(server));
         Some(Box::new(CacheHandle { inner, counters, cluster, shuffled }))
@@ -399,9 +399,9 @@ struct CacheHandle {
     shuffled: bool,
 }
 
-impl Recall for CacheHandle {
-    fn recall(&self, asking: &Asking<'_>, buffer: &mut [u8]) -> Option<usize> {
-        let Asking { question, client, received: now, size, seed } = *asking;
+impl FastPath for CacheHandle {
+    fn answer(&self, asking: &FastPathQuestion<'_>, buffer: &mut [u8]) -> Option<usize> {
+        let FastPathQuestion { question, client, received: now, size, seed } = *asking;
         let ask = Ask::from(question);
         let within = |zones: &[Name]| zones.iter().any(|zone| ask.is_within(zone.as_wire()));
         if !within(&self.inner.zones.0) || within(&self.cluster) {

@@ -40,7 +40,7 @@ use ipnet::Ipv6Net;
 
 use super::metrics;
 use crate::chain::setup::{Context, last};
-use crate::chain::{Divert, Next, Outcome, Plugin, Query, Reply};
+use crate::chain::{FastPathExclusion, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::words;
 use crate::wire::Name;
@@ -151,7 +151,7 @@ impl Plugin for Dns64 {
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let dns64 = last(lines, read)?;
-    context.settings.diverts.push(Divert::Type(RecordType::AAAA.into()));
+    context.settings.exclusions.push(FastPathExclusion::Type(RecordType::AAAA.into()));
     Ok(vec![Arc::new(dns64)])
 }
 

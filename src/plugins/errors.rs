@@ -47,7 +47,7 @@ use crate::wire::{Name, Rtype};
 
 /// The level of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+pub(crate) enum ErrorLevel {
     Warning,
     Error,
     Info,
@@ -59,13 +59,13 @@ struct Pattern {
     regex: Regex,
     /// The expression as written.
     text: String,
-    level: Level,
+    level: ErrorLevel,
     show_first: bool,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenErrors>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct SeenErrors {
     since: Option<Instant>,
     count: u64,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Errors {
 
 impl Errors {
     /// Takes one error in, and the line that tells of it; gives what is to be written now.
-    fn take(&self, error: &str, line: String, now: Instant) -> Option<(Level, String)> {
+    fn take(&self, error: &str, line: String, now: Instant) -> Option<(ErrorLevel, String)> {
         for pattern in &self.patterns {
             if !pattern.regex.is_match(error) {
                 continue;
@@ -88,11 +88,11 @@ impl Errors {
             seen.since.get_or_insert(now);
             return (first && pattern.show_first).then_some((pattern.level, line));
         }
-        Some((Level::Error, line))
+        Some((ErrorLevel::Error, line))
     }
 
     /// Gives the summaries that are due.
-    fn due(&self, now: Instant) -> Vec<(Level, String)> {
+    fn due(&self, now: Instant) -> Vec<(ErrorLevel, String)> {
         let mut summaries = Vec::new();
         for pattern in &self.patterns {
             let mut seen = pattern.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,12 +124,12 @@ fn text_of(time: Duration) -> String {
     }
 }
 
-fn write(level: Level, line: &str) {
+fn write(level: ErrorLevel, line: &str) {
     match level {
-        Level::Warning => tracing::warn!(target: "plugin/errors", "{line}"),
-        Level::Error => tracing::error!(target: "plugin/errors", "{line}"),
-        Level::Info => tracing::info!(target: "plugin/errors", "{line}"),
-        Level::Debug => tracing::debug!(target: "plugin/errors", "{line}"),
+        ErrorLevel::Warning => tracing::warn!(target: "plugin/errors", "{line}"),
+        ErrorLevel::Error => tracing::error!(target: "plugin/errors", "{line}"),
+        ErrorLevel::Info => tracing::info!(target: "plugin/errors", "{line}"),
+        ErrorLevel::Debug => tracing::debug!(target: "plugin/errors", "{line}"),
     }
 }
 
@@ -196,7 +196,7 @@ fn pattern(line: &Directive) -> Result<Pattern, Error> {
     };
     let (level, rest) = match rest {
         [word, rest @ ..] if word.text != "show_first" => (level(word)?, rest),
-        rest => (Level::Error, rest),
+        rest => (ErrorLevel::Error, rest),
     };
     let show_first = match rest {
         [] => false,
@@ -213,12 +213,12 @@ fn pattern(line: &Directive) -> Result<Pattern, Error> {
     })
 }
 
-fn level(word: &Token) -> Result<Level, Error> {
+fn level(word: &Token) -> Result<ErrorLevel, Error> {
     Ok(match word.text.as_str() {
-        "warning" => Level::Warning,
-        "error" => Level::Error,
-        "info" => Level::Info,
-        "debug" => Level::Debug,
+        "warning" => ErrorLevel::Warning,
+        "error" => ErrorLevel::Error,
+        "info" => ErrorLevel::Info,
+        "debug" => ErrorLevel::Debug,
         other => return Err(word.error(format!("`{other}` is none of warning, error, info, debug"))),
     })
 }
@@ -228,8 +228,8 @@ mod tests {
     use super::super::testing::fault;
     use super::*;
 
-    fn errors(consolidate: &[(u64, &str, Level, bool)]) -> Errors {
-        let pattern = |&(seconds, regex, level, show_first): &(u64, &str, Level, bool)| Pattern {
+    fn errors(consolidate: &[(u64, &str, ErrorLevel, bool)]) -> Errors {
+        let pattern = |&(seconds, regex, level, show_first): &(u64, &str, ErrorLevel, bool)| Pattern {
             every: Duration::from_secs(seconds),
             regex: Regex::new(regex).unwrap(),
             text: regex.to_owned(),
@@ -242,14 +242,14 @@ mod tests {
 
     #[test]
     fn errors_that_repeat_are_counted_and_told_once() {
-        let errors = errors(&[(1, "^.*refused", Level::Warning, false)]);
+        let errors = errors(&[(1, "^.*refused", ErrorLevel::Warning, false)]);
         let start = Instant::now();
         for _ in 0..3 {
             assert_eq!(errors.take("read udp: refused", "2 a.example. A: read udp: refused".into(), start), None);
         }
         assert!(errors.due(start + Duration::from_millis(900)).is_empty());
         let told = errors.due(start + Duration::from_secs(1));
-        assert_eq!(told, [(Level::Warning, "3 errors like '^.*refused' occurred in last 1s".to_owned())]);
+        assert_eq!(told, [(ErrorLevel::Warning, "3 errors like '^.*refused' occurred in last 1s".to_owned())]);
         assert!(errors.due(start + Duration::from_secs(9)).is_empty());
         // The name is no part of the error.
         assert!(errors.take("other", "2 refused.example. A: other".into(), start).is_some());
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_first_is_shown_when_asked_for_and_not_counted_alone() {
-        let errors = errors(&[(60, "timeout", Level::Error, true)]);
+        let errors = errors(&[(60, "timeout", ErrorLevel::Error, true)]);
         let start = Instant::now();
         assert!(errors.take("timeout", "timeout".into(), start).is_some());
         assert!(errors.due(start + Duration::from_secs(60)).is_empty());

@@ -64,29 +64,29 @@ use crate::zone::Fallthrough;
 use zone::{Asked, Found, Zone, outsiders};
 
 /// The plugin: all `file` lines of a server block.
-pub(crate) struct Files {
-    files: Vec<Arc<Source>>,
+pub(crate) struct ZoneFiles {
+    files: Vec<Arc<ZoneSource>>,
     fallthrough: Fallthrough,
 }
 
-struct Source {
+struct ZoneSource {
     path: PathBuf,
     zones: Vec<Name>,
     /// `reload_by_mtime`: it is read again when it was written again, not when the serial is another.
     by_time: bool,
-    loaded: RwLock<Loaded>,
+    loaded: RwLock<LoadedZone>,
 }
 
 /// The content of a file; nothing as long as it cannot be read.
 #[derive(Default)]
-struct Loaded {
+struct LoadedZone {
     /// One for each zone of the source.
     zones: Vec<Arc<Zone>>,
     /// The file and those that it includes, as they were when they were read.
     files: Vec<(PathBuf, Option<Stamp>)>,
 }
 
-impl Loaded {
+impl LoadedZone {
     fn serials(&self) -> Vec<Serial> {
         self.zones.iter().map(|zone| zone.serial()).collect()
     }
@@ -97,15 +97,15 @@ impl Loaded {
     }
 }
 
-impl Source {
+impl ZoneSource {
     /// Reads the file, and says what an operator should know of it.
-    fn load(&self) -> Result<(Loaded, Vec<Error>), Error> {
+    fn load(&self) -> Result<(LoadedZone, Vec<Error>), Error> {
         let at = |fault: &Fault| {
             let file = fault.file.as_deref().unwrap_or(&self.path);
             Position { file: file.to_string_lossy().as_ref().into(), line: fault.line, column: 1 }
         };
         let start = Position { file: self.path.to_string_lossy().as_ref().into(), line: 1, column: 1 };
-        let (mut loaded, mut warnings) = (Loaded::default(), Vec::new());
+        let (mut loaded, mut warnings) = (LoadedZone::default(), Vec::new());
         for origin in &self.zones {
             let name = names::to_message(origin);
             let read = record::parse_zone(&self.path, &name);
@@ -135,7 +135,7 @@ impl Source {
         }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Loaded> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, LoadedZone> {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,15 +145,15 @@ impl Source {
     }
 }
 
-impl Files {
+impl ZoneFiles {
     /// The file of the longest zone that holds a name.
-    fn source(&self, name: &Name) -> Option<(&Source, &Name)> {
+    fn source(&self, name: &Name) -> Option<(&ZoneSource, &Name)> {
         let candidates = self.files.iter().flat_map(|file| file.zones.iter().map(move |zone| (&**file, zone)));
         candidates.filter(|(_, zone)| name.is_within(zone)).max_by_key(|(_, zone)| zone.as_wire().len())
     }
 }
 
-impl Plugin for Files {
+impl Plugin for ZoneFiles {
     fn name(&self) -> &'static str {
         "file"
     }
@@ -238,7 +238,7 @@ async fn beyond(query: &Query, target: &MessageName, message: &mut Message) {
 //----------- Setup ----------------------------------------------------------
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
-    let mut files = Files { files: Vec::new(), fallthrough: Fallthrough::None };
+    let mut files = ZoneFiles { files: Vec::new(), fallthrough: Fallthrough::None };
     for directive in lines {
         let Some((file, zones)) = directive.arguments.split_first() else {
             return Err(directive.name.error("file needs DBFILE, then zones if wanted"));
@@ -258,7 +258,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             }
         }
         let zones = Zones::read(zones, context.zones)?.0;
-        let source = Source { path: words::file(file), zones, by_time, loaded: RwLock::default() };
+        let source = ZoneSource { path: words::file(file), zones, by_time, loaded: RwLock::default() };
         match source.load() {
             Ok((loaded, warnings)) => {
                 *source.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;

@@ -113,7 +113,7 @@ impl Plugin for Forward {
                 let message = "only queries are sent upstream".to_owned();
                 return Outcome::Failed("forward", Failure { rcode: Rcode::NOTIMP, extended: None, message });
             }
-            let Some(_place) = Place::take(self) else {
+            let Some(_place) = ConcurrencyPlace::take(self) else {
                 REJECTS.inc();
                 let message = format!("concurrent queries exceeded maximum {}", self.max_concurrent);
                 return Outcome::Failed("forward", Failure { rcode: Rcode::REFUSED, extended: None, message });
@@ -211,9 +211,9 @@ fn add_opt(octets: &mut Vec<u8>, dnssec_ok: bool) {
 }
 
 /// One of the queries that may wait at a time.
-struct Place<'f>(&'f Forward);
+struct ConcurrencyPlace<'f>(&'f Forward);
 
-impl<'f> Place<'f> {
+impl<'f> ConcurrencyPlace<'f> {
     fn take(forward: &'f Forward) -> Option<Self> {
         let before = forward.waiting.fetch_add(1, Ordering::Relaxed);
         let place = Self(forward);
@@ -221,7 +221,7 @@ impl<'f> Place<'f> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ConcurrencyPlace<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -261,7 +261,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
 
 /// The options of a line.
 #[derive(Default)]
-struct Options {
+struct ForwardOptions {
     settings: GroupSettings,
     except: Vec<Name>,
     max_concurrent: usize,
@@ -287,7 +287,7 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
     if let Some(extra) = to.get(MOST_UPSTREAMS) {
         return Err(extra.error(format!("{} upstreams are too many: at most {MOST_UPSTREAMS}", to.len())));
     }
-    let mut options = Options::default();
+    let mut options = ForwardOptions::default();
     for option in line.lines() {
         read(option, &mut options)?;
     }
@@ -304,17 +304,17 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
     let mut endpoints: Vec<(UpstreamAddress, &Token)> = Vec::new();
     for word in to {
         let found = match named(word)? {
-            Named::Upstreams(found) => found,
-            Named::Unreadable(error) => {
+            NamedUpstreams::Upstreams(found) => found,
+            NamedUpstreams::Unreadable(error) => {
                 context.misses_file(word, "the list of upstreams", &error)?;
                 Vec::new()
             }
-            Named::Host(..) if context.host.elsewhere.is_some() => {
+            NamedUpstreams::Host(..) if context.host.elsewhere.is_some() => {
                 let note = "is the name of a host: the machine that serves asks for its addresses at the start";
                 context.settings.notes.push(word.error(format!("`{}` {note}", word.text)));
                 Vec::new()
             }
-            Named::Host(host, name) => look_up(word, &host, &name, &options.resolvers)?,
+            NamedUpstreams::Host(host, name) => look_up(word, &host, &name, &options.resolvers)?,
         };
         for mut endpoint in found {
             if endpoint.way == Way::Tls && options.tls_servername.is_some() {
@@ -355,7 +355,7 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
     })
 }
 
-fn read(option: &Directive, into: &mut Options) -> Result<(), Error> {
+fn read(option: &Directive, into: &mut ForwardOptions) -> Result<(), Error> {
     let settings = &mut into.settings;
     match option.name.text.as_str() {
         "except" => {
@@ -493,7 +493,7 @@ fn resolver(word: &Token) -> Result<SocketAddr, Error> {
 }
 
 /// The thing that a word after the zone names.
-enum Named {
+enum NamedUpstreams {
     /// Upstreams: one, or those of a list.
     Upstreams(Vec<UpstreamAddress>),
     /// A list that cannot be read.
@@ -502,23 +502,23 @@ enum Named {
     Host(Host, Name),
 }
 
-fn named(word: &Token) -> Result<Named, Error> {
+fn named(word: &Token) -> Result<NamedUpstreams, Error> {
     let host = Host::parse(&word.text).map_err(|why| word.error(why))?;
     let name = match &host.host {
-        Ok(address) => return Ok(Named::Upstreams(vec![host.at(*address)])),
+        Ok(address) => return Ok(NamedUpstreams::Upstreams(vec![host.at(*address)])),
         Err(name) => name,
     };
     match files::read_text(&words::file(word), files::CONFIGURATION) {
-        Ok(text) => return Ok(Named::Upstreams(nameservers(&text))),
+        Ok(text) => return Ok(NamedUpstreams::Upstreams(nameservers(&text))),
         Err(error) if error.is_missing() && !word.text.contains('/') => {}
         // With a scheme it is the name of a host; any other word with a slash is the name of a file.
         Err(_) if word.text.contains("://") => {}
-        Err(error) => return Ok(Named::Unreadable(error)),
+        Err(error) => return Ok(NamedUpstreams::Unreadable(error)),
     }
     let wire: Name = name
         .parse()
         .map_err(|_| word.error(format!("`{}` is no address, no file and no name of a host", word.text)))?;
-    Ok(Named::Host(host, wire))
+    Ok(NamedUpstreams::Host(host, wire))
 }
 
 /// The addresses of a host, from these resolvers or the system's.

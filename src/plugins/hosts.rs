@@ -49,7 +49,7 @@ use futures_util::future::BoxFuture;
 use super::metrics;
 use crate::chain::settings::Task;
 use crate::chain::setup::{Context, once};
-use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply};
+use crate::chain::{Choice, FastPathExclusion, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::files::{self, Watched};
 use crate::syntax::filter::NameFilter;
@@ -68,19 +68,19 @@ pub(crate) struct Hosts {
     fallthrough: Fallthrough,
     /// `fallthrough_unsupported`: types other than A and AAAA of its names are for the next plugin.
     passes_other_types: bool,
-    inline: Table,
-    file: Watched<Table>,
+    inline: HostsTable,
+    file: Watched<HostsTable>,
     filter: Arc<NameFilter>,
 }
 
 /// Names and addresses of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Table {
+struct HostsTable {
     forward: HashMap<Name, Vec<IpAddr>>,
     reverse: HashMap<IpAddr, Vec<Name>>,
 }
 
-impl Table {
+impl HostsTable {
     fn add(&mut self, address: IpAddr, name: Name) {
         let addresses = self.forward.entry(name.clone()).or_default();
         if !addresses.contains(&address) {
@@ -148,7 +148,7 @@ impl Hosts {
     /// Reads the file again when it has changed.
     fn reload(&self) {
         let looked = self.file.look(SystemTime::now(), |read| {
-            let table = Table::parse(&String::from_utf8_lossy(&read?));
+            let table = HostsTable::parse(&String::from_utf8_lossy(&read?));
             self.tell(&table);
             Ok::<_, files::Error>(table)
         });
@@ -162,12 +162,12 @@ impl Hosts {
     }
 
     /// Tells the fast path and whoever reads metrics what the file says.
-    fn tell(&self, table: &Table) {
+    fn tell(&self, table: &HostsTable) {
         self.filter.fill([&self.inline, table].into_iter().flat_map(|table| {
             let reverse = table.reverse.keys().filter(|_| self.reverse).map(|ip| reverse::name_of(*ip));
             table.forward.keys().cloned().chain(reverse)
         }));
-        let count = |table: &Table| table.forward.values().map(Vec::len).sum::<usize>();
+        let count = |table: &HostsTable| table.forward.values().map(Vec::len).sum::<usize>();
         let label = self.file.path().to_string_lossy();
         metrics::HOSTS_ENTRIES.with_label_values(&[label.as_ref()]).set((count(table) + count(&self.inline)) as f64);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -248,8 +248,8 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         reverse: true,
         fallthrough: Fallthrough::None,
         passes_other_types: false,
-        inline: Table::default(),
-        file: Watched::new(path, files::RECORDS, Table::default()),
+        inline: HostsTable::default(),
+        file: Watched::new(path, files::RECORDS, HostsTable::default()),
         filter: Arc::default(),
     };
     let (mut every, mut unsupported) = (Duration::from_secs(5), None);
@@ -298,7 +298,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         }
         hosts.passes_other_types = true;
     }
-    hosts.tell(&Table::default());
+    hosts.tell(&HostsTable::default());
     let at = file.unwrap_or(&directive.name);
     match files::check(hosts.file.path(), files::RECORDS) {
         Ok(()) => hosts.reload(),
@@ -309,7 +309,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         Err(error) => return Err(at.error(format!("the hosts file {error}"))),
     }
     let hosts = Arc::new(hosts);
-    context.settings.diverts.push(Divert::Names(hosts.filter.clone()));
+    context.settings.exclusions.push(FastPathExclusion::Names(hosts.filter.clone()));
     if !every.is_zero() {
         let reloaded = hosts.clone();
         context.settings.tasks.push(Task::forever(every, move |_| reloaded.reload()));
@@ -387,7 +387,7 @@ mod tests {
     fn only_its_own_names_take_the_chain() {
         let block = block(&format!("{INLINE}\nkubernetes cluster.local in-addr.arpa")).unwrap();
         assert!(block.fast().is_ok());
-        let Some(Divert::Names(filter)) = block.settings.diverts.first() else { panic!("no filter") };
+        let Some(FastPathExclusion::Names(filter)) = block.settings.exclusions.first() else { panic!("no filter") };
         let holds = |name: &str| filter.holds(name.parse::<Name>().unwrap().as_wire());
         assert!(holds("one.example") && holds("x.apps.example") && holds("1.0.0.10.in-addr.arpa"));
         assert!(!holds("web.default.svc.cluster.local"));

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::chain::setup::{Context, last};
-use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply, append, is_transfer};
+use crate::chain::{Choice, FastPathExclusion, Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error};
 use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
@@ -316,7 +316,7 @@ fn services_at(view: &View, address: IpAddr, query: &Query) -> Choice<ServiceNam
     Choice { records, all }
 }
 
-/// So many host names of a Service are looked up for one answer: a load balancer has one or two.
+/// The host names of a Service that are looked up for one answer: a load balancer has one or two.
 const MOST_NAMES: usize = 8;
 
 //----------- Setup ----------------------------------------------------------
@@ -324,7 +324,7 @@ const MOST_NAMES: usize = 8;
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let plugin = last(lines, |directive| read(directive, context.zones))?;
     for zone in &plugin.zones.0 {
-        context.settings.diverts.push(Divert::Zone(zone.clone(), None));
+        context.settings.exclusions.push(FastPathExclusion::Zone(zone.clone(), None));
     }
     Ok(vec![Arc::new(plugin)])
 }

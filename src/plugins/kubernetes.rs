@@ -76,7 +76,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use self::options::Options;
+use self::options::KubernetesOptions;
 use crate::chain::settings::ReadyCheck;
 use crate::chain::setup::{Context, once};
 use crate::chain::{Metadata, Next, Outcome, Plugin, Query, Reply, Transport, append, is_transfer};
@@ -89,7 +89,7 @@ use crate::zone::{self, Answered, Pods, Seeds, View};
 /// The plugin.
 pub(crate) struct Kubernetes {
     view: Arc<View>,
-    /// Until when names that are not known are waited for, as long as the first lists are not in.
+    /// The end of the time in which names that are not known are waited for, as long as the first lists are not in.
     patient_until: Instant,
 }
 
@@ -248,7 +248,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             .name
             .error("kubernetes needs a zone of names, such as cluster.local, beside the reverse zones"));
     }
-    let mut options = Options::default();
+    let mut options = KubernetesOptions::default();
     for line in directive.lines() {
         options.read(line)?;
     }

@@ -58,10 +58,10 @@ use crate::wire::{Name, Rcode};
 
 /// The plugin.
 pub(crate) struct Loadbalance {
-    policy: Policy,
+    policy: BalancePolicy,
 }
 
-enum Policy {
+enum BalancePolicy {
     RoundRobin { prefer: Vec<IpNet> },
     Weighted { weights: Watched<Weights> },
 }
@@ -75,14 +75,14 @@ impl Loadbalance {
         }
         records.shuffle(&mut rand::rng());
         match &self.policy {
-            Policy::RoundRobin { prefer } => {
+            BalancePolicy::RoundRobin { prefer } => {
                 let rank = |record: &Record| {
                     let address = record.data.ip_addr();
                     prefer.iter().position(|net| address.is_some_and(|ip| net.contains(&ip))).unwrap_or(prefer.len())
                 };
                 records.sort_by_key(|record| (place(record), rank(record)));
             }
-            Policy::Weighted { weights } => {
+            BalancePolicy::Weighted { weights } => {
                 records.sort_by_key(place);
                 let weights = weights.value();
                 let first = records.iter().position(|record| place(record) == ADDRESS).unwrap_or(records.len());
@@ -161,9 +161,9 @@ impl Plugin for Loadbalance {
 
     fn needs_message(&self, _: &[Name]) -> Option<String> {
         match &self.policy {
-            Policy::RoundRobin { prefer } if prefer.is_empty() => None,
-            Policy::RoundRobin { .. } => Some("preferred networks come first".into()),
-            Policy::Weighted { .. } => Some("addresses have weights".into()),
+            BalancePolicy::RoundRobin { prefer } if prefer.is_empty() => None,
+            BalancePolicy::RoundRobin { .. } => Some("preferred networks come first".into()),
+            BalancePolicy::Weighted { .. } => Some("addresses have weights".into()),
         }
     }
 }
@@ -197,7 +197,7 @@ fn round_robin(directive: &Directive) -> Result<Vec<Arc<dyn Plugin>>, Error> {
             prefer.push(network.map_err(|_| word.error(format!("`{}` is no ADDRESS/LENGTH", word.text)))?.trunc());
         }
     }
-    Ok(vec![Arc::new(Loadbalance { policy: Policy::RoundRobin { prefer } })])
+    Ok(vec![Arc::new(Loadbalance { policy: BalancePolicy::RoundRobin { prefer } })])
 }
 
 fn weighted(
@@ -228,7 +228,7 @@ fn weighted(
         Err(fault) if is_missing() => context.lacks(file.error(fault))?,
         Err(fault) => return Err(file.error(fault)),
     }
-    let plugin = Arc::new(Loadbalance { policy: Policy::Weighted { weights } });
+    let plugin = Arc::new(Loadbalance { policy: BalancePolicy::Weighted { weights } });
     if !every.is_zero() {
         let reloaded = plugin.clone();
         context.settings.tasks.push(Task::forever(every, move |_| reloaded.reload()));
@@ -238,7 +238,7 @@ fn weighted(
 
 impl Loadbalance {
     fn reload(&self) {
-        let Policy::Weighted { weights } = &self.policy else { return };
+        let BalancePolicy::Weighted { weights } = &self.policy else { return };
         if let Err(error) = look(weights) {
             tracing::warn!(target: "plugin/loadbalance", "the weights stay as they were: {error}");
         }
@@ -302,7 +302,7 @@ mod tests {
     fn aliases_stay_first_and_addresses_move() {
         let mut firsts = std::collections::HashSet::new();
         for _ in 0..200 {
-            let answers = ask(Loadbalance { policy: Policy::RoundRobin { prefer: Vec::new() } });
+            let answers = ask(Loadbalance { policy: BalancePolicy::RoundRobin { prefer: Vec::new() } });
             assert_eq!(answers.len(), 4);
             assert!(answers[0].contains("CNAME"));
             firsts.insert(answers[1].clone());
@@ -314,7 +314,7 @@ mod tests {
     fn preferred_networks_come_first() {
         for _ in 0..20 {
             let prefer = vec!["10.1.0.0/16".parse().unwrap()];
-            assert!(ask(Loadbalance { policy: Policy::RoundRobin { prefer } })[1].ends_with("10.1.0.3"));
+            assert!(ask(Loadbalance { policy: BalancePolicy::RoundRobin { prefer } })[1].ends_with("10.1.0.3"));
         }
     }
 
@@ -328,7 +328,7 @@ mod tests {
         let hits = |index| (0..202).filter(|draw| pick(&shares, *draw) == index).count();
         assert_eq!([hits(0), hits(1), hits(2)], [200, 1, 1]);
         let weights = Watched::new(std::path::PathBuf::new(), files::CONFIGURATION, weights);
-        let answers = ask(Loadbalance { policy: Policy::Weighted { weights } });
+        let answers = ask(Loadbalance { policy: BalancePolicy::Weighted { weights } });
         assert!(answers.len() == 4 && answers[0].contains("CNAME"), "{answers:?}");
     }
 

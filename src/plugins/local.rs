@@ -35,7 +35,7 @@ use futures_util::future::BoxFuture;
 
 use super::metrics;
 use crate::chain::setup::{Context, last};
-use crate::chain::{Divert, Next, Outcome, Plugin, Query, Reply};
+use crate::chain::{FastPathExclusion, Next, Outcome, Plugin, Query, Reply};
 use crate::corefile::{Directive, Error};
 use crate::syntax::{names, words};
 use crate::wire::message::{Message, MessageName, RData, Record, RecordType, ResponseCode, rdata};
@@ -134,10 +134,10 @@ impl Plugin for Local {
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
     let prefix = last(lines, read)?;
     if prefix {
-        context.settings.diverts.push(Divert::FirstLabel((*b"localhost").into()));
+        context.settings.exclusions.push(FastPathExclusion::FirstLabel((*b"localhost").into()));
     }
     for zone in ZONES {
-        context.settings.diverts.extend(zone.parse().ok().map(|zone| Divert::Zone(zone, None)));
+        context.settings.exclusions.extend(zone.parse().ok().map(|zone| FastPathExclusion::Zone(zone, None)));
     }
     Ok(vec![Arc::new(Local { prefix })])
 }
@@ -208,7 +208,9 @@ mod tests {
         let block = block("local {\nlocalhost_prefix off\n}\nwhoami").unwrap();
         let below = "localhost.default.svc.cluster.local.";
         assert_eq!(message(run(&block.chain, &mut query(below, RecordType::A))).additionals.len(), 2);
-        assert!(!block.settings.diverts.iter().any(|divert| matches!(divert, Divert::FirstLabel(_))));
+        assert!(
+            !block.settings.exclusions.iter().any(|exclusion| matches!(exclusion, FastPathExclusion::FirstLabel(_)))
+        );
         assert!(fault("local {\nlocalhost_prefix maybe\n}").starts_with("Corefile:3:18:"));
         assert!(fault("local yes").starts_with("Corefile:2:7:"));
         assert!(fault("local {\nprefix on\n}").starts_with("Corefile:3:1:"));

@@ -46,7 +46,7 @@ use futures_util::future::BoxFuture;
 mod answer;
 mod format;
 
-use self::answer::{Answer, Code};
+use self::answer::{Code, LoggedAnswer};
 use self::format::{COMMON, Format};
 use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query};
@@ -55,7 +55,7 @@ use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
 use crate::wire::{Class, Flags, Name, Rtype};
 
-struct Rule {
+struct LogRule {
     names: Zones,
     format: Format,
     classes: Vec<AnswerClass>,
@@ -71,20 +71,26 @@ enum AnswerClass {
 
 /// The plugin.
 pub(crate) struct Log {
-    rules: Vec<Rule>,
+    rules: Vec<LogRule>,
     /// Whether `metadata` is loaded.
     labelled: bool,
 }
 
 impl Log {
-    fn rule(&self, name: &Name) -> Option<&Rule> {
+    fn rule(&self, name: &Name) -> Option<&LogRule> {
         self.rules.iter().find(|rule| rule.names.matching(name).is_some())
     }
 
     /// The line for a query and what came of it, when it is wanted, with what it tells of the answer.
-    fn line(&self, facts: &Facts, outcome: &mut Outcome, query: &Query, seconds: f64) -> Option<(String, Answer)> {
+    fn line(
+        &self,
+        facts: &Facts,
+        outcome: &mut Outcome,
+        query: &Query,
+        seconds: f64,
+    ) -> Option<(String, LoggedAnswer)> {
         let rule = self.rule(&facts.name)?;
-        let answer = Answer::of(outcome, facts);
+        let answer = LoggedAnswer::of(outcome, facts);
         let wanted = rule.classes.iter().any(|class| *class == AnswerClass::All || *class == answer.sort.class());
         wanted.then(|| (rule.format.fill(facts, &answer, query, seconds, self.labelled), answer))
     }
@@ -110,13 +116,13 @@ impl Plugin for Log {
 
     fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
         let concerns =
-            |rule: &&Rule| rule.names.meet(cluster_zones) && rule.classes.iter().any(|c| *c != AnswerClass::Error);
+            |rule: &&LogRule| rule.names.meet(cluster_zones) && rule.classes.iter().any(|c| *c != AnswerClass::Error);
         self.rules.iter().find(concerns).map(|_| "answers of cluster names are logged".to_owned())
     }
 }
 
 /// Hands a line to the log; its fields are written where lines are JSON.
-fn write(line: &str, facts: &Facts, answer: &Answer, query: &Query, seconds: f64) {
+fn write(line: &str, facts: &Facts, answer: &LoggedAnswer, query: &Query, seconds: f64) {
     let (peer, code) = (query.client.peer, Code(answer.rcode));
     let client: IpAddr = peer.ip().to_canonical();
     tracing::info!(
@@ -188,7 +194,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     Ok(vec![Arc::new(Log { rules, labelled })])
 }
 
-fn rule(directive: &Directive) -> Result<Rule, Error> {
+fn rule(directive: &Directive) -> Result<LogRule, Error> {
     let (words, format) = match directive.arguments.split_last() {
         Some((last, names)) if last.text.contains('{') => (names, last.text.as_str()),
         _ => (directive.arguments.as_slice(), COMMON),
@@ -215,7 +221,7 @@ fn rule(directive: &Directive) -> Result<Rule, Error> {
     if classes.is_empty() {
         classes.push(AnswerClass::All);
     }
-    Ok(Rule { names: Zones::read(words, &[Name::root()])?, format: Format::read(format), classes })
+    Ok(LogRule { names: Zones::read(words, &[Name::root()])?, format: Format::read(format), classes })
 }
 
 #[cfg(test)]

@@ -59,14 +59,14 @@ struct Watch {
 }
 
 struct State {
-    phase: Phase,
+    phase: LoopPhase,
     /// Names sent not long ago, with how often each arrived; the last one is the newest.
     probes: Vec<(Name, u32)>,
     socket: Option<UdpSocket>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum LoopPhase {
     /// Probes are sent until one is answered; begun at the first.
     Probing(Option<Instant>),
     /// Probes were answered at this time: a moment later it is over.
@@ -107,14 +107,14 @@ impl Plugin for Loop {
 impl Watch {
     fn new(zone: Name, own: Option<SocketAddr>, server: &str) -> Self {
         let detected = DETECTED.with_label_values(&[server, &zone.to_string()]);
-        let state = State { phase: Phase::Probing(None), probes: Vec::new(), socket: None };
+        let state = State { phase: LoopPhase::Probing(None), probes: Vec::new(), socket: None };
         Self { zone, own, detected, state: Mutex::new(state) }
     }
 
     /// Lets a query pass on its way upstream, or not.
     fn arrived(&self, query: &Query) -> Result<(), Failure> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.phase == Phase::Over {
+        if state.phase == LoopPhase::Over {
             return Ok(());
         }
         if query.qtype() == RecordType::HINFO {
@@ -124,7 +124,7 @@ impl Watch {
                 if *count < 2 {
                     return Ok(());
                 }
-                if !matches!(state.phase, Phase::Looping { .. }) {
+                if !matches!(state.phase, LoopPhase::Looping { .. }) {
                     self.detected.inc();
                     tracing::error!(
                         zone = %self.zone,
@@ -134,11 +134,11 @@ impl Watch {
                          resolver in the resolv.conf that forward names"
                     );
                 }
-                state.phase = Phase::Looping { next: Instant::now() + AGAIN, judging: false };
+                state.phase = LoopPhase::Looping { next: Instant::now() + AGAIN, judging: false };
             }
         }
         match state.phase {
-            Phase::Looping { .. } => Err(Failure {
+            LoopPhase::Looping { .. } => Err(Failure {
                 extended: Some(22),
                 ..Failure::servfail(format!("loop detected for zone {}: its upstream leads back here", self.zone))
             }),
@@ -150,35 +150,35 @@ impl Watch {
     fn step(&self, now: Instant) -> ControlFlow<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.phase {
-            Phase::Over => return ControlFlow::Break(()),
-            Phase::Probing(begun) => {
+            LoopPhase::Over => return ControlFlow::Break(()),
+            LoopPhase::Probing(begun) => {
                 let begun = begun.unwrap_or(now);
                 if state.answered() {
-                    state.phase = Phase::Answered(now);
+                    state.phase = LoopPhase::Answered(now);
                 } else if now.saturating_duration_since(begun) > PROBING || self.own.is_none() {
-                    state.phase = Phase::Over;
+                    state.phase = LoopPhase::Over;
                 } else {
-                    state.phase = Phase::Probing(Some(begun));
+                    state.phase = LoopPhase::Probing(Some(begun));
                     self.probe(&mut state);
                 }
             }
-            Phase::Answered(at) if now.saturating_duration_since(at) < SETTLE => {}
-            Phase::Answered(_) => {
-                (state.phase, state.socket) = (Phase::Over, None);
+            LoopPhase::Answered(at) if now.saturating_duration_since(at) < SETTLE => {}
+            LoopPhase::Answered(_) => {
+                (state.phase, state.socket) = (LoopPhase::Over, None);
             }
-            Phase::Looping { next, .. } if now < next => {}
-            Phase::Looping { judging: false, .. } => {
+            LoopPhase::Looping { next, .. } if now < next => {}
+            LoopPhase::Looping { judging: false, .. } => {
                 self.probe(&mut state);
-                state.phase = Phase::Looping { next: now + JUDGE, judging: true };
+                state.phase = LoopPhase::Looping { next: now + JUDGE, judging: true };
             }
-            Phase::Looping { judging: true, .. } => {
+            LoopPhase::Looping { judging: true, .. } => {
                 // It arrived here, went upstream and did not come back; one that never arrived says nothing.
                 if state.probes.last().is_some_and(|(_, count)| *count == 1) {
                     tracing::info!(zone = %self.zone, "plugin/loop: the loop is gone; queries go upstream again");
                     self.detected.dec();
-                    (state.phase, state.socket) = (Phase::Over, None);
+                    (state.phase, state.socket) = (LoopPhase::Over, None);
                 } else {
-                    state.phase = Phase::Looping { next: now + AGAIN, judging: false };
+                    state.phase = LoopPhase::Looping { next: now + AGAIN, judging: false };
                 }
             }
         }
@@ -210,7 +210,7 @@ impl Watch {
 impl Drop for Watch {
     /// A loop of a block that is gone is none.
     fn drop(&mut self) {
-        if matches!(self.state.get_mut().unwrap_or_else(PoisonError::into_inner).phase, Phase::Looping { .. }) {
+        if matches!(self.state.get_mut().unwrap_or_else(PoisonError::into_inner).phase, LoopPhase::Looping { .. }) {
             self.detected.dec();
         }
     }
@@ -332,7 +332,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         let _ = watch.step(now + EVERY);
         let _ = watch.step(now + EVERY + SETTLE);
-        assert_eq!(watch.state.lock().unwrap().phase, Phase::Over);
+        assert_eq!(watch.state.lock().unwrap().phase, LoopPhase::Over);
         let probe = names_of(&watch).remove(0);
         assert!(arrives(&watch, &probe).is_ok() && arrives(&watch, &probe).is_ok());
     }
@@ -344,7 +344,7 @@ mod tests {
         for second in 0..=31 {
             let _ = watch.step(now + EVERY * second);
         }
-        assert_eq!(watch.state.lock().unwrap().phase, Phase::Over);
+        assert_eq!(watch.state.lock().unwrap().phase, LoopPhase::Over);
         assert!(names_of(&watch).len() <= REMEMBERED);
     }
 

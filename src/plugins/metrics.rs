@@ -40,7 +40,7 @@ metrics! {
     /// Names in hosts files.
     pub(crate) HOSTS_ENTRIES: GaugeVec["hostsfile"] =
         "coredns_hosts_entries", "Entries of hosts files and inline hosts";
-    /// When a hosts file was last read.
+    /// The time at which a hosts file was last read.
     pub(crate) HOSTS_RELOAD: Gauge =
         "coredns_hosts_reload_timestamp_seconds", "Unix time of the last reading of a hosts file";
 }

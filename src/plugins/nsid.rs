@@ -30,7 +30,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::chain::setup::{Context, once};
-use crate::chain::{Divert, Next, Outcome, Plugin, Query};
+use crate::chain::{FastPathExclusion, Next, Outcome, Plugin, Query};
 use crate::corefile::{Directive, Error};
 use crate::wire::Name;
 use crate::wire::message::{MessageEdns, rdata};
@@ -78,7 +78,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     let words: Vec<&str> = directive.arguments.iter().map(|word| word.text.as_str()).collect();
     let text = if words.is_empty() { context.host.hostname.to_owned() } else { words.join(" ") };
     context.settings.nsid = Some(text.clone().into_bytes());
-    context.settings.diverts.push(Divert::Nsid);
+    context.settings.exclusions.push(FastPathExclusion::Nsid);
     Ok(vec![Arc::new(Nsid { text: text.into_bytes() })])
 }
 

@@ -56,11 +56,11 @@ use crate::syntax::names;
 use crate::wire::message::{DNSClass, Message, RData, RecordType, rdata};
 use crate::wire::{Failure, Malformed, Name};
 use back::Back;
-use rules::{Rewritten, Rule};
+use rules::{RewriteRule, Rewritten};
 
 /// The plugin: all rules of a server block, in their order.
 pub(crate) struct Rewrite {
-    rules: Vec<(Rule, Mode)>,
+    rules: Vec<(RewriteRule, Mode)>,
 }
 
 /// The way on after a rule that applied.
@@ -125,7 +125,7 @@ impl Plugin for Rewrite {
     }
 
     fn takes_class(&self, class: DNSClass) -> bool {
-        self.rules.iter().any(|(rule, _)| matches!(rule, Rule::Class { from, .. } if *from == class))
+        self.rules.iter().any(|(rule, _)| matches!(rule, RewriteRule::Class { from, .. } if *from == class))
     }
 }
 
@@ -207,9 +207,9 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
             mode = if word.text.to_lowercase() == "continue" { Mode::Continue } else { Mode::Stop };
             rest = after;
         }
-        let rule = Rule::read(&line.name, rest)?;
-        context.settings.diverts.extend(rule.diverts());
-        if let Rule::Class { from, .. } = rule {
+        let rule = RewriteRule::read(&line.name, rest)?;
+        context.settings.exclusions.extend(rule.exclusion());
+        if let RewriteRule::Class { from, .. } = rule {
             context.settings.classes.push(from.into());
         }
         rules.push((rule, mode));

@@ -55,7 +55,7 @@ use regex::Regex;
 
 use super::metrics;
 use crate::chain::setup::Context;
-use crate::chain::{Choice, Divert, Next, Outcome, Plugin, Query, Reply, append};
+use crate::chain::{Choice, FastPathExclusion, Next, Outcome, Plugin, Query, Reply, append};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::expression::{self, Env, Expression, Scope};
 use crate::syntax::gotext::{GoObject, GoValue, Template as Text, TemplateData, UintSize};
@@ -70,18 +70,18 @@ use crate::zone::Fallthrough;
 
 /// The plugin: all `template` lines of a server block, in their order.
 pub(crate) struct Templates {
-    rules: Vec<Rule>,
+    rules: Vec<TemplateRule>,
     /// The block's view, for the metrics.
     view: String,
 }
 
-struct Rule {
+struct TemplateRule {
     /// `None` for any.
     class: Option<DNSClass>,
     /// `None` for any.
     qtype: Option<RecordType>,
     zones: Zones,
-    /// As compiled, and as written.
+    /// The expression as compiled, and as written.
     matches: Vec<(Regex, String)>,
     /// `var`: names and what they stand for, in order.
     variables: (Vec<String>, Vec<Expression>),
@@ -95,13 +95,13 @@ struct Rule {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Section {
+enum TemplateSection {
     Answer,
     Additional,
     Authority,
 }
 
-impl Section {
+impl TemplateSection {
     fn label(self) -> &'static str {
         match self {
             Self::Answer => "answer",
@@ -121,7 +121,7 @@ enum Verdict {
     Matched(Box<Filling>),
 }
 
-impl Rule {
+impl TemplateRule {
     fn judge(&self, query: &Query) -> Verdict {
         let name = query.qname();
         let (qtype, class) = (query.qtype(), query.qclass());
@@ -191,11 +191,13 @@ impl Rule {
         let mut message = query.reply_message();
         message.metadata.authoritative = true;
         message.metadata.response_code = self.rcode;
-        let sections = [Section::Answer, Section::Additional, Section::Authority].into_iter().zip(&self.texts);
+        let sections = [TemplateSection::Answer, TemplateSection::Additional, TemplateSection::Authority]
+            .into_iter()
+            .zip(&self.texts);
         // Of more records than the answer can hold, those that would not are not made.
         let chosen = sections.flat_map(|(section, texts)| {
             let Choice { records, all } = query.some_places(texts.len());
-            let is_cut = !all && (section != Section::Additional || query.limit.over_udp);
+            let is_cut = !all && (section != TemplateSection::Additional || query.limit.over_udp);
             message.metadata.truncation |= is_cut;
             records.into_iter().filter_map(move |at| Some((section, texts.get(at)?)))
         });
@@ -214,9 +216,9 @@ impl Rule {
                 Err(why) => return failed(&metrics::TEMPLATE_RR_FAILURES, why),
             };
             match section {
-                Section::Answer => self.add(&mut message, made, query).await,
-                Section::Additional => message.additionals.push(made),
-                Section::Authority => message.authorities.push(made),
+                TemplateSection::Answer => self.add(&mut message, made, query).await,
+                TemplateSection::Additional => message.additionals.push(made),
+                TemplateSection::Authority => message.authorities.push(made),
             }
         }
         if let (Some((code, reason)), Some(_)) = (&self.extended, query.request.edns()) {
@@ -361,7 +363,7 @@ impl Plugin for Templates {
 
     fn needs_message(&self, cluster_zones: &[Name]) -> Option<String> {
         // A rule for zones below the cluster's takes the chain by its zones; one for the zones above would take everything.
-        let above = |rule: &&Rule| {
+        let above = |rule: &&TemplateRule| {
             rule.zones.0.iter().any(|zone| rule.qtype.is_none() && cluster_zones.iter().any(|own| own.is_within(zone)))
         };
         self.rules.iter().find(above).map(|_| "a template of any type covers cluster names".to_owned())
@@ -375,24 +377,24 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     for line in lines {
         let rule = rule(line, context)?;
         for zone in &rule.zones.0 {
-            let divert = match rule.qtype {
-                Some(qtype) => Some(Divert::Zone(zone.clone(), Some(qtype.into()))),
+            let exclusion = match rule.qtype {
+                Some(qtype) => Some(FastPathExclusion::Zone(zone.clone(), Some(qtype.into()))),
                 // Zones with a type of any that cover a whole cluster zone are told by `needs_message`.
-                None if !zone.is_root() => Some(Divert::Zone(zone.clone(), None)),
+                None if !zone.is_root() => Some(FastPathExclusion::Zone(zone.clone(), None)),
                 None => None,
             };
-            context.settings.diverts.extend(divert);
+            context.settings.exclusions.extend(exclusion);
         }
         rules.push(rule);
     }
     Ok(vec![Arc::new(Templates { rules, view: context.view.to_owned() })])
 }
 
-fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<Rule, Error> {
+fn rule(directive: &Directive, context: &Context<'_, '_>) -> Result<TemplateRule, Error> {
     let [class, qtype, zones @ ..] = directive.arguments.as_slice() else {
         return Err(directive.name.error("template needs CLASS TYPE, then zones if wanted"));
     };
-    let mut rule = Rule {
+    let mut rule = TemplateRule {
         class: read_class(class)?,
         qtype: read_type(qtype)?,
         zones: Zones::read(zones, context.zones)?,

@@ -68,15 +68,15 @@ fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Tls, Err
         }
         _ => return Err(directive.name.error("tls needs the files CERT KEY, and a CA if wanted")),
     };
-    let mut asked = (Asked::Nothing, &directive.name);
+    let mut asked = (ClientAuth::Nothing, &directive.name);
     for line in directive.lines() {
         if line.name.text != "client_auth" {
             return Err(words::unknown(line, "tls", &["client_auth"]));
         }
         let word = words::value(line, "what is asked of clients")?;
-        asked = (Asked::read(word)?, word);
+        asked = (ClientAuth::read(word)?, word);
     }
-    let mut files = Files { context, paths: Vec::new(), digest: DefaultHasher::new() };
+    let mut files = CertificateFiles { context, paths: Vec::new(), digest: DefaultHasher::new() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let identity = identity(&mut files, certificate, key, &provider)?;
     let roots = authorities.map(|word| files.roots(word)).transpose()?;
@@ -94,16 +94,16 @@ fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Tls, Err
     })
 }
 
-//----------- Files ----------------------------------------------------------
+//----------- CertificateFiles ----------------------------------------------------------
 
 /// The files that a directive names, each read once; `None` for one that only the machine that serves has.
-struct Files<'f, 'c, 'h> {
+struct CertificateFiles<'f, 'c, 'h> {
     context: &'f mut Context<'c, 'h>,
     paths: Vec<PathBuf>,
     digest: DefaultHasher,
 }
 
-impl Files<'_, '_, '_> {
+impl CertificateFiles<'_, '_, '_> {
     fn read(&mut self, word: &Token, what: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = words::file(word);
         let octets = match files::read(&path, files::CONFIGURATION) {
@@ -139,7 +139,7 @@ impl Files<'_, '_, '_> {
 }
 
 fn identity(
-    files: &mut Files<'_, '_, '_>,
+    files: &mut CertificateFiles<'_, '_, '_>,
     certificate: &Token,
     key: &Token,
     provider: &CryptoProvider,
@@ -173,17 +173,17 @@ impl SigningKey for NoKey {
     }
 }
 
-//----------- Asked ----------------------------------------------------------
+//----------- ClientAuth ----------------------------------------------------------
 
 /// The certificate that is asked of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Asked {
+enum ClientAuth {
     Nothing,
     Any { mandatory: bool },
     Verified { mandatory: bool },
 }
 
-impl Asked {
+impl ClientAuth {
     fn read(word: &Token) -> Result<Self, Error> {
         match word.text.as_str() {
             "nocert" => Ok(Self::Nothing),
@@ -200,16 +200,16 @@ impl Asked {
 }
 
 fn verifier(
-    asked: Asked,
+    asked: ClientAuth,
     roots: Option<RootCertStore>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
     let mandatory = match asked {
-        Asked::Nothing => return Ok(None),
-        Asked::Any { mandatory } => {
+        ClientAuth::Nothing => return Ok(None),
+        ClientAuth::Any { mandatory } => {
             return Ok(Some(Arc::new(AnyCertificate { mandatory, provider: provider.clone() })));
         }
-        Asked::Verified { mandatory } => mandatory,
+        ClientAuth::Verified { mandatory } => mandatory,
     };
     let Some(roots) = roots else {
         return Err("clients can be verified only with a CA: write it behind the key, as in `tls CERT KEY CA`".into());

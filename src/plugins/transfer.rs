@@ -38,7 +38,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::chain::setup::Context;
-use crate::chain::{Divert, More, Next, Outcome, Plugin, Query, Reply, Transport, is_transfer};
+use crate::chain::{FastPathExclusion, More, Next, Outcome, Plugin, Query, Reply, Transport, is_transfer};
 use crate::corefile::{Directive, Error, Token};
 use crate::syntax::names::{self, Zones};
 use crate::syntax::words;
@@ -47,10 +47,10 @@ use crate::wire::{Failure, Name, Serial};
 
 /// The plugin: all `transfer` lines of a server block.
 pub(crate) struct Transfer {
-    rules: Vec<Rule>,
+    rules: Vec<TransferRule>,
 }
 
-struct Rule {
+struct TransferRule {
     zones: Zones,
     /// `None` for all.
     to: Option<Vec<IpAddr>>,
@@ -58,7 +58,7 @@ struct Rule {
 
 impl Transfer {
     fn allows(&self, name: &Name, client: IpAddr) -> bool {
-        let longest = |rule: &&Rule| rule.zones.matching(name).map_or(0, |zone| zone.as_wire().len());
+        let longest = |rule: &&TransferRule| rule.zones.matching(name).map_or(0, |zone| zone.as_wire().len());
         self.rules
             .iter()
             .filter(|rule| longest(rule) > 0)
@@ -207,10 +207,10 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         if !written {
             return Err(directive.name.error("transfer needs a block with to"));
         }
-        rules.push(Rule { zones, to });
+        rules.push(TransferRule { zones, to });
     }
     for qtype in [RecordType::AXFR, RecordType::IXFR] {
-        context.settings.diverts.push(Divert::Type(qtype.into()));
+        context.settings.exclusions.push(FastPathExclusion::Type(qtype.into()));
     }
     Ok(vec![Arc::new(Transfer { rules })])
 }

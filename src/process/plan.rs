@@ -265,13 +265,13 @@ pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::ServedBlock {
         payload: settings.bufsize.unwrap_or(OwnEdns::DEFAULT.payload),
         nsid: settings.nsid.clone().map(Into::into),
     };
-    let diverts = settings.diverts.clone();
+    let exclusions = settings.exclusions.clone();
     serve::ServedBlock {
         zones: keys.iter().map(|key| key.zone.clone()).collect(),
         views: block.fast().into_iter().collect(),
-        diverts: match diverts.is_empty() {
+        exclusions: match exclusions.is_empty() {
             true => None,
-            false => Some(Box::new(move |question| diverts.iter().any(|divert| divert.holds(question)))),
+            false => Some(Box::new(move |question| exclusions.iter().any(|exclusion| exclusion.holds(question)))),
         },
         chain: block.chain.iter().cloned().collect(),
         own,

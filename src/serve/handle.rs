@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::metrics::{self, CounterGroup, Observed, ShardId};
 use super::routes::{Route, RouteTable, ServedBlock};
-use crate::chain::{Asking, Client, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
+use crate::chain::{Client, FastPathQuestion, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
 use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{
     Class, Edns, Failure, Name, OwnedQuestion, Parsed, Question, Rcode, Rtype, error_reply, failure_reply, parse,
@@ -154,7 +154,7 @@ impl Handler {
             return refuse(table, arrived, Some(&question), Rcode::REFUSED, buffer);
         }
         question.own = &block.own;
-        if question.qclass == Class::IN && !block.diverts.as_ref().is_some_and(|diverts| diverts(&question)) {
+        if question.qclass == Class::IN && !block.exclusions.as_ref().is_some_and(|exclusions| exclusions(&question)) {
             match at_once(route, &question, arrived, buffer) {
                 AtOnce::Done(len, rcode, plugin) => {
                     observe(route.group.as_ref(), arrived, question.qtype, question.edns, Some((len, rcode, plugin)));
@@ -312,7 +312,7 @@ fn fail(asked: &AnswerContext, block: &ServedBlock, failure: &Failure) -> Vec<u8
     buffer.get(..len).unwrap_or_default().to_vec()
 }
 
-/// The outcome of a question that the zone or the memory may answer.
+/// The outcome of a question that the zone or the cache may answer.
 pub(super) enum AtOnce {
     /// An answer: its length, its response code and whose it is.
     Done(usize, Rcode, &'static str),
@@ -322,7 +322,7 @@ pub(super) enum AtOnce {
     Chain,
 }
 
-/// Answers without the chain where that can be: from the zone, else from memory.
+/// Answers without the chain where that can be: from the zone, else from the cache.
 pub(super) fn at_once(route: &Route, question: &Question<'_>, arrived: &Arrived<'_>, buffer: &mut [u8]) -> AtOnce {
     let size = size(arrived.client.transport, question.edns, &route.block);
     let choice = || choice(question, arrived);
@@ -353,10 +353,10 @@ pub(super) fn at_once(route: &Route, question: &Question<'_>, arrived: &Arrived<
             Answered::Fallthrough | Answered::Chase { .. } => return AtOnce::Chain,
         }
     }
-    let Some(memory) = &route.memory else { return AtOnce::Chain };
+    let Some(fast_path) = &route.fast_path else { return AtOnce::Chain };
     let Arrived { client, received, seed, .. } = arrived;
-    let asking = Asking { question, client, received: *received, size, seed: *seed };
-    match memory.recall(&asking, buffer) {
+    let asking = FastPathQuestion { question, client, received: *received, size, seed: *seed };
+    match fast_path.answer(&asking, buffer) {
         Some(len) => AtOnce::Done(len, Rcode::of(buffer), "cache"),
         None => AtOnce::Chain,
     }

@@ -41,5 +41,5 @@ pub use limits::Limits;
 use mmsg as datagrams;
 #[cfg(not(target_os = "linux"))]
 use portable as datagrams;
-pub use routes::{BlockFilter, Diverts, RouteTable, ServedBlock};
+pub use routes::{BlockFilter, Exclusions, RouteTable, ServedBlock};
 pub use server::{PreparedServer, Server, Site};

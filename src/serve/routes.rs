@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::metrics::{self, CounterGroup};
-use crate::chain::{Client, Passing, Plugin, Recall};
+use crate::chain::{Client, FastPath, Passing, Plugin};
 use crate::wire::{Class, Name, OwnEdns, QName, Question, Rtype};
 use crate::zone::View;
 
 /// Says whether a question takes the chain though the zone could answer it.
-pub type Diverts = Box<dyn Fn(&Question<'_>) -> bool + Send + Sync>;
+pub type Exclusions = Box<dyn Fn(&Question<'_>) -> bool + Send + Sync>;
 
 /// Says whether a block is for a question and its client.
 pub type BlockFilter = Box<dyn Fn(&Question<'_>, &Client) -> bool + Send + Sync>;
@@ -22,7 +22,7 @@ pub struct ServedBlock {
     /// The views that answer cluster names without the chain; empty when a plugin needs the message.
     pub views: Vec<Arc<View>>,
     /// Whether a question takes the chain though a view could answer it.
-    pub diverts: Option<Diverts>,
+    pub exclusions: Option<Exclusions>,
     /// Whether the block is for this question and client (`view`); the next block of the zone is asked otherwise.
     pub admits: Option<BlockFilter>,
     /// The plugins, in order.
@@ -66,7 +66,7 @@ pub(super) struct Route {
     pub(super) label: Arc<str>,
     pub(super) block: Arc<ServedBlock>,
     /// Remembered answers, where nothing in the chain needs to see them.
-    pub(super) memory: Option<Arc<dyn Recall>>,
+    pub(super) fast_path: Option<Arc<dyn FastPath>>,
     pub(super) group: Option<Arc<CounterGroup>>,
 }
 
@@ -77,7 +77,7 @@ impl RouteTable {
         let mut routes = Vec::new();
         let measured = blocks.iter().any(|block| block.measured);
         for block in blocks.into_iter().map(Arc::new) {
-            let memory: Option<Arc<dyn Recall>> = memory(&server, &block.chain).map(Arc::from);
+            let fast_path: Option<Arc<dyn FastPath>> = fast_path(&server, &block.chain).map(Arc::from);
             for zone in &block.zones {
                 let label: Arc<str> = zone.to_string().into();
                 let group = block.measured.then(|| metrics::group(&server, &label, &block.view));
@@ -86,7 +86,7 @@ impl RouteTable {
                     labels: zone.labels().count(),
                     label,
                     block: block.clone(),
-                    memory: memory.clone(),
+                    fast_path: fast_path.clone(),
                     group,
                 });
             }
@@ -124,8 +124,12 @@ impl RouteTable {
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { zone, block, memory, .. } = self;
-        f.debug_struct("Route").field("zone", zone).field("block", block).field("memory", &memory.is_some()).finish()
+        let Self { zone, block, fast_path, .. } = self;
+        f.debug_struct("Route")
+            .field("zone", zone)
+            .field("block", block)
+            .field("fast_path", &fast_path.is_some())
+            .finish()
     }
 }
 
@@ -135,13 +139,13 @@ impl Route {
     }
 }
 
-/// The memory of a chain, when the plugins in front do nothing that needs the message.
-fn memory(server: &Arc<str>, chain: &[Arc<dyn Plugin>]) -> Option<Box<dyn Recall>> {
+/// The fast path of a chain to cached answers, when the plugins in front do nothing that needs the message.
+fn fast_path(server: &Arc<str>, chain: &[Arc<dyn Plugin>]) -> Option<Box<dyn FastPath>> {
     let mut shuffled = false;
     let mut rest = chain;
     while let Some((plugin, behind)) = rest.split_first() {
-        if let Some(memory) = plugin.recall(server, behind, shuffled) {
-            return Some(memory);
+        if let Some(fast_path) = plugin.fast_path(server, behind, shuffled) {
+            return Some(fast_path);
         }
         match plugin.passing() {
             Passing::NeedsMessage => return None,

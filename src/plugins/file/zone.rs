@@ -75,7 +75,7 @@ impl Default for Found {
 }
 
 impl Found {
-    /// Of a set those that the answer may hold.
+    /// The records of a set that the answer may hold.
     fn some(&mut self, set: &[Record], asked: Asked<'_>) -> Vec<Record> {
         let Choice { records, all } = asked.query.some_of(set);
         self.cut |= !all;

@@ -134,7 +134,7 @@ async fn upstreams_come_from_a_file_and_from_a_name() {
     let file = folder.path().join("resolv.conf");
     std::fs::write(&file, "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.1\n").unwrap();
     let word = |text: String| Token { text, position: crate::syntax::testing::token("").position };
-    let Ok(Named::Upstreams(found)) = named(&word(file.display().to_string())) else { panic!("no list") };
+    let Ok(NamedUpstreams::Upstreams(found)) = named(&word(file.display().to_string())) else { panic!("no list") };
     assert_eq!(found.len(), 3);
 
     let names = Resolver::start(|asked| {
@@ -146,7 +146,7 @@ async fn upstreams_come_from_a_file_and_from_a_name() {
     .await;
     let resolvers = [names.address];
     let word = word("tls://dns.example:8853".into());
-    let Ok(Named::Host(host, name)) = named(&word) else { panic!("no host") };
+    let Ok(NamedUpstreams::Host(host, name)) = named(&word) else { panic!("no host") };
     let found = tokio::task::spawn_blocking(move || look_up(&word, &host, &name, &resolvers).unwrap()).await.unwrap();
     assert_eq!(found[0].address, "192.0.2.7:8853".parse().unwrap());
 }

@@ -37,7 +37,7 @@ const LONGEST_STARTUP: Duration = Duration::from_secs(86_400);
 
 /// The options in the lines of the directive.
 #[derive(Default)]
-pub(super) struct Options<'d> {
+pub(super) struct KubernetesOptions<'d> {
     pub(super) kubeconfig: Option<(&'d Token, Option<String>)>,
     pub(super) endpoint: Option<&'d Token>,
     pub(super) tls: Option<(&'d Directive, [PathBuf; 3])>,
@@ -56,7 +56,7 @@ pub(super) struct Options<'d> {
     pub(super) startup_timeout: Option<Duration>,
 }
 
-impl<'d> Options<'d> {
+impl<'d> KubernetesOptions<'d> {
     pub(super) fn read(&mut self, line: &'d Directive) -> Result<(), Error> {
         line.no_body()?;
         match line.name.text.as_str() {

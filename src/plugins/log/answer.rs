@@ -10,7 +10,7 @@ use crate::wire::{Flags, Header, Malformed, Opcode, Rcode, Records, Rtype, unpac
 
 /// An answer as it is logged; all parts empty when the client gets none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct LoggedAnswer {
     pub(super) rcode: Option<Rcode>,
     flags: Flags,
     /// Its octets with every name written out: as the plugin made it, without the OPT record that the server adds.
@@ -18,7 +18,7 @@ pub(super) struct Answer {
     pub(super) sort: Sort,
 }
 
-impl Answer {
+impl LoggedAnswer {
     pub(super) fn of(outcome: &mut Outcome, facts: &Facts) -> Self {
         match outcome {
             Outcome::Reply(reply) => Self::reply(reply, facts),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::answer::{Answer, Code};
+use super::answer::{Code, LoggedAnswer};
 use super::{AnswerClass, Facts};
 use crate::chain::Query;
 
@@ -60,7 +60,14 @@ impl Format {
     }
 
     /// The line of a query. `labelled` says that the query has metadata.
-    pub(super) fn fill(&self, facts: &Facts, answer: &Answer, query: &Query, seconds: f64, labelled: bool) -> String {
+    pub(super) fn fill(
+        &self,
+        facts: &Facts,
+        answer: &LoggedAnswer,
+        query: &Query,
+        seconds: f64,
+        labelled: bool,
+    ) -> String {
         let mut line = String::with_capacity(160);
         for piece in &self.0 {
             // Writing to memory cannot fail.
@@ -82,7 +89,7 @@ impl Piece {
         &self,
         line: &mut String,
         facts: &Facts,
-        answer: &Answer,
+        answer: &LoggedAnswer,
         query: &Query,
         seconds: f64,
         labelled: bool,

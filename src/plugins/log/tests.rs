@@ -9,7 +9,7 @@ use crate::wire::message::{OpCode, RecordType, ResponseCode};
 fn log(format: Option<&str>, names: &[&str], classes: &[AnswerClass]) -> Log {
     let words: Vec<_> = names.iter().map(|name| token(name)).collect();
     let names = Zones::read(&words, &[Name::root()]).unwrap();
-    let rule = Rule { names, format: Format::read(format.unwrap_or(COMMON)), classes: classes.to_vec() };
+    let rule = LogRule { names, format: Format::read(format.unwrap_or(COMMON)), classes: classes.to_vec() };
     Log { rules: vec![rule], labelled: true }
 }
 

@@ -12,7 +12,7 @@ use crate::wire::message::{
 use crate::wire::{Flags, Malformed, Rcode, Records, Rtype};
 use rdata::opt::{EdnsCode, EdnsOption};
 
-/// What is changed in the answer.
+/// A change in the answer.
 #[derive(Debug)]
 pub(super) enum Back {
     /// Names that are this one or end with it become the other, owners and values.

@@ -13,14 +13,14 @@ use crate::wire::message::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption, NSIDP
 /// `edns0 …`.
 #[derive(Debug)]
 pub(super) struct Edns0 {
-    action: Action,
-    option: Kind,
+    action: OptionAction,
+    option: OptionKind,
     /// The answer is to have the option as the client sent it.
     revert: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+enum OptionAction {
     /// Puts the option in, instead of the present one.
     Set,
     /// Puts the option in, beside the present one where several can be.
@@ -32,14 +32,14 @@ enum Action {
 }
 
 #[derive(Debug)]
-enum Kind {
-    Local(u16, Value),
+enum OptionKind {
+    Local(u16, OptionValue),
     Nsid,
     Subnet(u8, u8),
 }
 
 #[derive(Debug)]
-enum Value {
+enum OptionValue {
     Octets(Vec<u8>),
     /// `{qname}` and the like, without braces.
     Variable(String),
@@ -61,19 +61,21 @@ impl Edns0 {
             return Err(at.error("rewrite edns0 needs local, nsid or subnet, then set, append, replace or unset"));
         };
         let action = match action.text.to_lowercase().as_str() {
-            "set" => Action::Set,
-            "append" => Action::Append,
-            "replace" => Action::Replace,
-            "unset" => Action::Unset,
+            "set" => OptionAction::Set,
+            "append" => OptionAction::Append,
+            "replace" => OptionAction::Replace,
+            "unset" => OptionAction::Unset,
             other => return Err(action.error(format!("`{other}` is none of set, append, replace, unset"))),
         };
         let option = match (kind.text.to_lowercase().as_str(), rest) {
-            ("local", [code]) if action == Action::Unset => Kind::Local(read_code(code)?, Value::Octets(Vec::new())),
-            ("local", [code, value]) => Kind::Local(read_code(code)?, read_value(value)?),
+            ("local", [code]) if action == OptionAction::Unset => {
+                OptionKind::Local(read_code(code)?, OptionValue::Octets(Vec::new()))
+            }
+            ("local", [code, value]) => OptionKind::Local(read_code(code)?, read_value(value)?),
             ("local", _) => return Err(kind.error("rewrite edns0 local needs CODE VALUE")),
-            ("nsid", []) => Kind::Nsid,
-            ("subnet", []) if action == Action::Unset => Kind::Subnet(0, 0),
-            ("subnet", [v4, v6]) => Kind::Subnet(words::number(v4, 0..=32)?, words::number(v6, 0..=128)?),
+            ("nsid", []) => OptionKind::Nsid,
+            ("subnet", []) if action == OptionAction::Unset => OptionKind::Subnet(0, 0),
+            ("subnet", [v4, v6]) => OptionKind::Subnet(words::number(v4, 0..=32)?, words::number(v6, 0..=128)?),
             ("subnet", _) => return Err(kind.error("rewrite edns0 subnet needs the bits for IPv4 and for IPv6")),
             ("nsid", [extra, ..]) => return Err(extra.error("rewrite edns0 nsid takes no value")),
             (other, _) => return Err(kind.error(format!("`{other}` is none of local, nsid, subnet"))),
@@ -84,23 +86,23 @@ impl Edns0 {
     /// Changes the options of a query; says what is changed in the answer, or that nothing was.
     pub(super) fn apply(&self, query: &mut Query) -> Option<Vec<Back>> {
         let code = match &self.option {
-            Kind::Local(code, _) => EdnsCode::from(*code),
-            Kind::Nsid => EdnsCode::NSID,
-            Kind::Subnet(..) => EdnsCode::Subnet,
+            OptionKind::Local(code, _) => EdnsCode::from(*code),
+            OptionKind::Nsid => EdnsCode::NSID,
+            OptionKind::Subnet(..) => EdnsCode::Subnet,
         };
         let before = query.request.message().edns.as_ref().and_then(|edns| edns.option(code).cloned());
         let there = before.is_some();
         let change = match self.action {
-            Action::Set => true,
+            OptionAction::Set => true,
             // Further options of its kind may stand beside the first.
-            Action::Append => !there || self.repeats(),
-            Action::Replace | Action::Unset => there,
+            OptionAction::Append => !there || self.repeats(),
+            OptionAction::Replace | OptionAction::Unset => there,
         };
         if !change {
             return None;
         }
         let option = match self.action {
-            Action::Unset => None,
+            OptionAction::Unset => None,
             _ => match self.make(query) {
                 Some(option) => Some(option),
                 None => return None,
@@ -109,7 +111,7 @@ impl Edns0 {
         query.sent_on.extend(option.as_ref().map(|_| code));
         query.request.change(|request| {
             let edns = request.edns.get_or_insert_with(MessageEdns::new);
-            if !(self.action == Action::Append && self.repeats()) {
+            if !(self.action == OptionAction::Append && self.repeats()) {
                 edns.options_mut().remove(code);
             }
             option.into_iter().for_each(|option| edns.options_mut().insert(option));
@@ -119,15 +121,17 @@ impl Edns0 {
 
     /// Whether several options of this kind can be in one query.
     fn repeats(&self) -> bool {
-        matches!(self.option, Kind::Local(_, Value::Octets(_)) | Kind::Nsid)
+        matches!(self.option, OptionKind::Local(_, OptionValue::Octets(_)) | OptionKind::Nsid)
     }
 
     fn make(&self, query: &Query) -> Option<EdnsOption> {
         match &self.option {
-            Kind::Local(code, Value::Octets(octets)) => Some(EdnsOption::Unknown(*code, octets.clone())),
-            Kind::Local(code, Value::Variable(name)) => Some(EdnsOption::Unknown(*code, variable(name, query)?)),
-            Kind::Nsid => NSIDPayload::new(Vec::new()).ok().map(EdnsOption::NSID),
-            Kind::Subnet(v4, v6) => {
+            OptionKind::Local(code, OptionValue::Octets(octets)) => Some(EdnsOption::Unknown(*code, octets.clone())),
+            OptionKind::Local(code, OptionValue::Variable(name)) => {
+                Some(EdnsOption::Unknown(*code, variable(name, query)?))
+            }
+            OptionKind::Nsid => NSIDPayload::new(Vec::new()).ok().map(EdnsOption::NSID),
+            OptionKind::Subnet(v4, v6) => {
                 let address = query.client.peer.ip().to_canonical();
                 let bits = if address.is_ipv4() { *v4 } else { *v6 };
                 let network = ipnet::IpNet::new(address, bits).ok()?.network();
@@ -162,7 +166,7 @@ fn read_code(word: &Token) -> Result<u16, Error> {
     code.map_err(|_| word.error(format!("`{}` is no option code from 0 to 65535 or 0xffff", word.text)))
 }
 
-fn read_value(word: &Token) -> Result<Value, Error> {
+fn read_value(word: &Token) -> Result<OptionValue, Error> {
     if let Some(name) = word.text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
         if !VARIABLES.contains(&name) && !name.contains('/') {
             let known = VARIABLES.join("}, {");
@@ -170,12 +174,12 @@ fn read_value(word: &Token) -> Result<Value, Error> {
                 word.error(format!("`{}` is no variable; there are {{{known}}} and {{LABEL}} of metadata", word.text))
             );
         }
-        return Ok(Value::Variable(name.to_owned()));
+        return Ok(OptionValue::Variable(name.to_owned()));
     }
     match word.text.strip_prefix("0x") {
         Some(hex) => hex_octets(hex)
-            .map(Value::Octets)
+            .map(OptionValue::Octets)
             .ok_or_else(|| word.error(format!("`{}` is not in hexadecimal", word.text))),
-        None => Ok(Value::Octets(word.text.clone().into_bytes())),
+        None => Ok(OptionValue::Octets(word.text.clone().into_bytes())),
     }
 }

@@ -98,7 +98,7 @@ impl Matcher {
     }
 }
 
-/// With a final dot.
+/// The name with a final dot.
 pub(crate) fn absolute(name: &str) -> String {
     if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
 }

@@ -7,7 +7,7 @@ use regex::Regex;
 use super::back::Back;
 use super::edns::Edns0;
 use super::matcher::{Matcher, absolute, check_groups};
-use crate::chain::{Divert, Metadata, Query};
+use crate::chain::{FastPathExclusion, Metadata, Query};
 use crate::corefile::{Error, Token};
 use crate::syntax::names;
 use crate::syntax::words;
@@ -15,7 +15,7 @@ use crate::wire::message::{DNSClass, RecordType, ResponseCode};
 use crate::wire::{Name, Rtype};
 
 /// One rule.
-pub(super) enum Rule {
+pub(super) enum RewriteRule {
     Name {
         from: Matcher,
         to: String,
@@ -51,7 +51,7 @@ pub(super) enum Rule {
     Edns(Edns0),
 }
 
-/// What the answer of a rewritten name gets.
+/// The change to the answer of a rewritten name.
 #[derive(Clone, Debug)]
 pub(super) enum AnswerRule {
     Auto,
@@ -59,13 +59,13 @@ pub(super) enum AnswerRule {
     Value(Regex, String),
 }
 
-/// What came of a rule.
+/// The outcome of a rule.
 pub(super) enum Rewritten {
     No,
     Yes(Vec<Back>),
 }
 
-impl Rule {
+impl RewriteRule {
     /// Reads a rule from its words.
     pub(super) fn read(at: &Token, words: &[&Token]) -> Result<Self, Error> {
         let Some((field, rest)) = words.split_first() else {
@@ -144,7 +144,7 @@ impl Rule {
         Ok(Rewritten::Yes(back))
     }
 
-    /// Why cluster names must come through this rule.
+    /// The reason why cluster names must come through this rule.
     pub(super) fn concerns(&self, zones: &[Name]) -> Option<String> {
         match self {
             Self::Name { from, .. } if from.may_hold(zones) => Some("a name rule may match cluster names".into()),
@@ -168,18 +168,18 @@ impl Rule {
     }
 
     /// The questions that come through this rule though others of the cluster need not.
-    pub(super) fn diverts(&self) -> Option<Divert> {
+    pub(super) fn exclusion(&self) -> Option<FastPathExclusion> {
         match self {
             Self::Name { from: Matcher::Exact(name), .. }
             | Self::Ttl { names: Matcher::Exact(name), .. }
-            | Self::Rcode { names: Matcher::Exact(name), .. } => name.parse().ok().map(Divert::Name),
-            Self::Type { from, .. } => Some(Divert::Type((*from).into())),
+            | Self::Rcode { names: Matcher::Exact(name), .. } => name.parse().ok().map(FastPathExclusion::Name),
+            Self::Type { from, .. } => Some(FastPathExclusion::Type((*from).into())),
             _ => None,
         }
     }
 }
 
-/// What is put back after a name has been rewritten; `Auto` stands first and so is done last.
+/// The changes to the answer after a name has been rewritten; `Auto` stands first and so is done last.
 fn backs(name: &str, new: &str, answers: &[AnswerRule], rule: Option<(&Matcher, &str)>) -> Vec<Back> {
     let back = |answer: &AnswerRule| match (answer, rule) {
         (AnswerRule::Auto, Some((Matcher::Suffix(from), to))) => Back::Ending { from: absolute(to), to: from.clone() },
@@ -192,7 +192,7 @@ fn backs(name: &str, new: &str, answers: &[AnswerRule], rule: Option<(&Matcher, 
 
 //----------- Reading --------------------------------------------------------
 
-fn read_name(field: &Token, words: &[&Token]) -> Result<Rule, Error> {
+fn read_name(field: &Token, words: &[&Token]) -> Result<RewriteRule, Error> {
     let (from, rest) = Matcher::read(field, words, 1, true)?;
     let Some((to, mut rest)) = rest.split_first() else { return Err(field.error("rewrite name needs FROM TO")) };
     let metadata = rest.first().filter(|word| word.text == "metadata");
@@ -204,7 +204,7 @@ fn read_name(field: &Token, words: &[&Token]) -> Result<Rule, Error> {
     match (from, metadata) {
         (Matcher::Regex(from), Some(_)) => {
             check_placeholders(&from, to)?;
-            Ok(Rule::Metadata { from, to: absolute(&to.text), answers })
+            Ok(RewriteRule::Metadata { from, to: absolute(&to.text), answers })
         }
         (_, Some(word)) => Err(word.error("metadata is for names found by regex alone")),
         (from, None) => {
@@ -213,7 +213,7 @@ fn read_name(field: &Token, words: &[&Token]) -> Result<Rule, Error> {
                 Matcher::Regex(regex) => check_groups(regex, to)?,
                 _ => {}
             }
-            Ok(Rule::Name { from, to: text, answers })
+            Ok(RewriteRule::Name { from, to: text, answers })
         }
     }
 }

@@ -335,8 +335,8 @@ fn only_rules_that_may_match_cluster_names_stand_in_the_way() {
     }
     assert!(!fast("rewrite class IN CH") && fast("rewrite class CH IN"));
     assert!(!fast("rewrite name regex x y") && !fast("rewrite ttl substring a 5"));
-    let diverts = |rules: &str| block(rules).unwrap().settings.diverts.len();
-    assert_eq!((diverts("rewrite name a.cluster.local b.example"), diverts("rewrite type A AAAA")), (1, 1));
+    let exclusions = |rules: &str| block(rules).unwrap().settings.exclusions.len();
+    assert_eq!((exclusions("rewrite name a.cluster.local b.example"), exclusions("rewrite type A AAAA")), (1, 1));
 }
 
 #[test]

@@ -35,7 +35,11 @@ fn a_question_for_any_type_takes_the_chain_as_one_for_the_type_of_the_rule_does(
     for (qtype, is_diverted) in [(RecordType::TXT, true), (RecordType::ANY, true), (RecordType::A, false)] {
         let octets = query("web.default.svc.cluster.local.", qtype).request.octets().to_vec();
         let Parsed::Query(question) = parse(&octets) else { panic!("a query of ours is well-formed") };
-        assert_eq!(block.settings.diverts.iter().any(|divert| divert.holds(&question)), is_diverted, "{qtype}");
+        assert_eq!(
+            block.settings.exclusions.iter().any(|exclusion| exclusion.holds(&question)),
+            is_diverted,
+            "{qtype}"
+        );
     }
 }
 
@@ -120,7 +124,7 @@ fn only_templates_of_cluster_names_stand_in_the_way() {
     assert!(block(&format!("{all}\n{cluster}")).unwrap().fast().is_err());
     let typed = block(&format!("template IN A {{\nmatch x\nfallthrough\n}}\n{cluster}")).unwrap();
     assert!(typed.fast().is_ok());
-    assert!(matches!(typed.settings.diverts.as_slice(), [Divert::Zone(_, Some(Rtype::A))]));
+    assert!(matches!(typed.settings.exclusions.as_slice(), [FastPathExclusion::Zone(_, Some(Rtype::A))]));
 }
 
 #[test]

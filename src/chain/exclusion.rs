@@ -7,22 +7,22 @@ use crate::wire::{Name, Question, Rtype, is_within};
 
 /// A kind of question that takes the chain though the zone could answer it.
 #[derive(Clone, Debug)]
-pub enum Divert {
-    /// Of this type.
+pub enum FastPathExclusion {
+    /// Questions of this type.
     Type(Rtype),
-    /// With the NSID option.
+    /// Questions with the NSID option.
     Nsid,
     /// Names whose first label is this, in lower case.
     FirstLabel(Box<[u8]>),
-    /// For this name.
+    /// This name.
     Name(Name),
-    /// For names that may be in this set.
+    /// Names that may be in this set.
     Names(Arc<NameFilter>),
-    /// For names in this zone, of this type where one is given.
+    /// Names in this zone, of this type where one is given.
     Zone(Name, Option<Rtype>),
 }
 
-impl Divert {
+impl FastPathExclusion {
     /// Whether a question is of this kind.
     pub fn holds(&self, question: &Question<'_>) -> bool {
         match self {
