@@ -32,7 +32,7 @@
 //! | [`wire`] | reads a question and writes an answer in place; wraps `hickory-proto` for whole messages |
 //! | [`zone`] | answers a question from one published version of the cluster's names |
 //! | [`cluster`] | mirrors the Kubernetes objects, or manifest files, and derives their names |
-//! | [`files`] | reads the files that somebody names: regular ones, within a bound, without waiting |
+//! | [`files`] | reads the files that somebody names: regular ones, within a bound, without waiting, and again once they have changed |
 //! | [`metrics`] | declares a metric in one line: name, help and labels, and whoever reads metrics gets it |
 //! | [`corefile`] | turns text into a syntax tree with line and column; knows no directive's meaning |
 //! | [`cache`] | remembers an answer until its TTL ends |

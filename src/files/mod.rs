@@ -3,7 +3,7 @@
 //! A named pipe keeps its reader waiting until somebody writes, a device may never end, and opening some of them does
 //! something. So the kind is looked at first, behind all links, and the file is opened in a way that does not wait in case
 //! it has become something else meanwhile. What a shell hands over, `/dev/stdin` and `/dev/fd/N`, is for
-//! [`read_handed_over`] alone.
+//! [`read_handed_over`] alone. A file that is read again once it has changed is a [`Watched`] one.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::{logs, version};
 use crate::admin;
 use crate::cluster;
-use crate::metrics::metrics;
+use crate::metrics::{make, metrics};
 use crate::plugins;
 use crate::serve;
 
@@ -39,7 +39,7 @@ pub(crate) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     logs::register(&registry)?;
     #[cfg(target_os = "linux")]
     registry.register(Box::new(super::usage::Usage::new()))?;
-    registry.register(Box::new(Tasks::new(runtime.clone())?))?;
+    registry.register(Box::new(Tasks::new(runtime.clone())))?;
     BUILD_INFO.with_label_values(&[version::VERSION, version::REVISION, "rust"]).set(1);
     Ok(registry)
 }
@@ -61,8 +61,8 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn new(runtime: Handle) -> Result<Self, prometheus::Error> {
-        Ok(Self { gauge: Gauge::new("go_goroutines", "Number of tasks that currently exist.")?, runtime })
+    fn new(runtime: Handle) -> Self {
+        Self { gauge: make("go_goroutines", "Number of tasks that currently exist.", &[], None), runtime }
     }
 }
 
