@@ -3,7 +3,7 @@
 //! The look-up says what the name is, `records` writes what that has of the type asked for; here is the frame: which
 //! zone, what becomes of a name that does not exist, and where an ExternalName leads.
 
-use super::records::{Context, SVC, Written};
+use super::records::{AnswerContext, SVC, Written};
 use super::view::bounded;
 use super::{Seeds, View};
 use crate::wire::{Answer, Class, Name, Owner, QName, Question, Rcode, Rtype, Section, Target};
@@ -65,7 +65,7 @@ pub fn answer(
     let qtype = question.qtype;
     let (middle, glue_ttl) = (SVC, ttl);
     let mut context =
-        Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
+        AnswerContext { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
     match view.look_up(qname, zone, |found| context.write(found)) {
         Written::NxDomain if is_synced && view.fallthrough.covers(qname.as_wire()) => Answered::Fallthrough,
         Written::Alias(target) => follow(context, qname, target, is_synced),
@@ -78,8 +78,8 @@ pub fn answer(
 /// Differs from CoreDNS: the CNAME answers every type, and stays when its target does not exist, whose response code
 /// the answer has (RFC 6604 section 3).
 #[cold]
-fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool) -> Answered {
-    let Context { view, qtype, middle, over_udp, seeds, bounds, ttl, glue_ttl, mut out, .. } = context;
+fn follow(context: AnswerContext<'_, '_>, qname: &QName, first: Name, is_synced: bool) -> Answered {
+    let AnswerContext { view, qtype, middle, over_udp, seeds, bounds, ttl, glue_ttl, mut out, .. } = context;
     let mut chain: [Option<Name>; LONGEST_CHAIN] = [const { None }; LONGEST_CHAIN];
     let mut owner = out.question_place();
     let mut target = first;
@@ -100,7 +100,7 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
         owner = place;
         let (spelling, apex) = (name.suffix(zone), Owner::Wire(name.suffix(zone)));
         let mut here =
-            Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
+            AnswerContext { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
         match view.look_up(&name, zone, |found| here.write(found)) {
             Written::NxDomain if is_synced && view.fallthrough.covers(name.as_wire()) => return chase(),
             Written::Alias(next) => (target, out) = (next, here.out),
@@ -110,7 +110,7 @@ fn follow(context: Context<'_, '_>, qname: &QName, first: Name, is_synced: bool)
     end(out, Rcode::NOERROR, truncated, over_udp)
 }
 
-impl Context<'_, '_> {
+impl AnswerContext<'_, '_> {
     /// Ends the answer after what was written.
     fn finish(mut self, written: Written, is_synced: bool) -> Answered {
         let rcode = match written {

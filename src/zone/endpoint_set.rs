@@ -62,12 +62,12 @@ pub struct SetEndpoint {
     /// How many pairs of an address and a port number there are.
     pub(super) pairs: usize,
     /// Its addresses by the port list that they go with, each list once.
-    listed: Box<[Listed]>,
+    listed: Box<[ListedAddresses]>,
 }
 
 /// Addresses of one endpoint that go with one port list.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Listed {
+struct ListedAddresses {
     list: u32,
     /// A port of the list has a number.
     numbered: bool,
@@ -137,7 +137,7 @@ impl EndpointSet {
     /// The next version, in which these endpoints, sorted, are as slices list them here, and gone where none does.
     /// `None` when that is as it was.
     pub fn apply(&self, changed: &[(Label, Option<Label>)], parts: &[SliceEndpoint]) -> Option<Self> {
-        let mut lists = Lists::new(&self.lists, parts);
+        let mut lists = PortLists::new(&self.lists, parts);
         let mut merged = Merged::new();
         for (part, &list) in parts.iter().zip(&lists.of_parts) {
             let own = merged.entry((&part.label, part.cluster.as_ref())).or_default();
@@ -149,12 +149,12 @@ impl EndpointSet {
             let union = |of: &Vec<u32>| self.union(of).unwrap_or_else(|| lists.union(of));
             let (ports, numbers) = shared.entry(of).or_insert_with_key(union).clone();
             let addresses: BTreeSet<IpAddr> = own.values().flatten().copied().collect();
-            let listed = own.into_iter().map(|(list, own)| Listed {
+            let listed = own.into_iter().map(|(list, own)| ListedAddresses {
                 list,
                 numbered: lists.numbers(list).iter().any(|&number| number != 0),
                 addresses: own.into_iter().collect(),
             });
-            let listed: Box<[Listed]> = listed.collect();
+            let listed: Box<[ListedAddresses]> = listed.collect();
             let (label, cluster) = (label.clone(), cluster.cloned());
             let pairs = pairs(&listed, |list| lists.numbers(list));
             SetEndpoint { label, cluster, addresses: addresses.into_iter().collect(), ports, numbers, pairs, listed }
@@ -188,7 +188,7 @@ impl EndpointSet {
         Some(Self::of(endpoints, lists))
     }
 
-    fn of(endpoints: Vec<Arc<SetEndpoint>>, lists: Lists) -> Self {
+    fn of(endpoints: Vec<Arc<SetEndpoint>>, lists: PortLists) -> Self {
         let clusters: BTreeSet<&Label> = endpoints.iter().filter_map(|own| own.cluster.as_ref()).collect();
         let clusters = clusters.into_iter().cloned().collect();
         let mut by_lists = HashMap::new();
@@ -294,8 +294,8 @@ impl SetEndpoint {
 
 /// The addresses of those that are wanted.
 fn each_once<'l>(
-    listed: &'l [Listed],
-    is_wanted: impl Fn(&Listed) -> bool + Copy + 'l,
+    listed: &'l [ListedAddresses],
+    is_wanted: impl Fn(&ListedAddresses) -> bool + Copy + 'l,
 ) -> impl Iterator<Item = IpAddr> + 'l {
     let wanted = move || listed.iter().filter(move |own| is_wanted(own));
     wanted().enumerate().flat_map(move |(at, own)| {
@@ -372,7 +372,7 @@ impl Members {
     }
 }
 
-//----------- Lists ----------------------------------------------------------
+//----------- PortLists --------------------------------------------------------
 
 /// Endpoints by label and cluster: their addresses by port list.
 type Merged<'p> = BTreeMap<(&'p Label, Option<&'p Label>), BTreeMap<u32, BTreeSet<IpAddr>>>;
@@ -381,7 +381,7 @@ type Merged<'p> = BTreeMap<(&'p Label, Option<&'p Label>), BTreeMap<u32, BTreeSe
 type Union = (Arc<[Port]>, Arc<[u16]>);
 
 /// The different port lists of a version, each in a place of its own.
-struct Lists {
+struct PortLists {
     all: Vec<Option<Arc<[Port]>>>,
     /// The numbers of each.
     numbers: Vec<Vec<u16>>,
@@ -392,7 +392,7 @@ struct Lists {
 /// The port numbers that a name stands for, by port list, sorted.
 type ByList = Vec<(u32, Vec<u16>)>;
 
-impl Lists {
+impl PortLists {
     /// Those of the version before, in their places, and those that slices list.
     fn new(before: &[Option<Arc<[Port]>>], parts: &[SliceEndpoint]) -> Self {
         let mut all = before.to_vec();
@@ -481,7 +481,7 @@ fn numbers(ports: &[Port]) -> Vec<u16> {
 }
 
 /// How many pairs of an address and a number there are, each counted once.
-fn pairs<'n>(listed: &[Listed], numbers: impl Fn(u32) -> &'n [u16]) -> usize {
+fn pairs<'n>(listed: &[ListedAddresses], numbers: impl Fn(u32) -> &'n [u16]) -> usize {
     if let [own] = listed {
         return own.addresses.len() * numbers(own.list).len();
     }

@@ -47,9 +47,9 @@ pub struct EndpointState {
 
 #[derive(Clone, Debug)]
 pub(super) struct Grouped {
-    groups: Box<[Group]>,
+    groups: Box<[EndpointGroup]>,
     /// The addresses of all groups; `None` when there is one group, whose addresses they are.
-    union: Option<Box<Addresses>>,
+    union: Option<Box<AddressSets>>,
     /// The same endpoints as a set, where merging them by label says too little.
     set: Option<Arc<EndpointSet>>,
 }
@@ -104,7 +104,7 @@ impl Endpoints {
         }
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         let several = drafts.len() > 1;
-        let mut groups: Vec<Group> = Vec::with_capacity(drafts.len());
+        let mut groups: Vec<EndpointGroup> = Vec::with_capacity(drafts.len());
         for draft in drafts {
             if several {
                 v4.extend_from_slice(&draft.v4);
@@ -151,46 +151,46 @@ impl Endpoints {
 
     /// Every endpoint, in no order: for zone transfers and tests.
     pub fn iter(&self) -> impl Iterator<Item = (&Label, EndpointState)> {
-        let all = |group| Group::all(group).map(move |endpoint| (&endpoint.label, group.state(endpoint)));
+        let all = |group| EndpointGroup::all(group).map(move |endpoint| (&endpoint.label, group.state(endpoint)));
         self.groups().iter().flat_map(all)
     }
 
     /// The addresses of every endpoint, in no order; one that several have stands several times.
     pub(super) fn every_address(&self) -> impl Iterator<Item = IpAddr> {
-        self.groups().iter().flat_map(Group::all).flat_map(Endpoint::addresses)
+        self.groups().iter().flat_map(EndpointGroup::all).flat_map(Endpoint::addresses)
     }
 
     /// An endpoint by its label (lower case), with its group. The work grows with the number of groups.
     #[inline]
-    pub(super) fn find(&self, label: &[u8]) -> Option<(&Group, &Endpoint)> {
+    pub(super) fn find(&self, label: &[u8]) -> Option<(&EndpointGroup, &Endpoint)> {
         self.groups().iter().find_map(|group| group.endpoints.get(label).map(|endpoint| (group, endpoint)))
     }
 
-    pub(super) fn groups(&self) -> &[Group] {
+    pub(super) fn groups(&self) -> &[EndpointGroup] {
         self.0.as_ref().map_or(&[], |grouped| &grouped.groups)
     }
 
     /// The addresses of all endpoints, each once; `None` when there is no endpoint.
-    pub(super) fn addresses(&self) -> Option<&Addresses> {
+    pub(super) fn addresses(&self) -> Option<&AddressSets> {
         let grouped = self.0.as_ref()?;
         grouped.union.as_deref().or_else(|| grouped.groups.first().map(|group| &group.addresses))
     }
 }
 
-//----------- Group ----------------------------------------------------------
+//----------- EndpointGroup ----------------------------------------------------
 
 /// Endpoints that have the same ports and the same topology zone.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
+pub(super) struct EndpointGroup {
     pub(super) ports: PortList,
     pub(super) zone: Option<Arc<str>>,
     pub(super) endpoints: Buckets<Endpoint>,
-    pub(super) addresses: Addresses,
+    pub(super) addresses: AddressSets,
     /// How many pairs of an endpoint and one of its addresses there are.
     pub(super) pairs: u32,
 }
 
-impl Group {
+impl EndpointGroup {
     fn all(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.iter()
     }
@@ -206,7 +206,7 @@ impl Group {
 
 /// A group on its way to the next version.
 struct Draft<'g> {
-    base: Option<&'g Group>,
+    base: Option<&'g EndpointGroup>,
     ports: Arc<[Port]>,
     zone: Option<Arc<str>>,
     edits: Vec<Edit<Endpoint>>,
@@ -220,7 +220,7 @@ impl<'g> Draft<'g> {
         Self { base: None, ports, zone, edits: Vec::new(), v4: Vec::new(), v6: Vec::new(), pairs: 0 }
     }
 
-    fn of(group: &'g Group) -> Self {
+    fn of(group: &'g EndpointGroup) -> Self {
         let pairs = i64::from(group.pairs);
         Self { base: Some(group), pairs, ..Self::new(Arc::clone(group.ports.shared()), group.zone.clone()) }
     }
@@ -240,17 +240,17 @@ impl<'g> Draft<'g> {
     }
 
     /// The group's next version; `None` when nothing is left of it.
-    fn finish(self) -> Option<Group> {
+    fn finish(self) -> Option<EndpointGroup> {
         if self.edits.is_empty() {
             return self.base.cloned();
         }
         let (endpoints, addresses, ports) = match self.base {
             Some(group) => (group.endpoints.edit(self.edits), group.addresses.clone(), group.ports.clone()),
-            None => (Buckets::Empty.edit(self.edits), Addresses::default(), PortList::new(self.ports)),
+            None => (Buckets::Empty.edit(self.edits), AddressSets::default(), PortList::new(self.ports)),
         };
         let pairs = u32::try_from(self.pairs).unwrap_or(u32::MAX);
         let addresses = addresses.apply(self.v4, self.v6);
-        (endpoints.len() > 0).then_some(Group { ports, zone: self.zone, endpoints, addresses, pairs })
+        (endpoints.len() > 0).then_some(EndpointGroup { ports, zone: self.zone, endpoints, addresses, pairs })
     }
 }
 
@@ -300,11 +300,11 @@ impl Keyed for Endpoint {
     }
 }
 
-//----------- Addresses ------------------------------------------------------
+//----------- AddressSets ------------------------------------------------------
 
 /// A set of addresses, by family.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Addresses {
+pub(super) struct AddressSets {
     pub(super) v4: Buckets<Counted<Ipv4Addr>>,
     pub(super) v6: Buckets<Counted<Ipv6Addr>>,
 }
@@ -316,7 +316,7 @@ pub(super) struct Counted<A> {
     pub(super) count: u32,
 }
 
-impl Addresses {
+impl AddressSets {
     fn apply(&self, v4: Vec<(Ipv4Addr, i32)>, v6: Vec<(Ipv6Addr, i32)>) -> Self {
         Self { v4: recount(&self.v4, v4), v6: recount(&self.v6, v6) }
     }

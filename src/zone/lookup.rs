@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::endpoint_set::{EndpointSelection, EndpointSet, SetEndpoint};
-use super::endpoints::{Endpoint, Endpoints, Group};
+use super::endpoints::{Endpoint, EndpointGroup, Endpoints};
 use super::grammar::{Below, ClusterName, ServiceLabels, TopologyZone, ZONE, ZonePreference, unmarked};
 use super::import::{Import, ImportKind};
 use super::peers::Peers;
@@ -36,7 +36,7 @@ pub(super) enum Lookup<'s> {
     /// Several endpoints: a headless Service, those with one of its ports, or those in a topology zone.
     Peers(Peers<'s>),
     /// One endpoint of a Service.
-    Endpoint(&'s ServiceName, &'s Group, &'s Endpoint),
+    Endpoint(&'s ServiceName, &'s EndpointGroup, &'s Endpoint),
     /// Several endpoints of a Service that has an endpoint set.
     EndpointSet(&'s ServiceName, EndpointSelection<'s>),
     /// One endpoint of a Service that has an endpoint set.

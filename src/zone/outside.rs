@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::answer::{Answered, end};
 use super::grammar::{Below, OutsideName, ServiceLabels, unmarked};
 use super::lookup::{Lookup, ServiceTree};
-use super::records::{Context, Written};
+use super::records::{AnswerContext, Written};
 use super::{External, Seeds, Service, ServiceKind, ServiceName, View};
 use crate::wire::{Answer, Label, Owner, QName, Question, Rcode, Rtype, Ttl, sample};
 
@@ -200,7 +200,7 @@ pub fn answer_outside(
         let ttl = if qtype == Rtype::SRV { view.ttl } else { ttl };
         let (middle, bounds) = (&[][..], None);
         let mut context =
-            Context { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
+            AnswerContext { view, qtype, owner, apex, spelling, middle, over_udp, seeds, bounds, ttl, glue_ttl, out };
         Some(match context.write(found) {
             Written::Records { truncated } => end(context.out, Rcode::NOERROR, truncated, over_udp),
             Written::NoData | Written::NxDomain | Written::Alias(_) => Answered::NotInZone,

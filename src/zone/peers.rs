@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
 use super::buckets::{Buckets, Keyed};
-use super::endpoints::{Addresses, Counted, Endpoint, Endpoints, Group};
+use super::endpoints::{AddressSets, Counted, Endpoint, EndpointGroup, Endpoints};
 use super::grammar::TopologyZone;
 use super::ports::Ports;
 use super::{Seeds, ServiceName};
@@ -31,7 +31,7 @@ pub(super) struct Srv<'s> {
 
 impl<'s> Peers<'s> {
     /// The groups that belong to the choice.
-    pub(super) fn groups(self) -> impl Iterator<Item = &'s Group> {
+    pub(super) fn groups(self) -> impl Iterator<Item = &'s EndpointGroup> {
         self.endpoints.groups().iter().filter(move |group| {
             self.zone.is_none_or(|zone| group.zone.as_ref().is_some_and(|own| zone.spells(own)))
                 && (matches!(self.ports, Ports::All) || group.ports.choose(self.ports).count() > 0)
@@ -104,7 +104,7 @@ impl<'s> Peers<'s> {
 
     fn draw_from<A: Copy + Into<IpAddr>>(
         self,
-        family: impl Fn(&Addresses) -> &Buckets<Counted<A>>,
+        family: impl Fn(&AddressSets) -> &Buckets<Counted<A>>,
         most: usize,
         seeds: Seeds<'_>,
         mut take: impl FnMut(IpAddr) -> ControlFlow<()>,

@@ -14,7 +14,7 @@ use super::{Pointer, Seeds, ServiceName, View};
 use crate::wire::{Answer, Full, Label, Name, Owner, Place, Rtype, Section, Target, Ttl, sample};
 
 /// An answer under construction, and what its records have in common.
-pub(super) struct Context<'q, 'b> {
+pub(super) struct AnswerContext<'q, 'b> {
     pub(super) view: &'q View,
     pub(super) qtype: Rtype,
     /// The place of the owner of the records.
@@ -58,7 +58,7 @@ pub(super) fn octets(address: IpAddr) -> usize {
     if address.is_ipv4() { ADDRESS_V4 } else { ADDRESS_V6 }
 }
 
-impl Context<'_, '_> {
+impl AnswerContext<'_, '_> {
     /// Writes what a name has of the type asked for.
     #[inline]
     pub(super) fn write(&mut self, found: Lookup<'_>) -> Written {

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::records::{Context, Written, below, concat, joined};
+use super::records::{AnswerContext, Written, below, concat, joined};
 use super::{Pointer, ServiceKind, ServiceName, View};
 use crate::wire::{Full, Label, Owner, Rtype, Section, Target};
 
-impl Context<'_, '_> {
+impl AnswerContext<'_, '_> {
     /// The Services behind which this server stands, by its own addresses; else `ns.dns`.
     pub(super) fn name_servers(&mut self) -> Written {
         let Self { view, owner, spelling, .. } = *self;

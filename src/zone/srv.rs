@@ -5,17 +5,17 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use super::ServiceName;
 use super::endpoint_set::{EndpointSelection, SetEndpoint, SetSrv};
-use super::endpoints::{Endpoint, Group};
+use super::endpoints::{Endpoint, EndpointGroup};
 use super::lookup::ClusterIp;
 use super::peers::{Peers, Srv};
 use super::ports::{Numbers, Ports, srv_weight};
-use super::records::{Context, SVC, Written, concat, going, joined, octets};
+use super::records::{AnswerContext, SVC, Written, concat, going, joined, octets};
 use crate::wire::{Label, Owner, Place, Random, Section, SrvRow, Target, sample};
 
 /// No answer has more SRV records: each takes 18 octets and a target of `LABEL.SERVICE.NAMESPACE.svc` at least.
 const MOST_SRV: usize = 65_535 / (18 + 11);
 
-impl Context<'_, '_> {
+impl AnswerContext<'_, '_> {
     /// Kubernetes DNS 2.3.2: a record for each port, which names the Service itself.
     pub(super) fn srv_of_cluster_ip(&mut self, service: ClusterIp<'_>) -> Written {
         let ClusterIp { service, addresses, all_ports, ports } = service;
@@ -30,7 +30,12 @@ impl Context<'_, '_> {
     }
 
     /// Kubernetes DNS 2.4.2: a record for each port of the endpoint.
-    pub(super) fn srv_of_endpoint(&mut self, service: &ServiceName, group: &Group, endpoint: &Endpoint) -> Written {
+    pub(super) fn srv_of_endpoint(
+        &mut self,
+        service: &ServiceName,
+        group: &EndpointGroup,
+        endpoint: &Endpoint,
+    ) -> Written {
         let mut buffer = [0; 255];
         let Some(rest) = self.below_zone(service, &mut buffer) else { return Written::NoData };
         let Some(target) = joined(Some(&endpoint.label), rest) else { return Written::NoData };

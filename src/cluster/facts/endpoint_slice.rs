@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::port::{RawPort, ports};
-use super::raw::{Flaws, Meta, RawText, dns_label};
+use super::raw::{Flaws, RawMeta, RawText, dns_label};
 use super::service::host_name;
 use super::{DecodedObject, EndpointFact, Fact, Family, ImportedSliceFact, Kind, SliceFact, time};
 use crate::wire::{Label, Name};
@@ -20,7 +20,7 @@ const MAX_ADDRESSES: usize = 100;
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawSlice<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Meta<'a>,
+    pub(super) metadata: RawMeta<'a>,
     pub(super) address_type: RawText<'a>,
     pub(super) ports: Option<Vec<RawPort<'a>>>,
     pub(super) endpoints: Option<Vec<RawEndpoint<'a>>>,
@@ -68,7 +68,7 @@ pub(super) fn object(kind: Kind, raw: &RawSlice<'_>) -> DecodedObject {
 #[derive(Debug)]
 pub(super) struct Builder<'m> {
     kind: Kind,
-    meta: &'m Meta<'m>,
+    meta: &'m RawMeta<'m>,
     fact: SliceFact,
     cluster: Option<Label>,
     flaws: Flaws,
@@ -78,7 +78,7 @@ impl<'m> Builder<'m> {
     /// Starts a slice, or says at once what becomes of it.
     pub(super) fn new<'r>(
         kind: Kind,
-        meta: &'m Meta<'m>,
+        meta: &'m RawMeta<'m>,
         address_type: &str,
         raw_ports: impl IntoIterator<Item = &'r RawPort<'r>>,
     ) -> Result<Self, Box<DecodedObject>> {

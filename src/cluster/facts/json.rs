@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::raw::{Meta, RawText, excerpt};
+use super::raw::{RawMeta, RawText, excerpt};
 use super::{DecodeError, DecodedObject, Event, Frame, Kind, Page, Status};
 use super::{endpoint_slice, namespace, pod, service, service_import};
 
@@ -75,7 +75,7 @@ pub fn object(kind: Kind, text: &str) -> DecodedObject {
 /// Decodes one object that was parsed already, as from a manifest.
 pub fn value(kind: Kind, value: &serde_json::Value) -> DecodedObject {
     read(kind, value).unwrap_or_else(|error| {
-        let meta = value.get("metadata").and_then(|meta| Meta::deserialize(meta).ok()).unwrap_or_default();
+        let meta = value.get("metadata").and_then(|meta| RawMeta::deserialize(meta).ok()).unwrap_or_default();
         DecodedObject::Bad(meta.bad(kind, format!("skipped: {error}")))
     })
 }
@@ -125,7 +125,7 @@ struct WatchEvent<'a> {
 struct Bare<'a> {
     #[serde(borrow)]
     kind: RawText<'a>,
-    metadata: Meta<'a>,
+    metadata: RawMeta<'a>,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! From a Namespace to its facts.
 
-use super::raw::{Meta, dns_label};
+use super::raw::{RawMeta, dns_label};
 use super::{DecodedObject, Fact, Kind, NamespaceFact};
 
 /// A Namespace as both encodings have it.
@@ -8,7 +8,7 @@ use super::{DecodedObject, Fact, Kind, NamespaceFact};
 #[serde(default)]
 pub(super) struct RawNamespace<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Meta<'a>,
+    pub(super) metadata: RawMeta<'a>,
 }
 
 /// A terminating namespace still exists: it goes when its object goes.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::distinct::Distinct;
-use super::raw::{Flaws, Meta, RawText};
+use super::raw::{Flaws, RawMeta, RawText};
 use super::{DecodedObject, Fact, Kind, PodFact};
 
 /// A Pod as both encodings have it.
@@ -11,13 +11,13 @@ use super::{DecodedObject, Fact, Kind, PodFact};
 #[serde(default)]
 pub(super) struct RawPod<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Meta<'a>,
-    pub(super) status: Option<RawStatus<'a>>,
+    pub(super) metadata: RawMeta<'a>,
+    pub(super) status: Option<RawPodStatus<'a>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct RawStatus<'a> {
+pub(super) struct RawPodStatus<'a> {
     #[serde(borrow)]
     pub(super) phase: RawText<'a>,
     #[serde(rename = "podIP")]

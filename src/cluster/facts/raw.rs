@@ -57,26 +57,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawText<'a> {
     }
 }
 
-//----------- Meta -----------------------------------------------------------
+//----------- RawMeta ----------------------------------------------------------
 
 /// The fields of `metadata` that are read.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Meta<'a> {
+pub(super) struct RawMeta<'a> {
     #[serde(borrow)]
     pub(super) name: RawText<'a>,
     pub(super) namespace: RawText<'a>,
     pub(super) resource_version: RawText<'a>,
     /// Only whether it is there counts.
     pub(super) deletion_timestamp: RawText<'a>,
-    pub(super) labels: Option<Labels<'a>>,
+    pub(super) labels: Option<RawLabels<'a>>,
     pub(super) annotations: Option<Annotations<'a>>,
 }
 
 /// The labels that are read.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct Labels<'a> {
+pub(super) struct RawLabels<'a> {
     #[serde(borrow, rename = "kubernetes.io/service-name")]
     pub(super) service: RawText<'a>,
     #[serde(rename = "multicluster.kubernetes.io/service-name")]
@@ -93,7 +93,7 @@ pub(super) struct Annotations<'a> {
     pub(super) triggered: RawText<'a>,
 }
 
-impl Meta<'_> {
+impl RawMeta<'_> {
     pub(super) fn key(&self) -> ObjectKey {
         ObjectKey::new(&self.namespace, &self.name)
     }
@@ -136,7 +136,7 @@ impl Flaws {
         self.count += 1;
     }
 
-    pub(super) fn into_bad(self, kind: Kind, meta: &Meta<'_>) -> Option<BadObject> {
+    pub(super) fn into_bad(self, kind: Kind, meta: &RawMeta<'_>) -> Option<BadObject> {
         match self.count {
             0 => None,
             1 => Some(meta.bad(kind, format!("kept without one part: {}", self.first))),

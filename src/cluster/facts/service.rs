@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::distinct::Distinct;
 use super::port::{RawPort, ports};
-use super::raw::{Flaws, Meta, RawText, dns_label};
+use super::raw::{Flaws, RawMeta, RawText, dns_label};
 use super::{DecodedObject, ExternalFact, Fact, Kind, ServiceFact, ServiceSpec};
 use crate::wire::Name;
 use crate::zone::ExternalHost;
@@ -14,14 +14,14 @@ use crate::zone::ExternalHost;
 #[serde(default)]
 pub(super) struct RawService<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Meta<'a>,
-    pub(super) spec: Option<RawSpec<'a>>,
-    pub(super) status: Option<RawStatus<'a>>,
+    pub(super) metadata: RawMeta<'a>,
+    pub(super) spec: Option<RawServiceSpec<'a>>,
+    pub(super) status: Option<RawServiceStatus<'a>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct RawStatus<'a> {
+pub(super) struct RawServiceStatus<'a> {
     #[serde(borrow)]
     pub(super) load_balancer: Option<RawLoadBalancer<'a>>,
 }
@@ -44,7 +44,7 @@ pub(super) struct RawIngress<'a> {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct RawSpec<'a> {
+pub(super) struct RawServiceSpec<'a> {
     #[serde(borrow)]
     pub(super) ports: Option<Vec<RawPort<'a>>>,
     #[serde(rename = "clusterIP")]
@@ -106,7 +106,11 @@ pub(super) fn object(raw: &RawService<'_>) -> DecodedObject {
     DecodedObject::Keep(Fact::Service(fact), flaws.into_bad(Kind::Service, meta))
 }
 
-fn external(spec: &RawSpec<'_>, status: Option<&RawStatus<'_>>, flaws: &mut Flaws) -> Option<Box<ExternalFact>> {
+fn external(
+    spec: &RawServiceSpec<'_>,
+    status: Option<&RawServiceStatus<'_>>,
+    flaws: &mut Flaws,
+) -> Option<Box<ExternalFact>> {
     let mut hosts = Distinct::new();
     let balancer = status.and_then(|status| status.load_balancer.as_ref()).and_then(|it| it.ingress.as_ref());
     let ingress = balancer.into_iter().flatten().map(|way| if way.ip.is_empty() { &way.hostname } else { &way.ip });
@@ -126,7 +130,7 @@ fn external(spec: &RawSpec<'_>, status: Option<&RawStatus<'_>>, flaws: &mut Flaw
     Some(Box::new(ExternalFact { hosts, ports }))
 }
 
-fn service_spec(spec: &RawSpec<'_>, flaws: &mut Flaws) -> ServiceSpec {
+fn service_spec(spec: &RawServiceSpec<'_>, flaws: &mut Flaws) -> ServiceSpec {
     if *spec.kind == *"ExternalName" {
         let name = host_name(&spec.external_name);
         if name.is_none() {

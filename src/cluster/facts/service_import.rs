@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::distinct::Distinct;
 use super::port::{RawPort, ports};
-use super::raw::{Flaws, Meta, RawText, dns_label};
+use super::raw::{Flaws, RawMeta, RawText, dns_label};
 use super::{DecodedObject, Fact, Kind, ServiceFact, ServiceSpec};
 
 /// A ServiceImport; the API server has custom resources in JSON only.
@@ -12,13 +12,13 @@ use super::{DecodedObject, Fact, Kind, ServiceFact, ServiceSpec};
 #[serde(default)]
 pub(super) struct RawServiceImport<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Meta<'a>,
-    pub(super) spec: Option<RawSpec<'a>>,
+    pub(super) metadata: RawMeta<'a>,
+    pub(super) spec: Option<RawImportSpec<'a>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-pub(super) struct RawSpec<'a> {
+pub(super) struct RawImportSpec<'a> {
     #[serde(borrow)]
     pub(super) ports: Option<Vec<RawPort<'a>>>,
     pub(super) ips: Option<Vec<RawText<'a>>>,

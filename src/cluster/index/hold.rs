@@ -62,7 +62,7 @@ pub(super) struct Hold {
 }
 
 /// A change of one slice, seen among the slices that its endpoints could move to or from.
-pub(super) struct Rewrite<'s> {
+pub(super) struct SliceRewrite<'s> {
     pub(super) old: Option<&'s Slice>,
     pub(super) new: Option<&'s Slice>,
     /// The Service's other slices of the same family and cluster.
@@ -76,7 +76,7 @@ pub(super) struct Rewrite<'s> {
 
 impl Moving {
     /// Takes note of a change: ends the holds of what is listed again, and holds what nothing lists any more.
-    pub(super) fn note(moving: &mut Option<Box<Self>>, change: &Rewrite<'_>, now: Instant, touched: &mut Touched) {
+    pub(super) fn note(moving: &mut Option<Box<Self>>, change: &SliceRewrite<'_>, now: Instant, touched: &mut Touched) {
         let found = moving.as_mut().is_some_and(|moving| moving.end_listed(change, touched));
         let may_move = change.may_move() || moving.as_ref().is_some_and(|moving| moving.packing);
         let gone = if may_move { change.gone() } else { Vec::new() };
@@ -148,7 +148,7 @@ impl Moving {
     }
 
     /// Ends the holds of endpoints that the slice now lists; says whether there was one.
-    fn end_listed(&mut self, change: &Rewrite<'_>, touched: &mut Touched) -> bool {
+    fn end_listed(&mut self, change: &SliceRewrite<'_>, touched: &mut Touched) -> bool {
         let Some(slice) = change.new.filter(|_| !self.holds.is_empty()) else { return false };
         let addresses = slice.addresses();
         let before = self.holds.len();
@@ -182,7 +182,7 @@ impl Hold {
     }
 }
 
-impl<'s> Rewrite<'s> {
+impl<'s> SliceRewrite<'s> {
     /// Whether something else than its end can explain that an endpoint is listed no more.
     fn may_move(&self) -> bool {
         self.listing || self.deleted || !self.others.is_empty() || self.has_other_ports()

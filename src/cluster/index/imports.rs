@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::hold::{Hold, Holder, Holds, Moving, Rewrite};
+use super::hold::{Hold, Holder, Holds, Moving, SliceRewrite};
 use super::list::is_stale;
 use super::slice::{Slice, Touched};
 use crate::cluster::facts::{ObjectKey, ServiceFact, ServiceSpec};
@@ -220,7 +220,7 @@ impl Imported {
         let Some((slice, cluster)) = present.or(old).filter(|_| self.object.is_some()) else { return };
         let others = self.slices.iter().filter(|(own, _)| *own != key).map(|(_, own)| own);
         let others = others.filter(|(own, its)| its == cluster && own.family == slice.family);
-        let change = Rewrite {
+        let change = SliceRewrite {
             // A slice that changes its cluster leaves the other one.
             old: old.filter(|(_, its)| its == cluster).map(|(slice, _)| slice),
             new: present.map(|(slice, _)| slice),

@@ -39,7 +39,7 @@ use crate::zone::{Changes, External, Publisher, Reader, ServiceName};
 use hold::{Holder, Holds};
 use imports::Imports;
 use list::{ListState, Lists, is_stale};
-use pods::{Namespaces, Pods};
+use pods::{MirroredPods, Namespaces};
 use pointers::Pointers;
 use ports::PortSets;
 use service::{KnownService, Mirrored, Services, Spec};
@@ -57,20 +57,20 @@ pub struct Index {
     settings: Settings,
     services: Services,
     slices: SliceNames,
-    pods: Pods,
+    pods: MirroredPods,
     namespaces: Namespaces,
     imports: Imports,
     pointers: Pointers,
     ports: PortSets,
     holds: Holds,
     lists: Lists,
-    batch: Batch,
+    batch: PendingChanges,
     publications: u64,
 }
 
 /// The changes of one call so far.
 #[derive(Debug, Default)]
-struct Batch {
+struct PendingChanges {
     services: HashMap<ServiceName, Touched, RandomState>,
     changes: Changes,
     programmed: Vec<(ProgrammedKind, u64)>,
@@ -86,14 +86,14 @@ impl Index {
             settings,
             services: HashMap::default(),
             slices: SliceNames::default(),
-            pods: Pods::new(settings.client_names),
+            pods: MirroredPods::new(settings.client_names),
             namespaces: Namespaces::default(),
             imports: Imports::default(),
             pointers: Pointers::default(),
             ports: PortSets::default(),
             holds: Holds::default(),
             lists: Lists::default(),
-            batch: Batch::default(),
+            batch: PendingChanges::default(),
             publications: 0,
         }
     }
@@ -465,7 +465,7 @@ impl Index {
 
     /// Derives what the batch touched and publishes what is not as it was. Returns whether there was any.
     fn publish(&mut self, unix: u32) -> bool {
-        let Batch { services, mut changes, programmed } = std::mem::take(&mut self.batch);
+        let PendingChanges { services, mut changes, programmed } = std::mem::take(&mut self.batch);
         for (name, touched) in services {
             let Some(mirrored) = self.services.get_mut(&name) else { continue };
             let mut pointers = touched.pointers;

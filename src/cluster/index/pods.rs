@@ -8,11 +8,11 @@ use crate::cluster::facts::{ObjectKey, PodFact};
 use crate::wire::Label;
 use crate::zone::{Changes, PodName};
 
-//----------- Pods -----------------------------------------------------------
+//----------- MirroredPods -----------------------------------------------------
 
 /// The pods that are known, with `pods verified`.
 #[derive(Debug, Default)]
-pub(super) struct Pods {
+pub(super) struct MirroredPods {
     known: HashMap<ObjectKey, (Box<[IpAddr]>, u32)>,
     /// How many pods of a namespace have an address: those on the network of their node share one.
     counts: HashMap<(Label, IpAddr), u32>,
@@ -20,7 +20,7 @@ pub(super) struct Pods {
     owners: Option<HashMap<IpAddr, Vec<ObjectKey>>>,
 }
 
-impl Pods {
+impl MirroredPods {
     /// No pods yet. `named` says that somebody asks whose address it is.
     pub(super) fn new(named: bool) -> Self {
         Self { owners: named.then(HashMap::new), ..Self::default() }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::hold::{Hold, Holder, Moving, Rewrite};
+use super::hold::{Hold, Holder, Moving, SliceRewrite};
 use super::packed::PackedEndpoint;
 use super::ports::PortSets;
 use super::slice::{Slice, Touched};
@@ -116,7 +116,7 @@ impl Mirrored {
         let new = self.slices.iter().find(|slice| *slice.name == *name);
         let family = new.or(old).map(|slice| slice.family);
         let others = self.slices.iter().filter(|slice| *slice.name != *name && Some(slice.family) == family).collect();
-        let change = Rewrite { old, new, others, cluster: None, deleted, listing };
+        let change = SliceRewrite { old, new, others, cluster: None, deleted, listing };
         Moving::note(&mut self.moving, &change, now, touched);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::error::{FilePosition, Remark};
-use super::objects::{Objects, PodObject, PodSpec, ServiceObject, Target, Workload, WorkloadKind};
+use super::objects::{Objects, PodObject, PodSpec, ServiceObject, TargetPort, Workload, WorkloadKind};
 use super::selection::{Meant, Selection, Selectors, selects};
 use crate::cluster::facts::{ObjectKey, ServiceSpec};
 
@@ -36,7 +36,7 @@ pub(super) fn service(
     }
     let mut remarks = Vec::new();
     for own in &service.ports {
-        let Target::Name(name) = &own.target else { continue };
+        let TargetPort::Name(name) = &own.target else { continue };
         let has = |spec: &&PodSpec| {
             spec.ports.iter().any(|(port, protocol, _)| port.as_ref() == Some(name) && *protocol == own.port.protocol)
         };

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::address::{self, Pool};
 use super::checks;
 use super::error::{Error, Level, Remark};
-use super::objects::{Meta, Objects, ServiceObject, SliceObject};
+use super::objects::{ObjectMeta, Objects, ServiceObject, SliceObject};
 use super::reading::{Reading, Sources, few};
 use super::selection::{Meant, Selection};
 use super::summary::Summary;
@@ -78,8 +78,8 @@ pub(super) fn compose(mut objects: Objects, addresses: &mut Addresses, version: 
 
 /// Leaves out what has the name, or the address, of an object before it.
 fn drop_duplicates(objects: &mut Objects, conflicts: &mut Vec<Error>) {
-    let mut seen: HashMap<(&'static str, ObjectKey), Meta> = HashMap::new();
-    let mut is_first = |kind: &'static str, meta: &Meta| match seen.get(&(kind, meta.key.clone())) {
+    let mut seen: HashMap<(&'static str, ObjectKey), ObjectMeta> = HashMap::new();
+    let mut is_first = |kind: &'static str, meta: &ObjectMeta| match seen.get(&(kind, meta.key.clone())) {
         None => {
             seen.insert((kind, meta.key.clone()), meta.clone());
             true
@@ -98,7 +98,7 @@ fn drop_duplicates(objects: &mut Objects, conflicts: &mut Vec<Error>) {
     objects.pods.retain(|pod| is_first("Pod", &pod.meta));
     objects.workloads.retain(|workload| is_first(workload.kind.name(), &workload.meta));
 
-    let mut owners: HashMap<IpAddr, Meta> = HashMap::new();
+    let mut owners: HashMap<IpAddr, ObjectMeta> = HashMap::new();
     objects.services.retain(|service| {
         let Some(addresses) = service.addresses() else { return true };
         let taken = addresses.iter().find_map(|address| Some((address, owners.get(address)?)));
@@ -114,13 +114,14 @@ fn drop_duplicates(objects: &mut Objects, conflicts: &mut Vec<Error>) {
 
 //----------- Objects to facts -----------------------------------------------
 
-fn owner(meta: &Meta) -> String {
+fn owner(meta: &ObjectMeta) -> String {
     format!("{}/{}", meta.key.namespace, meta.key.name)
 }
 
 fn give_addresses(objects: &mut Objects, pools: &mut Addresses, remarks: &mut Vec<Remark>) {
-    let none_left =
-        |meta: &Meta, network: &str| Remark::warning(&meta.place, format!("no address is left in {network} for this"));
+    let none_left = |meta: &ObjectMeta, network: &str| {
+        Remark::warning(&meta.place, format!("no address is left in {network} for this"))
+    };
 
     let owners = objects.pods.iter().filter(|pod| pod.addresses.is_empty()).map(|pod| owner(&pod.meta)).collect();
     let written = objects.pods.iter().flat_map(|pod| pod.addresses.iter().copied());

@@ -12,16 +12,16 @@ use super::kinds;
 use super::tree::Field;
 
 pub use annotations::{NOT_READY, READY};
-pub(super) use meta::Meta;
+pub(super) use meta::ObjectMeta;
 pub(super) use pod::{PodObject, PodSpec};
-pub(super) use service::{ServiceObject, Target};
+pub(super) use service::{ServiceObject, TargetPort};
 pub(super) use slice::SliceObject;
 pub(super) use workload::{Fnv, Workload, WorkloadKind};
 
 /// The objects of manifests, in the order in which they were read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Objects {
-    pub(super) namespaces: Vec<Meta>,
+    pub(super) namespaces: Vec<ObjectMeta>,
     pub(super) services: Vec<ServiceObject>,
     pub(super) slices: Vec<SliceObject>,
     pub(super) pods: Vec<PodObject>,

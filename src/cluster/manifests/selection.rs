@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::objects::{Meta, PodObject, ServiceObject, Workload};
+use super::objects::{ObjectMeta, PodObject, ServiceObject, Workload};
 
 /// Labels, as an object or a template has them.
 type Labels = BTreeMap<String, String>;
@@ -28,7 +28,7 @@ impl<'o> Selection<'o, Workload> {
 }
 
 impl<'o, T> Selection<'o, T> {
-    fn new(things: impl Iterator<Item = (&'o Meta, &'o Labels, &'o T)>) -> Self {
+    fn new(things: impl Iterator<Item = (&'o ObjectMeta, &'o Labels, &'o T)>) -> Self {
         let mut by_label: HashMap<[&str; 3], Vec<_>> = HashMap::new();
         for (meta, labels, thing) in things {
             for (key, value) in labels {

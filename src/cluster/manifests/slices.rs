@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::objects::{PodObject, ServiceObject, Target};
+use super::objects::{PodObject, ServiceObject, TargetPort};
 use super::selection::Selection;
 use crate::cluster::facts::{EndpointFact, Family, ObjectKey, ServiceSpec, SliceFact};
 use crate::wire::Label;
@@ -87,9 +87,9 @@ fn hostname(service: &ServiceObject, pod: &PodObject) -> Option<Label> {
 
 /// The ports of the Service as this pod has them; a named target port that it lacks is left out.
 fn resolve_ports(service: &ServiceObject, pod: &PodObject) -> Vec<Port> {
-    let resolve = |target: &Target, port: &Port| match target {
-        Target::Number(number) => Some(*number),
-        Target::Name(name) => pod
+    let resolve = |target: &TargetPort, port: &Port| match target {
+        TargetPort::Number(number) => Some(*number),
+        TargetPort::Name(name) => pod
             .spec
             .ports
             .iter()

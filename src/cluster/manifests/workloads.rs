@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::error::Remark;
-use super::objects::{Fnv, Meta, Objects, PodObject, Workload, WorkloadKind};
+use super::objects::{Fnv, ObjectMeta, Objects, PodObject, Workload, WorkloadKind};
 use super::selection::Selection;
 use crate::cluster::facts::ObjectKey;
 
@@ -45,7 +45,7 @@ pub(super) fn add_pods(objects: &mut Objects, remarks: &mut Vec<Remark>) {
 }
 
 fn stand_in(workload: &Workload, index: u32, name: &str) -> PodObject {
-    let mut meta = Meta {
+    let mut meta = ObjectMeta {
         key: ObjectKey { namespace: workload.meta.key.namespace.clone(), name: name.into() },
         labels: workload.labels.clone(),
         deleting: false,

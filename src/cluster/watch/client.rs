@@ -10,7 +10,7 @@ use kube::client::Body;
 
 use super::connection::{ConnectError, Connected, Connection, chain};
 use super::decode::{self, Encoding};
-use super::failure::{ApiStatus, Failure};
+use super::failure::{ApiStatus, WatchFailure};
 use super::metrics::{LIMITER_DURATION, REQUEST_DURATION, REQUESTS};
 use super::options::Timing;
 use crate::cluster::facts::{Kind, Page};
@@ -74,19 +74,20 @@ impl Api {
     }
 
     /// A list or a page of one. Not compressed: inside a cluster, what that costs is more than what it saves.
-    pub(super) async fn list(&mut self, uri: &str, limit: Duration) -> Result<Response, Failure> {
+    pub(super) async fn list(&mut self, uri: &str, limit: Duration) -> Result<Response, WatchFailure> {
         let request = http::Request::get(uri).header(ACCEPT, LIST).header(ACCEPT_ENCODING, "identity");
         self.send(request, limit).await
     }
 
     /// A watch. Not compressed: a compressed stream would hold events back.
-    pub(super) async fn watch(&mut self, uri: &str, limit: Duration) -> Result<Response, Failure> {
+    pub(super) async fn watch(&mut self, uri: &str, limit: Duration) -> Result<Response, WatchFailure> {
         let request = http::Request::get(uri).header(ACCEPT, WATCH).header(ACCEPT_ENCODING, "identity");
         self.send(request, limit).await
     }
 
-    async fn send(&mut self, request: http::request::Builder, limit: Duration) -> Result<Response, Failure> {
-        let request = request.body(Body::empty()).map_err(|error| Failure::Malformed(format!("request: {error}")))?;
+    async fn send(&mut self, request: http::request::Builder, limit: Duration) -> Result<Response, WatchFailure> {
+        let request =
+            request.body(Body::empty()).map_err(|error| WatchFailure::Malformed(format!("request: {error}")))?;
         let waited = match &self.limiter {
             Some(limiter) => limiter.wait().await,
             None => Duration::ZERO,
@@ -106,17 +107,17 @@ impl Api {
         };
         REQUESTS.with_label_values(&[code.as_str(), "GET", self.host.as_str()]).inc();
         let response = match answer {
-            Err(_) => return Err(Failure::Timeout(limit)),
-            Ok(Err(error)) => return Err(Failure::Transport(format!("{}: {}", self.connection, chain(&error)))),
+            Err(_) => return Err(WatchFailure::Timeout(limit)),
+            Ok(Err(error)) => return Err(WatchFailure::Transport(format!("{}: {}", self.connection, chain(&error)))),
             Ok(Ok(response)) => response,
         };
         let encoding = encoding(&response);
         if response.status() != http::StatusCode::OK {
-            return Err(Failure::Status(refusal(response, encoding, limit).await));
+            return Err(WatchFailure::Status(refusal(response, encoding, limit).await));
         }
         match encoding {
             Ok(encoding) => Ok(Response { encoding, body: response.into_body() }),
-            Err(found) => Err(Failure::Malformed(format!(
+            Err(found) => Err(WatchFailure::Malformed(format!(
                 "Content-Type {found}, neither protobuf nor JSON: is {} an API server?",
                 self.host
             ))),
@@ -130,11 +131,11 @@ impl Response {
     }
 
     /// The next octets of the transport; `None` at the end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, WatchFailure> {
         loop {
             match self.body.frame().await {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(Failure::Transport(chain(&error))),
+                Some(Err(error)) => return Err(WatchFailure::Transport(chain(&error))),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -152,11 +153,11 @@ impl Response {
         idle: Duration,
         batch: usize,
         mut take: impl FnMut(Page),
-    ) -> Result<Page, Failure> {
+    ) -> Result<Page, WatchFailure> {
         let mut list = decode::ArrivingList::new(kind, self.encoding);
         loop {
             match tokio::time::timeout(idle, self.chunk()).await {
-                Err(_) => return Err(Failure::Timeout(idle)),
+                Err(_) => return Err(WatchFailure::Timeout(idle)),
                 Ok(chunk) => match chunk? {
                     None => return list.end(),
                     Some(chunk) => list.push(&chunk, batch)?.into_iter().for_each(&mut take),
@@ -166,7 +167,7 @@ impl Response {
     }
 
     /// The same, all at once.
-    pub(super) async fn page(self, kind: Kind, idle: Duration) -> Result<Page, Failure> {
+    pub(super) async fn page(self, kind: Kind, idle: Duration) -> Result<Page, WatchFailure> {
         self.list(kind, idle, usize::MAX, drop).await
     }
 }

@@ -1,6 +1,6 @@
 //! Decodes what came in the encoding that the server chose.
 
-use super::failure::{ApiStatus, Failure};
+use super::failure::{ApiStatus, WatchFailure};
 use crate::cluster::facts::{DecodeError, Frame, Kind, Page, Status, json, protobuf};
 
 /// How the API server spells objects.
@@ -33,7 +33,7 @@ impl ArrivingList {
     }
 
     /// Takes what the transport brought; gives the objects that are whole, once they are so many.
-    pub(super) fn push(&mut self, chunk: &[u8], batch: usize) -> Result<Option<Page>, Failure> {
+    pub(super) fn push(&mut self, chunk: &[u8], batch: usize) -> Result<Option<Page>, WatchFailure> {
         match self {
             Self::Protobuf(list) => {
                 list.push(chunk).map_err(malformed)?;
@@ -41,7 +41,7 @@ impl ArrivingList {
             }
             Self::Json(_, body) => {
                 if body.len() + chunk.len() > MOST {
-                    return Err(Failure::Malformed(format!("a page of a list of more than {MOST} octets")));
+                    return Err(WatchFailure::Malformed(format!("a page of a list of more than {MOST} octets")));
                 }
                 body.extend_from_slice(chunk);
                 Ok(None)
@@ -50,7 +50,7 @@ impl ArrivingList {
     }
 
     /// The rest, with the version of the list.
-    pub(super) fn end(self) -> Result<Page, Failure> {
+    pub(super) fn end(self) -> Result<Page, WatchFailure> {
         match self {
             Self::Protobuf(list) => list.end().map_err(malformed),
             Self::Json(kind, body) => json::page(kind, &body).map_err(malformed),
@@ -59,7 +59,7 @@ impl ArrivingList {
 }
 
 /// One event of a watch.
-pub(super) fn frame(kind: Kind, encoding: Encoding, octets: &[u8]) -> Result<Frame, Failure> {
+pub(super) fn frame(kind: Kind, encoding: Encoding, octets: &[u8]) -> Result<Frame, WatchFailure> {
     match encoding {
         Encoding::Protobuf => protobuf::frame(kind, octets),
         Encoding::Json => json::frame(kind, octets),
@@ -77,8 +77,8 @@ pub(super) fn status(encoding: Encoding, body: &[u8]) -> Option<ApiStatus> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
-fn malformed(error: DecodeError) -> Failure {
-    Failure::Malformed(error.to_string())
+fn malformed(error: DecodeError) -> WatchFailure {
+    WatchFailure::Malformed(error.to_string())
 }
 
 impl From<Status> for ApiStatus {

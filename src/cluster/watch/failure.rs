@@ -24,7 +24,7 @@ pub(super) const WORDS: [&str; 13] = [
 
 /// Why a list or a watch did not go on.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum WatchFailure {
     /// No connection, or it broke.
     Transport(String),
     /// Nothing came for this long.
@@ -61,7 +61,7 @@ pub(super) enum Remedy {
     Relist,
 }
 
-impl Failure {
+impl WatchFailure {
     /// The remedy, for a request that named a resourceVersion or a page of a list.
     pub(super) fn remedy(&self) -> Remedy {
         match self {
@@ -151,7 +151,7 @@ impl ApiStatus {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for WatchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(text) => f.write_str(text),
@@ -170,8 +170,8 @@ impl fmt::Display for Failure {
 mod tests {
     use super::*;
 
-    fn status(code: u16, reason: &str, message: &str) -> Failure {
-        Failure::Status(ApiStatus { code, reason: reason.into(), message: message.into(), retry_after: None })
+    fn status(code: u16, reason: &str, message: &str) -> WatchFailure {
+        WatchFailure::Status(ApiStatus { code, reason: reason.into(), message: message.into(), retry_after: None })
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(status(code, "", "").remedy(), Remedy::Retry, "{code}");
         }
         assert_eq!(status(401, "", "").remedy(), Remedy::Reconnect);
-        assert_eq!(Failure::Timeout(Duration::ZERO).remedy(), Remedy::Reconnect);
+        assert_eq!(WatchFailure::Timeout(Duration::ZERO).remedy(), Remedy::Reconnect);
     }
 
     #[test]
@@ -209,10 +209,10 @@ mod tests {
     #[test]
     fn every_word_is_listed() {
         for failure in [
-            Failure::Transport(String::new()),
-            Failure::Timeout(Duration::ZERO),
-            Failure::Malformed(String::new()),
-            Failure::Doubtful(String::new()),
+            WatchFailure::Transport(String::new()),
+            WatchFailure::Timeout(Duration::ZERO),
+            WatchFailure::Malformed(String::new()),
+            WatchFailure::Doubtful(String::new()),
             status(410, "", ""),
             status(401, "", ""),
             status(403, "", ""),

@@ -1,7 +1,7 @@
 //! Cuts the body of a watch into its events, wherever the transport cut it.
 
 use super::decode::Encoding;
-use super::failure::Failure;
+use super::failure::WatchFailure;
 use crate::cluster::facts::LONGEST;
 
 /// Octets of a watch that have come, and how far they are read.
@@ -89,7 +89,7 @@ impl Frames {
     }
 }
 
-impl From<TooLong> for Failure {
+impl From<TooLong> for WatchFailure {
     fn from(TooLong(len): TooLong) -> Self {
         Self::Malformed(format!("an event of {len} octets"))
     }

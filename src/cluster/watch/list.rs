@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::client::Api;
 use super::connection::ConnectError;
-use super::failure::Failure;
+use super::failure::WatchFailure;
 use super::metrics::plural;
 use super::options::Options;
 use super::pages::Pages;
-use super::request::{PAGE, Request};
+use super::request::{ApiRequest, PAGE};
 use crate::cluster::facts::{BadObject, Fact, Kind};
 
 /// Everything that a cluster says about its names at one time.
@@ -32,7 +32,7 @@ pub async fn list(options: &Options) -> Result<Listed, ListError> {
     let mut listed = Listed::default();
     for kind in options.kinds() {
         let mut api = Api::new(options.connection.clone(), options.timing, None)?;
-        let request = Request::new(kind, options.selector(kind).as_deref());
+        let request = ApiRequest::new(kind, options.selector(kind).as_deref());
         let mut attempt = 1;
         loop {
             match whole(&mut api, &request, kind, options.timing.list_idle).await {
@@ -56,7 +56,7 @@ pub async fn list(options: &Options) -> Result<Listed, ListError> {
     Ok(listed)
 }
 
-async fn whole(api: &mut Api, request: &Request, kind: Kind, idle: Duration) -> Result<Listed, Failure> {
+async fn whole(api: &mut Api, request: &ApiRequest, kind: Kind, idle: Duration) -> Result<Listed, WatchFailure> {
     let mut listed = Listed::default();
     let (mut pages, mut token) = (Pages::default(), None::<String>);
     loop {

@@ -33,8 +33,8 @@ use super::index::{Explanation, Index, Settings};
 use crate::wire::{Label, Serial};
 use crate::zone::{self, Reader, ServiceName};
 use client::{Api, Limiter};
-use request::Request;
-use shared::Shared;
+use request::ApiRequest;
+use shared::SharedIndex;
 use supervisor::Supervisor;
 
 pub use connection::{ConnectError, Connection, TlsFiles};
@@ -46,7 +46,7 @@ pub use shared::KindStatus;
 /// A live mirror of one cluster. Dropping it ends its watches; the zone then stays as it is.
 #[derive(Debug)]
 pub struct Mirror {
-    shared: Arc<Shared>,
+    shared: Arc<SharedIndex>,
     reader: Reader,
     tasks: Vec<AbortHandle>,
 }
@@ -69,12 +69,12 @@ impl Mirror {
             .collect::<Result<Vec<_>, ConnectError>>()?;
         let (mut publisher, reader) = zone::pair();
         publisher.set_serial(Serial(clock::now().1));
-        let shared = Arc::new(Shared::new(Index::new(publisher, settings), &kinds));
+        let shared = Arc::new(SharedIndex::new(Index::new(publisher, settings), &kinds));
         let mut tasks = Vec::new();
         for (kind, api) in apis {
             metrics::expect(kind);
             let selector = options.selector(kind);
-            let request = Request::new(kind, selector.as_deref());
+            let request = ApiRequest::new(kind, selector.as_deref());
             let supervisor = Supervisor::new(kind, request, api, shared.clone(), options.timing);
             tasks.push(runtime.spawn(supervisor.run()).abort_handle());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::failure::Failure;
+use super::failure::WatchFailure;
 
 /// More pages than the largest cluster has; a list that goes on behind them has no end.
 const MOST: usize = 20_000;
@@ -16,13 +16,13 @@ impl Pages {
     ///
     /// # Errors
     /// When a token comes again, or the list has no end: to go on would be to ask for ever.
-    pub(super) fn next(&mut self, token: Option<String>) -> Result<Option<String>, Failure> {
+    pub(super) fn next(&mut self, token: Option<String>) -> Result<Option<String>, WatchFailure> {
         let Some(token) = token else { return Ok(None) };
         if self.0.len() == MOST {
-            return Err(Failure::Malformed(format!("a list of more than {MOST} pages")));
+            return Err(WatchFailure::Malformed(format!("a list of more than {MOST} pages")));
         }
         if !self.0.insert(token.clone()) {
-            return Err(Failure::Malformed("a list whose continue token comes again".to_owned()));
+            return Err(WatchFailure::Malformed("a list whose continue token comes again".to_owned()));
         }
         Ok(Some(token))
     }

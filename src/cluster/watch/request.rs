@@ -6,7 +6,7 @@ use crate::cluster::facts::Kind;
 
 /// A request: all namespaces, one kind, perhaps one label selector.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct ApiRequest {
     base: String,
     selected: bool,
 }
@@ -14,7 +14,7 @@ pub(super) struct Request {
 /// Objects in one page of a list: of a list that is decoded once it is there, not more is held at a time.
 pub(super) const PAGE: u32 = 500;
 
-impl Request {
+impl ApiRequest {
     pub(super) fn new(kind: Kind, selector: Option<&str>) -> Self {
         let path = match kind {
             Kind::Service => "/api/v1/services",
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn selectors_and_tokens_are_encoded() {
-        let request = Request::new(Kind::Pod, Some("app in (a, b),!c=d&e"));
+        let request = ApiRequest::new(Kind::Pod, Some("app in (a, b),!c=d&e"));
         let page = request.page(500, Some("a+/="));
         assert_eq!(
             page,
@@ -96,12 +96,12 @@ mod tests {
 
     #[test]
     fn an_empty_selector_is_none() {
-        assert_eq!(Request::new(Kind::Namespace, Some("")).page(500, None), "/api/v1/namespaces?limit=500");
+        assert_eq!(ApiRequest::new(Kind::Namespace, Some("")).page(500, None), "/api/v1/namespaces?limit=500");
     }
 
     #[test]
     fn a_watch_resumes_at_its_version() {
-        let uri = Request::new(Kind::EndpointSlice, None).watch("42", 30);
+        let uri = ApiRequest::new(Kind::EndpointSlice, None).watch("42", 30);
         assert!(uri.starts_with("/apis/discovery.k8s.io/v1/endpointslices?watch=1&"), "{uri}");
         assert!(uri.ends_with("&timeoutSeconds=30&resourceVersion=42"), "{uri}");
     }

@@ -16,7 +16,7 @@ use crate::zone::ServiceName;
 
 /// The index and the state of each loop. The lock is held for one batch, and never by a reader of the zone.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedIndex {
     state: Mutex<SharedState>,
     synced: watch::Sender<bool>,
     /// Changes when a loop that was in trouble is so no more: the others may be as lucky.
@@ -68,7 +68,7 @@ pub struct KindStatus {
     pub trouble: Option<String>,
 }
 
-impl Shared {
+impl SharedIndex {
     pub(super) fn new(index: Index, kinds: &[Kind]) -> Self {
         let slices = kinds.iter().copied().filter(|kind| matches!(kind, Kind::EndpointSlice | Kind::ImportedSlice));
         let kinds = kinds
@@ -347,7 +347,7 @@ mod tests {
     async fn no_grace_period_ends_before_all_that_has_come_is_read() {
         let (publisher, reader) = pair();
         let index = Index::new(publisher, Settings::default());
-        let shared = Arc::new(Shared::new(index, &[Kind::Service, Kind::EndpointSlice]));
+        let shared = Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice]));
         let service = r#"{"metadata": {"name": "k", "namespace": "default"}, "spec": {"clusterIP": "None"}}"#;
         shared.page(Kind::Service, vec![fact(Kind::Service, service)]);
         shared.page(Kind::EndpointSlice, vec![slice("s", &[0, 1, 2, 3, 4]), slice("t", &[5])]);

@@ -12,14 +12,14 @@ use tokio::sync::watch;
 use super::client::{Api, Response};
 use super::decode::{self, Encoding};
 use super::doubts::{Doubts, Said};
-use super::failure::{Failure, Remedy};
+use super::failure::{Remedy, WatchFailure};
 use super::frames::Frames;
 use super::metrics::{DOUBTFUL, plural};
 use super::options::Timing;
 use super::pace::{Pace, TroubleSort, jittered};
 use super::pages::Pages;
-use super::request::{PAGE, Request};
-use super::shared::Shared;
+use super::request::{ApiRequest, PAGE};
+use super::shared::SharedIndex;
 use super::trouble::{Met, Troubles};
 use crate::cluster::facts::{Event, Frame, Kind, Page};
 
@@ -39,9 +39,9 @@ const PROBE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Supervisor {
     kind: Kind,
-    request: Request,
+    request: ApiRequest,
     api: Api,
-    shared: Arc<Shared>,
+    shared: Arc<SharedIndex>,
     timing: Timing,
     pace: Pace,
     /// Other loops that are out of trouble: what they have met is worth a try here.
@@ -64,13 +64,13 @@ pub(super) struct Supervisor {
 /// How one round ended.
 #[derive(Debug)]
 struct Ended {
-    phase: Phase,
+    phase: WatchPhase,
     /// The server had begun to answer.
     opened: bool,
     /// Events that were taken in, bookmarks among them.
     events: u64,
     /// `None` when the stream ended as it should.
-    failure: Option<Failure>,
+    failure: Option<WatchFailure>,
 }
 
 /// How long to wait: `most`, or no longer than `least` where there are good signs.
@@ -81,7 +81,7 @@ struct Wait {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum WatchPhase {
     /// Listing.
     List,
     /// Watching.
@@ -89,7 +89,7 @@ enum Phase {
 }
 
 impl Supervisor {
-    pub(super) fn new(kind: Kind, request: Request, api: Api, shared: Arc<Shared>, timing: Timing) -> Self {
+    pub(super) fn new(kind: Kind, request: ApiRequest, api: Api, shared: Arc<SharedIndex>, timing: Timing) -> Self {
         let good_signs = shared.good_signs();
         Self {
             kind,
@@ -154,25 +154,25 @@ impl Supervisor {
             match self.is_in_the_past(&version).await {
                 Ok(true) => return self.watch(&version, started).await,
                 Ok(false) => self.version = None,
-                Err(failure) => return Ended::refused(Phase::Watch, failure),
+                Err(failure) => return Ended::refused(WatchPhase::Watch, failure),
             }
         }
         match self.list().await {
             // The clock of the watch starts with the watch: a list may take long.
             Ok(version) => self.watch(&version, Instant::now()).await,
-            Err(failure) => Ended::refused(Phase::List, failure),
+            Err(failure) => Ended::refused(WatchPhase::List, failure),
         }
     }
 
     /// Whether our place in the stream of changes is one that the server has passed. A server whose etcd was restored from
     /// a backup takes a watch from a version that it has not reached, and is silent until it reaches it.
-    async fn is_in_the_past(&mut self, version: &str) -> Result<bool, Failure> {
+    async fn is_in_the_past(&mut self, version: &str) -> Result<bool, WatchFailure> {
         if !self.doubt {
             return Ok(true);
         }
         let response = match self.api.list(&self.request.probe(), self.timing.list_idle.min(PROBE)).await {
             // It has to ask etcd, which may be away while watches go on: the question is left for the next time.
-            Err(Failure::Timeout(_)) => return Ok(true),
+            Err(WatchFailure::Timeout(_)) => return Ok(true),
             response => response?,
         };
         let present = response.page(self.kind, self.timing.list_idle).await?.resource_version;
@@ -191,7 +191,7 @@ impl Supervisor {
     }
 
     /// Lists, whole or page by page. An expired continue token starts it again, as any failure does.
-    async fn list(&mut self) -> Result<String, Failure> {
+    async fn list(&mut self) -> Result<String, WatchFailure> {
         let started = Instant::now();
         let known = self.shared.begin_list(self.kind);
         let (mut pages, mut token, mut objects) = (Pages::default(), None::<String>, 0);
@@ -236,10 +236,10 @@ impl Supervisor {
     }
 
     /// Holds what a list names against what was known: one that takes nearly everything away is asked for again.
-    fn believe(&mut self, named: usize, known: usize) -> Result<(), Failure> {
+    fn believe(&mut self, named: usize, known: usize) -> Result<(), WatchFailure> {
         let said = Said { kind: self.kind, named, known, selected: self.request.is_selected() };
         if self.doubts.about(said, Instant::now(), self.timing.believed) {
-            return Err(Failure::Doubtful(format!(
+            return Err(WatchFailure::Doubtful(format!(
                 "a list of {named} objects where {known} are known is not believed before it is confirmed"
             )));
         }
@@ -278,7 +278,7 @@ impl Supervisor {
                 }
                 self.follow(response, deadline).await
             }
-            Err(failure) => Ended::refused(Phase::Watch, failure),
+            Err(failure) => Ended::refused(WatchPhase::Watch, failure),
         }
     }
 
@@ -318,13 +318,13 @@ impl Supervisor {
             match read {
                 Ok(Some(_)) => {}
                 Ok(None) if frames.is_cut() => {
-                    break Some(Failure::Transport("the watch ended in the middle of an event".to_owned()));
+                    break Some(WatchFailure::Transport("the watch ended in the middle of an event".to_owned()));
                 }
                 Ok(None) => break None,
                 Err(failure) => break Some(failure),
             }
         };
-        Ended { phase: Phase::Watch, opened: true, events, failure }
+        Ended { phase: WatchPhase::Watch, opened: true, events, failure }
     }
 
     /// The next octets of the transport. A watch that lasts until it has `proved` itself ends what trouble there was.
@@ -333,7 +333,7 @@ impl Supervisor {
         response: &mut Response,
         proved: Instant,
         deadline: Instant,
-    ) -> Result<Option<bytes::Bytes>, Failure> {
+    ) -> Result<Option<bytes::Bytes>, WatchFailure> {
         let mut chunk = pin!(response.chunk());
         if let Some(chunk) = chunk.as_mut().now_or_never() {
             return chunk;
@@ -345,12 +345,12 @@ impl Supervisor {
                 Err(_) => self.recovered(),
             }
         }
-        let timeout = Failure::Timeout(self.timing.watch_min + self.timing.watch_grace);
+        let timeout = WatchFailure::Timeout(self.timing.watch_min + self.timing.watch_grace);
         tokio::time::timeout_at(deadline.into(), chunk).await.unwrap_or(Err(timeout))
     }
 
     /// Reads what came together, and applies it as one batch; gives how many events there were.
-    fn take(&mut self, frames: &mut Frames, encoding: Encoding) -> (u64, Option<Failure>) {
+    fn take(&mut self, frames: &mut Frames, encoding: Encoding) -> (u64, Option<WatchFailure>) {
         let (mut taken, mut batch) = (0, Vec::new());
         let failure = loop {
             let frame = match frames.next() {
@@ -364,7 +364,7 @@ impl Supervisor {
             };
             flaw.iter().for_each(|bad| self.shared.bad(bad));
             match event {
-                Event::Error(status) => break Some(Failure::Status(status.into())),
+                Event::Error(status) => break Some(WatchFailure::Status(status.into())),
                 Event::Bad(bad) => self.shared.bad(&bad),
                 Event::Bookmark => {}
                 event => batch.push((event, resource_version.parse().unwrap_or_default())),
@@ -420,8 +420,9 @@ impl Supervisor {
     /// Decides what the next round does, and how long it waits.
     fn judge(&mut self, ended: Ended, lived: Duration) -> Wait {
         let interval = self.timing.watch_interval.saturating_sub(lived);
-        let useful =
-            ended.phase == Phase::Watch && ended.opened && (ended.events > 0 || lived >= self.timing.watch_interval);
+        let useful = ended.phase == WatchPhase::Watch
+            && ended.opened
+            && (ended.events > 0 || lived >= self.timing.watch_interval);
         // A watch that lasts as long as it was asked to ends in whole seconds, or a little later.
         self.doubt |= ended.failure.is_some() || lived + Duration::from_secs(1) < self.timing.watch_min;
         let Some(failure) = ended.failure else {
@@ -455,7 +456,8 @@ impl Supervisor {
         if let Some(asked) = failure.retry_after() {
             least = self.pace.granted(asked, sort, now) + jittered(self.timing.backoff_min);
         }
-        if ended.phase == Phase::List && matches!(failure, Failure::Malformed(_) | Failure::Doubtful(_)) {
+        if ended.phase == WatchPhase::List && matches!(failure, WatchFailure::Malformed(_) | WatchFailure::Doubtful(_))
+        {
             DOUBTFUL.with_label_values(&[plural(self.kind)]).inc();
             // All of it was sent and read for nothing: no more than half of the time goes into that.
             least = lived.min(self.timing.backoff_longest);
@@ -466,8 +468,8 @@ impl Supervisor {
     }
 
     /// Says what keeps the loop from going on.
-    fn say(&mut self, word: &'static str, reason: &dyn std::fmt::Display, phase: Phase, wait: Duration) {
-        let verb = if phase == Phase::List { "list" } else { "watch" };
+    fn say(&mut self, word: &'static str, reason: &dyn std::fmt::Display, phase: WatchPhase, wait: Duration) {
+        let verb = if phase == WatchPhase::List { "list" } else { "watch" };
         self.trouble.say(Met { kind: self.kind, verb, word, reason, retry_in: wait, serves: self.listed });
         self.shared.trouble(self.kind, Some(format!("{verb}: {reason}")));
     }
@@ -496,7 +498,7 @@ impl From<Duration> for Wait {
 
 impl Ended {
     /// A round that did not even begin.
-    fn refused(phase: Phase, failure: Failure) -> Self {
+    fn refused(phase: WatchPhase, failure: WatchFailure) -> Self {
         Self { phase, opened: false, events: 0, failure: Some(failure) }
     }
 }
@@ -508,16 +510,16 @@ mod tests {
     use crate::cluster::watch::connection::Connection;
     use crate::zone;
 
-    fn supervisor(shared: &Arc<Shared>, kind: Kind) -> Supervisor {
+    fn supervisor(shared: &Arc<SharedIndex>, kind: Kind) -> Supervisor {
         let timing = Timing::default();
         let connection = Connection::Endpoint { url: "http://127.0.0.1:1".to_owned(), tls: None };
         let api = Api::new(connection, timing, None).unwrap();
-        Supervisor::new(kind, Request::new(kind, None), api, shared.clone(), timing)
+        Supervisor::new(kind, ApiRequest::new(kind, None), api, shared.clone(), timing)
     }
 
-    fn shared() -> Arc<Shared> {
+    fn shared() -> Arc<SharedIndex> {
         let index = Index::new(zone::pair().0, Settings::default());
-        Arc::new(Shared::new(index, &[Kind::Service, Kind::EndpointSlice]))
+        Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice]))
     }
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -532,7 +534,7 @@ mod tests {
         let shared = shared();
         let (mut one, mut other) = (supervisor(&shared, Kind::Service), supervisor(&shared, Kind::EndpointSlice));
         for waiting in [&mut one, &mut other] {
-            waiting.say("transport", &"away", Phase::Watch, Duration::ZERO);
+            waiting.say("transport", &"away", WatchPhase::Watch, Duration::ZERO);
         }
         let sign = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -540,7 +542,7 @@ mod tests {
         };
         tokio::join!(soon(other.rest(LONG.into())), sign);
         // It is for others than the one who gave it.
-        one.say("transport", &"away again", Phase::Watch, Duration::ZERO);
+        one.say("transport", &"away again", WatchPhase::Watch, Duration::ZERO);
         let begun = Instant::now();
         one.rest(Duration::from_millis(200).into()).await;
         assert!(begun.elapsed() >= Duration::from_millis(200));
@@ -550,8 +552,8 @@ mod tests {
     async fn good_signs_do_not_cut_short_what_a_server_asked_for() {
         let shared = shared();
         let (mut one, mut other) = (supervisor(&shared, Kind::Service), supervisor(&shared, Kind::EndpointSlice));
-        one.say("transport", &"away", Phase::Watch, Duration::ZERO);
-        other.say("throttled", &"busy", Phase::List, Duration::ZERO);
+        one.say("transport", &"away", WatchPhase::Watch, Duration::ZERO);
+        other.say("throttled", &"busy", WatchPhase::List, Duration::ZERO);
         one.recovered();
         let begun = Instant::now();
         soon(other.rest(Wait { least: Duration::from_millis(300), most: LONG })).await;
@@ -570,16 +572,16 @@ mod tests {
     #[tokio::test]
     async fn each_sort_of_trouble_waits_for_itself() {
         let mut supervisor = supervisor(&shared(), Kind::Service);
-        let mut judge = |failure: Failure| {
-            let ended = Ended::refused(Phase::Watch, failure);
+        let mut judge = |failure: WatchFailure| {
+            let ended = Ended::refused(WatchPhase::Watch, failure);
             supervisor.judge(ended, Duration::from_secs(9)).most
         };
         for _ in 0..20 {
-            judge(Failure::Transport("refused".to_owned()));
+            judge(WatchFailure::Transport("refused".to_owned()));
         }
         let status = |code| super::super::failure::ApiStatus { code, ..Default::default() };
-        assert_eq!(judge(Failure::Status(status(410))), Duration::ZERO, "a first 410 is listed at once");
-        assert_eq!(judge(Failure::Status(status(401))), Duration::ZERO, "the credentials may be others by now");
-        assert!(judge(Failure::Status(status(500))) <= Timing::default().backoff_min);
+        assert_eq!(judge(WatchFailure::Status(status(410))), Duration::ZERO, "a first 410 is listed at once");
+        assert_eq!(judge(WatchFailure::Status(status(401))), Duration::ZERO, "the credentials may be others by now");
+        assert!(judge(WatchFailure::Status(status(500))) <= Timing::default().backoff_min);
     }
 }

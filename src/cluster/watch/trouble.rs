@@ -13,14 +13,14 @@ const QUIET: Duration = Duration::from_secs(60);
 /// The trouble of one loop.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
-    present: Option<Trouble>,
+    present: Option<WatchTrouble>,
     /// When each sort of trouble was last logged.
     said: HashMap<&'static str, Instant>,
 }
 
 /// A trouble that keeps the loop from going on, since when, and whether that was said aloud.
 #[derive(Debug)]
-struct Trouble {
+struct WatchTrouble {
     word: &'static str,
     since: Instant,
     aloud: bool,
@@ -63,7 +63,7 @@ impl Troubles {
         let Met { kind, verb, word, reason, retry_in, serves } = met;
         let now = Instant::now();
         let due = self.said.get(word).is_none_or(|said| now.duration_since(*said) >= QUIET);
-        let trouble = self.present.get_or_insert(Trouble { word, since: now, aloud: false, attempts: 0 });
+        let trouble = self.present.get_or_insert(WatchTrouble { word, since: now, aloud: false, attempts: 0 });
         trouble.attempts = trouble.attempts.saturating_add(1);
         trouble.word = word;
         trouble.aloud |= due;

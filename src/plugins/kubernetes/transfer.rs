@@ -72,7 +72,7 @@ struct Zone {
 
 impl Zone {
     fn service(self: Arc<Self>, service: Arc<Service>) -> Records {
-        let mut out = Below::new(&self, &service.name);
+        let mut out = ServiceRecords::new(&self, &service.name);
         match &service.kind {
             ServiceKind::ExternalName(target) => out.put_alias(&[], target),
             ServiceKind::Alias(elsewhere) => {
@@ -94,7 +94,7 @@ impl Zone {
                 let v4 = labels.len() - v6;
                 labels.sort();
                 let records = labels.into_iter().flat_map(move |label: Label| {
-                    let mut out = Below::new(&self, &service.name);
+                    let mut out = ServiceRecords::new(&self, &service.name);
                     if let Some(state) = service.endpoints.get(label.as_bytes()) {
                         let weight = srv_weight(if is_v6(&state) { v6 } else { v4 });
                         out.put_endpoint(&[label.as_bytes()], &state.addresses, &state.ports, weight);
@@ -108,13 +108,13 @@ impl Zone {
     }
 
     fn import(self: Arc<Self>, import: Arc<Import>) -> Records {
-        let mut out = Below::new(&self, &import.name);
+        let mut out = ServiceRecords::new(&self, &import.name);
         match &import.kind {
             ImportKind::ClusterSetIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
             ImportKind::Headless => {
                 let weight = srv_weight(import.set.endpoints().len());
                 let records = (0..import.set.endpoints().len()).flat_map(move |at| {
-                    let mut out = Below::new(&self, &import.name);
+                    let mut out = ServiceRecords::new(&self, &import.name);
                     if let Some(endpoint) = import.set.endpoints().get(at) {
                         let own = [Some(&endpoint.label), endpoint.cluster.as_ref()];
                         let own: Vec<&[u8]> = own.into_iter().flatten().map(Label::as_bytes).collect();
@@ -130,13 +130,13 @@ impl Zone {
 }
 
 /// Records at and below the name of one Service.
-struct Below<'t> {
+struct ServiceRecords<'t> {
     zone: &'t Zone,
     service: &'t ServiceName,
     records: Vec<Record>,
 }
 
-impl<'t> Below<'t> {
+impl<'t> ServiceRecords<'t> {
     fn new(zone: &'t Zone, service: &'t ServiceName) -> Self {
         Self { zone, service, records: Vec::new() }
     }

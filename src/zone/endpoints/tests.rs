@@ -28,7 +28,7 @@ fn v6(last: u16) -> IpAddr {
     Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last).into()
 }
 
-fn set_of(addresses: Option<&Addresses>) -> BTreeMap<IpAddr, u32> {
+fn set_of(addresses: Option<&AddressSets>) -> BTreeMap<IpAddr, u32> {
     let Some(addresses) = addresses else { return BTreeMap::new() };
     let v4 = addresses.v4.iter().map(|counted| (IpAddr::V4(counted.address), counted.count));
     v4.chain(addresses.v6.iter().map(|counted| (IpAddr::V6(counted.address), counted.count))).collect()

@@ -1,6 +1,6 @@
 //! The body of a list, decoded while it arrives.
 
-use super::fields::{Fields, Malformed, Value};
+use super::fields::{Fields, MalformedMessage, Value};
 use super::{MAGIC, no_magic, objects, type_meta};
 use crate::cluster::facts::{DecodeError, Kind, LONGEST, Page};
 
@@ -44,7 +44,7 @@ impl ListDecoder {
         self.octets.extend_from_slice(chunk);
         while self.step().map_err(|error| self.error(&error))? {}
         if self.octets.len() - self.read > LONGEST {
-            return Err(self.error(&Malformed::new(format!("an object is longer than {LONGEST} octets"))));
+            return Err(self.error(&MalformedMessage::new(format!("an object is longer than {LONGEST} octets"))));
         }
         Ok(())
     }
@@ -66,17 +66,17 @@ impl ListDecoder {
     /// When it is cut off, or was no list: without a version it is none.
     pub fn end(mut self) -> Result<Page, DecodeError> {
         if !matches!(self.place, ListPosition::Envelope) || self.read < self.octets.len() {
-            return Err(self.error(&Malformed::Cut));
+            return Err(self.error(&MalformedMessage::Cut));
         }
         if self.page.resource_version.is_empty() {
-            return Err(self.error(&Malformed::new("it has no resourceVersion")));
+            return Err(self.error(&MalformedMessage::new("it has no resourceVersion")));
         }
         self.page.continue_token.take_if(|token| token.is_empty());
         Ok(self.page)
     }
 
     /// Decodes one field; whether it was whole.
-    fn step(&mut self) -> Result<bool, Malformed> {
+    fn step(&mut self) -> Result<bool, MalformedMessage> {
         let rest = self.octets.get(self.read..).unwrap_or_default();
         let (read, place) = match self.place {
             ListPosition::Begin if rest.starts_with(MAGIC) => (MAGIC.len(), ListPosition::Envelope),
@@ -85,7 +85,7 @@ impl ListDecoder {
             ListPosition::Envelope => {
                 let mut fields = Fields::new(rest);
                 match envelope_field(self.kind, &mut self.named, &mut fields) {
-                    Err(Malformed::Cut) => return Ok(false),
+                    Err(MalformedMessage::Cut) => return Ok(false),
                     place => (rest.len() - fields.left(), place?),
                 }
             }
@@ -93,9 +93,9 @@ impl ListDecoder {
             ListPosition::ListDecoder(left) => {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                 let mut fields = Fields::new(rest.get(..here).unwrap_or_default());
-                match fields.next().unwrap_or(Err(Malformed::Cut)) {
+                match fields.next().unwrap_or(Err(MalformedMessage::Cut)) {
                     // More may come.
-                    Err(Malformed::Cut) if (here as u64) < left => return Ok(false),
+                    Err(MalformedMessage::Cut) if (here as u64) < left => return Ok(false),
                     field => list_field(self.kind, field?, &mut self.page)?,
                 }
                 let read = here - fields.left();
@@ -107,35 +107,35 @@ impl ListDecoder {
         Ok(true)
     }
 
-    fn error(&self, error: &Malformed) -> DecodeError {
+    fn error(&self, error: &MalformedMessage) -> DecodeError {
         DecodeError::new(format!("list of kind {} in protobuf: {error}", self.kind))
     }
 }
 
 /// Reads one field of the envelope, or goes to the begin of the list in it; gives the place after it. What the list is has
 /// to be known before: nothing of another one is taken.
-fn envelope_field(kind: Kind, named: &mut bool, fields: &mut Fields<'_>) -> Result<ListPosition, Malformed> {
+fn envelope_field(kind: Kind, named: &mut bool, fields: &mut Fields<'_>) -> Result<ListPosition, MalformedMessage> {
     if let Some(len) = fields.enter(2)? {
         return if *named {
             Ok(ListPosition::ListDecoder(len))
         } else {
-            Err(Malformed::new("it does not say what it is"))
+            Err(MalformedMessage::new("it does not say what it is"))
         };
     }
-    match fields.next().unwrap_or(Err(Malformed::Cut))? {
+    match fields.next().unwrap_or(Err(MalformedMessage::Cut))? {
         (1, value) => {
             let (api_version, name) = type_meta(value.bytes()?)?;
-            kind.check_list(api_version, name).map_err(Malformed::new)?;
+            kind.check_list(api_version, name).map_err(MalformedMessage::new)?;
             *named = true;
         }
-        (3, value) if !value.bytes()?.is_empty() => return Err(Malformed::new("it is compressed")),
+        (3, value) if !value.bytes()?.is_empty() => return Err(MalformedMessage::new("it is compressed")),
         _ => {}
     }
     Ok(ListPosition::Envelope)
 }
 
 /// Takes one field of the list into the page.
-fn list_field(kind: Kind, field: (u32, Value<'_>), page: &mut Page) -> Result<(), Malformed> {
+fn list_field(kind: Kind, field: (u32, Value<'_>), page: &mut Page) -> Result<(), MalformedMessage> {
     match field {
         (1, value) => {
             for field in Fields::new(value.bytes()?) {

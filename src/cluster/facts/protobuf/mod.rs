@@ -10,7 +10,7 @@ mod objects;
 
 use super::raw::excerpt;
 use super::{DecodeError, Event, Frame, Kind, Page, Status};
-use fields::{Fields, Malformed};
+use fields::{Fields, MalformedMessage};
 
 pub use list::ListDecoder;
 
@@ -36,7 +36,7 @@ pub fn frame(kind: Kind, frame: &[u8]) -> Result<Frame, DecodeError> {
         .map_err(|error| DecodeError::new(format!("watch event of kind {kind} in protobuf: {error}")))
 }
 
-fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, Malformed> {
+fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, MalformedMessage> {
     let (mut event, mut envelope): (_, &[u8]) = ("", &[]);
     for field in Fields::new(frame) {
         match field? {
@@ -53,7 +53,7 @@ fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, Malformed> {
     }
     let envelope = unwrap(envelope)?;
     if matches!(event, "ADDED" | "MODIFIED" | "DELETED") && !kind.may_be(envelope.kind) {
-        return Err(Malformed::new(format!("a \"{}\"", excerpt(envelope.kind))));
+        return Err(MalformedMessage::new(format!("a \"{}\"", excerpt(envelope.kind))));
     }
     let meta = || objects::bare(envelope.raw);
     Ok(match event {
@@ -66,7 +66,7 @@ fn watch_event(kind: Kind, frame: &[u8]) -> Result<Frame, Malformed> {
         }
         "BOOKMARK" => Frame::plain(Event::Bookmark, meta().resource_version.to_string()),
         "ERROR" => Frame::plain(Event::Error(raw_status(envelope.raw)?), String::new()),
-        other => return Err(Malformed::new(format!("unknown type of watch event \"{}\"", excerpt(other)))),
+        other => return Err(MalformedMessage::new(format!("unknown type of watch event \"{}\"", excerpt(other)))),
     })
 }
 
@@ -79,7 +79,7 @@ pub fn status(body: &[u8]) -> Option<Status> {
     raw_status(envelope.raw).ok()
 }
 
-fn raw_status(raw: &[u8]) -> Result<Status, Malformed> {
+fn raw_status(raw: &[u8]) -> Result<Status, MalformedMessage> {
     let mut status = Status::default();
     for field in Fields::new(raw) {
         match field? {
@@ -98,12 +98,12 @@ struct Envelope<'a> {
     raw: &'a [u8],
 }
 
-fn no_magic() -> Malformed {
-    Malformed::new("it does not start with \"k8s\\0\"")
+fn no_magic() -> MalformedMessage {
+    MalformedMessage::new("it does not start with \"k8s\\0\"")
 }
 
 /// The group with its version, and the kind, of what an envelope holds.
-fn type_meta(message: &[u8]) -> Result<(&str, &str), Malformed> {
+fn type_meta(message: &[u8]) -> Result<(&str, &str), MalformedMessage> {
     let (mut api_version, mut kind) = ("", "");
     for field in Fields::new(message) {
         match field? {
@@ -115,14 +115,14 @@ fn type_meta(message: &[u8]) -> Result<(&str, &str), Malformed> {
     Ok((api_version, kind))
 }
 
-fn unwrap(body: &[u8]) -> Result<Envelope<'_>, Malformed> {
+fn unwrap(body: &[u8]) -> Result<Envelope<'_>, MalformedMessage> {
     let unknown = body.strip_prefix(MAGIC).ok_or_else(no_magic)?;
     let mut envelope = Envelope { kind: "", raw: &[] };
     for field in Fields::new(unknown) {
         match field? {
             (1, value) => (_, envelope.kind) = type_meta(value.bytes()?)?,
             (2, value) => envelope.raw = value.bytes()?,
-            (3, value) if !value.bytes()?.is_empty() => return Err(Malformed::new("its object is compressed")),
+            (3, value) if !value.bytes()?.is_empty() => return Err(MalformedMessage::new("its object is compressed")),
             _ => {}
         }
     }

@@ -1,12 +1,12 @@
 //! The messages of the watched kinds, field by field.
 
-use super::fields::{Fields, Malformed};
+use super::fields::{Fields, MalformedMessage};
 use crate::cluster::facts::endpoint_slice::{Builder, Conditions, RawEndpoint, TargetRef};
 use crate::cluster::facts::namespace::{self, RawNamespace};
-use crate::cluster::facts::pod::{self, PodIp, RawPod, RawStatus};
+use crate::cluster::facts::pod::{self, PodIp, RawPod, RawPodStatus};
 use crate::cluster::facts::port::RawPort;
-use crate::cluster::facts::raw::{Annotations, Meta};
-use crate::cluster::facts::service::{self, RawService, RawSpec, Selector};
+use crate::cluster::facts::raw::{Annotations, RawMeta};
+use crate::cluster::facts::service::{self, RawService, RawServiceSpec, Selector};
 use crate::cluster::facts::{DecodedObject, Kind};
 
 /// Decodes one object; a malformed one is bad, and named as far as its metadata can be read.
@@ -17,14 +17,14 @@ pub(super) fn object(kind: Kind, message: &[u8]) -> DecodedObject {
         Kind::Namespace => namespace(message),
         Kind::Pod => pod(message),
         // Custom resources have no such encoding.
-        Kind::ServiceImport => Err(Malformed::new("a ServiceImport in protobuf")),
+        Kind::ServiceImport => Err(MalformedMessage::new("a ServiceImport in protobuf")),
     };
     read.unwrap_or_else(|error| DecodedObject::Bad(bare(message).bad(kind, format!("skipped: {error}"))))
 }
 
 /// The metadata of any object, as far as it can be read.
-pub(super) fn bare(message: &[u8]) -> Meta<'_> {
-    let mut meta = Meta::default();
+pub(super) fn bare(message: &[u8]) -> RawMeta<'_> {
+    let mut meta = RawMeta::default();
     for (number, value) in Fields::new(message).flatten() {
         if let (1, Ok(bytes)) = (number, value.bytes()) {
             // What was read before a malformed field still names the object.
@@ -42,7 +42,7 @@ pub(super) fn version(message: &[u8]) -> &str {
     version.and_then(|(_, value)| value.text().ok()).unwrap_or_default()
 }
 
-fn read_meta<'a>(message: &'a [u8], meta: &mut Meta<'a>) -> Result<(), Malformed> {
+fn read_meta<'a>(message: &'a [u8], meta: &mut RawMeta<'a>) -> Result<(), MalformedMessage> {
     for field in Fields::new(message) {
         match field? {
             (1, value) => meta.name = value.text()?.into(),
@@ -72,7 +72,7 @@ fn read_meta<'a>(message: &'a [u8], meta: &mut Meta<'a>) -> Result<(), Malformed
 }
 
 /// An entry of a map of text to text.
-fn entry(message: &[u8]) -> Result<(&str, &str), Malformed> {
+fn entry(message: &[u8]) -> Result<(&str, &str), MalformedMessage> {
     let (mut key, mut text) = ("", "");
     for field in Fields::new(message) {
         match field? {
@@ -84,7 +84,7 @@ fn entry(message: &[u8]) -> Result<(&str, &str), Malformed> {
     Ok((key, text))
 }
 
-fn service(message: &[u8]) -> Result<DecodedObject, Malformed> {
+fn service(message: &[u8]) -> Result<DecodedObject, MalformedMessage> {
     let mut raw = RawService::default();
     for field in Fields::new(message) {
         match field? {
@@ -97,7 +97,7 @@ fn service(message: &[u8]) -> Result<DecodedObject, Malformed> {
     Ok(service::object(&raw))
 }
 
-fn read_spec<'a>(message: &'a [u8], spec: &mut RawSpec<'a>) -> Result<(), Malformed> {
+fn read_spec<'a>(message: &'a [u8], spec: &mut RawServiceSpec<'a>) -> Result<(), MalformedMessage> {
     for field in Fields::new(message) {
         match field? {
             (1, value) => spec.ports.get_or_insert_default().push(port(value.bytes()?)?),
@@ -114,7 +114,7 @@ fn read_spec<'a>(message: &'a [u8], spec: &mut RawSpec<'a>) -> Result<(), Malfor
 }
 
 /// ServiceStatus, its LoadBalancerStatus and the list in that are field 1 each; LoadBalancerIngress has ip 1, hostname 2.
-fn read_balancer<'a>(message: &'a [u8], status: &mut service::RawStatus<'a>) -> Result<(), Malformed> {
+fn read_balancer<'a>(message: &'a [u8], status: &mut service::RawServiceStatus<'a>) -> Result<(), MalformedMessage> {
     let nested =
         |message: &'a [u8]| Fields::new(message).filter(|field| !matches!(field, Ok((number, _)) if *number != 1));
     for balancer in nested(message) {
@@ -134,7 +134,7 @@ fn read_balancer<'a>(message: &'a [u8], status: &mut service::RawStatus<'a>) -> 
 }
 
 /// ServicePort and EndpointPort have the same numbers for what is read.
-fn port(message: &[u8]) -> Result<RawPort<'_>, Malformed> {
+fn port(message: &[u8]) -> Result<RawPort<'_>, MalformedMessage> {
     let mut port = RawPort::default();
     for field in Fields::new(message) {
         match field? {
@@ -148,8 +148,8 @@ fn port(message: &[u8]) -> Result<RawPort<'_>, Malformed> {
 }
 
 /// Two passes: the address type comes after the endpoints, which are handed on one by one.
-fn slice(kind: Kind, message: &[u8]) -> Result<DecodedObject, Malformed> {
-    let (mut meta, mut ports, mut address_type) = (Meta::default(), Vec::new(), "");
+fn slice(kind: Kind, message: &[u8]) -> Result<DecodedObject, MalformedMessage> {
+    let (mut meta, mut ports, mut address_type) = (RawMeta::default(), Vec::new(), "");
     for field in Fields::new(message) {
         match field? {
             (1, value) => read_meta(value.bytes()?, &mut meta)?,
@@ -170,7 +170,7 @@ fn slice(kind: Kind, message: &[u8]) -> Result<DecodedObject, Malformed> {
     Ok(slice.finish())
 }
 
-fn endpoint(message: &[u8]) -> Result<RawEndpoint<'_>, Malformed> {
+fn endpoint(message: &[u8]) -> Result<RawEndpoint<'_>, MalformedMessage> {
     let mut endpoint = RawEndpoint::default();
     for field in Fields::new(message) {
         match field? {
@@ -201,7 +201,7 @@ fn endpoint(message: &[u8]) -> Result<RawEndpoint<'_>, Malformed> {
     Ok(endpoint)
 }
 
-fn namespace(message: &[u8]) -> Result<DecodedObject, Malformed> {
+fn namespace(message: &[u8]) -> Result<DecodedObject, MalformedMessage> {
     let mut raw = RawNamespace::default();
     for field in Fields::new(message) {
         if let (1, value) = field? {
@@ -211,13 +211,13 @@ fn namespace(message: &[u8]) -> Result<DecodedObject, Malformed> {
     Ok(namespace::object(&raw))
 }
 
-fn pod(message: &[u8]) -> Result<DecodedObject, Malformed> {
+fn pod(message: &[u8]) -> Result<DecodedObject, MalformedMessage> {
     let mut raw = RawPod::default();
     for field in Fields::new(message) {
         match field? {
             (1, value) => read_meta(value.bytes()?, &mut raw.metadata)?,
             (3, value) => {
-                let status = raw.status.get_or_insert_with(RawStatus::default);
+                let status = raw.status.get_or_insert_with(RawPodStatus::default);
                 for field in Fields::new(value.bytes()?) {
                     match field? {
                         (1, value) => status.phase = value.text()?.into(),

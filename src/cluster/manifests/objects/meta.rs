@@ -10,7 +10,7 @@ use crate::zone::Protocol;
 
 /// The metadata of an object, and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Meta {
+pub(crate) struct ObjectMeta {
     pub(crate) key: ObjectKey,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) deleting: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Meta {
 }
 
 /// Reads metadata; `default` is the namespace of an object that names none, `None` for one that is in no namespace.
-pub(super) fn meta(object: &Field<'_>, default: Option<&str>) -> Result<Meta, Error> {
+pub(super) fn meta(object: &Field<'_>, default: Option<&str>) -> Result<ObjectMeta, Error> {
     let meta = object.get("metadata")?;
     let name = meta.get("name")?;
     let text = name.required_text()?;
@@ -31,7 +31,7 @@ pub(super) fn meta(object: &Field<'_>, default: Option<&str>) -> Result<Meta, Er
         (Some(label), _) => label.to_string(),
         (None, Some(default)) => default.into(),
     };
-    Ok(Meta {
+    Ok(ObjectMeta {
         key: ObjectKey { namespace: namespace.into(), name: text.into() },
         labels: meta.get("labels")?.texts()?,
         deleting: meta.get("deletionTimestamp")?.is_present(),

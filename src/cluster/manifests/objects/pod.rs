@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::annotations::readiness;
-use super::meta::{Meta, meta, protocol};
+use super::meta::{ObjectMeta, meta, protocol};
 use crate::cluster::manifests::error::{Error, Remark};
 use crate::cluster::manifests::tree::Field;
 use crate::zone::Protocol;
@@ -11,7 +11,7 @@ use crate::zone::Protocol;
 /// A Pod, written down or standing in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PodObject {
-    pub(crate) meta: Meta,
+    pub(crate) meta: ObjectMeta,
     pub(crate) spec: PodSpec,
     /// `status.podIPs`; an address is given out when there is none.
     pub(crate) addresses: Vec<IpAddr>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::annotations::refuse_annotations;
-use super::meta::{Meta, host_name, meta, protocol};
+use super::meta::{ObjectMeta, host_name, meta, protocol};
 use crate::cluster::facts::{ExternalFact, ServiceFact, ServiceSpec};
 use crate::cluster::manifests::error::{Error, FilePosition, Remark};
 use crate::cluster::manifests::tree::Field;
@@ -13,7 +13,7 @@ use crate::zone::{ExternalHost, Port};
 /// A Service: its facts, and what the stand-ins for controllers go by.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServiceObject {
-    pub(crate) meta: Meta,
+    pub(crate) meta: ObjectMeta,
     /// A ClusterIP has no addresses as long as one is to be given out.
     pub(crate) fact: ServiceFact,
     pub(crate) ports: Vec<ServicePort>,
@@ -42,14 +42,14 @@ impl ServiceObject {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServicePort {
     pub(crate) port: Port,
-    pub(crate) target: Target,
+    pub(crate) target: TargetPort,
     /// The place of the target, or of the port that has none.
     pub(crate) place: FilePosition,
 }
 
 /// `targetPort`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Target {
+pub(crate) enum TargetPort {
     Number(u16),
     Name(String),
 }
@@ -156,10 +156,10 @@ fn service_ports(spec: &Field<'_>) -> Result<Vec<ServicePort>, Error> {
         let place = target.place();
         // The API server fills in `port` where there is no `targetPort`, for headless Services too.
         let target = match target.is_number() {
-            true => Target::Number(target.port()?.unwrap_or(number)),
+            true => TargetPort::Number(target.port()?.unwrap_or(number)),
             false => match target.text()? {
-                Some(name) if !name.is_empty() => Target::Name(name.into()),
-                _ => Target::Number(number),
+                Some(name) if !name.is_empty() => TargetPort::Name(name.into()),
+                _ => TargetPort::Number(number),
             },
         };
         ports.push(ServicePort { port, target, place });

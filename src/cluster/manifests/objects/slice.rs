@@ -1,6 +1,6 @@
 //! EndpointSlices and Endpoints, as manifests write them.
 
-use super::meta::{Meta, host_name, meta, protocol};
+use super::meta::{ObjectMeta, host_name, meta, protocol};
 use crate::cluster::facts::{EndpointFact, Family, SliceFact, dashed, sort_aliases};
 use crate::cluster::manifests::error::{Error, Remark};
 use crate::cluster::manifests::tree::Field;
@@ -10,7 +10,7 @@ use crate::zone::{AddressList, Port};
 /// An EndpointSlice, or a part of an Endpoints object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SliceObject {
-    pub(crate) meta: Meta,
+    pub(crate) meta: ObjectMeta,
     pub(crate) fact: SliceFact,
     /// Mirrored from Endpoints.
     pub(crate) mirrored: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::annotations::readiness;
-use super::meta::{Meta, meta};
+use super::meta::{ObjectMeta, meta};
 use super::pod::{PodSpec, pod_spec};
 use crate::cluster::manifests::error::{Error, FilePosition, Remark};
 use crate::cluster::manifests::tree::Field;
@@ -14,7 +14,7 @@ const MOST: u32 = 65_534;
 /// An object from which pods come.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Workload {
-    pub(crate) meta: Meta,
+    pub(crate) meta: ObjectMeta,
     pub(crate) kind: WorkloadKind,
     pub(crate) replicas: u32,
     pub(crate) selector: BTreeMap<String, String>,
@@ -119,7 +119,7 @@ fn selector(
     kind: &str,
     spec: &Field<'_>,
     labels: &BTreeMap<String, String>,
-    meta: &Meta,
+    meta: &ObjectMeta,
     remarks: &mut Vec<Remark>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let selector = spec.get("selector")?;
