@@ -1,11 +1,12 @@
 //! The upstreams of one `forward` line: who is asked first, who next, and equal queries in flight as one.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use rand::seq::SliceRandom;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -77,12 +78,9 @@ pub struct Group {
     upstreams: Vec<Arc<Upstream>>,
     settings: GroupSettings,
     turn: AtomicUsize,
-    flights: Mutex<Flights>,
+    flights: DashMap<Box<[u8]>, watch::Receiver<Option<Landed>>>,
     flying: AtomicUsize,
 }
-
-/// The exchanges in flight by question. One lock does: it is held for a look-up, and each of these goes over the network.
-type Flights = HashMap<Box<[u8]>, watch::Receiver<Option<Landed>>>;
 
 type Landed = Result<Arc<UpstreamAnswer>, Error>;
 
@@ -99,7 +97,7 @@ impl Group {
             upstreams,
             settings,
             turn: AtomicUsize::new(rand::random_range(0..1024)),
-            flights: Mutex::default(),
+            flights: DashMap::new(),
             flying: AtomicUsize::new(0),
         }
     }
@@ -117,7 +115,25 @@ impl Group {
         let stream = self.settings.force_tcp || !self.settings.prefer_udp && over_stream;
         let key = octets::key(query, stream)
             .ok_or_else(|| Error::new(Trouble::Query, "the query has not one well-formed question"))?;
-        let mut landing = self.join_or_start(key, query, stream)?;
+        let mut landing = match self.flights.entry(key) {
+            Entry::Occupied(flight) => {
+                SHARED.inc();
+                flight.get().clone()
+            }
+            Entry::Vacant(place) => {
+                let guard = Flight::take_off(self, place.key().clone())?;
+                let (sender, receiver) = watch::channel(None);
+                place.insert(receiver.clone());
+                let query = query.to_vec();
+                // A task of its own: that one client went away does not end the exchange that others wait for.
+                tokio::spawn(async move {
+                    let landed = guard.group.attempt(&query, stream).await;
+                    sender.send_replace(Some(landed));
+                    drop(guard);
+                });
+                receiver
+            }
+        };
         let landed = match landing.wait_for(Option::is_some).await {
             Ok(landed) => landed.clone(),
             Err(_) => None,
@@ -127,36 +143,6 @@ impl Group {
         let mut answered = UpstreamAnswer::clone(&shared);
         octets::restore(&mut answered.octets, query);
         Ok(answered)
-    }
-
-    /// The outcome to come of the exchange with this question: of the one in flight, else of a new one.
-    fn join_or_start(
-        self: &Arc<Self>,
-        key: Box<[u8]>,
-        query: &[u8],
-        stream: bool,
-    ) -> Result<watch::Receiver<Option<Landed>>, Error> {
-        let mut flights = self.flights();
-        if let Some(flight) = flights.get(&key) {
-            SHARED.inc();
-            return Ok(flight.clone());
-        }
-        let guard = Flight::take_off(self, key.clone())?;
-        let (sender, receiver) = watch::channel(None);
-        flights.insert(key, receiver.clone());
-        drop(flights);
-        let query = query.to_vec();
-        // A task of its own: that one client went away does not end the exchange that others wait for.
-        tokio::spawn(async move {
-            let landed = guard.group.attempt(&query, stream).await;
-            sender.send_replace(Some(landed));
-            drop(guard);
-        });
-        Ok(receiver)
-    }
-
-    fn flights(&self) -> MutexGuard<'_, Flights> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt(&self, query: &[u8], stream: bool) -> Landed {
@@ -279,6 +265,6 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.group.flying.fetch_sub(1, Ordering::Relaxed);
-        self.group.flights().remove(&self.key);
+        self.group.flights.remove(&self.key);
     }
 }
