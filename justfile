@@ -12,13 +12,13 @@ test *FILTER:
 cluster:
     .ci/run cluster
 
-# whole messages compared with CoreDNS, which COREDNS names
+# whole messages compared with CoreDNS, which COREDNS names, over the control plane of KUBEBUILDER_ASSETS
 parity:
     cargo test --locked --test parity
 
-# one benchmark: parse, lookup, index, corefile, cache, memory or versus
+# one benchmark: parse, lookup, index, corefile, cache, memory or versus; `just bench versus --quick`
 bench NAME *ARGUMENTS:
-    cargo bench --bench {{NAME}} {{ARGUMENTS}}
+    cargo bench --bench {{NAME}} -- {{ARGUMENTS}}
 
 # hostile bytes, the committed corpus first
 fuzz:
