@@ -61,6 +61,9 @@ const OWNERS: &[(&str, &[&str])] = &[
 /// Rooms that are handed time, bytes and handles, and neither wait nor open anything.
 const PLAIN: &[&str] = &["wire", "zone", "corefile", "cache"];
 
+/// Rooms that index nothing but what they have laid out themselves, or unwrap constants alone.
+const OWN_DATA: &[&str] = &["zone", "metrics"];
+
 #[test]
 fn every_room_is_in_the_table_and_imports_only_what_its_row_lists() {
     let mut wrong = Vec::new();
@@ -140,6 +143,15 @@ fn plain_rooms_neither_wait_nor_open_sockets() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn rooms_that_read_foreign_bytes_refuse_panics() {
+    let lints = "#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]";
+    for (room, _) in ROOMS.iter().filter(|(room, _)| !OWN_DATA.contains(room)) {
+        let text = fs::read_to_string(root().join("src").join(room).join("mod.rs")).unwrap();
+        assert!(text.lines().any(|line| line == lints), "src/{room}/mod.rs: {lints}");
+    }
 }
 
 #[test]
