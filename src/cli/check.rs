@@ -14,7 +14,7 @@ use super::flags::{CheckOptions, Output};
 use crate::corefile::Corefile;
 use crate::process::error::Error;
 use crate::process::plan::Plan;
-use crate::process::{interfaces, origin};
+use crate::process::{corefile_source, interfaces};
 
 /// The outcome of a check, ready to be printed.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ fn look(input: &Input, here: bool) -> (String, Vec<Finding>) {
         notes.extend(describe::surroundings(plan, &corefile, &interfaces::list()));
         notes.extend(plan.blocks.iter().flat_map(|block| &block.settings.notes).cloned());
     }
-    let faults = faults.into_iter().map(|fault| Finding::Fault(origin::explained(fault, &corefile)));
+    let faults = faults.into_iter().map(|fault| Finding::Fault(corefile_source::explained(fault, &corefile)));
     let mut findings: Vec<Finding> = faults.chain(notes.into_iter().map(Finding::Note)).collect();
     findings.sort_by_cached_key(Finding::place);
     findings.dedup();

@@ -1,12 +1,12 @@
 //! `rollcall local PATH...`: the names of manifests, without a cluster.
 
-mod outside;
+mod other_names;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use outside::OutsideNames;
+use other_names::OutsideNames;
 
 use super::flags::local::{LocalOptions, Resolvers};
 use crate::chain::setup::Carryover;
@@ -17,7 +17,7 @@ use crate::files;
 use crate::process::error::Error;
 use crate::process::mirrors::Fixed;
 use crate::process::plan::{self, Plan};
-use crate::process::{interfaces, origin};
+use crate::process::{corefile_source, interfaces};
 use crate::upstream::{UpstreamAddress, nameservers};
 use crate::wire::Name;
 use crate::zone::Reader;
@@ -46,7 +46,7 @@ pub(super) fn plan(options: &LocalOptions, reader: &Reader, carryover: &Carryove
         some => tracing::info!("names outside of {zone} are asked of {}", some.join(", ")),
     }
     let source = CorefileSource::Text { name: "built-in Corefile".to_owned(), text: corefile(options, &asked) };
-    let corefile = origin::read(&source)?;
+    let corefile = corefile_source::read(&source)?;
     let port = options.listen.first().map_or(53, SocketAddr::port);
     let mut blocks = plan::set_up(&corefile, port, &mut Fixed(reader.clone()), carryover, None)?;
     for block in blocks.iter_mut().filter(|block| block.keys.iter().any(|key| key.zone.is_root())) {
@@ -54,7 +54,7 @@ pub(super) fn plan(options: &LocalOptions, reader: &Reader, carryover: &Carryove
         let at = block.chain.iter().position(|plugin| matches!(plugin.name(), "loop" | "forward"));
         block.chain.insert(at.unwrap_or(block.chain.len()), std::sync::Arc::new(outside));
     }
-    Ok((Plan::of(blocks, port)?, origin::hash(&corefile)))
+    Ok((Plan::of(blocks, port)?, corefile_source::hash(&corefile)))
 }
 
 /// The Corefile of a server that has the cluster's names and asks others for the rest. What cannot be elsewhere is asked of

@@ -22,7 +22,7 @@ use crate::process::mirrors::Registry;
 use crate::process::plan::Plan;
 use crate::process::reload::{self, Reloader};
 use crate::process::version::{COMPATIBLE, REVISION, VERSION};
-use crate::process::{heap, logs, origin};
+use crate::process::{corefile_source, heap, logs};
 use crate::wire::Name;
 
 /// Runs the program. `arguments` are those after its name.
@@ -68,7 +68,7 @@ fn serve(options: &ServeOptions) -> Result<(), Error> {
     let starting = Starting::watch(&runtime)?;
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
-    let source = origin::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
+    let source = corefile_source::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
     let mut instance =
         Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.max_in_flight, options.explain)?;
     let mirrors = Registry::new(runtime.handle().clone());

@@ -1,4 +1,5 @@
-//! The metrics of the plugins: one static for each, so that they outlive reloads.
+//! The metrics of directives that count one thing or two; `cache`, `forward` and `loop` declare their own. One static each, so
+//! that they outlive reloads.
 
 use prometheus::Registry;
 

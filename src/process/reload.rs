@@ -6,7 +6,7 @@ use super::error::Error;
 use super::instance::Instance;
 use super::mirrors::Registry;
 use super::plan::Plan;
-use super::{metrics, origin};
+use super::{corefile_source, metrics};
 use crate::chain::settings::Reload;
 use crate::corefile::CorefileSource;
 
@@ -41,18 +41,25 @@ impl Reloader {
         mirrors: Registry,
         instance: &mut Instance,
     ) -> Result<Self, Error> {
-        let corefile = origin::read(&source)?;
+        let corefile = corefile_source::read(&source)?;
         if corefile.blocks.is_empty() {
             return Err(Error::operator(format!(
                 "{}: expected a server block, as in `.:53 {{`, found none",
                 name(&source)
             )));
         }
-        let mut reloader =
-            Self { source, port, mirrors, hash: origin::hash(&corefile), certificates: 0, refused: None, tried: None };
+        let mut reloader = Self {
+            source,
+            port,
+            mirrors,
+            hash: corefile_source::hash(&corefile),
+            certificates: 0,
+            refused: None,
+            tried: None,
+        };
         let mut session = reloader.mirrors.session();
         let plan = Plan::new(&corefile, port, &mut session, &instance.carryover)
-            .map_err(|error| origin::explained(error, &corefile))?;
+            .map_err(|error| corefile_source::explained(error, &corefile))?;
         let used = session.finish();
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
@@ -87,8 +94,8 @@ impl Reloader {
 
     /// Whether that is all: the file that was read may have changed before it could be taken up.
     async fn try_once(&mut self, instance: &mut Instance, asked: bool) -> Result<bool, Error> {
-        let corefile = origin::read(&self.source)?;
-        let hash = origin::hash(&corefile);
+        let corefile = corefile_source::read(&self.source)?;
+        let hash = corefile_source::hash(&corefile);
         let certificates = instance.plan().map_or(self.certificates, Plan::certificates);
         if !asked && hash == self.hash && certificates == self.certificates {
             return Ok(true);
@@ -98,7 +105,7 @@ impl Reloader {
         }
         let mut session = self.mirrors.session();
         let plan = tokio::task::block_in_place(|| Plan::new(&corefile, self.port, &mut session, &instance.carryover))
-            .map_err(|error| origin::explained(error, &corefile))?;
+            .map_err(|error| corefile_source::explained(error, &corefile))?;
         let used = session.finish();
         let synced = tokio::select! {
             synced = used.synced(SYNC) => synced,
@@ -142,7 +149,7 @@ impl Reloader {
 async fn changed(source: &CorefileSource, hash: &str) {
     loop {
         tokio::time::sleep(LOOK).await;
-        if origin::read(source).map_or(true, |corefile| origin::hash(&corefile) != hash) {
+        if corefile_source::read(source).map_or(true, |corefile| corefile_source::hash(&corefile) != hash) {
             return;
         }
     }

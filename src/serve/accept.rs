@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::connection_rules::{ConnectionRules, Orders};
 use super::connections::{ConnectionTable, Guard, canonical};
 use super::encrypted::{CIPHERTEXT, Encryption, https};
 use super::limits::LINGER;
 use super::metrics;
-use super::orders::{ConnectionRules, Orders};
 use super::stream::Secured;
 use super::tcp;
 use crate::chain::{Client, Transport};

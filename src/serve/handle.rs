@@ -20,6 +20,9 @@ use crate::wire::{
 };
 use crate::zone::{Answered, Seeds, Swap, answer};
 
+/// The longest query taken whole, over any transport; no client sends more than a name and an OPT record.
+pub(super) const LONGEST_QUERY: usize = 4096;
+
 /// Answers the queries of one server address, from the present route table.
 #[derive(Debug)]
 pub(super) struct Handler {

@@ -23,6 +23,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::time::Duration;
 
+use super::handle::LONGEST_QUERY;
 use super::runs::{self, AnswerRun, BatchedAnswer};
 
 /// The most datagrams of one call: the time of a batch stays below a third of a millisecond.
@@ -34,9 +35,6 @@ const FIRST: usize = 2;
 /// While no more than so many come at a time, headers are prepared for so many alone: preparing all of them takes longer
 /// than answering one query.
 const FEW: usize = 8;
-
-/// The longest query taken whole; no client sends more than a name and an OPT record over UDP.
-pub(super) const REQUEST: usize = 4096;
 
 /// The longest answer in a batch: the upper end of `bufsize`, and what nearly every client can take at most. Longer ones are
 /// sent by themselves.
@@ -59,7 +57,7 @@ pub(super) struct Batch {
 
 /// One datagram and its answer.
 pub(super) struct DatagramSlot {
-    request: Box<[u8; REQUEST]>,
+    request: Box<[u8; LONGEST_QUERY]>,
     request_len: usize,
     peer: Octets<28>,
     control: Octets<CONTROL>,
@@ -123,7 +121,7 @@ impl Batch {
         let (mut headers, mut vectors): ([libc::mmsghdr; MOST], [libc::iovec; MOST]) = unsafe { zeroed() };
         for ((slot, header), vector) in self.slots.iter_mut().zip(&mut headers).zip(&mut vectors) {
             vector.iov_base = slot.request.as_mut_ptr().cast();
-            vector.iov_len = REQUEST;
+            vector.iov_len = LONGEST_QUERY;
             header.msg_hdr.msg_name = slot.peer.0.as_mut_ptr().cast();
             header.msg_hdr.msg_namelen = slot.peer.0.len() as _;
             header.msg_hdr.msg_iov = vector;
@@ -138,7 +136,7 @@ impl Batch {
             unsafe { libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), most as _, flags as _, ptr::null_mut()) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         for (slot, header) in self.slots.iter_mut().zip(&headers).take(count) {
-            slot.request_len = (header.msg_len as usize).min(REQUEST);
+            slot.request_len = (header.msg_len as usize).min(LONGEST_QUERY);
             #[allow(clippy::unnecessary_cast, reason = "usize with glibc, u32 with musl")]
             let control_len = header.msg_hdr.msg_controllen as usize;
             slot.control_len = control_len.min(CONTROL);
@@ -221,7 +219,7 @@ impl Batch {
 impl DatagramSlot {
     fn new() -> Self {
         Self {
-            request: Box::new([0; REQUEST]),
+            request: Box::new([0; LONGEST_QUERY]),
             request_len: 0,
             peer: Octets([0; 28]),
             control: Octets([0; CONTROL]),

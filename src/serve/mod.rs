@@ -11,15 +11,14 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 
 mod accept;
+mod connection_rules;
 mod connections;
-mod crew;
 mod encrypted;
 mod handle;
 mod limits;
 pub mod metrics;
 #[cfg(target_os = "linux")]
 mod mmsg;
-mod orders;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 mod routes;
@@ -30,6 +29,7 @@ mod sockets;
 mod stream;
 mod tcp;
 mod udp;
+mod udp_threads;
 
 #[cfg(test)]
 pub(crate) mod testing;

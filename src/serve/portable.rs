@@ -9,11 +9,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use super::handle::LONGEST_QUERY;
+
 /// The number of datagrams that one call takes.
 pub(super) const BATCH: usize = 1;
-
-/// The longest query taken whole.
-pub(super) const REQUEST: usize = 4096;
 
 /// The longest answer that is written in place.
 const REPLY: usize = 4096;
@@ -29,7 +28,7 @@ pub(super) struct Batch {
 
 /// One datagram and its answer.
 pub(super) struct DatagramSlot {
-    request: Box<[u8; REQUEST]>,
+    request: Box<[u8; LONGEST_QUERY]>,
     request_len: usize,
     from: Option<SocketAddr>,
     reply: Box<[u8; REPLY]>,
@@ -39,7 +38,7 @@ pub(super) struct DatagramSlot {
 impl Batch {
     pub(super) fn new(_: &UdpSocket) -> Self {
         let slot = DatagramSlot {
-            request: Box::new([0; REQUEST]),
+            request: Box::new([0; LONGEST_QUERY]),
             request_len: 0,
             from: None,
             reply: Box::new([0; REPLY]),

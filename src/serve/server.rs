@@ -17,13 +17,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::accept::Accept;
+use super::connection_rules::{Orders, Rules, Secure};
 use super::connections::ConnectionTable;
-use super::crew::{self, Crew};
 use super::encrypted::{Encryption, quic};
 use super::limits::Limits;
-use super::orders::{Orders, Rules, Secure};
 use super::sockets::{self, BindPlace};
 use super::udp::{DataThread, Others as _};
+use super::udp_threads::{self, Crew};
 use super::{Handler, RouteTable};
 use crate::chain::settings::Tls;
 
@@ -197,7 +197,7 @@ impl Server {
         let listens = stays && self.listeners.iter().any(|listening| listening.address == place.address);
         if self.encryption == Some(Encryption::Quic) {
             // A connection is known to its socket alone: there are as many of them as there were at first.
-            let wanted = if listens { 0 } else { crew::bounds(&rules(place.address).limits).1 };
+            let wanted = if listens { 0 } else { udp_threads::bounds(&rules(place.address).limits).1 };
             for socket in sockets::udp(place, 0, wanted)? {
                 socket.set_nonblocking(true)?;
                 sockets::share(&socket, true);
@@ -214,7 +214,7 @@ impl Server {
         if self.encryption.is_none() {
             let present = self.udp.count(place.address);
             let rules = rules(place.address);
-            let (least, _) = crew::bounds(&rules.limits);
+            let (least, _) = udp_threads::bounds(&rules.limits);
             for (index, socket) in sockets::udp(place, present, least)?.into_iter().enumerate() {
                 let (handler, runtime) = (rules.handler.clone(), self.runtime.clone());
                 let data = DataThread::start(present + index, socket, handler, runtime, Arc::downgrade(&self.udp))?;

@@ -15,18 +15,18 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::connection_rules::{ConnectionRules, News};
 use super::connections::Guard;
-use super::datagrams::REQUEST;
+use super::handle::LONGEST_QUERY;
 use super::handle::{Arrived, ChainAnswer, overloaded};
 use super::limits::{LAST_CALL, LINGER};
 use super::metrics::ShardId;
-use super::orders::{ConnectionRules, News};
 use super::stream::ConnectionStream;
 use crate::chain::{Client, More};
 use crate::wire::Header;
 
 /// The most octets of a client that are held: the longest query with its length.
-const INPUT: usize = 2 + REQUEST;
+const INPUT: usize = 2 + LONGEST_QUERY;
 
 /// The octets held of most clients: their queries are no longer.
 const FIRST_INPUT: usize = 512;
@@ -270,7 +270,7 @@ impl<S: ConnectionStream> TcpConnection<S> {
             let len = usize::from(u16::from_be_bytes([high, low]));
             // No message is shorter, and a query that is longer than one over UDP may be wants memory, not an answer: its
             // header alone gets FORMERR.
-            self.faulty = !(Header::LEN..=REQUEST).contains(&len);
+            self.faulty = !(Header::LEN..=LONGEST_QUERY).contains(&len);
             let needed = if self.faulty { len.min(Header::LEN) } else { len };
             let Some(octets) = rest.get(..needed) else {
                 self.faulty = false;

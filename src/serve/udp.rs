@@ -4,7 +4,7 @@
 //! it pauses for a moment, so that the next batch is larger, and neither side is woken for every few of them.
 //!
 //! A thread that nobody asks sleeps until a datagram comes or its socket is taken out of use. What it took under load,
-//! larger buffers and perhaps itself ([`crew`](super::crew)), is given back after a spell with little to do; only until
+//! larger buffers and perhaps itself ([`udp_threads`](super::udp_threads)), is given back after a spell with little to do; only until
 //! then does it wake by itself.
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Zone text: records as `template`, `file` and others have them (RFC 1035 section 5).
 //!
 //! [`words`] parts the text, [`types`] knows what the record of each type consists of, [`fields`] turns words into the octets
-//! that leave, with [`parameters`] and [`odd`] for the parts that are written in a way of their own; [`zone`] reads whole
+//! that leave, with [`parameters`] and [`special`] for the parts that are written in a way of their own; [`zone`] reads whole
 //! files with their directives, and [`generate`] the one that stands for many lines. Data that no plugin looks into stays octets from here to the
 //! client, so a record that is read can always be sent.
 //!
@@ -10,8 +10,8 @@
 mod data;
 mod fields;
 mod generate;
-mod odd;
 mod parameters;
+mod special;
 mod types;
 mod words;
 mod zone;

@@ -6,12 +6,12 @@
 
 use std::net::IpAddr;
 
-mod row;
+mod srv_row;
 
 use super::cut::ADDITIONAL;
 use super::opt::{EXTENDED_ERROR, NSID, opt_head, option_head};
 use super::{Class, Edns, Failure, Flags, Header, OwnEdns, Question, Rcode, Rtype, Serial, Ttl};
-pub use row::SrvRow;
+pub use srv_row::SrvRow;
 
 /// An answer under construction in a caller's buffer. The size limit holds at every moment.
 ///
@@ -79,7 +79,7 @@ impl<'n> Target<'n> {
     /// The octets of an SRV record that leads to it, its owner a pointer.
     pub fn srv_octets(self) -> usize {
         let label = if self.label.is_empty() { 0 } else { 1 + self.label.len() };
-        row::HEAD + label + self.rest.len()
+        srv_row::HEAD + label + self.rest.len()
     }
 }
 

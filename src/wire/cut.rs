@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::error::Malformed;
-use super::records::{FoundRecord, MOST_HOPS, skip_name};
+use super::walk::{FoundRecord, MOST_HOPS, skip_name};
 use super::{Class, Flags, Header, Rtype, Ttl, layout, sample};
 
 /// An answer as octets, with the places of its records.

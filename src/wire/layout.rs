@@ -3,7 +3,7 @@
 //! Types without a row are opaque (RFC 3597 section 3). Registry: the DNS parameters of IANA.
 
 use super::error::Malformed;
-use super::records::FoundRecord;
+use super::walk::FoundRecord;
 use super::{Class, Rtype};
 
 /// One part of an RDATA.

@@ -9,7 +9,7 @@
 
 use super::error::Malformed;
 use super::opt::{EdnsOptions, NSID, SUBNET};
-use super::records::skip_name;
+use super::walk::skip_name;
 use super::{Class, Edns, Flags, Header, Name, Opcode, OwnEdns, Rcode, Rtype, message};
 
 /// The verdict on the octets of one message.

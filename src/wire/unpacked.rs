@@ -2,7 +2,7 @@
 
 use super::Rtype;
 use super::error::Malformed;
-use super::records::Records;
+use super::walk::Records;
 
 /// The octets of a message with every name written out: without its OPT records, and those of its OPT records.
 ///

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::corefile;
 use crate::corefile::{Corefile, CorefileSource, Error, OtherMachine, Position};
 use crate::files;
-use crate::process::origin;
+use crate::process::corefile_source;
 
 /// The folder in which a pod has its Corefile.
 const FOLDER: &str = "/etc/coredns";
@@ -64,8 +64,8 @@ impl Input {
     pub(super) fn parse(&self, here: bool) -> Result<Corefile, Error> {
         let source = CorefileSource::Text { name: self.name.clone(), text: self.text.clone() };
         match here && !self.mounted {
-            true => origin::read(&source),
-            false => corefile::parse_elsewhere(&source, &self.elsewhere, &origin::variable),
+            true => corefile_source::read(&source),
+            false => corefile::parse_elsewhere(&source, &self.elsewhere, &corefile_source::variable),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::eyes::{Eyes, Wake};
+use super::folder_events::{Eyes, Wake};
 use super::live::LocalCluster;
 
 /// How long no more changes may come before the files are read: an editor writes in several steps.

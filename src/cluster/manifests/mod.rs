@@ -12,7 +12,7 @@ mod address;
 mod checks;
 mod content;
 mod error;
-mod eyes;
+mod folder_events;
 mod follow;
 mod kinds;
 mod kustomize;

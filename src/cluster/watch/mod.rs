@@ -9,7 +9,6 @@
 mod client;
 mod connection;
 mod decode;
-mod doubts;
 mod failure;
 mod frames;
 mod list;
@@ -17,6 +16,7 @@ mod metrics;
 mod options;
 mod pace;
 mod pages;
+mod plausibility;
 mod recent;
 mod request;
 mod shared;

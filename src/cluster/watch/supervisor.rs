@@ -11,13 +11,13 @@ use tokio::sync::watch;
 
 use super::client::{Api, Response};
 use super::decode::{self, Encoding};
-use super::doubts::{Doubts, Said};
 use super::failure::{Remedy, WatchFailure};
 use super::frames::Frames;
 use super::metrics::{DOUBTFUL, plural};
 use super::options::Timing;
 use super::pace::{Pace, TroubleSort, jittered};
 use super::pages::Pages;
+use super::plausibility::{Doubts, Said};
 use super::request::{ApiRequest, PAGE};
 use super::shared::SharedIndex;
 use super::trouble::{Met, Troubles};

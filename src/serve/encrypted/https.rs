@@ -17,11 +17,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::held::ConnectionRoom;
 use crate::chain::{Client, Transport};
+use crate::serve::connection_rules::{ConnectionRules, News, Rules};
 use crate::serve::connections::Guard;
-use crate::serve::datagrams::REQUEST;
+use crate::serve::handle::LONGEST_QUERY;
 use crate::serve::limits::LAST_CALL;
 use crate::serve::metrics;
-use crate::serve::orders::{ConnectionRules, News, Rules};
 use crate::wire::{Header, Records, Rtype};
 
 /// The path of queries.
@@ -58,7 +58,7 @@ pub(in crate::serve) async fn serve(
     builder
         .max_concurrent_streams(streams)
         .max_header_list_size(HEADERS)
-        .initial_window_size(REQUEST as u32)
+        .initial_window_size(LONGEST_QUERY as u32)
         .max_send_buffer_size(AHEAD);
     let shaken = tokio::select! {
         shaken = timeout(limits.handshake, builder.handshake(stream)) => shaken,
@@ -176,7 +176,7 @@ async fn query(request: Request<RecvStream>, read: Duration) -> Result<Vec<u8>, 
     // A header, at least, and no more than is taken over UDP.
     match octets.len() {
         ..Header::LEN => Err(StatusCode::BAD_REQUEST),
-        Header::LEN..=REQUEST => Ok(octets),
+        Header::LEN..=LONGEST_QUERY => Ok(octets),
         _ => Err(StatusCode::PAYLOAD_TOO_LARGE),
     }
 }
@@ -185,7 +185,7 @@ async fn receive(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
     let mut octets = Vec::new();
     while let Some(data) = body.data().await {
         let data = data.map_err(|_| StatusCode::BAD_REQUEST)?;
-        if octets.len() + data.len() > REQUEST {
+        if octets.len() + data.len() > LONGEST_QUERY {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         octets.extend_from_slice(&data);

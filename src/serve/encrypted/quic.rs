@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::held::ConnectionRoom;
 use crate::chain::{Client, Transport};
+use crate::serve::connection_rules::{ConnectionRules, News, Orders, Rules};
 use crate::serve::connections::canonical;
 use crate::serve::connections::{ConnectionTable, Guard};
-use crate::serve::datagrams::REQUEST;
+use crate::serve::handle::LONGEST_QUERY;
 use crate::serve::limits::LINGER;
 use crate::serve::metrics;
-use crate::serve::orders::{ConnectionRules, News, Orders, Rules};
 use crate::wire::{Header, message};
 
 /// The octets of one connection that may be under way in each direction: two of the longest answers.
@@ -50,7 +50,7 @@ fn settings(rules: &Rules) -> io::Result<quinn::ServerConfig> {
     transport
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_concurrent_bidi_streams(streams.into())
-        .stream_receive_window(VarInt::from_u32(2 + REQUEST as u32))
+        .stream_receive_window(VarInt::from_u32(2 + LONGEST_QUERY as u32))
         .receive_window(WINDOW.into())
         .send_window(WINDOW.into())
         .datagram_receive_buffer_size(None)
@@ -243,7 +243,7 @@ async fn receive(stream: &mut RecvStream) -> Result<(Vec<u8>, bool), StreamFault
     stream.read_exact(&mut len).await.map_err(ended)?;
     let (len, whole) = match usize::from(u16::from_be_bytes(len)) {
         ..Header::LEN => return Err(StreamFault::Protocol),
-        len @ Header::LEN..=REQUEST => (len, true),
+        len @ Header::LEN..=LONGEST_QUERY => (len, true),
         _ => (Header::LEN, false),
     };
     let mut octets = vec![0; len];

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::fields::{Digits, RdataReader};
 use super::types::{FieldFormat, layout};
 use super::words::ZoneWord;
-use super::{odd, parameters};
+use super::{parameters, special};
 use crate::wire::Rtype;
 use crate::wire::message::{MessageName, RData};
 
@@ -67,15 +67,17 @@ fn read(fields: &mut RdataReader<'_>, field: FieldFormat) -> Result<(), String> 
             Ok(())
         }
         FieldFormat::Types => fields.types(),
-        FieldFormat::Algorithm => fields.named("an algorithm", odd::ALGORITHMS).map(|number| fields.out.push(number)),
-        FieldFormat::Digest => fields.named("a kind of digest", odd::DIGESTS).map(|number| fields.out.push(number)),
-        FieldFormat::Scheme => fields.named("a scheme", odd::SCHEMES).map(|number| fields.out.push(number)),
+        FieldFormat::Algorithm => {
+            fields.named("an algorithm", special::ALGORITHMS).map(|number| fields.out.push(number))
+        }
+        FieldFormat::Digest => fields.named("a kind of digest", special::DIGESTS).map(|number| fields.out.push(number)),
+        FieldFormat::Scheme => fields.named("a scheme", special::SCHEMES).map(|number| fields.out.push(number)),
         FieldFormat::Certificate => {
-            let number: u16 = fields.named("a kind of certificate", odd::CERTIFICATES)?;
+            let number: u16 = fields.named("a kind of certificate", special::CERTIFICATES)?;
             fields.put(&number.to_be_bytes());
             Ok(())
         }
-        FieldFormat::Time => odd::time(fields),
+        FieldFormat::Time => special::time(fields),
         FieldFormat::Salt => {
             let word = fields.next("a salt")?;
             let salt = if word.octets == b"-" { Some(Vec::new()) } else { Digits::Hex.decode(&word.octets) };
@@ -86,19 +88,19 @@ fn read(fields: &mut RdataReader<'_>, field: FieldFormat) -> Result<(), String> 
             let hash = Digits::Base32.decode(&word.octets).filter(|hash| !hash.is_empty());
             fields.counted(&hash.ok_or_else(|| format!("`{}` is no hash in base 32", word.text()))?)
         }
-        FieldFormat::Eui(length) => odd::dashed(fields, usize::from(length)),
-        FieldFormat::Groups => odd::groups(fields),
+        FieldFormat::Eui(length) => special::dashed(fields, usize::from(length)),
+        FieldFormat::Groups => special::groups(fields),
         FieldFormat::Parameters => parameters::read(fields),
-        FieldFormat::Location => odd::location(fields),
-        FieldFormat::Prefixes => odd::prefixes(fields),
-        FieldFormat::Gateway => odd::gateway(fields),
-        FieldFormat::Relay => odd::relay(fields),
-        FieldFormat::HostIdentity => odd::host_identity(fields),
-        FieldFormat::HostInfo => odd::host_info(fields),
+        FieldFormat::Location => special::location(fields),
+        FieldFormat::Prefixes => special::prefixes(fields),
+        FieldFormat::Gateway => special::gateway(fields),
+        FieldFormat::Relay => special::relay(fields),
+        FieldFormat::HostIdentity => special::host_identity(fields),
+        FieldFormat::HostInfo => special::host_info(fields),
         FieldFormat::Isdn => {
             read(fields, FieldFormat::Text)?;
             if fields.is_empty() { Ok(()) } else { read(fields, FieldFormat::Text) }
         }
-        FieldFormat::Nsap => odd::nsap(fields),
+        FieldFormat::Nsap => special::nsap(fields),
     }
 }

@@ -4,7 +4,7 @@ use super::encode::Encoder;
 use super::{MessageName, MessageQuestion, RecordType};
 use crate::wire::error::Malformed;
 use crate::wire::name::Labels;
-use crate::wire::records::{FoundRecord, Records, read_name, skip_name};
+use crate::wire::walk::{FoundRecord, Records, read_name, skip_name};
 use crate::wire::{Class, Header, Rtype, layout};
 
 /// The place of a name in a record.

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Limits;
-use super::orders::Orders;
+use super::connection_rules::Orders;
 use super::sockets;
 use super::udp::{DataThread, Others, SPELL, Staffing};
 

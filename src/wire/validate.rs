@@ -6,7 +6,7 @@
 
 use super::error::Malformed;
 use super::layout;
-use super::records::{FoundRecord, MOST_HOPS, Records, skip_name};
+use super::walk::{FoundRecord, MOST_HOPS, Records, skip_name};
 use super::{Header, Rtype};
 
 /// Reads a message to its end: its header, questions and records, and every name in them. Returns where it ends; octets
