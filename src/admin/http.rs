@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::{Page, PageResponse};
+use super::{AdminPage, PageResponse};
 
 /// The time limit for the head of a request, and for the next request of a connection.
 const HEAD: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const CONNECTION: Duration = Duration::from_secs(600);
 const BUFFER: usize = 16 << 10;
 
 /// The pages of one address, by path.
-pub(super) type SitePages = BTreeMap<&'static str, Page>;
+pub(super) type SitePages = BTreeMap<&'static str, AdminPage>;
 
 /// Serves one connection until it ends, or until `gone` and the answer to the present request is sent; `pages` gives what
 /// stands there at the time of each request.

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::Page;
+use super::AdminPage;
 use super::http::{self, SitePages};
 use super::places::{ConnectionPlace, ConnectionPlaces};
 
@@ -34,7 +34,7 @@ pub struct Sites(BTreeMap<String, SitePages>);
 
 impl Sites {
     /// Puts a page at an address; a page that is already there under the path gives way.
-    pub fn put(&mut self, address: &str, path: &'static str, page: Page) {
+    pub fn put(&mut self, address: &str, path: &'static str, page: AdminPage) {
         self.0.entry(address.to_owned()).or_default().insert(path, page);
     }
 }

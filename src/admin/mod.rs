@@ -12,5 +12,5 @@ mod places;
 mod probe;
 
 pub use listen::{Admin, BindError, PreparedSites, Sites};
-pub use pages::{Page, PageResponse, Readiness, explain, health, metrics, ready};
+pub use pages::{AdminPage, PageResponse, Readiness, explain, health, metrics, ready};
 pub use probe::{Probe, register};

@@ -29,38 +29,38 @@ impl PageResponse {
 
 /// A page, made anew for each request.
 #[derive(Clone)]
-pub struct Page {
+pub struct AdminPage {
     /// Shows it to a request with this query (behind the `?`).
     pub(super) show: Arc<dyn Fn(&str) -> PageResponse + Send + Sync>,
     /// Refuses requests that name the server by anything but an address of this machine.
     pub(super) is_for_operators: bool,
 }
 
-impl Page {
+impl AdminPage {
     fn new(show: impl Fn(&str) -> PageResponse + Send + Sync + 'static) -> Self {
         Self { show: Arc::new(show), is_for_operators: false }
     }
 }
 
-impl fmt::Debug for Page {
+impl fmt::Debug for AdminPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page").field("is_for_operators", &self.is_for_operators).finish_non_exhaustive()
     }
 }
 
 /// `/health`: "OK" for as long as the process can say so.
-pub fn health() -> Page {
-    Page::new(|_| PageResponse::text(StatusCode::OK, "OK"))
+pub fn health() -> AdminPage {
+    AdminPage::new(|_| PageResponse::text(StatusCode::OK, "OK"))
 }
 
 /// `/ready`: "OK", or 503 with the names of the plugins that are not ready.
-pub fn ready(readiness: Arc<Readiness>) -> Page {
-    Page::new(move |_| readiness.respond())
+pub fn ready(readiness: Arc<Readiness>) -> AdminPage {
+    AdminPage::new(move |_| readiness.respond())
 }
 
 /// `/metrics`: everything in the registry, in version 0.0.4 of the text format.
-pub fn metrics(registry: Registry) -> Page {
-    Page::new(move |_| {
+pub fn metrics(registry: Registry) -> AdminPage {
+    AdminPage::new(move |_| {
         let mut text = String::new();
         match TextEncoder::new().encode_utf8(&registry.gather(), &mut text) {
             Ok(()) => PageResponse {
@@ -77,8 +77,8 @@ pub fn metrics(registry: Registry) -> Page {
 
 /// `/explain?name=NAME`: where the answer for a name comes from; 400 with the reason when that cannot be said. Only for who
 /// names the server by its address or as `localhost`, 403 for others: a web site must not read it through a browser.
-pub fn explain(explain: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> Page {
-    let page = Page::new(move |query| {
+pub fn explain(explain: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> AdminPage {
+    let page = AdminPage::new(move |query| {
         let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
         let name = name.ok_or_else(|| "which name? ask for /explain?name=kubia.default.svc.cluster.local".to_owned());
         match name.and_then(&explain) {
@@ -86,7 +86,7 @@ pub fn explain(explain: impl Fn(&str) -> Result<String, String> + Send + Sync + 
             Err(why) => PageResponse::text(StatusCode::BAD_REQUEST, why + "\n"),
         }
     });
-    Page { is_for_operators: true, ..page }
+    AdminPage { is_for_operators: true, ..page }
 }
 
 /// Whether the server is ready: asked for at each request, so that it cannot tell an old truth.

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 
 use super::reply::Outcome;
 use super::request::Request;
-use crate::syntax::expression::Subject;
+use crate::syntax::expression::ExpressionSubject;
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{DNSClass, Message, MessageName, RecordType, Size};
 use crate::wire::{self, Name, sample};
@@ -183,7 +183,7 @@ impl Query {
     }
 }
 
-impl Subject for Query {
+impl ExpressionSubject for Query {
     fn name(&self) -> MessageName {
         self.name()
     }

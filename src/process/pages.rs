@@ -9,7 +9,7 @@ use prometheus::Registry;
 
 use super::mirrors::ZoneOrigin;
 use super::plan::Plan;
-use crate::admin::{self, Page, Readiness, Sites};
+use crate::admin::{self, AdminPage, Readiness, Sites};
 use crate::chain::settings::ReadyCheck;
 use crate::cluster;
 use crate::wire::{Label, Name};
@@ -39,7 +39,7 @@ pub(crate) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>
 }
 
 /// The page that explains answers: of the view whose zone holds the most of a name, with what its mirror knows.
-pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn ZoneOrigin>]) -> Page {
+pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn ZoneOrigin>]) -> AdminPage {
     let views: Vec<Arc<View>> = plan.blocks.iter().filter_map(|block| block.view()).collect();
     let mirrors = mirrors.to_vec();
     admin::explain(move |name| {

@@ -183,7 +183,7 @@ impl Handler {
         let request = Request::received(question);
         let query = Query::new(request, arrived.client, arrived.received, limit, self.resolver.clone());
         let query = Query { server: table.server.clone(), zone: route.label.clone(), ..query };
-        let asked = AnswerContext {
+        let asked = FinishContext {
             octets: arrived.octets.into(),
             question: question.detached(),
             client: arrived.client,
@@ -236,7 +236,7 @@ impl Drop for InFlight {
 }
 
 /// The parts of a query that are needed to finish its answer.
-struct AnswerContext {
+struct FinishContext {
     octets: Box<[u8]>,
     question: OwnedQuestion,
     client: Client,
@@ -246,7 +246,7 @@ struct AnswerContext {
 }
 
 /// Runs the chain of a block to its end and makes octets of what comes back.
-async fn run(route: Route, mut query: Query, asked: AnswerContext) -> Option<ChainAnswer> {
+async fn run(route: Route, mut query: Query, asked: FinishContext) -> Option<ChainAnswer> {
     let block = route.block.clone();
     let outcome = AssertUnwindSafe(Next::new(&block.chain).run(&mut query)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
@@ -290,7 +290,7 @@ async fn run(route: Route, mut query: Query, asked: AnswerContext) -> Option<Cha
 }
 
 /// The octets of a reply: the server's own OPT record, cut to what the client can take.
-fn finish(mut reply: Reply, asked: &AnswerContext, block: &ServedBlock) -> Result<Vec<u8>, Failure> {
+fn finish(mut reply: Reply, asked: &FinishContext, block: &ServedBlock) -> Result<Vec<u8>, Failure> {
     let size = size(asked.client.transport, asked.question.edns, block);
     if reply.as_octets().is_some() {
         return message::finish_octets(
@@ -307,7 +307,7 @@ fn finish(mut reply: Reply, asked: &AnswerContext, block: &ServedBlock) -> Resul
 }
 
 /// The octets of an answer that is a failure.
-fn fail(asked: &AnswerContext, block: &ServedBlock, failure: &Failure) -> Vec<u8> {
+fn fail(asked: &FinishContext, block: &ServedBlock, failure: &Failure) -> Vec<u8> {
     let mut question = asked.question.within(&asked.octets);
     question.own = &block.own;
     let mut buffer = [0; 512];

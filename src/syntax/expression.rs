@@ -57,7 +57,7 @@ pub(crate) struct Scope<'s> {
 }
 
 /// A query, as far as the functions of an expression ask for it.
-pub(crate) trait Subject {
+pub(crate) trait ExpressionSubject {
     /// The name asked for, as spelled.
     fn name(&self) -> MessageName;
     /// The type asked for.
@@ -87,7 +87,7 @@ pub(crate) trait Subject {
 /// The surroundings that an expression is worked out in.
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'e> {
-    pub(crate) query: &'e dyn Subject,
+    pub(crate) query: &'e dyn ExpressionSubject,
     /// The group of a name or number.
     pub(crate) group: &'e dyn Fn(&str) -> String,
     /// The values of the variables.
@@ -98,7 +98,7 @@ pub(crate) struct Env<'e> {
 impl<'e> Env<'e> {
     /// The surroundings of a template's expression.
     pub(crate) fn new(
-        query: &'e dyn Subject,
+        query: &'e dyn ExpressionSubject,
         group: &'e dyn Fn(&str) -> String,
         variables: &'e [ExpressionValue],
     ) -> Self {
@@ -106,7 +106,7 @@ impl<'e> Env<'e> {
     }
 }
 
-impl<'e, S: Subject> From<&'e S> for Env<'e> {
+impl<'e, S: ExpressionSubject> From<&'e S> for Env<'e> {
     fn from(query: &'e S) -> Self {
         Self { query, group: &|_| String::new(), variables: &[], item: None }
     }

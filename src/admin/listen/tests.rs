@@ -91,7 +91,7 @@ impl Fixture {
         Self { runtime, admin }
     }
 
-    fn serve(&mut self, pages: &[(&str, &'static str, Page)]) {
+    fn serve(&mut self, pages: &[(&str, &'static str, AdminPage)]) {
         let mut sites = Sites::default();
         for (address, path, page) in pages {
             sites.put(address, path, page.clone());

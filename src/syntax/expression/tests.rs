@@ -43,7 +43,7 @@ fn long_chains_are_as_deep_as_short_ones() {
 /// The query of expressions that ask for nothing.
 struct Nothing;
 
-impl Subject for Nothing {
+impl ExpressionSubject for Nothing {
     fn name(&self) -> MessageName {
         MessageName::root()
     }
