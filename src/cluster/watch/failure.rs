@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pace::TroubleSort;
 
-/// The words for why a watch is started again, as [`Failure::word`] has them.
+/// The words for why a watch is started again, as [`WatchFailure::word`] has them.
 pub(super) const WORDS: [&str; 13] = [
     "closed",
     "doubtful",

@@ -22,7 +22,7 @@ pub(crate) struct Workload {
     pub(crate) spec: PodSpec,
     /// Neither it nor its template says that its pods are not ready.
     pub(crate) ready: bool,
-    /// The pods that [`NOT_READY`] names.
+    /// The pods that [`NOT_READY`](super::annotations::NOT_READY) names.
     pub(crate) not_ready: Vec<String>,
 }
 
