@@ -175,7 +175,12 @@ impl Request {
         let header = Header { id: self.id(), flags, counts: [1, 0, 0, u16::from(!opt.is_empty())] };
         octets.extend_from_slice(&header.to_octets());
         put_question(&mut octets, name, qtype, DNSClass::IN);
+        let upper_rcode = octets.len() + UPPER_RCODE;
         octets.extend_from_slice(opt);
+        // A query has no response code, whatever its OPT record says.
+        if let Some(octet) = octets.get_mut(upper_rcode) {
+            *octet = 0;
+        }
         Self::read(octets)
     }
 
@@ -218,6 +223,8 @@ impl Request {
 
 /// The length of an OPT record without options.
 const OPT_HEAD: usize = 11;
+/// The place in an OPT record of the upper bits of the response code (RFC 6891 section 6.1.3).
+const UPPER_RCODE: usize = 5;
 
 fn put_question(octets: &mut Vec<u8>, name: &MessageName, qtype: RecordType, qclass: DNSClass) {
     for label in name.iter() {
@@ -357,6 +364,10 @@ mod tests {
         assert_eq!(*followed.message(), wanted);
         assert_one(&followed);
         assert_eq!(followed.option_codes().collect::<Vec<_>>(), [65001]);
+        let mut odd = message();
+        odd.metadata.response_code = 1648.into();
+        let followed = Request::from(odd).follow(&name("target.test."), RecordType::SRV);
+        assert_eq!(*followed.message(), wanted, "a query has no response code");
         let mut plain = message();
         plain.edns = None;
         let followed = received(&plain).follow(&name("target.test."), RecordType::SRV);

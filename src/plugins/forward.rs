@@ -188,6 +188,8 @@ fn sent_on(query: &Query) -> Result<Vec<u8>, ProtoError> {
 fn sent_on_by_message(request: &Message, goes: impl Fn(EdnsCode) -> bool) -> Message {
     let mut message = Message::query();
     message.metadata = request.metadata;
+    // The upper bits of a response code stand in the OPT record, which is ours.
+    message.metadata.response_code = (u16::from(request.metadata.response_code) & 0xf).into();
     message.queries.clone_from(&request.queries);
     // What an IXFR starts from (RFC 1995 section 3).
     message.authorities.clone_from(&request.authorities);
