@@ -118,7 +118,7 @@ fn readers_never_see_a_service_blank_or_half_changed() {
             .map(|_| {
                 scope.spawn(|| {
                     let mut rounds = 0u64;
-                    while !stop.load(Ordering::Relaxed) {
+                    loop {
                         let service = reader.service(&name("kubia")).expect("present throughout");
                         let addresses = service.endpoints.addresses().expect("never empty");
                         let mut seen = 0;
@@ -131,14 +131,17 @@ fn readers_never_see_a_service_blank_or_half_changed() {
                         }
                         assert_eq!(seen, addresses.v4.len());
                         rounds += 1;
+                        if stop.load(Ordering::Relaxed) {
+                            break rounds;
+                        }
                     }
-                    rounds
                 })
             })
             .collect();
         let end = Instant::now() + Duration::from_millis(300);
         let mut round = 0u32;
-        while Instant::now() < end {
+        // A machine that is busy with something else gets the time for some rounds.
+        while Instant::now() < end || round <= 10 {
             let number = (round % 100) as u8;
             let change =
                 if round.is_multiple_of(3) { peer(number) } else { EndpointChange { state: None, ..peer(number) } };
@@ -157,6 +160,5 @@ fn readers_never_see_a_service_blank_or_half_changed() {
         for reader in readers {
             assert!(reader.join().unwrap() > 0);
         }
-        assert!(round > 10);
     });
 }
