@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rollcall::cluster::facts::{EndpointFact, Fact, Family, Kind, ObjectKey, ServiceFact, ServiceSpec, SliceFact};
-use rollcall::cluster::{Index, Settings};
+use rollcall::cluster::{Index, IndexSettings};
 use rollcall::zone::pair;
 use rollcall_testing::zone::{label, ports};
 
@@ -60,7 +60,7 @@ fn list(index: &mut Index) {
 }
 
 fn empty() -> Index {
-    Index::new(pair().0, Settings::default())
+    Index::new(pair().0, IndexSettings::default())
 }
 
 fn index(criterion: &mut Criterion) {

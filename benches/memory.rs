@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rollcall::cluster::facts::{EndpointFact, Fact, Family, Kind, ObjectKey, ServiceFact, ServiceSpec, SliceFact};
-use rollcall::cluster::{Index, Settings};
+use rollcall::cluster::{Index, IndexSettings};
 use rollcall::wire::Label;
 use rollcall::zone::{Port, Protocol, pair};
 
@@ -58,7 +58,7 @@ fn main() {
 fn measure(title: &str, name: &str) {
     let before = HELD.load(Ordering::Relaxed);
     let (publisher, _reader) = pair();
-    let mut index = Index::new(publisher, Settings::default());
+    let mut index = Index::new(publisher, IndexSettings::default());
     println!("{title}: {} endpoints in {SERVICES} headless Services, {SERVICES} ClusterIPs", SERVICES * ENDPOINTS);
     for title in ["first list", "relist"] {
         let held = HELD.load(Ordering::Relaxed) - before;

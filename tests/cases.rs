@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use rollcall::cluster::Settings;
+use rollcall::cluster::IndexSettings;
 use rollcall::cluster::facts::Fact;
 use rollcall::wire::Ttl;
 use rollcall::zone::{Answered, Fallthrough, Pods, View};
@@ -93,8 +93,11 @@ impl Case {
     }
 
     fn world(&self, fixture: &str) -> World {
-        let settings =
-            Settings { endpoint_pod_names: self.cfg.endpoint_pod_names, zonal: self.cfg.zonal, ..Settings::default() };
+        let settings = IndexSettings {
+            endpoint_pod_names: self.cfg.endpoint_pod_names,
+            zonal: self.cfg.zonal,
+            ..IndexSettings::default()
+        };
         let mut world = World::new(settings);
         let is_of = |document: &&str| {
             let set = document.split_once("fixture/set: ").map(|(_, rest)| rest);

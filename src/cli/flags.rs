@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use crate::cluster::Connection;
 use crate::process::error::Error;
 use crate::process::logs::LogFormat;
-use crate::upstream::{Host, UpstreamAddress, Way};
+use crate::upstream::{UpstreamAddress, UpstreamHost, Way};
 
 /// The text of `--help`.
 pub(super) fn help() -> String {
@@ -291,7 +291,7 @@ fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Resu
 fn server(name: &str, text: &str, over_tls: bool) -> Result<UpstreamAddress, Error> {
     let wrong =
         |why: &str| Error::operator(format!("--{name} needs ADDRESS[:PORT], as in 10.96.0.10:53, got `{text}`{why}"));
-    let host = Host::parse(text).map_err(|error| wrong(&format!(": {error}")))?;
+    let host = UpstreamHost::parse(text).map_err(|error| wrong(&format!(": {error}")))?;
     match (&host.host, host.way) {
         (Ok(address), way) if over_tls || way == Way::Plain => Ok(host.at(*address)),
         _ => Err(wrong("")),

@@ -31,7 +31,7 @@ const RESOLVED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 /// When a path cannot be read or a file that is named is wrong, with the place.
 pub(super) fn cluster(options: &LocalOptions) -> Result<LocalCluster, Error> {
     let sources = Sources { paths: options.paths.clone(), namespace: options.namespace.clone() };
-    LocalCluster::start(&sources, cluster::Settings::default()).map_err(|error| Error::operator(error.to_string()))
+    LocalCluster::start(&sources, cluster::IndexSettings::default()).map_err(|error| Error::operator(error.to_string()))
 }
 
 /// The plan of the server, and the hash of its Corefile.

@@ -13,10 +13,10 @@ const MOST: usize = 1000;
 
 /// The bad objects of the last minute.
 #[derive(Debug, Default)]
-pub(super) struct BadLog(HashMap<(Kind, String, String), Said>);
+pub(super) struct BadLog(HashMap<(Kind, String, String), LoggedFault>);
 
 #[derive(Debug)]
-struct Said {
+struct LoggedFault {
     at: Instant,
     unsaid: u64,
 }
@@ -24,7 +24,7 @@ struct Said {
 impl BadLog {
     /// Whether a line is due, and then how many were left out since the last.
     pub(super) fn note(&mut self, bad: &BadObject, now: Instant) -> Option<u64> {
-        let recent = |said: &Said| now.saturating_duration_since(said.at) < QUIET;
+        let recent = |said: &LoggedFault| now.saturating_duration_since(said.at) < QUIET;
         let key = (bad.kind, bad.namespace.clone(), bad.name.clone());
         if let Some(said) = self.0.get_mut(&key) {
             if recent(said) {
@@ -40,7 +40,7 @@ impl BadLog {
                 return None;
             }
         }
-        self.0.insert(key, Said { at: now, unsaid: 0 });
+        self.0.insert(key, LoggedFault { at: now, unsaid: 0 });
         Some(0)
     }
 }

@@ -14,7 +14,7 @@ pub mod status;
 mod watch;
 
 pub use explain::lines as explain;
-pub use index::{ExplainedSlice, Explanation, Index, Settings};
+pub use index::{ExplainedSlice, Explanation, Index, IndexSettings};
 pub use watch::{
     ConnectError, Connection, KindStatus, ListError, Listed, Mirror, Options, Timing, TlsFiles, list, register,
 };

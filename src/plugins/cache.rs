@@ -78,7 +78,7 @@ pub(crate) use setup::setup;
 //----------- Cache ----------------------------------------------------------
 
 /// The plugin.
-pub(crate) struct Cache {
+pub(crate) struct CachePlugin {
     inner: Arc<Inner>,
 }
 
@@ -105,7 +105,7 @@ struct Verify {
 /// The number of refreshes at a time: they are extra work, and give way before they pile up.
 const REFRESHES: usize = 64;
 
-impl Plugin for Cache {
+impl Plugin for CachePlugin {
     fn name(&self) -> &'static str {
         "cache"
     }

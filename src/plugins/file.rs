@@ -61,7 +61,7 @@ use crate::syntax::words;
 use crate::wire::message::{DNSClass, Message, MessageName, Record, ResponseCode};
 use crate::wire::{Failure, Name, Serial};
 use crate::zone::Fallthrough;
-use zone::{Asked, Found, Zone, outsiders};
+use zone::{Asked, FileZone, Found, outsiders};
 
 /// The plugin: all `file` lines of a server block.
 pub(crate) struct ZoneFiles {
@@ -81,7 +81,7 @@ struct ZoneSource {
 #[derive(Default)]
 struct LoadedZone {
     /// One for each zone of the source.
-    zones: Vec<Arc<Zone>>,
+    zones: Vec<Arc<FileZone>>,
     /// The file and those that it includes, as they were when they were read.
     files: Vec<(PathBuf, Option<Stamp>)>,
 }
@@ -110,7 +110,7 @@ impl ZoneSource {
             let name = names::to_message(origin);
             let read = record::parse_zone(&self.path, &name);
             let read = read.map_err(|fault| Error::new(&at(&fault), fault.message))?;
-            let (zone, outside) = Zone::new(name, read.records).map_err(|why| Error::new(&start, why))?;
+            let (zone, outside) = FileZone::new(name, read.records).map_err(|why| Error::new(&start, why))?;
             warnings.extend(outsiders(origin, &outside));
             loaded.zones.push(Arc::new(zone));
             loaded.files = read.files;
@@ -139,7 +139,7 @@ impl ZoneSource {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn zone(&self, zone: &Name) -> Option<Arc<Zone>> {
+    fn zone(&self, zone: &Name) -> Option<Arc<FileZone>> {
         let place = self.zones.iter().position(|own| own == zone)?;
         self.read().zones.get(place).cloned()
     }

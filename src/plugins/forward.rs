@@ -78,8 +78,8 @@ use crate::metrics::metrics;
 use crate::syntax::names;
 use crate::syntax::words;
 use crate::upstream::{
-    Group, GroupSettings, Host, Policy, TlsConfig, Upstream, UpstreamAddress, Way, client_config, nameservers, resolve,
-    system_roots,
+    Group, GroupSettings, Policy, TlsConfig, Upstream, UpstreamAddress, UpstreamHost, Way, client_config, nameservers,
+    resolve, system_roots,
 };
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{Message, MessageEdns, ProtoError};
@@ -501,11 +501,11 @@ enum NamedUpstreams {
     /// A list that cannot be read.
     Unreadable(files::Error),
     /// A host, to be looked up.
-    Host(Host, Name),
+    Host(UpstreamHost, Name),
 }
 
 fn named(word: &Token) -> Result<NamedUpstreams, Error> {
-    let host = Host::parse(&word.text).map_err(|why| word.error(why))?;
+    let host = UpstreamHost::parse(&word.text).map_err(|why| word.error(why))?;
     let name = match &host.host {
         Ok(address) => return Ok(NamedUpstreams::Upstreams(vec![host.at(*address)])),
         Err(name) => name,
@@ -524,7 +524,12 @@ fn named(word: &Token) -> Result<NamedUpstreams, Error> {
 }
 
 /// The addresses of a host, from these resolvers or the system's.
-fn look_up(word: &Token, host: &Host, name: &Name, resolvers: &[SocketAddr]) -> Result<Vec<UpstreamAddress>, Error> {
+fn look_up(
+    word: &Token,
+    host: &UpstreamHost,
+    name: &Name,
+    resolvers: &[SocketAddr],
+) -> Result<Vec<UpstreamAddress>, Error> {
     let system;
     let resolvers = if resolvers.is_empty() {
         let text = files::read_text(Path::new("/etc/resolv.conf"), files::CONFIGURATION).unwrap_or_default();

@@ -42,7 +42,7 @@ use crate::wire::Name;
 use crate::wire::message::Message;
 
 /// The plugin.
-pub(crate) struct Header {
+pub(crate) struct HeaderPlugin {
     query: Vec<Change>,
     response: Vec<Change>,
 }
@@ -67,7 +67,7 @@ fn apply(changes: &[Change], message: &mut Message) {
     }
 }
 
-impl Plugin for Header {
+impl Plugin for HeaderPlugin {
     fn name(&self) -> &'static str {
         "header"
     }
@@ -96,9 +96,9 @@ pub(crate) fn setup(lines: &[&Directive], _: &mut Context<'_, '_>) -> Result<Vec
     Ok(vec![Arc::new(last(lines, read)?)])
 }
 
-fn read(directive: &Directive) -> Result<Header, Error> {
+fn read(directive: &Directive) -> Result<HeaderPlugin, Error> {
     directive.no_arguments()?;
-    let mut header = Header { query: Vec::new(), response: Vec::new() };
+    let mut header = HeaderPlugin { query: Vec::new(), response: Vec::new() };
     for line in directive.lines() {
         line.no_body()?;
         let changes = match line.name.text.to_lowercase().as_str() {

@@ -45,7 +45,7 @@ const TTL: u32 = 604_800;
 const ZONES: [&str; 4] = ["localhost.", "0.in-addr.arpa.", "127.in-addr.arpa.", "255.in-addr.arpa."];
 
 /// The plugin.
-pub(crate) struct Local {
+pub(crate) struct LocalPlugin {
     /// `localhost_prefix`: names that begin with `localhost.` are this machine, whatever their zone.
     prefix: bool,
 }
@@ -62,7 +62,7 @@ enum What {
     Nothing,
 }
 
-impl Local {
+impl LocalPlugin {
     /// The kind of a name (lower case, final dot), and the zone that it belongs to; `None` for the names of others.
     fn find<'n>(&self, name: &'n str) -> Option<(What, &'n str)> {
         let prefixed = self.prefix && name.starts_with("localhost.") && name != "localhost.";
@@ -107,7 +107,7 @@ fn soa(localhost: &MessageName) -> Result<RData, String> {
     Ok(RData::SOA(rdata::SOA::new(localhost.clone(), mailbox, 1, 0, 0, 0, TTL)))
 }
 
-impl Plugin for Local {
+impl Plugin for LocalPlugin {
     fn name(&self) -> &'static str {
         "local"
     }
@@ -139,7 +139,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     for zone in ZONES {
         context.settings.exclusions.extend(zone.parse().ok().map(|zone| FastPathExclusion::Zone(zone, None)));
     }
-    Ok(vec![Arc::new(Local { prefix })])
+    Ok(vec![Arc::new(LocalPlugin { prefix })])
 }
 
 /// Reads one line: whether names that begin with `localhost.` are this machine.

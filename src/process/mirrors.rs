@@ -86,7 +86,7 @@ impl Mirrors for Session<'_> {
     }
 }
 
-fn read(source: &Source) -> (Options, cluster::Settings) {
+fn read(source: &Source) -> (Options, cluster::IndexSettings) {
     let connection = match source.access.clone() {
         Access::InCluster => Connection::InCluster,
         Access::Kubeconfig { file, context } => Connection::Kubeconfig { file, context },
@@ -107,7 +107,7 @@ fn read(source: &Source) -> (Options, cluster::Settings) {
         burst: (burst > 0).then_some(burst),
         ..Options::default()
     };
-    let settings = cluster::Settings {
+    let settings = cluster::IndexSettings {
         endpoint_pod_names: source.endpoint_pod_names,
         zonal: source.zonal,
         client_names: source.client_names,

@@ -181,7 +181,7 @@ impl Batch {
         for ((run, header), control) in parts {
             let first = places.get(run.start).and_then(|&place| at(place.into()));
             let (Some(slot), Some(vectors)) = (first, vectors.get(run.start..run.start + run.count)) else { continue };
-            let mut octets = slot.envelope().map_or_else(Control::new, |envelope| envelope.control());
+            let mut octets = slot.envelope().map_or_else(ControlMessages::new, |envelope| envelope.control());
             if run.count > 1 {
                 octets.segments(slot.reply_len);
             }
@@ -335,12 +335,12 @@ pub(super) fn ask_for_local_address(socket: &UdpSocket, v6: bool) -> io::Result<
 #[derive(Clone, Copy)]
 pub(super) struct DatagramEnds {
     peer: Octets<28>,
-    local: Option<Local>,
+    local: Option<LocalAddress>,
 }
 
 /// The address that was asked, as the kernel said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Local {
+enum LocalAddress {
     V4(Ipv4Addr),
     V6(Ipv6Addr, u32),
 }
@@ -363,11 +363,14 @@ impl DatagramEnds {
             match (level, kind) {
                 // The index of the interface, the address to answer from, the address in the packet.
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    local = data.get(4..8).and_then(|octets| octets.first_chunk::<4>()).map(|&o| Local::V4(o.into()));
+                    local = data
+                        .get(4..8)
+                        .and_then(|octets| octets.first_chunk::<4>())
+                        .map(|&o| LocalAddress::V4(o.into()));
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     local = data.split_first_chunk::<16>().and_then(|(&address, index)| {
-                        Some(Local::V6(address.into(), u32::from_ne_bytes(*index.first_chunk()?)))
+                        Some(LocalAddress::V6(address.into(), u32::from_ne_bytes(*index.first_chunk()?)))
                     });
                 }
                 _ => {}
@@ -378,17 +381,17 @@ impl DatagramEnds {
     }
 
     /// The control message that makes the answer leave from the address that was asked.
-    fn control(&self) -> Control {
-        let mut octets = Control::new();
+    fn control(&self) -> ControlMessages {
+        let mut octets = ControlMessages::new();
         match self.local {
             None => {}
-            Some(Local::V4(address)) => {
+            Some(LocalAddress::V4(address)) => {
                 octets.header(12, libc::IPPROTO_IP, libc::IP_PKTINFO);
                 octets.put(&[0; 4]);
                 octets.put(&address.octets());
                 octets.put(&[0; 4]);
             }
-            Some(Local::V6(address, index)) => {
+            Some(LocalAddress::V6(address, index)) => {
                 octets.header(20, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO);
                 octets.put(&address.octets());
                 // An address of one link means nothing without its interface; for others the routes decide.
@@ -417,8 +420,8 @@ impl DatagramEnds {
     /// The address that was asked, where the kernel said it.
     pub(super) fn local(&self) -> Option<IpAddr> {
         self.local.map(|local| match local {
-            Local::V4(v4) => v4.into(),
-            Local::V6(v6, _) => IpAddr::from(v6).to_canonical(),
+            LocalAddress::V4(v4) => v4.into(),
+            LocalAddress::V6(v6, _) => IpAddr::from(v6).to_canonical(),
         })
     }
 }
@@ -428,12 +431,12 @@ fn family(peer: &[u8; 28]) -> u16 {
 }
 
 /// Control messages under construction.
-struct Control {
+struct ControlMessages {
     octets: Octets<CONTROL>,
     len: usize,
 }
 
-impl Control {
+impl ControlMessages {
     fn new() -> Self {
         Self { octets: Octets([0; CONTROL]), len: 0 }
     }

@@ -34,7 +34,7 @@ pub struct UpstreamAddress {
 }
 
 impl fmt::Display for UpstreamAddress {
-    /// The text that an operator writes, for [`Host::parse`].
+    /// The text that an operator writes, for [`UpstreamHost::parse`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.server_name.as_ref().map(|name| format!("%{name}")).unwrap_or_default();
         match (self.way, self.address) {
@@ -47,7 +47,7 @@ impl fmt::Display for UpstreamAddress {
 
 /// An upstream as an operator writes it: `[tls://]HOST[%NAME][:PORT]`, HOST an address or a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
+pub struct UpstreamHost {
     /// The way that messages travel.
     pub way: Way,
     /// The address, or a name or file as written.
@@ -59,7 +59,7 @@ pub struct Host {
     scope: u32,
 }
 
-impl Host {
+impl UpstreamHost {
     /// Reads a word.
     ///
     /// # Errors
@@ -136,7 +136,8 @@ pub fn nameservers(text: &str) -> Vec<UpstreamAddress> {
             let mut words = line.split_whitespace();
             let address = words.next().filter(|&word| word == "nameserver").and_then(|_| words.next())?;
             let host =
-                Host::parse(&if address.contains(':') { format!("[{address}]") } else { address.to_owned() }).ok()?;
+                UpstreamHost::parse(&if address.contains(':') { format!("[{address}]") } else { address.to_owned() })
+                    .ok()?;
             Some(host.at(host.host.clone().ok()?))
         })
         .collect()
@@ -150,13 +151,13 @@ mod tests {
     fn an_upstream_address_is_written_as_it_is_read() {
         for word in ["192.0.2.1:53", "[2001:db8::1]:5353", "tls://192.0.2.1:853", "tls://[2001:db8::1%a.example]:8853"]
         {
-            let host = Host::parse(word).unwrap();
+            let host = UpstreamHost::parse(word).unwrap();
             assert_eq!(host.at(host.host.clone().unwrap()).to_string(), word);
         }
     }
 
     fn parsed(word: &str) -> UpstreamAddress {
-        let host = Host::parse(word).unwrap();
+        let host = UpstreamHost::parse(word).unwrap();
         host.at(host.host.clone().unwrap())
     }
 
@@ -169,7 +170,7 @@ mod tests {
         let tls = parsed("tls://192.0.2.1%dns.example.org");
         assert_eq!((tls.way, tls.address.port(), tls.server_name.as_deref()), (Way::Tls, 853, Some("dns.example.org")));
         assert_eq!(parsed("tls://[2001:db8::1%dns.example]:8853").server_name.as_deref(), Some("dns.example"));
-        assert_eq!(Host::parse("resolver.example:54").unwrap().host, Err("resolver.example".into()));
+        assert_eq!(UpstreamHost::parse("resolver.example:54").unwrap().host, Err("resolver.example".into()));
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
         for bad in
             ["grpc://192.0.2.1", "https://192.0.2.1", "192.0.2.1:0", "192.0.2.1:dns", "[2001:db8::1", "", "tls://"]
         {
-            assert!(Host::parse(bad).is_err(), "{bad}");
+            assert!(UpstreamHost::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -23,7 +23,7 @@ mod udp;
 #[expect(clippy::module_inception, reason = "the file is the thing, and the room has its name")]
 mod upstream;
 
-pub use address::{Host, UpstreamAddress, Way, nameservers};
+pub use address::{UpstreamAddress, UpstreamHost, Way, nameservers};
 pub use error::{Error, Trouble};
 pub use group::{Group, GroupSettings, Policy};
 pub use health::Check;

@@ -46,11 +46,11 @@ pub(super) struct StreamTls {
 }
 
 struct Resting {
-    connection: Connection,
+    connection: StreamConnection,
     since: Instant,
 }
 
-struct Connection {
+struct StreamConnection {
     stream: Box<dyn Stream>,
     here: SocketAddr,
     made: Instant,
@@ -106,13 +106,13 @@ impl StreamPool {
         Ok(reply)
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<StreamConnection> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         self.sweep(&mut resting);
         resting.pop().map(|one| one.connection)
     }
 
-    fn rest(self: &Arc<Self>, connection: Connection) {
+    fn rest(self: &Arc<Self>, connection: StreamConnection) {
         let most = match self.keep.max_idle {
             0 => MOST_RESTING,
             most => most.min(MOST_RESTING),
@@ -153,7 +153,7 @@ impl StreamPool {
         });
     }
 
-    async fn dial(&self, until: Instant) -> Result<Connection, Error> {
+    async fn dial(&self, until: Instant) -> Result<StreamConnection, Error> {
         let to = self.to;
         let fault =
             |error: std::io::Error| Error::new(Trouble::Network, format!("dial tcp {to}: connect: {}", reason(&error)));
@@ -173,7 +173,7 @@ impl StreamPool {
                 })?)
             }
         };
-        Ok(Connection { stream, here, made: Instant::now() })
+        Ok(StreamConnection { stream, here, made: Instant::now() })
     }
 
     async fn connect(&self) -> std::io::Result<TcpStream> {
@@ -185,7 +185,7 @@ impl StreamPool {
 }
 
 /// One message there and its answer back (RFC 1035 section 4.2.2). Answers to earlier queries are passed over.
-async fn ask(connection: &mut Connection, to: SocketAddr, sent: &Sent, until: Instant) -> Result<Vec<u8>, Error> {
+async fn ask(connection: &mut StreamConnection, to: SocketAddr, sent: &Sent, until: Instant) -> Result<Vec<u8>, Error> {
     let here = connection.here;
     let talk = async {
         let length = u16::try_from(sent.octets.len()).map_err(std::io::Error::other)?;

@@ -21,7 +21,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rollcall::cluster::Settings;
+use rollcall::cluster::IndexSettings;
 use rollcall::cluster::facts::{Kind, ObjectKey};
 use rollcall::zone::Answered;
 use rollcall_testing::repository;
@@ -66,7 +66,7 @@ fn a_wrong_answer_is_told_with_its_line() {
 
 /// Runs the steps; line and difference of each answer that is not as written.
 fn run(text: &str) -> Vec<String> {
-    let mut world = World::new(Settings::default());
+    let mut world = World::new(IndexSettings::default());
     let (mut objects, mut wrong) = (String::new(), Vec::new());
     let mut zone = ZoneText { origin: ".".into(), ttl: "30".into() };
     let mut lines = text.lines().enumerate().peekable();

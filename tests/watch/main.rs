@@ -16,7 +16,7 @@ mod trouble;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use rollcall::cluster::{Connection, Mirror, Options, Settings, Timing};
+use rollcall::cluster::{Connection, IndexSettings, Mirror, Options, Timing};
 use rollcall::wire::Label;
 use rollcall::zone::{Reader, ServiceName};
 use rollcall_testing::api_server::ApiServer;
@@ -60,7 +60,7 @@ fn paged(url: String) -> Options {
 }
 
 fn start(options: &Options) -> Mirror {
-    Mirror::start(options, Settings::default(), &Handle::current()).unwrap()
+    Mirror::start(options, IndexSettings::default(), &Handle::current()).unwrap()
 }
 
 async fn synced(options: &Options) -> Mirror {

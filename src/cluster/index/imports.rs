@@ -264,7 +264,7 @@ mod tests {
     use super::super::tests::{cluster_ip, headless, slice};
     use super::*;
     use crate::cluster::facts::{Fact, ImportedSliceFact, Kind, SliceFact};
-    use crate::cluster::{Index, Settings};
+    use crate::cluster::{Index, IndexSettings};
     use crate::zone::{Reader, pair};
 
     fn imported(slice: SliceFact, version: u64) -> Fact {
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn slices_and_imports_may_come_in_any_order() {
         let (publisher, reader) = pair();
-        let mut index = Index::new(publisher, Settings::default());
+        let mut index = Index::new(publisher, IndexSettings::default());
         let now = Instant::now();
         assert!(!index.apply(imported(slice("s", "db", &["db-0=10.0.0.1", "!db-1=10.0.0.2"]), 2), now, 1));
         assert!(index.apply(Fact::Import(headless("db")), now, 2));
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn what_a_list_does_not_name_is_gone() {
         let (publisher, reader) = pair();
-        let mut index = Index::new(publisher, Settings::default());
+        let mut index = Index::new(publisher, IndexSettings::default());
         let now = Instant::now();
         index.apply_page(vec![Fact::Import(headless("a")), Fact::Import(headless("b"))], now, 1);
         let slices = [imported(slice("sa", "a", &["x=10.0.0.1"]), 1), imported(slice("sb", "b", &["y=10.0.0.2"]), 1)];
@@ -336,7 +336,7 @@ mod tests {
     impl Moving {
         fn new() -> Self {
             let (publisher, reader) = pair();
-            let mut index = Index::new(publisher, Settings::default());
+            let mut index = Index::new(publisher, IndexSettings::default());
             let now = Instant::now();
             index.apply(Fact::Import(headless("db")), now, 1);
             Self { index, reader, now, version: 1 }

@@ -47,14 +47,14 @@ use slice::{Slice, Touched};
 use slice_names::SliceNames;
 
 pub use explanation::{ExplainedSlice, Explanation};
-pub use settings::Settings;
+pub use settings::IndexSettings;
 
 /// The writer's state of one mirrored cluster.
 #[derive(Debug)]
 pub struct Index {
     publisher: Publisher,
     reader: Reader,
-    settings: Settings,
+    settings: IndexSettings,
     services: Services,
     slices: SliceNames,
     pods: MirroredPods,
@@ -78,7 +78,7 @@ struct PendingChanges {
 
 impl Index {
     /// An index that publishes to this zone.
-    pub fn new(publisher: Publisher, settings: Settings) -> Self {
+    pub fn new(publisher: Publisher, settings: IndexSettings) -> Self {
         let reader = publisher.reader();
         Self {
             publisher,

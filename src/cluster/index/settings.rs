@@ -2,7 +2,7 @@
 
 /// Settings that change what is derived, not only how it is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Settings {
+pub struct IndexSettings {
     /// `endpoint_pod_names`: the pod's name is the label of an endpoint without hostname.
     pub endpoint_pod_names: bool,
     /// `zonal`: topology zones are kept.

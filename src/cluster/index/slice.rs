@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::packed::{Loose, Packed, PackedEndpoint};
-use super::settings::Settings;
+use super::settings::IndexSettings;
 use crate::cluster::facts::{EndpointFact, Family, SliceFact};
 use crate::wire::{Dashed, Label, Name};
 use crate::zone::{Port, SliceEndpoint};
@@ -68,7 +68,13 @@ impl Touched {
 }
 
 impl Slice {
-    pub(super) fn new(fact: SliceFact, ports: Arc<[Port]>, settings: Settings, arrived: u32, generation: u32) -> Self {
+    pub(super) fn new(
+        fact: SliceFact,
+        ports: Arc<[Port]>,
+        settings: IndexSettings,
+        arrived: u32,
+        generation: u32,
+    ) -> Self {
         let mut zones: Vec<Arc<str>> = Vec::new();
         let mut loose = Vec::with_capacity(fact.endpoints.len());
         for endpoint in fact.endpoints {
@@ -132,7 +138,7 @@ impl Slice {
 }
 
 /// Gives an endpoint its label: hostname, pod name where asked for, or else one label for each address.
-fn name_endpoint(endpoint: EndpointFact, zone: Option<u8>, settings: Settings, loose: &mut Vec<Loose>) {
+fn name_endpoint(endpoint: EndpointFact, zone: Option<u8>, settings: IndexSettings, loose: &mut Vec<Loose>) {
     let pod = endpoint.pod.filter(|_| settings.endpoint_pod_names);
     let ready = endpoint.ready;
     match endpoint.hostname.or(pod) {

@@ -20,10 +20,10 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with(IndexSettings::default())
     }
 
-    pub(super) fn with(settings: Settings) -> Self {
+    pub(super) fn with(settings: IndexSettings) -> Self {
         let (publisher, reader) = pair();
         Self { index: Index::new(publisher, settings), reader, now: Instant::now(), unix: 1000 }
     }
@@ -240,7 +240,7 @@ fn labels_are_hostnames_then_pod_names_then_addresses() {
         bench.endpoints("kubia"),
         ["10-0-0-2=10.0.0.2", "10-0-0-3=10.0.0.3", "10-0-0-4=10.0.0.4", "web=10.0.0.1"]
     );
-    let mut bench = Bench::with(Settings { endpoint_pod_names: true, ..Settings::default() });
+    let mut bench = Bench::with(IndexSettings { endpoint_pod_names: true, ..IndexSettings::default() });
     bench.apply(headless("kubia"));
     bench.apply(named);
     assert_eq!(bench.endpoints("kubia"), ["10-0-0-3=10.0.0.3", "10-0-0-4=10.0.0.4", "pod-7=10.0.0.2", "web=10.0.0.1"]);
@@ -278,7 +278,7 @@ fn ports_that_change_are_published_for_each_ready_endpoint() {
 #[test]
 fn zones_are_kept_only_when_they_are_asked_for() {
     for zonal in [false, true] {
-        let mut bench = Bench::with(Settings { zonal, ..Settings::default() });
+        let mut bench = Bench::with(IndexSettings { zonal, ..IndexSettings::default() });
         bench.apply(headless("kubia"));
         let mut zoned = slice("s", "kubia", &["kubia-0=10.0.0.1"]);
         zoned.endpoints[0].zone = Some("a".into());
@@ -492,7 +492,7 @@ fn whose_an_address_is_is_kept_for_those_who_ask() {
         let pod = bench.reader.client(address.parse().unwrap())?;
         Some(format!("{}/{}", pod.namespace, pod.name))
     };
-    let mut bench = Bench::with(Settings { client_names: true, ..Settings::default() });
+    let mut bench = Bench::with(IndexSettings { client_names: true, ..IndexSettings::default() });
     assert!(bench.apply(pod("a", "10.0.0.1,fd00::1")));
     assert_eq!(told(&bench, "fd00::1").as_deref(), Some("team/a"));
     // On the network of a node: the first stays until it goes.

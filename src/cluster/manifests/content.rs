@@ -8,7 +8,7 @@ use super::error::{Error, FilePosition, Remark};
 use super::kinds;
 use super::objects::Objects;
 use super::strays::{Stray, StraySort};
-use super::tree::{Field, Node};
+use super::tree::{ManifestField, Node};
 
 /// The contents of one file.
 #[derive(Debug, Default, PartialEq)]
@@ -103,8 +103,8 @@ impl Content {
     }
 
     /// Takes one document: an object, or a `List` of them.
-    fn take(&mut self, object: &Field<'_>, namespace: &str) {
-        let known = |field: Result<Field<'_>, Error>| {
+    fn take(&mut self, object: &ManifestField<'_>, namespace: &str) {
+        let known = |field: Result<ManifestField<'_>, Error>| {
             field.ok().and_then(|field| field.text().ok().flatten().map(kinds::is_read)).unwrap_or(false)
         };
         if !object.has_field("kind") || !object.has_field("apiVersion") && !known(object.get("kind")) {
@@ -114,7 +114,7 @@ impl Content {
         }
     }
 
-    fn take_object(&mut self, object: &Field<'_>, namespace: &str) -> Result<(), Error> {
+    fn take_object(&mut self, object: &ManifestField<'_>, namespace: &str) -> Result<(), Error> {
         let kind = object.get("kind")?.required_text()?;
         let version = object.get("apiVersion")?.required_text()?;
         let group = version.split_once('/').map_or("", |(group, _)| group);
@@ -137,7 +137,7 @@ impl Content {
 }
 
 /// Whether pods run before or after a release of a chart, and not with it.
-fn is_hook(object: &Field<'_>, kind: &str) -> bool {
+fn is_hook(object: &ManifestField<'_>, kind: &str) -> bool {
     let annotations = object.get("metadata").and_then(|meta| meta.get("annotations"));
     matches!(kind, "Pod" | "Job") && annotations.is_ok_and(|annotations| annotations.has_field("helm.sh/hook"))
 }

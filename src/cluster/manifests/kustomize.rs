@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{Error, Level, Remark, Subject};
-use super::tree::{Field, Node};
+use super::tree::{ManifestField, Node};
 
 /// The paths that a kustomization names.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,8 +22,8 @@ pub(super) fn read(path: &Arc<Path>, text: &str) -> KustomizationPaths {
     let mut names = KustomizationPaths::default();
     for document in &documents {
         let root = document.root(path);
-        let items = |name| root.get(name).and_then(|field: Field<'_>| field.items()).unwrap_or_default();
-        let path = |field: Field<'_>| field.text().ok().flatten().map(|text| plain(&folder.join(text)));
+        let items = |name| root.get(name).and_then(|field: ManifestField<'_>| field.items()).unwrap_or_default();
+        let path = |field: ManifestField<'_>| field.text().ok().flatten().map(|text| plain(&folder.join(text)));
         for item in ["patches", "patchesJson6902"].into_iter().flat_map(items) {
             names.patches.extend(item.get("path").ok().and_then(path));
         }

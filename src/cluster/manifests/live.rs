@@ -11,7 +11,7 @@ use super::summary::Summary;
 use super::survey::Identity;
 use crate::cluster::clock::Clock;
 use crate::cluster::facts::{Fact, Kind, ObjectKey};
-use crate::cluster::{Explanation, Index, Settings};
+use crate::cluster::{Explanation, Index, IndexSettings};
 use crate::wire::Label;
 use crate::zone::{self, Reader, ServiceName};
 
@@ -51,7 +51,7 @@ impl LocalCluster {
     ///
     /// # Errors
     /// When a path cannot be read or a file that is named has a fault: with file, line and column.
-    pub fn start(sources: &Sources, settings: Settings) -> Result<Self, Error> {
+    pub fn start(sources: &Sources, settings: IndexSettings) -> Result<Self, Error> {
         let (publisher, reader) = zone::pair();
         let (now, clock) = (Instant::now(), SystemTime::now());
         let mut cluster = Self {

@@ -9,7 +9,7 @@ mod workload;
 
 use super::error::{Error, Remark};
 use super::kinds;
-use super::tree::Field;
+use super::tree::ManifestField;
 
 pub use annotations::{NOT_READY, READY};
 pub(super) use meta::ObjectMeta;
@@ -32,7 +32,7 @@ impl Objects {
     /// Takes an object; `false` for one of a kind that is not read.
     pub(super) fn take(
         &mut self,
-        object: &Field<'_>,
+        object: &ManifestField<'_>,
         group: &str,
         kind: &str,
         namespace: &str,

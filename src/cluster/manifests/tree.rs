@@ -19,11 +19,11 @@ use crate::wire::Label;
 pub(super) struct Node {
     line: u32,
     column: u32,
-    value: Value,
+    value: ManifestValue,
 }
 
 #[derive(Debug)]
-enum Value {
+enum ManifestValue {
     Null,
     Bool(bool),
     Integer(i64),
@@ -68,48 +68,52 @@ impl Node {
     fn move_down(&mut self, lines: u32) {
         self.line += lines;
         match &mut self.value {
-            Value::List(nodes) => nodes.iter_mut().for_each(|node| node.move_down(lines)),
-            Value::Map(fields) => fields.iter_mut().for_each(|(_, node)| node.move_down(lines)),
-            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
+            ManifestValue::List(nodes) => nodes.iter_mut().for_each(|node| node.move_down(lines)),
+            ManifestValue::Map(fields) => fields.iter_mut().for_each(|(_, node)| node.move_down(lines)),
+            ManifestValue::Null
+            | ManifestValue::Bool(_)
+            | ManifestValue::Integer(_)
+            | ManifestValue::Float(_)
+            | ManifestValue::Text(_) => {}
         }
     }
 
     /// Whether a document holds nothing.
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self.value, Value::Null)
+        matches!(self.value, ManifestValue::Null)
     }
 
     /// The whole document as a field without a name.
-    pub(super) fn root<'d>(&'d self, file: &'d Arc<Path>) -> Field<'d> {
-        Field { file, node: Some(self), near: self, path: String::new() }
+    pub(super) fn root<'d>(&'d self, file: &'d Arc<Path>) -> ManifestField<'d> {
+        ManifestField { file, node: Some(self), near: self, path: String::new() }
     }
 
     /// The value that was found, in words.
     fn describe(&self) -> String {
         match &self.value {
-            Value::Null => "nothing".into(),
-            Value::Bool(value) => format!("{value} (a boolean)"),
-            Value::Integer(value) => format!("{value} (a number)"),
-            Value::Float(value) => format!("{value} (a number)"),
-            Value::Text(text) => format!("{text:?}"),
-            Value::List(_) => "a list".into(),
-            Value::Map(_) => "a mapping".into(),
+            ManifestValue::Null => "nothing".into(),
+            ManifestValue::Bool(value) => format!("{value} (a boolean)"),
+            ManifestValue::Integer(value) => format!("{value} (a number)"),
+            ManifestValue::Float(value) => format!("{value} (a number)"),
+            ManifestValue::Text(text) => format!("{text:?}"),
+            ManifestValue::List(_) => "a list".into(),
+            ManifestValue::Map(_) => "a mapping".into(),
         }
     }
 
     /// Feeds every value, but no place, to a hash: equal for equal content.
     pub(super) fn fold(&self, hash: &mut impl FnMut(&[u8])) {
         match &self.value {
-            Value::Null => hash(b"~"),
-            Value::Bool(value) => hash(&[u8::from(*value)]),
-            Value::Integer(value) => hash(&value.to_be_bytes()),
-            Value::Float(value) => hash(&value.to_bits().to_be_bytes()),
-            Value::Text(text) => hash(text.as_bytes()),
-            Value::List(nodes) => nodes.iter().for_each(|node| {
+            ManifestValue::Null => hash(b"~"),
+            ManifestValue::Bool(value) => hash(&[u8::from(*value)]),
+            ManifestValue::Integer(value) => hash(&value.to_be_bytes()),
+            ManifestValue::Float(value) => hash(&value.to_bits().to_be_bytes()),
+            ManifestValue::Text(text) => hash(text.as_bytes()),
+            ManifestValue::List(nodes) => nodes.iter().for_each(|node| {
                 hash(b"-");
                 node.fold(hash);
             }),
-            Value::Map(fields) => fields.iter().for_each(|(key, node)| {
+            ManifestValue::Map(fields) => fields.iter().for_each(|(key, node)| {
                 hash(key.as_bytes());
                 hash(b":");
                 node.fold(hash);
@@ -124,13 +128,13 @@ fn place(file: &Arc<Path>, line: u32, column: u32) -> FilePosition {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        let spanned = Spanned::<ManifestValue>::deserialize(deserializer)?;
         let at = spanned.referenced;
         Ok(Self { line: at.line() as u32, column: at.column() as u32, value: spanned.value })
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for ManifestValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue)
     }
@@ -139,70 +143,70 @@ impl<'de> Deserialize<'de> for Value {
 struct AnyValue;
 
 impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
+    type Value = ManifestValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value of a manifest")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_none<E>(self) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<ManifestValue, D::Error> {
         deserializer.deserialize_any(self)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value))
+    fn visit_i64<E>(self, value: i64) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Integer(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Integer))
+    fn visit_u64<E>(self, value: u64) -> Result<ManifestValue, E> {
+        Ok(i64::try_from(value).map_or(ManifestValue::Float(value as f64), ManifestValue::Integer))
     }
 
-    fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
-        Ok(Value::Float(value as f64))
+    fn visit_i128<E>(self, value: i128) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Float(value as f64))
     }
 
-    fn visit_u128<E>(self, value: u128) -> Result<Value, E> {
-        Ok(Value::Float(value as f64))
+    fn visit_u128<E>(self, value: u128) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Float(value as f64))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
+    fn visit_f64<E>(self, value: f64) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Float(value))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
+    fn visit_str<E>(self, text: &str) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Text(text.into()))
     }
 
-    fn visit_bytes<E>(self, octets: &[u8]) -> Result<Value, E> {
-        Ok(Value::Text(String::from_utf8_lossy(octets).into()))
+    fn visit_bytes<E>(self, octets: &[u8]) -> Result<ManifestValue, E> {
+        Ok(ManifestValue::Text(String::from_utf8_lossy(octets).into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<ManifestValue, A::Error> {
         let mut nodes = Vec::new();
         while let Some(node) = items.next_element()? {
             nodes.push(node);
         }
-        Ok(Value::List(nodes))
+        Ok(ManifestValue::List(nodes))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<ManifestValue, A::Error> {
         let mut fields = Vec::new();
         while let Some((key, node)) = entries.next_entry::<String, Node>()? {
             fields.push((key.into_boxed_str(), node));
         }
-        Ok(Value::Map(fields))
+        Ok(ManifestValue::Map(fields))
     }
 }
 
@@ -210,14 +214,14 @@ impl<'de> Visitor<'de> for AnyValue {
 
 /// A field of an object, present or not, with its path for messages. `null` counts as absent, as in the API.
 #[derive(Clone, Debug)]
-pub(super) struct Field<'d> {
+pub(super) struct ManifestField<'d> {
     file: &'d Arc<Path>,
     node: Option<&'d Node>,
     near: &'d Node,
     path: String,
 }
 
-impl<'d> Field<'d> {
+impl<'d> ManifestField<'d> {
     /// Its place; an absent field points to what should hold it.
     pub(super) fn place(&self) -> FilePosition {
         let node = self.node.unwrap_or(self.near);
@@ -250,7 +254,7 @@ impl<'d> Field<'d> {
     /// Whether this is a mapping with such a field, in any spelling.
     pub(super) fn has_field(&self, name: &str) -> bool {
         match self.node.map(|node| &node.value) {
-            Some(Value::Map(fields)) => fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)),
+            Some(ManifestValue::Map(fields)) => fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)),
             _ => false,
         }
     }
@@ -258,7 +262,7 @@ impl<'d> Field<'d> {
     /// The keys of this mapping; none of anything else.
     pub(super) fn keys(&self) -> impl Iterator<Item = &'d str> {
         let fields = match self.node.map(|node| &node.value) {
-            Some(Value::Map(fields)) => fields.as_slice(),
+            Some(ManifestValue::Map(fields)) => fields.as_slice(),
             _ => &[],
         };
         fields.iter().map(|(key, _)| &**key)
@@ -270,12 +274,12 @@ impl<'d> Field<'d> {
     /// When this is no mapping, or the field is there in another spelling (`clusterIp`).
     pub(super) fn get(&self, name: &str) -> Result<Self, Error> {
         let path = if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) };
-        let mut field = Field { file: self.file, node: None, near: self.node.unwrap_or(self.near), path };
+        let mut field = ManifestField { file: self.file, node: None, near: self.node.unwrap_or(self.near), path };
         let Some(node) = self.node else { return Ok(field) };
-        let Value::Map(fields) = &node.value else { return Err(self.expected("a mapping")) };
+        let ManifestValue::Map(fields) = &node.value else { return Err(self.expected("a mapping")) };
         for (key, node) in fields {
             if **key == *name {
-                field.node = Some(node).filter(|node| !matches!(node.value, Value::Null));
+                field.node = Some(node).filter(|node| !matches!(node.value, ManifestValue::Null));
             } else if key.eq_ignore_ascii_case(name) {
                 let at = place(self.file, node.line, node.column);
                 return Err(Error::at(at, format!("unknown field {key}: it is spelled {name}")));
@@ -291,8 +295,10 @@ impl<'d> Field<'d> {
     pub(super) fn text(&self) -> Result<Option<&'d str>, Error> {
         match self.node.map(|node| &node.value) {
             None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(Value::Bool(_) | Value::Integer(_) | Value::Float(_)) => Err(self.expected("text in quotes")),
+            Some(ManifestValue::Text(text)) => Ok(Some(text)),
+            Some(ManifestValue::Bool(_) | ManifestValue::Integer(_) | ManifestValue::Float(_)) => {
+                Err(self.expected("text in quotes"))
+            }
             Some(_) => Err(self.expected("text")),
         }
     }
@@ -312,7 +318,7 @@ impl<'d> Field<'d> {
     pub(super) fn boolean(&self) -> Result<Option<bool>, Error> {
         match self.node.map(|node| &node.value) {
             None => Ok(None),
-            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(ManifestValue::Bool(value)) => Ok(Some(*value)),
             Some(_) => Err(self.expected("true or false")),
         }
     }
@@ -324,7 +330,7 @@ impl<'d> Field<'d> {
     pub(super) fn number(&self, least: i64, most: i64) -> Result<Option<i64>, Error> {
         match self.node.map(|node| &node.value) {
             None => Ok(None),
-            Some(Value::Integer(value)) if (least..=most).contains(value) => Ok(Some(*value)),
+            Some(ManifestValue::Integer(value)) if (least..=most).contains(value) => Ok(Some(*value)),
             Some(_) => Err(self.expected(&format!("a whole number from {least} to {most}"))),
         }
     }
@@ -370,12 +376,12 @@ impl<'d> Field<'d> {
     pub(super) fn items(&self) -> Result<Vec<Self>, Error> {
         match self.node.map(|node| &node.value) {
             None => Ok(Vec::new()),
-            Some(Value::List(nodes)) => Ok(nodes
+            Some(ManifestValue::List(nodes)) => Ok(nodes
                 .iter()
                 .enumerate()
-                .map(|(index, node)| Field {
+                .map(|(index, node)| ManifestField {
                     file: self.file,
-                    node: Some(node).filter(|node| !matches!(node.value, Value::Null)),
+                    node: Some(node).filter(|node| !matches!(node.value, ManifestValue::Null)),
                     near: node,
                     path: format!("{}[{index}]", self.path),
                 })
@@ -390,12 +396,13 @@ impl<'d> Field<'d> {
     /// When it is something else.
     pub(super) fn texts(&self) -> Result<BTreeMap<String, String>, Error> {
         let Some(node) = self.node else { return Ok(BTreeMap::new()) };
-        let Value::Map(fields) = &node.value else { return Err(self.expected("a mapping of text to text")) };
+        let ManifestValue::Map(fields) = &node.value else { return Err(self.expected("a mapping of text to text")) };
         let mut texts = BTreeMap::new();
         for (key, node) in fields {
-            let field = Field { file: self.file, node: Some(node), near: node, path: format!("{}.{key}", self.path) };
+            let field =
+                ManifestField { file: self.file, node: Some(node), near: node, path: format!("{}.{key}", self.path) };
             let text = match &node.value {
-                Value::Null => "",
+                ManifestValue::Null => "",
                 _ => field.text()?.unwrap_or_default(),
             };
             texts.insert(String::from(&**key), text.into());
@@ -405,6 +412,6 @@ impl<'d> Field<'d> {
 
     /// Text or number: `targetPort`.
     pub(super) fn is_number(&self) -> bool {
-        self.node.is_some_and(|node| matches!(node.value, Value::Integer(_)))
+        self.node.is_some_and(|node| matches!(node.value, ManifestValue::Integer(_)))
     }
 }

@@ -29,7 +29,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::clock;
-use super::index::{Explanation, Index, Settings};
+use super::index::{Explanation, Index, IndexSettings};
 use crate::wire::{Label, Serial};
 use crate::zone::{self, Reader, ServiceName};
 use client::{Api, Limiter};
@@ -56,7 +56,7 @@ impl Mirror {
     ///
     /// # Errors
     /// When the credentials cannot be used. An API server that does not answer is no error: it is asked until it does.
-    pub fn start(options: &Options, settings: Settings, runtime: &Handle) -> Result<Self, ConnectError> {
+    pub fn start(options: &Options, settings: IndexSettings, runtime: &Handle) -> Result<Self, ConnectError> {
         let _guard = runtime.enter();
         let kinds = options.kinds();
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps, options.burst.unwrap_or(10))));

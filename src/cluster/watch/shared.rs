@@ -317,7 +317,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cluster::Settings;
+    use crate::cluster::IndexSettings;
     use crate::cluster::facts::{DecodedObject, json};
     use crate::zone::{Reader, pair};
 
@@ -346,7 +346,7 @@ mod tests {
     #[tokio::test]
     async fn no_grace_period_ends_before_all_that_has_come_is_read() {
         let (publisher, reader) = pair();
-        let index = Index::new(publisher, Settings::default());
+        let index = Index::new(publisher, IndexSettings::default());
         let shared = Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice]));
         let service = r#"{"metadata": {"name": "k", "namespace": "default"}, "spec": {"clusterIP": "None"}}"#;
         shared.page(Kind::Service, vec![fact(Kind::Service, service)]);

@@ -506,7 +506,7 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::index::{Index, Settings};
+    use crate::cluster::index::{Index, IndexSettings};
     use crate::cluster::watch::connection::Connection;
     use crate::zone;
 
@@ -518,7 +518,7 @@ mod tests {
     }
 
     fn shared() -> Arc<SharedIndex> {
-        let index = Index::new(zone::pair().0, Settings::default());
+        let index = Index::new(zone::pair().0, IndexSettings::default());
         Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice]))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{Cache, Inner, REFRESHES, Verify};
+use super::{CachePlugin, Inner, REFRESHES, Verify};
 use crate::cache::{self, CacheSettings, Prefetch, Stale};
 use crate::chain::Plugin;
 use crate::chain::setup::{Context, once};
@@ -87,7 +87,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
         refreshes: Arc::new(Semaphore::new(REFRESHES)),
         counters: Mutex::default(),
     };
-    Ok(vec![Arc::new(Cache { inner: Arc::new(inner) })])
+    Ok(vec![Arc::new(CachePlugin { inner: Arc::new(inner) })])
 }
 
 /// `success CAPACITY [TTL [MINTTL]]` and the same with `denial`.

@@ -15,7 +15,7 @@ const LONGEST_CHAIN: usize = 16;
 
 /// The records of a zone by owner.
 #[derive(Debug)]
-pub(super) struct Zone {
+pub(super) struct FileZone {
     origin: Name,
     soa: Record,
     serial: Serial,
@@ -91,7 +91,7 @@ impl Found {
     }
 }
 
-impl Zone {
+impl FileZone {
     /// Takes the records of a file; those that lie outside of the zone are left out and given back.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::zone::{
 };
 
 /// Records made one by one.
-type Records = Box<dyn Iterator<Item = Record> + Send>;
+type TransferRecords = Box<dyn Iterator<Item = Record> + Send>;
 
 /// The records of a zone, the SOA first; nothing when the zone is not one of the view's zones of names. They are made
 /// one endpoint at a time: a transfer holds the present Services, and of their records no more than are under way.
@@ -27,7 +27,7 @@ pub(super) fn records(view: &View, zone: &MessageName) -> Option<Box<dyn Iterato
         address.ttl = 0;
         apex.push(address);
     }
-    let zone = Arc::new(Zone { name: wire, ttl: view.ttl.as_secs() });
+    let zone = Arc::new(TransferZone { name: wire, ttl: view.ttl.as_secs() });
     if view.multicluster.contains(&zone.name) {
         let mut imports = view.reader.imports();
         imports.retain(|import| {
@@ -65,13 +65,13 @@ fn ask(view: &View, zone: &MessageName, qtype: RecordType) -> Option<Message> {
 //----------- Zone -----------------------------------------------------------
 
 /// The zone that all records of a transfer are of.
-struct Zone {
+struct TransferZone {
     name: Name,
     ttl: u32,
 }
 
-impl Zone {
-    fn service(self: Arc<Self>, service: Arc<Service>) -> Records {
+impl TransferZone {
+    fn service(self: Arc<Self>, service: Arc<Service>) -> TransferRecords {
         let mut out = ServiceRecords::new(&self, &service.name);
         match &service.kind {
             ServiceKind::ExternalName(target) => out.put_alias(&[], target),
@@ -107,7 +107,7 @@ impl Zone {
         Box::new(out.records.into_iter())
     }
 
-    fn import(self: Arc<Self>, import: Arc<Import>) -> Records {
+    fn import(self: Arc<Self>, import: Arc<Import>) -> TransferRecords {
         let mut out = ServiceRecords::new(&self, &import.name);
         match &import.kind {
             ImportKind::ClusterSetIp { addresses, ports } => out.put_cluster_ip(addresses, ports),
@@ -131,13 +131,13 @@ impl Zone {
 
 /// Records at and below the name of one Service.
 struct ServiceRecords<'t> {
-    zone: &'t Zone,
+    zone: &'t TransferZone,
     service: &'t ServiceName,
     records: Vec<Record>,
 }
 
 impl<'t> ServiceRecords<'t> {
-    fn new(zone: &'t Zone, service: &'t ServiceName) -> Self {
+    fn new(zone: &'t TransferZone, service: &'t ServiceName) -> Self {
         Self { zone, service, records: Vec::new() }
     }
 

@@ -15,7 +15,7 @@ pub(super) struct LoggedAnswer {
     flags: Flags,
     /// Its octets with every name written out: as the plugin made it, without the OPT record that the server adds.
     pub(super) size: usize,
-    pub(super) sort: Sort,
+    pub(super) sort: AnswerSort,
 }
 
 impl LoggedAnswer {
@@ -24,7 +24,7 @@ impl LoggedAnswer {
             Outcome::Reply(reply) => Self::reply(reply, facts),
             Outcome::Failed(_, failure) => Self::made_here(failure.rcode, facts),
             Outcome::Next => Self::made_here(Rcode::REFUSED, facts),
-            Outcome::Drop => Self { rcode: None, flags: Flags::default(), size: 0, sort: Sort::OtherError },
+            Outcome::Drop => Self { rcode: None, flags: Flags::default(), size: 0, sort: AnswerSort::OtherError },
         }
     }
 
@@ -46,14 +46,19 @@ impl LoggedAnswer {
         let (len, opt) = unpacked_len(octets).unwrap_or((octets.len(), 0));
         let size = if plugin == "forward" { len + opt } else { len };
         let rcode = Rcode(rcode.0 & 0xf | read.extended << 4);
-        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags.opcode(), rcode, facts.qtype, &read) }
+        Self { rcode: Some(rcode), flags, size, sort: AnswerSort::of(flags.opcode(), rcode, facts.qtype, &read) }
     }
 
     /// The answer that the server will make of a failure: the question and no more.
     fn made_here(rcode: Rcode, facts: &Facts) -> Self {
         let flags = facts.flags.to_answer().with_rcode(rcode);
         let size = Header::LEN + facts.name.as_wire().len() + 4;
-        Self { rcode: Some(rcode), flags, size, sort: Sort::of(flags.opcode(), rcode, facts.qtype, &Read::default()) }
+        Self {
+            rcode: Some(rcode),
+            flags,
+            size,
+            sort: AnswerSort::of(flags.opcode(), rcode, facts.qtype, &Read::default()),
+        }
     }
 
     /// Its flags, as `qr,rd,ra`; `-` without an answer.
@@ -78,7 +83,7 @@ impl fmt::Display for Code {
 
 /// The sort of an answer: `{/log/type}`, and the ground of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(super) enum AnswerSort {
     NoError,
     NameError,
     ServerError,
@@ -91,7 +96,7 @@ pub(super) enum Sort {
     OtherError,
 }
 
-impl Sort {
+impl AnswerSort {
     fn of(opcode: Opcode, rcode: Rcode, qtype: Rtype, read: &Read) -> Self {
         match (opcode, rcode) {
             (Opcode::UPDATE, _) => Self::Update,
@@ -119,7 +124,7 @@ impl Sort {
     }
 }
 
-impl fmt::Display for Sort {
+impl fmt::Display for AnswerSort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoError => "NOERROR",
@@ -189,7 +194,7 @@ mod tests {
     use super::*;
 
     fn sort(rcode: u16, read: &Read) -> (String, AnswerClass) {
-        let sort = Sort::of(Opcode::QUERY, Rcode(rcode), Rtype::A, read);
+        let sort = AnswerSort::of(Opcode::QUERY, Rcode(rcode), Rtype::A, read);
         (sort.to_string(), sort.class())
     }
 
@@ -215,9 +220,9 @@ mod tests {
         ] {
             assert_eq!(sort(rcode, &read), (wanted.to_owned(), class), "{rcode} {read:?}");
         }
-        assert_eq!(Sort::of(Opcode::QUERY, Rcode::NOERROR, Rtype::AXFR, &none()), Sort::Meta);
-        assert_eq!(Sort::of(Opcode::NOTIFY, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Meta);
-        assert_eq!(Sort::of(Opcode::UPDATE, Rcode::NOERROR, Rtype::SOA, &none()), Sort::Update);
+        assert_eq!(AnswerSort::of(Opcode::QUERY, Rcode::NOERROR, Rtype::AXFR, &none()), AnswerSort::Meta);
+        assert_eq!(AnswerSort::of(Opcode::NOTIFY, Rcode::NOERROR, Rtype::SOA, &none()), AnswerSort::Meta);
+        assert_eq!(AnswerSort::of(Opcode::UPDATE, Rcode::NOERROR, Rtype::SOA, &none()), AnswerSort::Update);
     }
 
     #[test]

@@ -30,18 +30,20 @@ fn addresses_are_read_as_the_kernel_writes_them() {
 #[test]
 fn the_address_that_was_asked_comes_back_as_the_one_to_answer_from() {
     for local in [
-        Local::V4(Ipv4Addr::new(10, 0, 0, 1)),
-        Local::V6("2001:db8::1".parse().unwrap(), 0),
-        Local::V6("fe80::1".parse().unwrap(), 3),
+        LocalAddress::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        LocalAddress::V6("2001:db8::1".parse().unwrap(), 0),
+        LocalAddress::V6("fe80::1".parse().unwrap(), 3),
     ] {
-        let Control { octets: control, len } = DatagramEnds { peer: Octets(peer_v4()), local: Some(local) }.control();
+        let ControlMessages { octets: control, len } =
+            DatagramEnds { peer: Octets(peer_v4()), local: Some(local) }.control();
         assert_eq!(len % size_of::<usize>(), 0);
         assert_eq!(DatagramEnds::read(&peer_v4(), &control.0[..len]).unwrap().local, Some(local));
     }
-    let routed = DatagramEnds { peer: Octets(peer_v4()), local: Some(Local::V6("2001:db8::1".parse().unwrap(), 3)) };
-    let Control { octets: control, len } = routed.control();
+    let routed =
+        DatagramEnds { peer: Octets(peer_v4()), local: Some(LocalAddress::V6("2001:db8::1".parse().unwrap(), 3)) };
+    let ControlMessages { octets: control, len } = routed.control();
     let read = DatagramEnds::read(&peer_v4(), &control.0[..len]).unwrap();
-    assert_eq!(read.local, Some(Local::V6("2001:db8::1".parse().unwrap(), 0)));
+    assert_eq!(read.local, Some(LocalAddress::V6("2001:db8::1".parse().unwrap(), 0)));
 }
 
 #[test]

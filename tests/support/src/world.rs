@@ -9,7 +9,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name as MessageName, RData, Record};
 use rollcall::cluster::facts::{DecodedObject, Fact, Kind, json};
 use rollcall::cluster::manifests::{Addresses, load};
-use rollcall::cluster::{Index, Settings};
+use rollcall::cluster::{Index, IndexSettings};
 use rollcall::wire::{Name, Parsed, Ttl, parse};
 use rollcall::zone::{Answered, Fallthrough, Pods, Reader, Seeds, View, answer, pair};
 
@@ -24,7 +24,7 @@ pub struct World {
 
 impl World {
     /// An empty cluster that is not synced yet.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: IndexSettings) -> Self {
         let (publisher, reader) = pair();
         let index = Index::new(publisher, settings);
         Self {
@@ -38,7 +38,7 @@ impl World {
 
     /// A cluster that holds just these manifests.
     pub fn of(manifests: &str) -> Self {
-        let mut world = Self::new(Settings::default());
+        let mut world = Self::new(IndexSettings::default());
         world.replace(manifests);
         world
     }

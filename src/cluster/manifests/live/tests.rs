@@ -24,7 +24,7 @@ impl Desk {
         fs::write(folder.path().join("service.yaml"), SERVICE).unwrap();
         fs::write(folder.path().join("set.yaml"), SET).unwrap();
         let cluster =
-            LocalCluster::start(&Sources::from(vec![folder.path().to_path_buf()]), Settings::default()).unwrap();
+            LocalCluster::start(&Sources::from(vec![folder.path().to_path_buf()]), IndexSettings::default()).unwrap();
         Self { folder, cluster }
     }
 
@@ -162,7 +162,7 @@ fn objects_that_name_no_namespace_are_in_the_one_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), format!("{SERVICE}---\n{SET}")).unwrap();
     let sources = Sources { paths: vec![folder.path().into()], namespace: "prod".into() };
-    let cluster = LocalCluster::start(&sources, Settings::default()).unwrap();
+    let cluster = LocalCluster::start(&sources, IndexSettings::default()).unwrap();
     let service = &cluster.summary().services[0];
     assert_eq!((service.namespace.as_str(), service.endpoints.len()), ("prod", 2));
 }
@@ -181,7 +181,7 @@ fn touching_a_file_changes_nothing() {
 #[test]
 fn a_start_with_a_broken_file_that_is_named_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let start = |paths: Vec<PathBuf>| LocalCluster::start(&Sources::from(paths), Settings::default());
+    let start = |paths: Vec<PathBuf>| LocalCluster::start(&Sources::from(paths), IndexSettings::default());
     let (bad, good) = (folder.path().join("a.yaml"), folder.path().join("b.yaml"));
     fs::write(&bad, "kind: [").unwrap();
     fs::write(&good, SERVICE).unwrap();
@@ -232,7 +232,7 @@ fn a_file_that_is_named_is_followed_through_links_and_replacements() {
     fs::create_dir(at("real")).unwrap();
     fs::write(at("real/a.yaml"), SERVICE).unwrap();
     std::os::unix::fs::symlink("real/a.yaml", at("link.yaml")).unwrap();
-    let cluster = LocalCluster::start(&Sources::from(vec![at("link.yaml")]), Settings::default()).unwrap();
+    let cluster = LocalCluster::start(&Sources::from(vec![at("link.yaml")]), IndexSettings::default()).unwrap();
     let reader = cluster.reader();
     let following = cluster.follow().unwrap();
     let two = format!("{SERVICE}---\n{}", SERVICE.replace("name: kubia}", "name: more}"));

@@ -1,7 +1,7 @@
 //! The annotations by which manifests say which pods are ready.
 
 use crate::cluster::manifests::error::{Error, Remark};
-use crate::cluster::manifests::tree::Field;
+use crate::cluster::manifests::tree::ManifestField;
 
 /// The annotation on a workload or its pod template that names its pods that are not ready, separated by commas.
 pub const NOT_READY: &str = "rollcall.dev/not-ready";
@@ -13,7 +13,7 @@ pub const READY: &str = "rollcall.dev/ready";
 const OWN: &str = "rollcall.dev/";
 
 /// Readiness by annotations: that of all pods, and the names of those that are not ready.
-pub(super) fn readiness(meta: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(bool, Vec<String>), Error> {
+pub(super) fn readiness(meta: &ManifestField<'_>, remarks: &mut Vec<Remark>) -> Result<(bool, Vec<String>), Error> {
     let annotations = meta.get("annotations")?;
     for key in annotations.keys().filter(|key| key.starts_with(OWN) && ![READY, NOT_READY].contains(key)) {
         let message = format!("the annotation {key} is not known: {READY} and {NOT_READY} are");
@@ -31,7 +31,7 @@ pub(super) fn readiness(meta: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(
 }
 
 /// Says that annotations for pods do nothing on a Service.
-pub(super) fn refuse_annotations(object: &Field<'_>, remarks: &mut Vec<Remark>) -> Result<(), Error> {
+pub(super) fn refuse_annotations(object: &ManifestField<'_>, remarks: &mut Vec<Remark>) -> Result<(), Error> {
     let annotations = object.get("metadata")?.get("annotations")?;
     for key in annotations.keys().filter(|key| key.starts_with(OWN)) {
         let message =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::facts::ObjectKey;
 use crate::cluster::manifests::error::{Error, FilePosition};
-use crate::cluster::manifests::tree::Field;
+use crate::cluster::manifests::tree::ManifestField;
 use crate::wire::Name;
 use crate::zone::Protocol;
 
@@ -18,7 +18,7 @@ pub(crate) struct ObjectMeta {
 }
 
 /// Reads metadata; `default` is the namespace of an object that names none, `None` for one that is in no namespace.
-pub(super) fn meta(object: &Field<'_>, default: Option<&str>) -> Result<ObjectMeta, Error> {
+pub(super) fn meta(object: &ManifestField<'_>, default: Option<&str>) -> Result<ObjectMeta, Error> {
     let meta = object.get("metadata")?;
     let name = meta.get("name")?;
     let text = name.required_text()?;
@@ -39,7 +39,7 @@ pub(super) fn meta(object: &Field<'_>, default: Option<&str>) -> Result<ObjectMe
     })
 }
 
-pub(super) fn protocol(field: &Field<'_>) -> Result<Protocol, Error> {
+pub(super) fn protocol(field: &ManifestField<'_>) -> Result<Protocol, Error> {
     match field.text()? {
         None | Some("TCP") => Ok(Protocol::Tcp),
         Some("UDP") => Ok(Protocol::Udp),
@@ -48,7 +48,7 @@ pub(super) fn protocol(field: &Field<'_>) -> Result<Protocol, Error> {
     }
 }
 
-pub(super) fn host_name(field: &Field<'_>) -> Result<Name, Error> {
+pub(super) fn host_name(field: &ManifestField<'_>) -> Result<Name, Error> {
     let text = field.required_text()?;
     text.parse().map_err(|error| field.error(format_args!("{text:?} is no DNS name: {error}")))
 }

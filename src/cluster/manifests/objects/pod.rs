@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::annotations::readiness;
 use super::meta::{ObjectMeta, meta, protocol};
 use crate::cluster::manifests::error::{Error, Remark};
-use crate::cluster::manifests::tree::Field;
+use crate::cluster::manifests::tree::ManifestField;
 use crate::zone::Protocol;
 
 /// A Pod, written down or standing in.
@@ -28,7 +28,7 @@ pub(crate) struct PodSpec {
     pub(crate) ports: Vec<(Option<String>, Protocol, u16)>,
 }
 
-pub(super) fn pod(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Remark>) -> Result<PodObject, Error> {
+pub(super) fn pod(object: &ManifestField<'_>, namespace: &str, remarks: &mut Vec<Remark>) -> Result<PodObject, Error> {
     let meta = meta(object, Some(namespace))?;
     let status = object.get("status")?;
     let mut addresses = Vec::new();
@@ -53,7 +53,7 @@ pub(super) fn pod(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Remark>
     Ok(PodObject { meta, spec: pod_spec(&object.get("spec")?)?, addresses, ready, finished })
 }
 
-pub(super) fn pod_spec(spec: &Field<'_>) -> Result<PodSpec, Error> {
+pub(super) fn pod_spec(spec: &ManifestField<'_>) -> Result<PodSpec, Error> {
     let mut ports = Vec::new();
     for containers in ["initContainers", "containers"] {
         for container in spec.get(containers)?.items()? {

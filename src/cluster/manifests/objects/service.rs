@@ -7,7 +7,7 @@ use super::annotations::refuse_annotations;
 use super::meta::{ObjectMeta, host_name, meta, protocol};
 use crate::cluster::facts::{ExternalFact, ServiceFact, ServiceSpec};
 use crate::cluster::manifests::error::{Error, FilePosition, Remark};
-use crate::cluster::manifests::tree::Field;
+use crate::cluster::manifests::tree::ManifestField;
 use crate::zone::{ExternalHost, Port};
 
 /// A Service: its facts, and what the stand-ins for controllers go by.
@@ -54,13 +54,17 @@ pub(crate) enum TargetPort {
     Name(String),
 }
 
-pub(super) fn service(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Remark>) -> Result<ServiceObject, Error> {
+pub(super) fn service(
+    object: &ManifestField<'_>,
+    namespace: &str,
+    remarks: &mut Vec<Remark>,
+) -> Result<ServiceObject, Error> {
     let meta = meta(object, Some(namespace))?;
     refuse_annotations(object, remarks)?;
     object.get("metadata")?.get("name")?.label()?;
     let spec = object.get("spec")?;
     let (single, several) = (spec.get("clusterIP")?, spec.get("clusterIPs")?);
-    let mut addresses: Vec<Field<'_>> = several.items()?;
+    let mut addresses: Vec<ManifestField<'_>> = several.items()?;
     if single.text()?.is_some_and(|text| !text.is_empty()) {
         match addresses.first() {
             None => addresses.push(single),
@@ -90,7 +94,7 @@ pub(super) fn service(object: &Field<'_>, namespace: &str, remarks: &mut Vec<Rem
 }
 
 /// The meaning of the name of a Service, its ports apart.
-fn service_spec(spec: &Field<'_>, addresses: &[Field<'_>]) -> Result<ServiceSpec, Error> {
+fn service_spec(spec: &ManifestField<'_>, addresses: &[ManifestField<'_>]) -> Result<ServiceSpec, Error> {
     let typename = spec.get("type")?;
     match typename.text()?.unwrap_or("ClusterIP") {
         "ExternalName" => {
@@ -115,7 +119,7 @@ fn service_spec(spec: &Field<'_>, addresses: &[Field<'_>]) -> Result<ServiceSpec
 }
 
 /// By which addresses and names a Service is reached from outside.
-fn external(object: &Field<'_>, spec: &Field<'_>) -> Result<Vec<ExternalHost>, Error> {
+fn external(object: &ManifestField<'_>, spec: &ManifestField<'_>) -> Result<Vec<ExternalHost>, Error> {
     let mut hosts = Vec::new();
     for field in spec.get("externalIPs")?.items()? {
         hosts.extend(field.address()?.map(ExternalHost::Address));
@@ -131,7 +135,7 @@ fn external(object: &Field<'_>, spec: &Field<'_>) -> Result<Vec<ExternalHost>, E
     Ok(hosts)
 }
 
-fn family(field: &Field<'_>) -> Result<bool, Error> {
+fn family(field: &ManifestField<'_>) -> Result<bool, Error> {
     match field.required_text()? {
         "IPv4" => Ok(false),
         "IPv6" => Ok(true),
@@ -139,7 +143,7 @@ fn family(field: &Field<'_>) -> Result<bool, Error> {
     }
 }
 
-fn service_ports(spec: &Field<'_>) -> Result<Vec<ServicePort>, Error> {
+fn service_ports(spec: &ManifestField<'_>) -> Result<Vec<ServicePort>, Error> {
     let fields = spec.get("ports")?.items()?;
     let mut ports: Vec<ServicePort> = Vec::new();
     for field in &fields {

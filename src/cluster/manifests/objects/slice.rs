@@ -3,7 +3,7 @@
 use super::meta::{ObjectMeta, host_name, meta, protocol};
 use crate::cluster::facts::{EndpointFact, Family, SliceFact, dashed, sort_aliases};
 use crate::cluster::manifests::error::{Error, Remark};
-use crate::cluster::manifests::tree::Field;
+use crate::cluster::manifests::tree::ManifestField;
 use crate::wire::Label;
 use crate::zone::{AddressList, Port};
 
@@ -17,7 +17,7 @@ pub(crate) struct SliceObject {
 }
 
 pub(super) fn slice(
-    object: &Field<'_>,
+    object: &ManifestField<'_>,
     namespace: &str,
     remarks: &mut Vec<Remark>,
 ) -> Result<Option<SliceObject>, Error> {
@@ -68,14 +68,14 @@ pub(super) fn slice(
     Ok(Some(SliceObject { meta, fact, mirrored: false }))
 }
 
-fn target_pod(endpoint: &Field<'_>) -> Result<Option<Label>, Error> {
+fn target_pod(endpoint: &ManifestField<'_>) -> Result<Option<Label>, Error> {
     let target = endpoint.get("targetRef")?;
     let is_pod = target.get("kind")?.text()? == Some("Pod");
     let name = target.get("name")?.text()?.filter(|_| is_pod);
     Ok(name.and_then(|name| Label::new(name.as_bytes()).ok()))
 }
 
-fn plain_ports(object: &Field<'_>) -> Result<Vec<Port>, Error> {
+fn plain_ports(object: &ManifestField<'_>) -> Result<Vec<Port>, Error> {
     let mut ports = Vec::new();
     for field in object.get("ports")?.items()? {
         // A port without a number stands for all ports.
@@ -88,7 +88,7 @@ fn plain_ports(object: &Field<'_>) -> Result<Vec<Port>, Error> {
 }
 
 /// One slice for each subset and family, as the mirroring controller makes them.
-pub(super) fn endpoints(object: &Field<'_>, namespace: &str) -> Result<Vec<SliceObject>, Error> {
+pub(super) fn endpoints(object: &ManifestField<'_>, namespace: &str) -> Result<Vec<SliceObject>, Error> {
     let meta = meta(object, Some(namespace))?;
     let mut slices = Vec::new();
     for subset in object.get("subsets")?.items()? {

@@ -6,7 +6,7 @@ use super::annotations::readiness;
 use super::meta::{ObjectMeta, meta};
 use super::pod::{PodSpec, pod_spec};
 use crate::cluster::manifests::error::{Error, FilePosition, Remark};
-use crate::cluster::manifests::tree::Field;
+use crate::cluster::manifests::tree::ManifestField;
 
 /// More pods than there are addresses are an error, and are not made one by one first.
 const MOST: u32 = 65_534;
@@ -58,7 +58,7 @@ impl WorkloadKind {
 }
 
 pub(super) fn workload(
-    object: &Field<'_>,
+    object: &ManifestField<'_>,
     kind: &'static str,
     namespace: &str,
     remarks: &mut Vec<Remark>,
@@ -106,7 +106,7 @@ pub(super) fn workload(
 }
 
 /// How many pods there are to be, and not more than there are addresses.
-fn replicas(field: &Field<'_>) -> Result<u32, Error> {
+fn replicas(field: &ManifestField<'_>) -> Result<u32, Error> {
     let replicas = field.number(0, i64::from(i32::MAX))?.unwrap_or(1) as u32;
     match replicas <= MOST {
         true => Ok(replicas),
@@ -117,7 +117,7 @@ fn replicas(field: &Field<'_>) -> Result<u32, Error> {
 /// The labels that a workload selects its pods by.
 fn selector(
     kind: &str,
-    spec: &Field<'_>,
+    spec: &ManifestField<'_>,
     labels: &BTreeMap<String, String>,
     meta: &ObjectMeta,
     remarks: &mut Vec<Remark>,
@@ -142,7 +142,7 @@ fn selector(
 }
 
 /// The pods of a Job that run at the same time.
-fn job(spec: &Field<'_>, workload: &mut Workload) -> Result<(), Error> {
+fn job(spec: &ManifestField<'_>, workload: &mut Workload) -> Result<(), Error> {
     let parallelism = replicas(&spec.get("parallelism")?)?;
     let mode = spec.get("completionMode")?;
     let indexed = match mode.text()? {
