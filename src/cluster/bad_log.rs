@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::facts::{BadObject, Kind};
 
-/// How long an object is not named again.
+/// The time in which an object is not named again.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// How many objects are remembered; more than that in a minute are counted only.
+/// The number of objects that are remembered; more than that in a minute are counted only.
 const MOST: usize = 1000;
 
 /// The bad objects of the last minute.

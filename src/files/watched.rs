@@ -46,7 +46,7 @@ impl<T> Watched<T> {
         &self.path
     }
 
-    /// What was made of the file last.
+    /// The value that was made of the file last.
     pub fn value(&self) -> RwLockReadGuard<'_, T> {
         self.value.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,7 +100,7 @@ pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
 
 //----------- Stamp ----------------------------------------------------------
 
-/// What the file system tells of a file: when it was written, its length, and which one it is.
+/// The file system's knowledge of a file: when it was written, its length, and which one it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     modified: Option<SystemTime>,

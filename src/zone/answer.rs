@@ -34,7 +34,7 @@ pub enum Answered {
     },
 }
 
-/// How many CNAME records one answer follows within the zones.
+/// The number of CNAME records that one answer follows within the zones.
 const LONGEST_CHAIN: usize = 10;
 
 /// Answers a question from one version of the zone, into the caller's buffer, in at most `limit` octets.

@@ -33,7 +33,7 @@ pub(super) enum Buckets<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Chunk<T> {
     items: Arc<[T]>,
-    /// How many items the set has up to the end of this chunk.
+    /// The number of items that the set has up to the end of this chunk.
     end: u32,
 }
 

@@ -59,7 +59,7 @@ pub struct SetEndpoint {
     pub ports: Arc<[Port]>,
     /// Its port numbers that have SRV records, sorted, each once.
     pub(super) numbers: Arc<[u16]>,
-    /// How many pairs of an address and a port number there are.
+    /// The number of pairs of an address and a port number.
     pub(super) pairs: usize,
     /// Its addresses by the port list that they go with, each list once.
     listed: Box<[ListedAddresses]>,
@@ -81,11 +81,11 @@ pub(super) struct SelectedRecords {
     members: Arc<Members>,
     /// For each group of the members, the port numbers of the SRV records of each of its endpoints.
     numbers: Box<[Arc<[u16]>]>,
-    /// How many SRV records there are up to and with each group.
+    /// The number of SRV records up to and with each group.
     ends: Box<[usize]>,
     /// The port lists, sorted, in which it has a number: addresses that go with them stand beside SRV records.
     numbered: Arc<[u32]>,
-    /// How many triples of endpoint, address and port number there are, by which the weight is divided.
+    /// The number of triples of endpoint, address and port number, by which the weight is divided.
     pub(super) pairs: usize,
 }
 
@@ -106,7 +106,7 @@ struct MemberGroup {
     lists: Box<[u32]>,
     /// The place of its first endpoint among those of the members.
     start: usize,
-    /// How many pairs of an endpoint and an address there are, an address counted for each list.
+    /// The number of pairs of an endpoint and an address, an address counted for each list.
     addresses: usize,
 }
 
@@ -250,7 +250,7 @@ impl<'l> EndpointSelection<'l> {
         &self.records.members.v6
     }
 
-    /// How many SRV records there are.
+    /// The number of SRV records.
     pub(super) fn srv_count(self) -> usize {
         self.records.ends.last().copied().unwrap_or(0)
     }
@@ -480,7 +480,7 @@ fn numbers(ports: &[Port]) -> Vec<u16> {
     if numbers.is_empty() { vec![0] } else { numbers }
 }
 
-/// How many pairs of an address and a number there are, each counted once.
+/// The number of pairs of an address and a number, each counted once.
 fn pairs<'n>(listed: &[ListedAddresses], numbers: impl Fn(u32) -> &'n [u16]) -> usize {
     if let [own] = listed {
         return own.addresses.len() * numbers(own.list).len();

@@ -139,7 +139,7 @@ impl Endpoints {
         self.0.is_none()
     }
 
-    /// How many endpoints are ready.
+    /// The number of endpoints that are ready.
     pub fn len(&self) -> usize {
         self.groups().iter().map(|group| group.endpoints.len()).sum()
     }
@@ -186,7 +186,7 @@ pub(super) struct EndpointGroup {
     pub(super) zone: Option<Arc<str>>,
     pub(super) endpoints: Buckets<Endpoint>,
     pub(super) addresses: AddressSets,
-    /// How many pairs of an endpoint and one of its addresses there are.
+    /// The number of pairs of an endpoint and one of its addresses.
     pub(super) pairs: u32,
 }
 

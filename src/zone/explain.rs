@@ -84,7 +84,7 @@ impl View {
         }
     }
 
-    /// Why a name does not exist: the first thing that is missing, from the zone to the left.
+    /// The reason why a name does not exist: the first thing that is missing, from the zone to the left.
     fn absence(&self, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
         let none = |why: String| (format!("there is no such name: {why}"), Vec::new());
         let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();

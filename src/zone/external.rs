@@ -21,7 +21,7 @@ pub struct External {
     v4: Box<[IpAddr]>,
     v6: Box<[IpAddr]>,
     names: Box<[Name]>,
-    /// How many hosts are listed, repeats among them: CoreDNS divides weights by these.
+    /// The number of hosts that are listed, repeats among them: CoreDNS divides weights by these.
     listed: usize,
     ports: PortList,
 }

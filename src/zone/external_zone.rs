@@ -139,7 +139,7 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// How many there are.
+    /// Their number.
     pub fn count(&self) -> usize {
         self.ranges.iter().map(Range::len).sum()
     }
@@ -158,7 +158,7 @@ impl Reached {
 
 //----------- Answer ---------------------------------------------------------
 
-/// How an answer in an outside zone looks.
+/// The shape of an answer in an outside zone.
 #[derive(Clone, Copy, Debug)]
 pub struct Outside<'s> {
     /// The label of the qname at which the zone begins.

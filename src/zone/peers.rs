@@ -42,12 +42,12 @@ impl<'s> Peers<'s> {
         self.groups().next().is_none()
     }
 
-    /// How many SRV records there are: one for each endpoint and port number.
+    /// The number of SRV records: one for each endpoint and port number.
     pub(super) fn srv_count(self) -> usize {
         self.groups().map(|group| group.endpoints.len() * group.ports.choose(self.ports).count()).sum()
     }
 
-    /// How many triples of endpoint, address and port there are, by which CoreDNS divides the weight.
+    /// The number of triples of endpoint, address and port, by which CoreDNS divides the weight.
     pub(super) fn srv_pairs(self) -> usize {
         self.groups().map(|group| group.pairs as usize * group.ports.choose(self.ports).pairs).sum()
     }

@@ -148,7 +148,7 @@ pub struct Numbers<'p> {
     ports: &'p [Port],
     /// All of their numbers, where these are listed apart.
     distinct: &'p [u16],
-    /// How many ports they stand for.
+    /// The number of ports that they stand for.
     pub(super) pairs: usize,
 }
 
@@ -158,7 +158,7 @@ impl<'p> Numbers<'p> {
         Self { ports: &[], distinct, pairs }
     }
 
-    /// How many there are.
+    /// Their number.
     pub fn count(&self) -> usize {
         if self.distinct.is_empty() { self.ports.len() } else { self.distinct.len() }
     }

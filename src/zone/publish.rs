@@ -245,7 +245,7 @@ impl Reader {
         self.0.clients.with(address, |found| found.map(|(_, pod)| pod.clone()))
     }
 
-    /// How a Service is reached from outside, if it is; by both labels in wire format ([`ServiceName::as_wire`]).
+    /// The way in which a Service is reached from outside, if it is; by both labels in wire format ([`ServiceName::as_wire`]).
     pub fn external(&self, wire: &[u8]) -> Option<Arc<External>> {
         self.0.external.with(wire, |external| external.cloned())
     }

@@ -17,7 +17,7 @@ pub struct View {
     pub multicluster: Vec<Name>,
     /// TTL of every record, 0 to 3600 seconds.
     pub ttl: Ttl,
-    /// How `A-B-C-D.NAMESPACE.pod` is answered.
+    /// The way in which `A-B-C-D.NAMESPACE.pod` is answered.
     pub pods: Pods,
     /// The namespaces that are exposed; `None` for all.
     pub namespaces: Option<HashSet<Label>>,
@@ -59,7 +59,7 @@ pub(super) fn bounded(ttl: Ttl, bounds: Option<(Ttl, Ttl)>) -> Ttl {
     }
 }
 
-/// How names of pods are answered (`pods` in the Corefile).
+/// The way in which names of pods are answered (`pods` in the Corefile).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Pods {
     /// Not at all.

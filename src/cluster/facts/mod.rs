@@ -184,11 +184,11 @@ pub struct ServiceFact {
     pub selector: bool,
     /// The meaning of its name.
     pub spec: ServiceSpec,
-    /// How it is reached from outside the cluster; `None` when it is not.
+    /// The way in which it is reached from outside the cluster; `None` when it is not.
     pub external: Option<Box<ExternalFact>>,
 }
 
-/// How a Service is reached from outside the cluster.
+/// The way in which a Service is reached from outside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalFact {
     /// `spec.externalIPs`, then `status.loadBalancer.ingress`.

@@ -24,9 +24,9 @@ pub struct ExplainedSlice {
     pub version: u64,
     /// The Unix second in which this version came.
     pub arrived: u32,
-    /// How many labels are ready in it.
+    /// The number of labels that are ready in it.
     pub ready: usize,
-    /// How many labels are not.
+    /// The number of labels that are not.
     pub not_ready: usize,
     /// Whether the label that was asked for is ready in it; `None` where it is not listed, or none was asked for.
     pub lists: Option<bool>,

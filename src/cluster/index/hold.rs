@@ -23,13 +23,13 @@ use crate::cluster::status::ENDPOINTS_HELD;
 use crate::wire::Label;
 use crate::zone::{Port, ServiceName, SliceEndpoint};
 
-/// How long after the last change of the Service's slices an endpoint is kept.
+/// The time that an endpoint is kept after the last change of the Service's slices.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// The same while slices are being packed: a busy control plane has been seen to take 1.5 s from one slice to the next.
 const PACKING_GRACE: Duration = Duration::from_secs(2);
 
-/// How long an endpoint is kept at most from its own going, so that one that is truly gone is so within 5 s.
+/// The longest time that an endpoint is kept from its own going, so that one that is truly gone is so within 5 s.
 const LONGEST: Duration = Duration::from_millis(4500);
 
 /// So many endpoints that appear in a slice are looked for in the others: of a slice that is packed anew, most are there.

@@ -196,12 +196,12 @@ impl Imports {
         }
     }
 
-    /// How many ServiceImports there are.
+    /// The number of ServiceImports.
     pub(super) fn len(&self) -> usize {
         self.known.values().filter(|imported| imported.object.is_some()).count()
     }
 
-    /// How many slices there are.
+    /// The number of slices.
     pub(super) fn slice_len(&self) -> usize {
         self.slices.len()
     }

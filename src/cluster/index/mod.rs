@@ -260,12 +260,12 @@ impl Index {
         self.services.get(service).map(|mirrored| Explanation::of(mirrored, label)).unwrap_or_default()
     }
 
-    /// How often the zone was published: once for each call that changed an answer.
+    /// The number of times that the zone was published: once for each call that changed an answer.
     pub fn publications(&self) -> u64 {
         self.publications
     }
 
-    /// How many objects of a kind are mirrored.
+    /// The number of objects of a kind that are mirrored.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {
             Kind::Pod => self.pods.len(),

@@ -74,7 +74,7 @@ impl Packed {
         Self(block.into_boxed_slice())
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub(super) fn len(&self) -> usize {
         self.offset(0).unwrap_or(0) / 4
     }

@@ -14,7 +14,7 @@ use crate::zone::{Changes, PodName};
 #[derive(Debug, Default)]
 pub(super) struct MirroredPods {
     known: HashMap<ObjectKey, (Box<[IpAddr]>, u32)>,
-    /// How many pods of a namespace have an address: those on the network of their node share one.
+    /// The number of pods of a namespace that have an address: those on the network of their node share one.
     counts: HashMap<(Label, IpAddr), u32>,
     /// The pods of each address in the order in which they came, of which the first is told; `None` when nobody asks.
     owners: Option<HashMap<IpAddr, Vec<ObjectKey>>>,

@@ -47,7 +47,7 @@ impl Content {
         content
     }
 
-    /// Why a file that the command line names cannot be served: what in a folder would be left out.
+    /// The reason why a file that the command line names cannot be served: what in a folder would be left out.
     pub(super) fn refusal(&self) -> Option<&Error> {
         let foreign = self.strays.iter().find(|stray| stray.is_foreign()).map(|stray| &stray.error);
         self.faults.first().or(foreign)

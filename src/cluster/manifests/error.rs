@@ -97,13 +97,13 @@ impl std::error::Error for Error {}
 pub struct Remark {
     /// The subject, where that is one thing.
     pub at: Option<Subject>,
-    /// How much it matters.
+    /// The weight with which it matters.
     pub level: Level,
     /// The remark itself.
     pub message: String,
 }
 
-/// How much a remark matters.
+/// The weight with which a remark matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// An edit that is not served.

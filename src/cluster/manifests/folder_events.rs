@@ -19,7 +19,7 @@ pub(super) struct Eyes {
     watcher: Option<RecommendedWatcher>,
     watched: HashMap<PathBuf, Identity>,
     looks: Arc<Looks>,
-    /// Why some folder is not watched.
+    /// The reason why some folder is not watched.
     blind: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl Eyes {
         self.looks.told.store(false, Ordering::Release);
     }
 
-    /// How long nothing needs to be looked at, when a look takes this long. Even where changes are told, some file systems
+    /// The time in which nothing needs to be looked at, when a look takes this long. Even where changes are told, some file systems
     /// tell only of those that this machine makes.
     pub(super) fn pause(&self, cost: Duration) -> Duration {
         match self.blind {

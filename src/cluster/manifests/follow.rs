@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use super::folder_events::{Eyes, Wake};
 use super::live::LocalCluster;
 
-/// How long no more changes may come before the files are read: an editor writes in several steps.
+/// The time in which no more changes may come before the files are read: an editor writes in several steps.
 const QUIET: Duration = Duration::from_millis(40);
 
-/// How long reading may be put off by changes that go on.
+/// The time in which reading may be put off by changes that go on.
 const LONGEST: Duration = Duration::from_millis(500);
 
 impl LocalCluster {

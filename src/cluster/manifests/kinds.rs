@@ -77,7 +77,7 @@ pub(super) fn suspicion(place: &FilePosition, version: &str, group: &str, kind: 
     })
 }
 
-/// How many letters must be put in, taken out or changed; capitals do not count.
+/// The number of letters that must be put in, taken out or changed; capitals do not count.
 fn distance(one: &str, other: &str) -> usize {
     let other = other.to_ascii_lowercase();
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -66,7 +66,7 @@ pub(super) fn warning(all: &[(&Path, &KustomizationPaths)]) -> Option<Remark> {
     Some(Remark { at: Some(Subject::File((*first).into())), level: Level::Warning, message })
 }
 
-/// Why a kustomization that is named itself is refused.
+/// The reason why a kustomization that is named itself is refused.
 pub(super) fn refusal(path: &Path) -> Error {
     let folder = folder(path).display();
     Error::file(path, format!("a kustomization is no manifest: `kustomize build {folder} | rollcall local -`"))

@@ -64,7 +64,7 @@ struct Kept {
     stamp: Stamp,
     hash: u64,
     content: Arc<Content>,
-    /// Why the content is an older one.
+    /// The reason why the content is an older one.
     complaint: Option<Error>,
     /// It is empty for now: whoever emptied it may be about to write.
     unsettled: bool,
@@ -293,7 +293,7 @@ impl Reading {
     }
 }
 
-/// How much a fault matters, and what becomes of the thing, when something is served of it still.
+/// The weight with which a fault matters, and what becomes of the thing, when something is served of it still.
 fn consequence(kept: bool) -> (Level, &'static str) {
     match kept {
         true => (Level::Error, "what was read last is served on"),

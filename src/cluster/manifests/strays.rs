@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::error::{Error, Remark};
 
-/// How many files or kinds of one sort are named.
+/// The number of files or kinds of one sort that are named.
 const NAMED: usize = 3;
 
 /// A document that is left out.
@@ -16,7 +16,7 @@ pub(super) struct Stray {
     pub(super) sort: StraySort,
 }
 
-/// Why a document is left out.
+/// The reason why a document is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StraySort {
     /// A template of manifests, as in the source of a chart.

@@ -34,7 +34,7 @@ pub(super) struct Api {
     worn: bool,
 }
 
-/// How long the credentials that a command gave are used before it is run again, whatever happens.
+/// The time that the credentials which a command gave are used before it is run again, whatever happens.
 const COMMAND_LASTS: Duration = Duration::from_secs(10);
 
 /// A response with status 200.

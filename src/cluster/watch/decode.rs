@@ -3,7 +3,7 @@
 use super::failure::{ApiStatus, WatchFailure};
 use crate::cluster::facts::{DecodeError, Frame, Kind, Page, Status, json, protobuf};
 
-/// How the API server spells objects.
+/// The encoding in which the API server spells objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// `application/vnd.kubernetes.protobuf`.
@@ -67,7 +67,7 @@ pub(super) fn frame(kind: Kind, encoding: Encoding, octets: &[u8]) -> Result<Fra
     .map_err(malformed)
 }
 
-/// Why a request was refused; `None` when a proxy says it in its own way.
+/// The reason why a request was refused; `None` when a proxy says it in its own way.
 pub(super) fn status(encoding: Encoding, body: &[u8]) -> Option<ApiStatus> {
     match encoding {
         Encoding::Protobuf => protobuf::status(body),

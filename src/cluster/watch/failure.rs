@@ -22,7 +22,7 @@ pub(super) const WORDS: [&str; 13] = [
     "went_back",
 ];
 
-/// Why a list or a watch did not go on.
+/// The reason why a list or a watch did not go on.
 #[derive(Debug)]
 pub(super) enum WatchFailure {
     /// No connection, or it broke.

@@ -21,7 +21,7 @@ pub struct Listed {
     pub bad: Vec<BadObject>,
 }
 
-/// How often a list is begun that breaks off.
+/// The number of times that a list which breaks off is begun.
 const ATTEMPTS: u32 = 3;
 
 /// Lists every kind that these options name.
@@ -73,7 +73,7 @@ async fn whole(api: &mut Api, request: &ApiRequest, kind: Kind, idle: Duration) 
 
 //----------- ListError -------------------------------------------------------
 
-/// Why a cluster could not be listed: the connection, the kind and what the API server said.
+/// The reason why a cluster could not be listed: the connection, the kind and what the API server said.
 #[derive(Debug)]
 pub struct ListError(String);
 

@@ -24,7 +24,7 @@ pub struct Options {
     pub qps: Option<f64>,
     /// `apiserver_burst`: requests that may come at once before `qps` counts; 10 where absent.
     pub burst: Option<u32>,
-    /// How patient it is. The defaults are for all but tests.
+    /// Its patience. The defaults are for all but tests.
     pub timing: Timing,
 }
 
@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-/// How long a mirror waits for what.
+/// The times that a mirror waits for what.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
     /// For a connection with its TLS handshake, and for a write to it.
@@ -72,7 +72,7 @@ pub struct Timing {
     pub watch_min: Duration,
     /// See `watch_min`. With `watch_grace`, the time in which a watch is noticed that nobody serves: 60 seconds.
     pub watch_max: Duration,
-    /// How much longer than it was asked to a watch may last.
+    /// The time that a watch may last longer than it was asked to.
     pub watch_grace: Duration,
     /// The least time between two starts of a watch.
     pub watch_interval: Duration,
@@ -82,7 +82,7 @@ pub struct Timing {
     pub backoff_max: Duration,
     /// The longest wait for what somebody has to mend: rights, or a list that cannot be read.
     pub backoff_longest: Duration,
-    /// How long a server that asks us to wait is waited for, at first.
+    /// The time in which a server that asks us to wait is waited for, at first.
     pub patience: Duration,
     /// After this time without a failure the waits start small again.
     pub healthy: Duration,

@@ -72,7 +72,7 @@ impl Pace {
         jittered(step.min(most))
     }
 
-    /// How much of the wait that a server asks for it is given: a second, in which the truth is to be there once it is well
+    /// The part that a server is given of the wait it asks for: a second, in which the truth is to be there once it is well
     /// again, and more the longer it is not.
     pub(super) fn granted(&self, asked: Duration, sort: TroubleSort, now: Instant) -> Duration {
         let since = self.sorts.get(sort as usize).copied().flatten().map_or(now, |known| known.since);

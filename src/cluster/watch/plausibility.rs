@@ -7,7 +7,7 @@ use crate::cluster::facts::Kind;
 /// So many objects do not go together by themselves.
 const MANY: usize = 10;
 
-/// How many lists have to agree.
+/// The number of lists that have to agree.
 const LISTS: u32 = 3;
 
 /// The contents so far of lists that are not believed yet.

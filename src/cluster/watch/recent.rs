@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::cluster::facts::ObjectKey;
 
-/// How many objects are remembered. What is late comes soon after what is newer.
+/// The number of objects that are remembered. What is late comes soon after what is newer.
 const MOST: usize = 512;
 
 /// The versions that events of one kind have brought, of objects that are gone as well.

@@ -58,11 +58,11 @@ pub struct KindStatus {
     pub synced: bool,
     /// The resourceVersion up to which changes are known; empty before the first list.
     pub version: String,
-    /// How long ago the API server last said something, a bookmark among it.
+    /// The time since the API server last said something, a bookmark among it.
     pub age: Option<Duration>,
-    /// How often the watch was started again.
+    /// The number of times that the watch was started again.
     pub restarts: u64,
-    /// How many complete lists there were after the first.
+    /// The number of complete lists after the first.
     pub relists: u64,
     /// The trouble that keeps the loop from going on, while it tries.
     pub trouble: Option<String>,

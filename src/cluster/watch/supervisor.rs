@@ -32,7 +32,7 @@ const TOGETHER: usize = 1 << 20;
 /// A page that does not come is asked for smaller, down to so many objects.
 const SMALL_PAGE: u32 = 20;
 
-/// How long a watch waits to hear whether its place is in the server's past.
+/// The time that a watch waits to hear whether its place is in the server's past.
 const PROBE: Duration = Duration::from_secs(2);
 
 /// The state of one loop between its requests.
@@ -61,7 +61,7 @@ pub(super) struct Supervisor {
     trouble: Troubles,
 }
 
-/// How one round ended.
+/// The end of one round.
 #[derive(Debug)]
 struct Ended {
     phase: WatchPhase,
@@ -73,7 +73,7 @@ struct Ended {
     failure: Option<WatchFailure>,
 }
 
-/// How long to wait: `most`, or no longer than `least` where there are good signs.
+/// The time to wait: `most`, or no longer than `least` where there are good signs.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     least: Duration,

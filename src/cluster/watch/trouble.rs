@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::metrics::plural;
 use crate::cluster::facts::Kind;
 
-/// How long the same trouble is not logged again.
+/// The time in which the same trouble is not logged again.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// The trouble of one loop.
@@ -35,7 +35,7 @@ pub(super) struct Met<'m> {
     /// The sort of trouble.
     pub(super) word: &'static str,
     pub(super) reason: &'m dyn Display,
-    /// How long it waits.
+    /// The time that it waits.
     pub(super) retry_in: Duration,
     /// Names of the kind are known from before.
     pub(super) serves: bool,

@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// How many octets are not yet read.
+    /// The number of octets that are not yet read.
     pub(super) fn left(&self) -> usize {
         self.rest.len()
     }

@@ -55,7 +55,7 @@ impl ListDecoder {
         Page { facts: std::mem::take(facts), bad: std::mem::take(bad), ..Page::default() }
     }
 
-    /// How many objects [`take`](Self::take) would give.
+    /// The number of objects that [`take`](Self::take) would give.
     pub fn waiting(&self) -> usize {
         self.page.facts.len()
     }

@@ -9,7 +9,7 @@ pub const NOT_READY: &str = "rollcall.dev/not-ready";
 /// The annotation on a Pod, a workload or its pod template: `"false"` when it is not ready, or none of its pods is.
 pub const READY: &str = "rollcall.dev/ready";
 
-/// How our annotations begin.
+/// The beginning of our annotations.
 const OWN: &str = "rollcall.dev/";
 
 /// Readiness by annotations: that of all pods, and the names of those that are not ready.

@@ -105,7 +105,7 @@ pub(super) fn workload(
     Ok(workload)
 }
 
-/// How many pods there are to be, and not more than there are addresses.
+/// The number of pods that there are to be, and not more than there are addresses.
 fn replicas(field: &ManifestField<'_>) -> Result<u32, Error> {
     let replicas = field.number(0, i64::from(i32::MAX))?.unwrap_or(1) as u32;
     match replicas <= MOST {
