@@ -179,9 +179,9 @@ fn serves_big() -> Direct {
 }
 
 /// Answers every query over UDP with so many addresses, however large that is, until its value is dropped.
-struct Upstream(SocketAddr);
+struct ManyAddresses(SocketAddr);
 
-impl Upstream {
+impl ManyAddresses {
     fn start(count: u16) -> Self {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
@@ -203,7 +203,7 @@ impl Upstream {
     }
 }
 
-impl Drop for Upstream {
+impl Drop for ManyAddresses {
     fn drop(&mut self) {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(&[], self.0).unwrap();
@@ -271,7 +271,7 @@ fn an_answer_out_of_thousands_costs_no_more_than_one_out_of_hundreds() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // What no message holds is neither remembered nor sent.
     let files = SIZES.map(|size| zone_file(size.min(4000)));
-    let upstreams = SIZES.map(|size| Upstream::start(size.min(4000)));
+    let upstreams = SIZES.map(|size| ManyAddresses::start(size.min(4000)));
     for (lines, name, qtype) in cases {
         let costs: Vec<Duration> = (0..SIZES.len())
             .map(|at| {

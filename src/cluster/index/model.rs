@@ -48,7 +48,7 @@ fn a_fact() -> impl Strategy<Value = Fact> {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum ModelStep {
     /// The object is written, and its event arrives.
     Write(Fact),
     /// The object is deleted, and its event arrives.
@@ -62,21 +62,21 @@ enum Step {
     Time(u64),
 }
 
-fn a_step() -> impl Strategy<Value = Step> {
+fn a_step() -> impl Strategy<Value = ModelStep> {
     let kind = || prop_oneof![Just(Kind::Service), Just(Kind::EndpointSlice)];
     prop_oneof![
-        8 => a_fact().prop_map(Step::Write),
-        2 => (kind(), 0..10usize).prop_map(|(kind, at)| Step::Delete(kind, at)),
-        2 => (a_fact(), any::<bool>()).prop_map(|(fact, there)| Step::Unseen(fact, there)),
-        2 => (0..10usize).prop_map(Step::Again),
-        2 => (kind(), 1..4usize, any::<bool>()).prop_map(|(kind, size, anew)| Step::List(kind, size, anew)),
-        2 => (1..700u64).prop_map(Step::Time),
+        8 => a_fact().prop_map(ModelStep::Write),
+        2 => (kind(), 0..10usize).prop_map(|(kind, at)| ModelStep::Delete(kind, at)),
+        2 => (a_fact(), any::<bool>()).prop_map(|(fact, there)| ModelStep::Unseen(fact, there)),
+        2 => (0..10usize).prop_map(ModelStep::Again),
+        2 => (kind(), 1..4usize, any::<bool>()).prop_map(|(kind, size, anew)| ModelStep::List(kind, size, anew)),
+        2 => (1..700u64).prop_map(ModelStep::Time),
     ]
 }
 
 /// The API server: the objects as they are, and the events that were sent.
 #[derive(Debug, Default)]
-struct Cluster {
+struct ModelCluster {
     objects: BTreeMap<(Kind, ObjectKey), Fact>,
     /// Events whose objects were not deleted since.
     sent: Vec<Fact>,
@@ -85,7 +85,7 @@ struct Cluster {
     missed: BTreeMap<Kind, ()>,
 }
 
-impl Cluster {
+impl ModelCluster {
     fn write(&mut self, mut fact: Fact) -> Fact {
         self.version += 1;
         match &mut fact {
@@ -107,7 +107,7 @@ impl Cluster {
     }
 }
 
-fn relist(bench: &mut Bench, cluster: &mut Cluster, kind: Kind, size: usize, anew: bool) {
+fn relist(bench: &mut Bench, cluster: &mut ModelCluster, kind: Kind, size: usize, anew: bool) {
     let facts = cluster.list(kind);
     bench.index.begin_list(kind);
     if anew {
@@ -124,16 +124,16 @@ fn relist(bench: &mut Bench, cluster: &mut Cluster, kind: Kind, size: usize, ane
     cluster.sent.retain(|fact| fact.kind() != kind);
 }
 
-fn run(bench: &mut Bench, cluster: &mut Cluster, step: Step) {
+fn run(bench: &mut Bench, cluster: &mut ModelCluster, step: ModelStep) {
     match step {
-        Step::Write(fact) => {
+        ModelStep::Write(fact) => {
             let fact = cluster.write(fact);
             if !cluster.missed.contains_key(&fact.kind()) {
                 cluster.sent.push(fact.clone());
                 bench.apply(fact);
             }
         }
-        Step::Delete(kind, at) => {
+        ModelStep::Delete(kind, at) => {
             let facts = cluster.list(kind);
             let Some(fact) = facts.get(at % facts.len().max(1)) else { return };
             cluster.remove(kind, &fact.key());
@@ -141,7 +141,7 @@ fn run(bench: &mut Bench, cluster: &mut Cluster, step: Step) {
                 bench.delete(kind, &fact.key().to_string());
             }
         }
-        Step::Unseen(fact, there) => {
+        ModelStep::Unseen(fact, there) => {
             cluster.missed.insert(fact.kind(), ());
             if there {
                 cluster.write(fact);
@@ -149,13 +149,13 @@ fn run(bench: &mut Bench, cluster: &mut Cluster, step: Step) {
                 cluster.remove(fact.kind(), &fact.key());
             }
         }
-        Step::Again(at) => {
+        ModelStep::Again(at) => {
             if let Some(fact) = cluster.sent.get(at % cluster.sent.len().max(1)).cloned() {
                 bench.apply(fact);
             }
         }
-        Step::List(kind, size, anew) => relist(bench, cluster, kind, size, anew),
-        Step::Time(milliseconds) => {
+        ModelStep::List(kind, size, anew) => relist(bench, cluster, kind, size, anew),
+        ModelStep::Time(milliseconds) => {
             bench.pass(milliseconds);
         }
     }
@@ -188,7 +188,7 @@ proptest! {
 
     #[test]
     fn every_history_ends_in_the_zone_of_a_fresh_list(steps in proptest::collection::vec(a_step(), 1..40)) {
-        let (mut bench, mut cluster) = (Bench::new(), Cluster::default());
+        let (mut bench, mut cluster) = (Bench::new(), ModelCluster::default());
         for step in steps {
             run(&mut bench, &mut cluster, step);
         }

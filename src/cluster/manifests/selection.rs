@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use super::objects::{ObjectMeta, PodObject, ServiceObject, Workload};
 
 /// Labels, as an object or a template has them.
-type Labels = BTreeMap<String, String>;
+type LabelMap = BTreeMap<String, String>;
 
 /// Things with labels, by namespace and label.
 #[derive(Debug)]
 pub(super) struct Selection<'o, T> {
-    by_label: HashMap<[&'o str; 3], Vec<(&'o Labels, &'o T)>>,
+    by_label: HashMap<[&'o str; 3], Vec<(&'o LabelMap, &'o T)>>,
 }
 
 impl<'o> Selection<'o, PodObject> {
@@ -28,7 +28,7 @@ impl<'o> Selection<'o, Workload> {
 }
 
 impl<'o, T> Selection<'o, T> {
-    fn new(things: impl Iterator<Item = (&'o ObjectMeta, &'o Labels, &'o T)>) -> Self {
+    fn new(things: impl Iterator<Item = (&'o ObjectMeta, &'o LabelMap, &'o T)>) -> Self {
         let mut by_label: HashMap<[&str; 3], Vec<_>> = HashMap::new();
         for (meta, labels, thing) in things {
             for (key, value) in labels {
@@ -39,7 +39,7 @@ impl<'o, T> Selection<'o, T> {
     }
 
     /// The things that a selector selects in a namespace, in order; an empty one selects nothing here.
-    pub(super) fn selected(&self, namespace: &str, selector: &Labels) -> Vec<&'o T> {
+    pub(super) fn selected(&self, namespace: &str, selector: &LabelMap) -> Vec<&'o T> {
         let things = fewest(selector.iter().map(|(key, value)| self.by_label.get(&[namespace, key, value])));
         things.iter().filter(|(labels, _)| selects(selector, labels)).map(|(_, thing)| *thing).collect()
     }
@@ -65,13 +65,13 @@ impl<'o> Meant<'o> {
     }
 
     /// The first workload of any namespace whose pods have the labels of a selector.
-    pub(super) fn elsewhere(&self, selector: &Labels) -> Option<&'o Workload> {
+    pub(super) fn elsewhere(&self, selector: &LabelMap) -> Option<&'o Workload> {
         let workloads = fewest(selector.iter().map(|(key, value)| self.by_label.get(&[key.as_str(), value])));
         workloads.iter().find(|own| selects(selector, &own.labels)).copied()
     }
 
     /// The first workload of a namespace whose pods have labels with the keys of a selector.
-    pub(super) fn with_keys(&self, namespace: &str, selector: &Labels) -> Option<&'o Workload> {
+    pub(super) fn with_keys(&self, namespace: &str, selector: &LabelMap) -> Option<&'o Workload> {
         let workloads = fewest(selector.keys().map(|key| self.by_key.get(&[namespace, key.as_str()])));
         workloads.iter().find(|own| selector.keys().all(|key| own.labels.contains_key(key))).copied()
     }
@@ -95,7 +95,7 @@ impl<'o> Selectors<'o> {
     }
 
     /// The first Service of a namespace that selects these labels.
-    pub(super) fn of_labels(&self, namespace: &str, labels: &Labels) -> Option<&'o ServiceObject> {
+    pub(super) fn of_labels(&self, namespace: &str, labels: &LabelMap) -> Option<&'o ServiceObject> {
         let services = labels.iter().filter_map(|(key, value)| self.by_label.get(&[namespace, key, value])).flatten();
         let selecting = services.filter(|(_, service)| selects(&service.selector, labels));
         selecting.min_by_key(|(at, _)| *at).map(|(_, service)| *service)
@@ -108,6 +108,6 @@ fn fewest<'l, T>(lists: impl Iterator<Item = Option<&'l Vec<T>>>) -> &'l [T] {
 }
 
 /// Whether a selector of labels selects these labels; an empty one selects nothing here.
-pub(super) fn selects(selector: &Labels, labels: &Labels) -> bool {
+pub(super) fn selects(selector: &LabelMap, labels: &LabelMap) -> bool {
     !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }

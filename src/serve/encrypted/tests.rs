@@ -36,21 +36,21 @@ fn listener(made: &Certificate) -> Tls {
     }
 }
 
-struct Running {
+struct RunningTls {
     server: Server,
     gate: Arc<Semaphore>,
     certificate: Certificate,
 }
 
-fn start(encryption: Encryption, limits: &Limits) -> Running {
+fn start(encryption: Encryption, limits: &Limits) -> RunningTls {
     let certificate = tls::certificate();
     let (site, gate) = site(&format!("127.0.0.1:{}", free_port()), limits, Some(listener(&certificate)));
     let mut server = Server::new(Some(encryption), 100, &Handle::current());
     server.commit(server.prepare(vec![site], false).unwrap());
-    Running { server, gate, certificate }
+    RunningTls { server, gate, certificate }
 }
 
-impl Running {
+impl RunningTls {
     fn address(&self) -> SocketAddr {
         self.server.addresses().next().unwrap()
     }
@@ -84,7 +84,7 @@ impl Running {
 }
 
 /// A client that remembers its sessions.
-fn quic_client(running: &Running) -> quinn::Endpoint {
+fn quic_client(running: &RunningTls) -> quinn::Endpoint {
     let mut client = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let tls = tls::speaking(b"doq", &running.certificate, None);
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();

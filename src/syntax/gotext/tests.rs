@@ -1,9 +1,9 @@
 use super::*;
 
 /// The data that the table was made from.
-struct Fixed;
+struct TableData;
 
-impl TemplateData for Fixed {
+impl TemplateData for TableData {
     fn field(&self, name: &str) -> Option<GoValue> {
         let text = |text: &str| GoValue::Text(text.into());
         let map =
@@ -58,7 +58,7 @@ impl TemplateData for Fixed {
 }
 
 fn fill(text: &str) -> Result<String, String> {
-    Template::parse(text)?.fill(&Fixed)
+    Template::parse(text)?.fill(&TableData)
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn templates_are_filled_in_as_go_does_it() {
         let template = &row["template"];
         let got = match Template::parse(template) {
             Err(_) => Err("reading"),
-            Ok(read) => read.fill(&Fixed).map_err(|_| "filling"),
+            Ok(read) => read.fill(&TableData).map_err(|_| "filling"),
         };
         let right = row.get("text").cloned().ok_or_else(|| row["fails"].as_str());
         if got != right {

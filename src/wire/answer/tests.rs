@@ -283,19 +283,20 @@ fn a_failure_says_why_to_clients_with_edns() {
 }
 
 #[derive(Clone, Debug)]
-enum Entry {
+enum OwnerEntry {
     Address(bool, [u8; 4]),
     Srv(u16, String, u8),
     Ptr(String, u8),
     Cname(u8),
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+fn entry() -> impl Strategy<Value = OwnerEntry> {
     prop_oneof![
-        (any::<bool>(), any::<[u8; 4]>()).prop_map(|(v6, octets)| Entry::Address(v6, octets)),
-        (any::<u16>(), "[a-z0-9][a-z0-9-]{0,62}", 0u8..3).prop_map(|(port, label, rest)| Entry::Srv(port, label, rest)),
-        ("[a-z0-9][a-z0-9-]{0,62}", 0u8..3).prop_map(|(label, rest)| Entry::Ptr(label, rest)),
-        (0u8..3).prop_map(Entry::Cname),
+        (any::<bool>(), any::<[u8; 4]>()).prop_map(|(v6, octets)| OwnerEntry::Address(v6, octets)),
+        (any::<u16>(), "[a-z0-9][a-z0-9-]{0,62}", 0u8..3)
+            .prop_map(|(port, label, rest)| OwnerEntry::Srv(port, label, rest)),
+        ("[a-z0-9][a-z0-9-]{0,62}", 0u8..3).prop_map(|(label, rest)| OwnerEntry::Ptr(label, rest)),
+        (0u8..3).prop_map(OwnerEntry::Cname),
     ]
 }
 
@@ -330,24 +331,24 @@ proptest! {
             for entry in &entries {
                 let before = answer.len();
                 let (result, line, place) = match entry {
-                    Entry::Address(false, octets) => {
+                    OwnerEntry::Address(false, octets) => {
                         let address = Ipv4Addr::from(*octets);
                         (answer.address(Section::Answer, owner, TTL, address.into()), format!("A {address}"), None)
                     }
-                    Entry::Address(true, octets) => {
+                    OwnerEntry::Address(true, octets) => {
                         let address = Ipv4Addr::from(*octets).to_ipv6_compatible();
                         (answer.address(Section::Answer, owner, TTL, address.into()), format!("AAAA {address}"), None)
                     }
-                    Entry::Srv(port, label, rest) => {
+                    OwnerEntry::Srv(port, label, rest) => {
                         let target = Target { label: label.as_bytes(), rest: RESTS[usize::from(*rest)] };
                         let place = answer.srv(owner, TTL, 0, 1, *port, target);
                         (place.map(|_| ()), format!("SRV 0 1 {port} {}", name(label, *rest)), place.ok().map(|place| (place, name(label, *rest))))
                     }
-                    Entry::Ptr(label, rest) => {
+                    OwnerEntry::Ptr(label, rest) => {
                         let target = Target { label: label.as_bytes(), rest: RESTS[usize::from(*rest)] };
                         (answer.ptr(owner, TTL, target), format!("PTR {}", name(label, *rest)), None)
                     }
-                    Entry::Cname(rest) => {
+                    OwnerEntry::Cname(rest) => {
                         let place = answer.cname(owner, TTL, Target::wire(RESTS[usize::from(*rest)]));
                         (place.map(|_| ()), format!("CNAME {}", name("", *rest)), place.ok().map(|place| (place, name("", *rest))))
                     }

@@ -144,9 +144,9 @@ fn the_clusters_alias_keeps_its_ttl_beside_what_its_target_has() {
 }
 
 /// The cluster's plugin: has the name, or hands it on.
-struct Cluster(Arc<View>, Arc<AtomicBool>);
+struct ClusterPlugin(Arc<View>, Arc<AtomicBool>);
 
-impl Plugin for Cluster {
+impl Plugin for ClusterPlugin {
     fn name(&self) -> &'static str {
         "kubernetes"
     }
@@ -177,7 +177,7 @@ impl Plugin for Cluster {
 #[test]
 fn what_is_found_elsewhere_after_the_cluster_had_no_name_on_the_way_is_not_remembered() {
     /// The cluster: denies every name, or hands it on, and counts.
-    struct Empty(Cluster, bool);
+    struct Empty(ClusterPlugin, bool);
     impl Plugin for Empty {
         fn name(&self) -> &'static str {
             "kubernetes"
@@ -237,8 +237,8 @@ fn what_is_found_elsewhere_after_the_cluster_had_no_name_on_the_way_is_not_remem
     ] {
         let asked = Arc::new(AtomicUsize::new(0));
         let cluster = || -> [Arc<dyn Plugin>; 2] {
-            let empty = Empty(Cluster(view.clone(), Arc::default()), falls_through);
-            [Arc::new(empty), Arc::new(OtherMachine(asked.clone()))]
+            let empty = Empty(ClusterPlugin(view.clone(), Arc::default()), falls_through);
+            [Arc::new(empty), Arc::new(KnowsTwoNames(asked.clone()))]
         };
         let mut chain = block(&format!("cache\n{lines}")).unwrap().chain;
         if searches {
@@ -258,9 +258,9 @@ fn what_is_found_elsewhere_after_the_cluster_had_no_name_on_the_way_is_not_remem
 }
 
 /// Knows `www.example.` and `www.cluster.local.`, and counts how often it is asked.
-struct OtherMachine(Arc<AtomicUsize>);
+struct KnowsTwoNames(Arc<AtomicUsize>);
 
-impl Plugin for OtherMachine {
+impl Plugin for KnowsTwoNames {
     fn name(&self) -> &'static str {
         "forward"
     }
@@ -288,7 +288,7 @@ impl Plugin for OtherMachine {
 fn a_name_that_joins_the_cluster_is_seen_at_once_though_an_answer_is_remembered() {
     let view = block("kubernetes cluster.local in-addr.arpa").unwrap().view().unwrap();
     let joined = Arc::new(AtomicBool::new(false));
-    let (mut chain, _) = chain("cache", Cluster(view, joined.clone()));
+    let (mut chain, _) = chain("cache", ClusterPlugin(view, joined.clone()));
     chain.push(Arc::new(As("forward", Answers::with("9.2.0.192.in-addr.arpa. 300 IN PTR outside.example."))));
     let writer = || match run_chain(&chain, &mut query("9.2.0.192.in-addr.arpa.", RecordType::PTR)) {
         Outcome::Reply(reply) => reply.plugin,
