@@ -7,7 +7,7 @@ use crate::wire::message::{
 };
 use crate::wire::{
     Class, Edns, EdnsOptions, Flags, Header, Name, Opcode, OwnEdns, OwnedQuestion, Parsed, QName, Question, Records,
-    Rtype, parse,
+    Rtype, bare_message, parse,
 };
 
 /// A request as it came, or as a plugin changed it.
@@ -138,7 +138,7 @@ impl Request {
     /// Asks for something else, and leaves all else as it is.
     pub fn ask(&mut self, name: &MessageName, qtype: RecordType, qclass: DNSClass) {
         // A name in another record may be a pointer to the question's.
-        if self.bare_question().is_none() {
+        if !self.is_bare() {
             return self.change(|message| {
                 message.queries.clear();
                 message.queries.push(MessageQuestion::query(name.clone(), qtype));
@@ -147,11 +147,7 @@ impl Request {
                 });
             });
         }
-        let mut octets = Vec::with_capacity(self.octets.len() + name.len());
-        octets.extend_from_slice(self.octets.get(..Header::LEN).unwrap_or_default());
-        put_question(&mut octets, name, qtype, qclass);
-        octets.extend_from_slice(self.opt());
-        *self = Self::read(octets);
+        *self = self.other(self.flags(), name, qtype, qclass);
     }
 
     /// Sets or clears the AD bit, and returns what it was.
@@ -169,25 +165,26 @@ impl Request {
 
     /// A question by the same client, for something else: id, RD, CD and the OPT record are those of this request.
     pub fn follow(&self, name: &MessageName, qtype: RecordType) -> Self {
-        let opt = self.opt();
-        let mut octets = Vec::with_capacity(Header::LEN + name.len() + 5 + opt.len());
-        let flags = self.flags().only(Flags::RD | Flags::CD);
-        let header = Header { id: self.id(), flags, counts: [1, 0, 0, u16::from(!opt.is_empty())] };
-        octets.extend_from_slice(&header.to_octets());
-        put_question(&mut octets, name, qtype, DNSClass::IN);
-        let upper_rcode = octets.len() + UPPER_RCODE;
-        octets.extend_from_slice(opt);
+        let mut followed = self.other(self.flags().only(Flags::RD | Flags::CD), name, qtype, DNSClass::IN);
         // A query has no response code, whatever its OPT record says.
-        if let Some(octet) = octets.get_mut(upper_rcode) {
+        if let Some(octet) = followed.octets.get_mut(followed.question.end + UPPER_RCODE) {
             *octet = 0;
         }
+        followed
+    }
+
+    /// Another question with the id and the OPT record of this request, and no other record.
+    fn other(&self, flags: Flags, name: &MessageName, qtype: RecordType, qclass: DNSClass) -> Self {
+        let mut octets = bare_message(self.id(), flags, &spelling(name), qtype.into(), qclass.into());
+        octets.extend_from_slice(self.opt());
+        Header::change(&mut octets, |header| header.counts[3] = u16::from(self.question.edns.is_some()));
         Self::read(octets)
     }
 
-    /// The question section, of a request with nothing behind it but an OPT record at most.
-    pub(crate) fn bare_question(&self) -> Option<&[u8]> {
-        let is_bare = Header::of(&self.octets)?.counts == [1, 0, 0, u16::from(self.question.edns.is_some())];
-        self.octets.get(Header::LEN..self.question.end).filter(|_| is_bare)
+    /// Whether nothing stands behind the question but an OPT record at most.
+    pub(crate) fn is_bare(&self) -> bool {
+        let counts = [1, 0, 0, u16::from(self.question.edns.is_some())];
+        Header::of(&self.octets).is_some_and(|header| header.counts == counts)
     }
 
     /// The OPT record; no octets without one.
@@ -226,14 +223,15 @@ const OPT_HEAD: usize = 11;
 /// The place in an OPT record of the upper bits of the response code (RFC 6891 section 6.1.3).
 const UPPER_RCODE: usize = 5;
 
-fn put_question(octets: &mut Vec<u8>, name: &MessageName, qtype: RecordType, qclass: DNSClass) {
+/// A name in wire format, as it is spelled.
+fn spelling(name: &MessageName) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(name.len() + 1);
     for label in name.iter() {
         octets.push(label.len() as u8);
         octets.extend_from_slice(label);
     }
     octets.push(0);
-    octets.extend_from_slice(&u16::from(qtype).to_be_bytes());
-    octets.extend_from_slice(&u16::from(qclass).to_be_bytes());
+    octets
 }
 
 impl From<Message> for Request {
@@ -371,7 +369,7 @@ mod tests {
         let mut plain = message();
         plain.edns = None;
         let followed = received(&plain).follow(&name("target.test."), RecordType::SRV);
-        assert!(followed.edns().is_none() && followed.bare_question().is_some());
+        assert!(followed.edns().is_none() && followed.is_bare());
         assert_one(&followed);
     }
 }

@@ -83,7 +83,7 @@ use crate::upstream::{
 };
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{Message, MessageEdns, ProtoError};
-use crate::wire::{Failure, Flags, Header, Name, Opcode, OwnEdns, Rcode, Records, Rtype, append_opt};
+use crate::wire::{Failure, Flags, Header, Name, Opcode, OwnEdns, Rcode, Records, Rtype, append_opt, bare_message};
 
 //----------- Forward --------------------------------------------------------
 
@@ -169,16 +169,13 @@ impl Forward {
 fn sent_on(query: &Query) -> Result<Vec<u8>, ProtoError> {
     let request = &query.request;
     let goes = |code: EdnsCode| code == EdnsCode::Subnet || query.sent_on.contains(&code);
-    let Some(question) = request.bare_question().filter(|_| !request.option_codes().any(|code| goes(code.into())))
-    else {
+    if !request.is_bare() || request.option_codes().any(|code| goes(code.into())) {
         return sent_on_by_message(request.message(), goes).to_vec();
-    };
-    let edns = request.edns();
-    let mut octets = Vec::with_capacity(12 + question.len() + 11);
-    let header = Header { id: request.id(), flags: request.flags().without(Flags::Z), counts: [1, 0, 0, 0] };
-    octets.extend_from_slice(&header.to_octets());
-    octets.extend_from_slice(question);
-    if let Some(edns) = edns {
+    }
+    let question = request.question();
+    let flags = question.flags.without(Flags::Z);
+    let mut octets = bare_message(question.id, flags, question.spelling(), question.qtype, question.qclass);
+    if let Some(edns) = question.edns {
         append_opt(&mut octets, edns.payload.max(512), 0, edns.dnssec_ok, &[]);
     }
     Ok(octets)
