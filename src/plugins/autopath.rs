@@ -78,13 +78,13 @@ impl Plugin for Autopath {
     fn serve<'a>(&'a self, query: &'a mut Query, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let asked = query.name();
-            let request = query.request.clone();
             if self.zones.matching(&names::to_wire(&asked)).is_none() {
                 return Outcome::Next;
             }
             let Some(path) = self.path(query, next) else { return Outcome::Next };
             // Only the first step of a search path shows that the client searches.
             let Some(base) = path.first().and_then(|first| base(&asked, first)) else { return Outcome::Next };
+            let request = query.request.clone();
             let mut first = None;
             for (step, suffix) in path.iter().enumerate() {
                 let Ok(name) = base.clone().append_domain(suffix) else { continue };

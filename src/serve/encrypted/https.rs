@@ -197,8 +197,7 @@ async fn receive(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
 /// The seconds that others may keep an answer: no longer than its first record lives (RFC 8484 section 5.1).
 fn age(octets: &[u8]) -> u32 {
     let Ok(records) = Records::new(octets) else { return 0 };
-    let ttls =
-        records.filter(|record| record.as_ref().is_ok_and(|record| record.rtype != Rtype::OPT) || record.is_err());
-    let least = ttls.map(|record| record.map_or(0, |record| record.ttl)).min();
+    let others = records.filter(|record| !record.as_ref().is_ok_and(|record| record.rtype == Rtype::OPT));
+    let least = others.map(|record| record.map_or(0, |record| record.ttl)).min();
     least.map_or(LEAST_AGE, |ttl| ttl.min(MOST_AGE))
 }
