@@ -165,7 +165,12 @@ pub(crate) fn write_line(line: &Directive, into: &mut String) {
     let words = [&line.name].into_iter().chain(&line.arguments);
     words.for_each(|word| *into += &format!("{:?} ", word.text));
     if line.name.text == "forward" {
-        let paths = line.arguments.iter().skip(1).map(words::file).filter(|path| path.is_file());
+        let paths = line
+            .arguments
+            .iter()
+            .skip(1)
+            .map(words::file)
+            .filter(|path| files::check(path, files::CONFIGURATION).is_ok());
         *into += &format!("{:x} ", files::digest(&paths.collect::<Vec<_>>()));
     }
     if let Some(body) = &line.body {

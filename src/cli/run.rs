@@ -15,6 +15,7 @@ use super::flags::local::LocalOptions;
 use super::flags::{Command, DiffOptions, ServeOptions};
 use super::signals::{Signal, Signals};
 use super::{check, diff, flags, local};
+use crate::files;
 use crate::plugins;
 use crate::process::error::Error;
 use crate::process::instance::{AddressedBy, Instance};
@@ -128,6 +129,13 @@ fn compare(options: &DiffOptions) -> Result<ExitCode, Error> {
 
 /// Serves until it is told to stop, and stops in order.
 async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut signals: Signals) {
+    // A reload may be reading files; it is told on another thread that nobody waits for them any more.
+    if let Ok(mut orders) = Signals::new() {
+        tokio::spawn(async move {
+            orders.stop().await;
+            files::give_up();
+        });
+    }
     tokio::spawn(async {
         let mut left = 0;
         loop {

@@ -1,7 +1,6 @@
 //! The words of a Corefile, with snippets and imported files put in where `import` stands.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -161,7 +160,8 @@ impl<'a> Words<'a> {
             ));
         }
         let mounted: Vec<PathBuf> = self.elsewhere.into_iter().flat_map(|elsewhere| elsewhere.mounted(name)).collect();
-        let paths = if mounted.is_empty() { glob(&pattern) } else { mounted };
+        let found = if mounted.is_empty() { glob(&pattern) } else { Ok(mounted) };
+        let paths = found.map_err(|fault| Error::new(at, format!("cannot import `{}`: {fault}", pattern.display())))?;
         if paths.is_empty() {
             self.warnings.push(Error::new(at, format!("no file matches the import pattern `{name}`")));
         }
@@ -209,34 +209,39 @@ impl ImportFrame {
 
 /// Reads a file of words; says why that cannot be.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    let hint = match path.is_dir() {
-        true => "; name its files, as in `FOLDER/*.conf`",
-        false => "",
-    };
-    files::read_handed_over(path, files::CONFIGURATION).map_err(|error| format!("{}{hint}", error.why()))
+    files::read_handed_over(path, files::CONFIGURATION).map_err(|error| {
+        let hint = match !error.is_stuck() && path.is_dir() {
+            true => "; name its files, as in `FOLDER/*.conf`",
+            false => "",
+        };
+        format!("{}{hint}", error.why())
+    })
 }
 
-/// The existing paths that match a pattern with one wildcard, in the order of the alphabet; a folder that is not there matches nothing.
-fn glob(pattern: &Path) -> Vec<PathBuf> {
+/// The existing paths that match a pattern with one wildcard, in the order of the alphabet; a folder that is not there matches nothing,
+/// and one of which that is not known may have matched.
+fn glob(pattern: &Path) -> Result<Vec<PathBuf>, files::Error> {
     let is_wild = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?']);
     let parts: Vec<_> = pattern.components().collect();
     let (before, wild_and_after) = parts.split_at(parts.iter().position(is_wild).unwrap_or(parts.len()));
-    let Some((wild, after)) = wild_and_after.split_first() else { return Vec::new() };
+    let Some((wild, after)) = wild_and_after.split_first() else { return Ok(Vec::new()) };
     let wild = wild.as_os_str().to_string_lossy();
     let folder: PathBuf = before.iter().collect();
     let rest: PathBuf = after.iter().collect();
-    let listing = if folder.as_os_str().is_empty() { fs::read_dir(".") } else { fs::read_dir(&folder) };
+    let listing = match files::list(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder }) {
+        Err(error) if !error.is_stuck() => return Ok(Vec::new()),
+        listing => listing?,
+    };
     let mut found: Vec<PathBuf> = listing
         .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.file_name()))
+        .filter_map(|path| Some(path.file_name()?.to_owned()))
         .filter(|name| matches(&wild, &name.to_string_lossy()))
         .take(IMPORTS + 1)
         .map(|name| if after.is_empty() { folder.join(name) } else { folder.join(name).join(&rest) })
-        .filter(|path| path.exists())
+        .filter(|path| !files::is_missing(path))
         .collect();
     found.sort();
-    found
+    Ok(found)
 }
 
 /// The machine that will serve a Corefile, as far as it is known on the one that reads it.
@@ -271,6 +276,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -289,9 +296,9 @@ mod tests {
         }
         fs::create_dir(at("team")).unwrap();
         fs::write(at("team/Corefile"), "").unwrap();
-        assert_eq!(glob(&at("*.conf")), [at("a.conf"), at("b.conf")]);
-        assert_eq!(glob(&at("*/Corefile")), [at("team/Corefile")]);
-        assert_eq!(glob(&at("nothere/*")), Vec::<PathBuf>::new());
+        assert_eq!(glob(&at("*.conf")).unwrap(), [at("a.conf"), at("b.conf")]);
+        assert_eq!(glob(&at("*/Corefile")).unwrap(), [at("team/Corefile")]);
+        assert_eq!(glob(&at("nothere/*")).unwrap(), Vec::<PathBuf>::new());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! A named pipe keeps its reader waiting until somebody writes, a device may never end, and opening some of them does
 //! something. So the kind is looked at first, behind all links, and the file is opened in a way that does not wait in case
 //! it has become something else meanwhile. What a shell hands over, `/dev/stdin` and `/dev/fd/N`, is for
-//! [`read_handed_over`] alone. A file that is read again once it has changed is a [`Watched`] one.
+//! [`read_handed_over`] alone. A file that is read again once it has changed is a [`Watched`] one. A file system that does
+//! not answer is waited for no longer than some seconds.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 
@@ -13,8 +14,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+mod bounded;
 mod watched;
 
+pub use bounded::{give_up, stuck};
 pub use watched::{FRESH, Stamp, Watched, digest};
 
 /// The bound for configuration: Corefiles, certificates, kubeconfigs, lists of resolvers. A ConfigMap holds 1 MiB.
@@ -25,8 +28,16 @@ pub const RECORDS: u64 = 64 << 20;
 /// Reads a regular file of at most this many octets.
 ///
 /// # Errors
-/// When there is none, or something else.
+/// When there is none, or something else, or when its file system does not answer.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    in_time(path, move |path| read_at_leisure(path, most))
+}
+
+/// Reads a file as [`read`] does, and waits for its file system however long that takes: for threads that do nothing else.
+///
+/// # Errors
+/// When there is none, or something else.
+pub fn read_at_leisure(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
     take(open(path, most)?, most).map_err(|why| Error::new(path, why))
 }
 
@@ -85,7 +96,38 @@ pub fn read_stdin(most: u64) -> Result<String, Error> {
 /// # Errors
 /// As [`read`].
 pub fn check(path: &Path, most: u64) -> Result<(), Error> {
-    open(path, most).map(drop)
+    in_time(path, move |path| open(path, most).map(drop))
+}
+
+/// Whether there is no such file, as far as its file system says.
+pub fn is_missing(path: &Path) -> bool {
+    bounded::ask(path, |path| !path.exists()).unwrap_or_default()
+}
+
+/// The path of a file without links.
+///
+/// # Errors
+/// When there is none, or when its file system does not answer.
+pub fn canonical(path: &Path) -> Result<PathBuf, Error> {
+    in_time(path, |path| fs::canonicalize(path).map_err(|error| Error::new(path, error.into())))
+}
+
+/// The paths in a folder, in no order.
+///
+/// # Errors
+/// When it cannot be listed, or when its file system does not answer.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    in_time(folder, |folder| {
+        let listed = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+        listed.map_err(|error| Error::new(folder, error.into()))
+    })
+}
+
+fn in_time<T: Send + 'static>(
+    path: &Path,
+    question: impl Fn(&Path) -> Result<T, Error> + Send + Sync + 'static,
+) -> Result<T, Error> {
+    bounded::ask(path, question).unwrap_or_else(|| Err(Error::new(path, Why::Stuck)))
 }
 
 fn open(path: &Path, most: u64) -> Result<File, Error> {
@@ -140,6 +182,8 @@ pub struct Error {
 #[derive(Debug)]
 enum Why {
     System(io::Error),
+    /// The file system does not answer.
+    Stuck,
     Says(String),
 }
 
@@ -156,6 +200,11 @@ impl Error {
     /// Whether there is no such file, so that it may come yet.
     pub fn is_missing(&self) -> bool {
         matches!(&self.why, Why::System(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the file system does not answer, which the log has been told.
+    pub fn is_stuck(&self) -> bool {
+        matches!(self.why, Why::Stuck)
     }
 
     /// Whether another machine may well have it, or another user read it: it is missing, or not ours to read.
@@ -188,6 +237,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => error.fmt(f),
+            Self::Stuck => f.write_str("its file system does not answer"),
             Self::Says(why) => why.fmt(f),
         }
     }

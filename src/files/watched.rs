@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
-use super::{CONFIGURATION, Error, read};
+use super::{CONFIGURATION, Error, bounded, read};
 
 /// The age from which on a file cannot have been written twice within one tick of the file system's clock.
 pub const FRESH: Duration = Duration::from_secs(2);
@@ -55,7 +55,8 @@ impl<T> Watched<T> {
     /// new value.
     ///
     /// # Errors
-    /// What `make` says, once for each change; the value stays. A file that is missing is a fault each time.
+    /// What `make` says, once for each change; the value stays. A file that is missing is a fault each time. One whose file
+    /// system does not answer has not changed.
     pub fn look<E>(
         &self,
         clock: SystemTime,
@@ -67,6 +68,9 @@ impl<T> Watched<T> {
             return Ok(false);
         }
         let read = read(&self.path, self.most);
+        if read.as_ref().is_err_and(Error::is_stuck) {
+            return Ok(false);
+        }
         if let Some(stamp) = stamp {
             let settled = !stamp.is_fresh(clock);
             let hash = read.as_ref().ok().map(|octets| hash(octets));
@@ -111,7 +115,7 @@ pub struct Stamp {
 impl Stamp {
     /// The stamp of a file, behind all links; `None` for one that cannot be looked at.
     pub fn read(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
+        bounded::ask(path, |path| fs::metadata(path).ok())?.map(|metadata| Self::of(&metadata))
     }
 
     /// The stamp of a file of which this is known.

@@ -53,7 +53,7 @@ use crate::chain::settings::Task;
 use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error, Position};
-use crate::files::Stamp;
+use crate::files::{self, Stamp};
 use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
 use crate::syntax::record::{self, Fault};
@@ -264,12 +264,12 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
                 *source.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
                 context.settings.notes.extend(warnings);
             }
-            Err(_) if !source.path.exists() && context.brings(&source.path) => {}
+            Err(_) if files::is_missing(&source.path) && context.brings(&source.path) => {}
             // A file that is not there yet is looked for again.
-            Err(error) if !source.path.exists() && !every.is_zero() => {
+            Err(error) if files::is_missing(&source.path) && !every.is_zero() => {
                 context.settings.notes.push(file.error(format!("{}; it is looked for every {every:?}", error.message)));
             }
-            Err(error) if !source.path.exists() => context.lacks(file.error(error.message))?,
+            Err(error) if files::is_missing(&source.path) => context.lacks(file.error(error.message))?,
             // No line of the file is to blame.
             Err(error) if error.position.line == 0 => return Err(file.error(error.message)),
             Err(error) => return Err(error),

@@ -303,7 +303,7 @@ pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Resu
     match files::check(hosts.file.path(), files::RECORDS) {
         Ok(()) => hosts.reload(),
         Err(error) if error.is_missing() && context.brings(hosts.file.path()) => {}
-        Err(error) if error.is_missing() || hosts.file.path().is_dir() => {
+        Err(error) if error.is_missing() || error.is_stuck() || hosts.file.path().is_dir() => {
             context.settings.notes.push(at.error(format!("the hosts file {error}")));
         }
         Err(error) => return Err(at.error(format!("the hosts file {error}"))),

@@ -218,7 +218,7 @@ fn weighted(
         }
     }
     let weights = Watched::new(words::file(file), files::CONFIGURATION, Weights::new());
-    let is_missing = || !weights.path().exists();
+    let is_missing = || files::is_missing(weights.path());
     match look(&weights) {
         Ok(_) => {}
         Err(_) if is_missing() && context.brings(weights.path()) => {}

@@ -2,12 +2,13 @@
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, Registry};
+use prometheus::{Gauge, IntGauge, Registry};
 use tokio::runtime::Handle;
 
 use super::{logs, version};
 use crate::admin;
 use crate::cluster;
+use crate::files;
 use crate::metrics::{make, metrics};
 use crate::plugins;
 use crate::serve;
@@ -40,6 +41,7 @@ pub(crate) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     #[cfg(target_os = "linux")]
     registry.register(Box::new(super::usage::Usage::new()))?;
     registry.register(Box::new(Tasks::new(runtime.clone())))?;
+    registry.register(Box::new(StuckFiles::new()))?;
     BUILD_INFO.with_label_values(&[version::VERSION, version::REVISION, "rust"]).set(1);
     Ok(registry)
 }
@@ -74,6 +76,27 @@ impl Collector for Tasks {
     fn collect(&self) -> Vec<MetricFamily> {
         self.gauge.set(self.runtime.metrics().num_alive_tasks() as f64);
         self.gauge.collect()
+    }
+}
+
+/// The files that are not read at present.
+struct StuckFiles(IntGauge);
+
+impl StuckFiles {
+    fn new() -> Self {
+        let help = "Files that are not read at present, as their file systems do not answer";
+        Self(make("rollcall_files_stuck", help, &[], None))
+    }
+}
+
+impl Collector for StuckFiles {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.0.set(i64::try_from(files::stuck()).unwrap_or_default());
+        self.0.collect()
     }
 }
 

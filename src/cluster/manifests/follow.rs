@@ -14,6 +14,9 @@ const QUIET: Duration = Duration::from_millis(40);
 /// The time in which reading may be put off by changes that go on.
 const LONGEST: Duration = Duration::from_millis(500);
 
+/// The time that the thread has to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 impl LocalCluster {
     /// Follows the files on a thread of its own until the handle is dropped.
     ///
@@ -38,7 +41,11 @@ impl Drop for Following {
     fn drop(&mut self) {
         let _ = self.stop.send(Wake::Stop);
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            // One that waits for a file system that does not answer ends with the process.
+            let patience = Instant::now() + PATIENCE;
+            while !thread.is_finished() && Instant::now() < patience {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }

@@ -179,7 +179,7 @@ impl Reading {
             let own = match at.map(|at| before.swap_remove(at)) {
                 Some(own) if own.stamp == found.stamp && !found.stamp.is_fresh(clock) => own,
                 _ => {
-                    let text = files::read_text(&found.path, files::CONFIGURATION).unwrap_or_default();
+                    let text = read(&found.path, files::CONFIGURATION).unwrap_or_default();
                     let names = kustomize::read(&found.path.as_path().into(), &text);
                     Kustomization { path: found.path.clone(), stamp: found.stamp.clone(), names }
                 }
@@ -198,7 +198,7 @@ impl Reading {
     fn read(&self, found: SurveyedFile, before: Option<Kept>, patch: bool, clock: SystemTime) -> (Kept, bool) {
         let SurveyedFile { path, named, stamp } = found;
         let unsettled = false;
-        let text = match files::read_text(&path, files::RECORDS) {
+        let text = match read(&path, files::RECORDS) {
             Ok(text) => text,
             Err(error) => {
                 let error = Error::file(&path, format!("cannot be read: {}", error.why()));
@@ -314,6 +314,11 @@ pub(super) fn few(mut remarks: Vec<Remark>) -> Vec<Remark> {
 /// Whether a path stands for what can be read once.
 fn is_handed_over(path: &Path) -> bool {
     path == Path::new("-") || files::is_handed_over(path)
+}
+
+/// Reads a manifest; the thread that follows manifests may wait for it.
+fn read(path: &Path, most: u64) -> Result<String, files::Error> {
+    files::to_text(path, files::read_at_leisure(path, most)?)
 }
 
 fn read_once(path: &Path, namespace: &str) -> Result<Content, Error> {

@@ -1,6 +1,5 @@
 //! Whole zone files: owners, TTLs, and the directives `$ORIGIN`, `$TTL`, `$INCLUDE` and `$GENERATE`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,7 +76,7 @@ struct ZoneReader {
 impl ZoneReader {
     /// Reads a file: whether it can be read, and whether it is without fault.
     fn file(&mut self, path: &Arc<Path>, scope: ZoneScope) -> Result<Result<(), Fault>, String> {
-        let itself = fs::canonicalize(path).map_err(|error| error.to_string())?;
+        let itself = files::canonical(path).map_err(|error| error.why())?;
         if self.open.contains(&itself) {
             return Err("it includes itself".into());
         }
