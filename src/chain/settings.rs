@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use super::exclusion::FastPathExclusion;
 use super::query::Query;
 use crate::corefile::{Error, Token};
+use crate::files::FileSet;
 use crate::wire::Class;
 
 /// Everything of a server block that is no plugin.
@@ -130,7 +130,7 @@ pub struct Tls {
     /// The place of the directive, `FILE:LINE:COLUMN`.
     pub at: String,
     /// The files that were read, to notice that they have changed.
-    pub files: Vec<PathBuf>,
+    pub files: Arc<FileSet>,
     /// A digest of the files' contents and the options: equal for equal settings.
     pub digest: u64,
 }

@@ -3,8 +3,8 @@
 //! A named pipe keeps its reader waiting until somebody writes, a device may never end, and opening some of them does
 //! something. So the kind is looked at first, behind all links, and the file is opened in a way that does not wait in case
 //! it has become something else meanwhile. What a shell hands over, `/dev/stdin` and `/dev/fd/N`, is for
-//! [`read_handed_over`] alone. A file that is read again once it has changed is a [`Watched`] one. A file system that does
-//! not answer is waited for no longer than some seconds.
+//! [`read_handed_over`] alone. A file that is read again once it has changed is a [`Watched`] one, and several that are taken
+//! up together are a [`FileSet`]. A file system that does not answer is waited for no longer than some seconds.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used))]
 
@@ -18,7 +18,7 @@ mod bounded;
 mod watched;
 
 pub use bounded::{give_up, stuck};
-pub use watched::{FRESH, Stamp, Watched, digest};
+pub use watched::{FRESH, FileSet, Stamp, Watched, digest};
 
 /// The bound for configuration: Corefiles, certificates, kubeconfigs, lists of resolvers. A ConfigMap holds 1 MiB.
 pub const CONFIGURATION: u64 = 4 << 20;

@@ -25,16 +25,6 @@ pub struct Watched<T> {
     seen: Mutex<Option<Seen>>,
 }
 
-/// The file as it was when it was read last.
-#[derive(Debug)]
-struct Seen {
-    stamp: Stamp,
-    /// Nothing can have been written since without another stamp.
-    settled: bool,
-    /// The hash of its octets; `None` of a file that could not be read.
-    hash: Option<u64>,
-}
-
 impl<T> Watched<T> {
     /// A file of at most this many octets that nobody has looked at, and what stands for it until then.
     pub fn new(path: PathBuf, most: u64, value: T) -> Self {
@@ -62,21 +52,11 @@ impl<T> Watched<T> {
         clock: SystemTime,
         make: impl FnOnce(Result<Vec<u8>, Error>) -> Result<T, E>,
     ) -> Result<bool, E> {
-        let stamp = Stamp::read(&self.path);
         let mut last = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_some_and(|seen| seen.settled && Some(&seen.stamp) == stamp.as_ref()) {
-            return Ok(false);
-        }
-        let read = read(&self.path, self.most);
-        if read.as_ref().is_err_and(Error::is_stuck) {
-            return Ok(false);
-        }
-        if let Some(stamp) = stamp {
-            let settled = !stamp.is_fresh(clock);
-            let hash = read.as_ref().ok().map(|octets| hash(octets));
-            let same = |seen: &Seen| seen.hash == hash && (hash.is_some() || seen.stamp == stamp);
-            let known = last.as_ref().is_some_and(same);
-            *last = Some(Seen { stamp, settled, hash });
+        let Some((seen, read)) = Seen::look(last.as_ref(), &self.path, self.most, clock) else { return Ok(false) };
+        if let Some(seen) = seen {
+            let known = last.as_ref().is_some_and(|last| last.is(&seen));
+            *last = Some(seen);
             if known {
                 return Ok(false);
             }
@@ -87,12 +67,6 @@ impl<T> Watched<T> {
     }
 }
 
-fn hash(octets: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    octets.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// A number for what files hold now: another one once they have changed.
 pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
     let mut digest = DefaultHasher::new();
@@ -100,6 +74,104 @@ pub fn digest<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> u64 {
         read(path, CONFIGURATION).ok().hash(&mut digest);
     }
     digest.finish()
+}
+
+//----------- FileSet --------------------------------------------------------
+
+/// Files of which one thing was made, as they were when they were read for it.
+#[derive(Debug, Default)]
+pub struct FileSet(Mutex<Vec<Member>>);
+
+#[derive(Debug)]
+struct Member {
+    path: PathBuf,
+    most: u64,
+    seen: Seen,
+}
+
+impl FileSet {
+    /// Reads a file of at most this many octets, which belongs to the set from then on.
+    ///
+    /// # Errors
+    /// As [`read`]; the file does not belong to the set then.
+    pub fn read(&mut self, path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+        // Before it is read: a file that changes meanwhile has changed since.
+        let stamp = Stamp::read(path);
+        let octets = read(path, most)?;
+        let seen = Seen { stamp, settled: false, hash: Some(hash(&octets)) };
+        let members = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        members.push(Member { path: path.to_owned(), most, seen });
+        Ok(octets)
+    }
+
+    /// Whether nothing was read.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Whether a file holds other octets than those that were read, or cannot be read any more.
+    pub fn has_changed(&self, clock: SystemTime) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().any(|member| member.has_changed(clock))
+    }
+}
+
+impl Member {
+    fn has_changed(&mut self, clock: SystemTime) -> bool {
+        match Seen::look(Some(&self.seen), &self.path, self.most, clock) {
+            None => false,
+            Some((Some(now), Ok(_))) if now.hash == self.seen.hash => {
+                self.seen = now;
+                false
+            }
+            Some(_) => true,
+        }
+    }
+}
+
+//----------- Seen -----------------------------------------------------------
+
+/// A file as it was when it was read last.
+#[derive(Debug)]
+struct Seen {
+    stamp: Option<Stamp>,
+    /// Nothing can have been written since without another stamp.
+    settled: bool,
+    /// The hash of its octets; `None` of a file that could not be read.
+    hash: Option<u64>,
+}
+
+/// A file that was read anew: what is to be remembered of it, if it is there, and its octets.
+type ReadAnew = (Option<Seen>, Result<Vec<u8>, Error>);
+
+impl Seen {
+    /// Reads a file, unless it is known to be as it was before, or its file system does not answer.
+    fn look(before: Option<&Self>, path: &Path, most: u64, clock: SystemTime) -> Option<ReadAnew> {
+        let stamp = Stamp::read(path);
+        if stamp.is_some() && before.is_some_and(|before| before.settled && before.stamp == stamp) {
+            return None;
+        }
+        let read = read(path, most);
+        if read.as_ref().is_err_and(Error::is_stuck) {
+            return None;
+        }
+        let seen = stamp.map(|stamp| Self {
+            settled: !stamp.is_fresh(clock),
+            hash: read.as_ref().ok().map(|octets| hash(octets)),
+            stamp: Some(stamp),
+        });
+        Some((seen, read))
+    }
+
+    /// Whether this is the same file, with the same octets or the same fault.
+    fn is(&self, other: &Self) -> bool {
+        self.hash == other.hash && (self.hash.is_some() || self.stamp == other.stamp)
+    }
+}
+
+fn hash(octets: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    octets.hash(&mut hasher);
+    hasher.finish()
 }
 
 //----------- Stamp ----------------------------------------------------------
@@ -186,6 +258,46 @@ mod tests {
         write(&path, "two", now);
         assert_eq!(look(&file, now + FRESH * 5), Ok(true));
         assert_eq!(*file.value(), "two");
+    }
+
+    #[test]
+    fn a_set_has_changed_when_one_of_its_files_holds_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["one", "two"].map(|name| folder.path().join(name));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        let mut set = FileSet::default();
+        assert!(set.read(&paths[0], 3).unwrap_err().is_missing() && set.is_empty());
+        for path in &paths {
+            write(path, "abc", now);
+            set.read(path, 3).unwrap();
+        }
+        // Also within a tick of the clock, and once nothing can hide behind the stamp any more.
+        for clock in [now, now + FRESH * 2] {
+            assert!(!set.has_changed(clock));
+        }
+        for path in &paths {
+            for changed in ["abd", "", "abcd"] {
+                write(path, changed, now + FRESH);
+                assert!(set.has_changed(now + FRESH * 2), "{changed}");
+            }
+            fs::remove_file(path).unwrap();
+            assert!(set.has_changed(now + FRESH * 2));
+            // Written again as it was: nothing is another.
+            write(path, "abc", now + FRESH);
+            assert!(!set.has_changed(now + FRESH * 2));
+        }
+    }
+
+    #[test]
+    fn a_set_sees_what_was_written_within_the_tick_in_which_it_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        let mut set = FileSet::default();
+        write(&path, "one", now);
+        set.read(&path, 3).unwrap();
+        write(&path, "two", now);
+        assert!(set.has_changed(now + FRESH * 5));
     }
 
     #[test]

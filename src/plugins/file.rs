@@ -12,9 +12,10 @@
 //! }
 //! ```
 //!
-//! Without zones the file is for those of the server block. It is read again when its SOA has another serial, looked at every
-//! minute unless given, never with `reload 0`; with `reload_by_mtime` when it or a file that it includes was written since. The
-//! directive may be repeated; one `fallthrough` is for all. Where `file` is the last plugin, names outside of its zones are refused.
+//! Without zones the file is for those of the server block. What was written to it, or to a file that it includes, is taken up
+//! when the SOA has another serial, or whatever it is with `reload_by_mtime`; it is looked at every minute unless given, never with
+//! `reload 0`. The directive may be repeated; one `fallthrough` is for all. Where `file` is the last plugin, names outside of its zones
+//! are refused.
 //!
 //! Zone files may hold all record types that have a text form, others as `TYPE123 \# LENGTH HEX` (RFC 3597), and the directives
 //! `$ORIGIN`, `$TTL`, `$INCLUDE FILE [ORIGIN]` (from the folder of the file it stands in, 7 deep at most, with an origin and a TTL of its
@@ -45,7 +46,7 @@ mod zone;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
@@ -53,7 +54,7 @@ use crate::chain::settings::Task;
 use crate::chain::setup::Context;
 use crate::chain::{Next, Outcome, Plugin, Query, Reply, append, is_transfer};
 use crate::corefile::{Directive, Error, Position};
-use crate::files::{self, Stamp};
+use crate::files::{self, FileSet};
 use crate::syntax::names::read_fallthrough;
 use crate::syntax::names::{self, Zones};
 use crate::syntax::record::{self, Fault};
@@ -72,7 +73,7 @@ pub(crate) struct ZoneFiles {
 struct ZoneSource {
     path: PathBuf,
     zones: Vec<Name>,
-    /// `reload_by_mtime`: it is read again when it was written again, not when the serial is another.
+    /// `reload_by_mtime`: whatever was written is taken up, not only another serial.
     by_time: bool,
     loaded: RwLock<LoadedZone>,
 }
@@ -82,8 +83,8 @@ struct ZoneSource {
 struct LoadedZone {
     /// One for each zone of the source.
     zones: Vec<Arc<FileZone>>,
-    /// The file and those that it includes, as they were when they were read.
-    files: Vec<(PathBuf, Option<Stamp>)>,
+    /// The file and those that it includes.
+    files: FileSet,
 }
 
 impl LoadedZone {
@@ -91,9 +92,9 @@ impl LoadedZone {
         self.zones.iter().map(|zone| zone.serial()).collect()
     }
 
-    /// Whether some file was written since.
-    fn is_outdated(&self) -> bool {
-        self.files.is_empty() || self.files.iter().any(|(path, stamp)| Stamp::read(path) != *stamp)
+    /// Whether some file has changed since, or nothing could be read.
+    fn is_outdated(&self, clock: SystemTime) -> bool {
+        self.files.is_empty() || self.files.has_changed(clock)
     }
 }
 
@@ -118,9 +119,9 @@ impl ZoneSource {
         Ok((loaded, warnings))
     }
 
-    /// Reads the file again; a file with a fault changes nothing.
+    /// Reads the file again once it has changed; a file with a fault changes nothing.
     fn reload(&self) {
-        if self.by_time && !self.read().is_outdated() {
+        if !self.read().is_outdated(SystemTime::now()) {
             return;
         }
         match self.load() {
@@ -129,6 +130,8 @@ impl ZoneSource {
                 if self.by_time || loaded.serials() != new.serials() {
                     *loaded = new;
                     warnings.iter().for_each(|warning| tracing::warn!(target: "plugin/file", "{warning}"));
+                } else {
+                    loaded.files = new.files;
                 }
             }
             Err(error) => tracing::warn!(target: "plugin/file", "the zone stays as it was: {error}"),

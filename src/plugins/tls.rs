@@ -34,7 +34,6 @@
 //! `keylog` and certificates by ACME (`tls` without files) are not supported.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -49,7 +48,7 @@ use crate::chain::Plugin;
 use crate::chain::settings::Tls;
 use crate::chain::setup::{Context, last};
 use crate::corefile::{Directive, Error, Token};
-use crate::files;
+use crate::files::{self, FileSet};
 use crate::syntax::words;
 
 pub(crate) fn setup(lines: &[&Directive], context: &mut Context<'_, '_>) -> Result<Vec<Arc<dyn Plugin>>, Error> {
@@ -76,7 +75,7 @@ fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Tls, Err
         let word = words::value(line, "what is asked of clients")?;
         asked = (ClientAuth::read(word)?, word);
     }
-    let mut files = CertificateFiles { context, paths: Vec::new(), digest: DefaultHasher::new() };
+    let mut files = CertificateFiles { context, set: FileSet::default(), digest: DefaultHasher::new() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let identity = identity(&mut files, certificate, key, &provider)?;
     let roots = authorities.map(|word| files.roots(word)).transpose()?;
@@ -89,7 +88,7 @@ fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Tls, Err
         identity: Arc::new(identity),
         clients,
         at: directive.name.position.to_string(),
-        files: files.paths,
+        files: Arc::new(files.set),
         digest: files.digest.finish(),
     })
 }
@@ -99,14 +98,14 @@ fn read(directive: &Directive, context: &mut Context<'_, '_>) -> Result<Tls, Err
 /// The files that a directive names, each read once; `None` for one that only the machine that serves has.
 struct CertificateFiles<'f, 'c, 'h> {
     context: &'f mut Context<'c, 'h>,
-    paths: Vec<PathBuf>,
+    set: FileSet,
     digest: DefaultHasher,
 }
 
 impl CertificateFiles<'_, '_, '_> {
     fn read(&mut self, word: &Token, what: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = words::file(word);
-        let octets = match files::read(&path, files::CONFIGURATION) {
+        let octets = match self.set.read(&path, files::CONFIGURATION) {
             Ok(octets) => octets,
             Err(error) => {
                 path.hash(&mut self.digest);
@@ -114,7 +113,6 @@ impl CertificateFiles<'_, '_, '_> {
             }
         };
         octets.hash(&mut self.digest);
-        self.paths.push(path);
         Ok(Some(octets))
     }
 
@@ -272,11 +270,11 @@ impl ClientCertVerifier for AnyCertificate {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::SystemTime;
 
     use rollcall_testing::tls;
 
     use super::super::testing::{block, fault};
-    use crate::files::digest;
 
     fn line(folder: &Path, words: &str, body: &str) -> String {
         let files: Vec<String> =
@@ -289,7 +287,7 @@ mod tests {
         let folder = tls::folder(&["a", "b"]);
         let set = |words: &str, body: &str| block(&line(folder.path(), words, body)).unwrap().settings.tls.unwrap();
         let plain = set("a.crt a.key", "");
-        assert!(plain.clients.is_none() && plain.files.len() == 2);
+        assert!(plain.clients.is_none());
         for (word, mandatory) in
             [("request", false), ("require", true), ("verify_if_given", false), ("require_and_verify", true)]
         {
@@ -298,9 +296,15 @@ mod tests {
             assert_ne!(set.digest, plain.digest);
         }
         assert!(set("a.crt a.key", "{\nclient_auth nocert\n}").clients.is_none());
-        let before = digest(&plain.files);
-        std::fs::copy(folder.path().join("b.crt"), folder.path().join("a.crt")).unwrap();
-        assert_ne!(digest(&plain.files), before);
+        for (from, to) in [("b.crt", "a.crt"), ("b.key", "a.key")] {
+            let set = set("a.crt a.key", "");
+            assert!(!set.files.has_changed(SystemTime::now()));
+            let before = std::fs::read(folder.path().join(to)).unwrap();
+            std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
+            assert!(set.files.has_changed(SystemTime::now()), "{to}");
+            std::fs::write(folder.path().join(to), before).unwrap();
+            assert!(!set.files.has_changed(SystemTime::now()), "{to}");
+        }
     }
 
     #[test]

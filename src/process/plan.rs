@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::interfaces;
 use super::mirrors::Unsynced;
@@ -13,7 +13,6 @@ use crate::chain::settings::{Reload, Settings, Timeouts, Tls};
 use crate::chain::setup::{Carryover, Host};
 use crate::chain::{Block, Client, Mirrors, setup};
 use crate::corefile::{Corefile, Error, Key, OtherMachine, Scheme, Token};
-use crate::files;
 use crate::plugins::blocks;
 use crate::serve::{self, Encryption, Limits};
 use crate::wire::{OwnEdns, Question};
@@ -137,10 +136,10 @@ impl Plan {
         self.blocks.iter().any(|block| block.settings.debug)
     }
 
-    /// A number for what the files of certificates hold at present.
-    pub(crate) fn certificates(&self) -> u64 {
-        let all = self.blocks.iter().filter_map(|block| block.settings.tls.as_ref());
-        files::digest(all.flat_map(|tls| &tls.files))
+    /// Whether a file of certificates holds something else by now.
+    pub(crate) fn certificates_changed(&self, clock: SystemTime) -> bool {
+        let mut all = self.blocks.iter().filter_map(|block| block.settings.tls.as_ref());
+        all.any(|tls| tls.files.has_changed(clock))
     }
 
     /// The directives in use and where: `[server, zone, view, directive]`.

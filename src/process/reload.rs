@@ -1,6 +1,6 @@
 //! Reads the Corefile again, on its own or on SIGUSR1: validated first, swapped as a whole, or left aside.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::error::Error;
 use super::instance::Instance;
@@ -22,8 +22,6 @@ pub(crate) struct Reloader {
     port: u16,
     mirrors: Registry,
     hash: String,
-    /// The hash of the certificates' files when they were read.
-    certificates: u64,
     /// The last file that was refused, so that a poll tells of it once.
     refused: Option<String>,
     /// The last file that was to be taken up, whether that could be done or not.
@@ -48,22 +46,14 @@ impl Reloader {
                 name(&source)
             )));
         }
-        let mut reloader = Self {
-            source,
-            port,
-            mirrors,
-            hash: corefile_source::hash(&corefile),
-            certificates: 0,
-            refused: None,
-            tried: None,
-        };
+        let mut reloader =
+            Self { source, port, mirrors, hash: corefile_source::hash(&corefile), refused: None, tried: None };
         let mut session = reloader.mirrors.session();
         let plan = Plan::new(&corefile, port, &mut session, &instance.carryover)
             .map_err(|error| corefile_source::explained(error, &corefile))?;
         let used = session.finish();
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
-        reloader.certificates = plan.certificates();
         instance.mirrors = used.mirrors();
         instance.apply(plan, &reloader.hash)?;
         reloader.mirrors.keep(used);
@@ -96,8 +86,8 @@ impl Reloader {
     async fn try_once(&mut self, instance: &mut Instance, asked: bool) -> Result<bool, Error> {
         let corefile = corefile_source::read(&self.source)?;
         let hash = corefile_source::hash(&corefile);
-        let certificates = instance.plan().map_or(self.certificates, Plan::certificates);
-        if !asked && hash == self.hash && certificates == self.certificates {
+        let certificates = instance.plan().is_some_and(|plan| plan.certificates_changed(SystemTime::now()));
+        if !asked && hash == self.hash && !certificates {
             return Ok(true);
         }
         if corefile.blocks.is_empty() {
@@ -120,7 +110,6 @@ impl Reloader {
         }
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
-        let certificates = plan.certificates();
         // A poll that finds a port taken time and again has told so.
         if asked || self.tried.as_ref() != Some(&hash) {
             tracing::info!("Reloading");
@@ -134,7 +123,6 @@ impl Reloader {
         self.mirrors.keep(used);
         self.hash = hash;
         self.tried = None;
-        self.certificates = certificates;
         tracing::info!("Reloading complete");
         Ok(true)
     }

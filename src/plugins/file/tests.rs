@@ -316,12 +316,17 @@ fn a_file_that_was_written_again_is_taken_up_without_another_serial() {
     let address = |name: &str| lines(&ask(&block, name, RecordType::A).answers);
     let touch = |path: &std::path::Path, seconds: u64| {
         let file = std::fs::File::options().append(true).open(path).unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     };
     std::fs::write(&path, ZONE.replace("192.0.2.1\n", "192.0.2.9\n") + "$INCLUDE more\n").unwrap();
     touch(path.as_ref(), 1_000_000_000);
     let _ = (task.run)(Instant::now());
     assert_eq!(address("www.example."), ["www.example. 60 IN A 192.0.2.9"]);
+    // Twice within a tick of the file system's clock, and as long as before.
+    std::fs::write(&path, ZONE.replace("192.0.2.1\n", "192.0.2.8\n") + "$INCLUDE more\n").unwrap();
+    touch(path.as_ref(), 1_000_000_000);
+    let _ = (task.run)(Instant::now());
+    assert_eq!(address("www.example."), ["www.example. 60 IN A 192.0.2.8"]);
     // A file that it includes counts as well.
     std::fs::write(&more, "more A 192.0.2.2\n").unwrap();
     touch(&more, 1_000_000_001);

@@ -31,7 +31,7 @@ fn listener(made: &Certificate) -> Tls {
         identity: Arc::new(CertifiedKey::from_der(tls::chain(made), tls::key(made), &provider).unwrap()),
         clients: None,
         at: "Corefile:1:1".to_owned(),
-        files: Vec::new(),
+        files: Arc::default(),
         digest: made.cert.der().iter().fold(0, |sum: u64, octet| sum.wrapping_mul(31) + u64::from(*octet)),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fields::{name, seconds};
 use super::words::{ZoneEntries, ZoneEntry, ZoneWord};
 use super::{Fault, generate, record};
-use crate::files::{self, Stamp};
+use crate::files::{self, FileSet};
 use crate::wire::message::{MessageName, RData, Record};
 
 /// The depth to which files may lie within one another, as in CoreDNS.
@@ -20,8 +20,8 @@ const MOST_GENERATED: usize = 1 << 20;
 pub(crate) struct ZoneText {
     /// The records in their order.
     pub(crate) records: Vec<Placed>,
-    /// The files that they come from, each as it was just before it was read.
-    pub(crate) files: Vec<(PathBuf, Option<Stamp>)>,
+    /// The files that they come from.
+    pub(crate) files: FileSet,
 }
 
 /// A record, and where it stands.
@@ -40,7 +40,7 @@ pub(crate) struct Placed {
 /// # Errors
 /// At the first fault, with its file and line.
 pub(crate) fn parse_zone(path: &Path, origin: &MessageName) -> Result<ZoneText, Fault> {
-    let zone = ZoneText { records: Vec::new(), files: Vec::new() };
+    let zone = ZoneText { records: Vec::new(), files: FileSet::default() };
     let mut reader = ZoneReader { zone, open: Vec::new(), minimum: None, octets: files::RECORDS, generated: 0 };
     let file: Arc<Path> = path.into();
     let located = |fault: Fault| Fault { file: fault.file.or_else(|| Some(file.clone())), ..fault };
@@ -83,11 +83,8 @@ impl ZoneReader {
         if self.open.len() > DEEPEST {
             return Err(format!("more than {DEEPEST} files lie within one another"));
         }
-        // Before it is read: a file that changes meanwhile is read again.
-        let stamp = Stamp::read(path);
-        let text = files::read(path, self.octets).map_err(|error| error.why())?;
+        let text = self.zone.files.read(path, self.octets).map_err(|error| error.why())?;
         self.octets -= text.len() as u64;
-        self.zone.files.push((path.to_path_buf(), stamp));
         self.open.push(itself);
         let done = self.text(&text, path, scope);
         self.open.pop();
