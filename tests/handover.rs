@@ -10,7 +10,7 @@ use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
-use rollcall_testing::api_server::{ApiServer, Verb};
+use rollcall_testing::api_server::{ApiServer, Fault, Verb};
 use rollcall_testing::http::is_ready;
 use rollcall_testing::queries::{self, framed, receive};
 use rollcall_testing::{PATIENCE, Server, answer, folder, free_port, objects, wait_for};
@@ -90,6 +90,24 @@ impl Load {
                             load.answered.fetch_add(1, Ordering::Relaxed);
                         }
                     }
+                }
+            }
+        })
+    }
+
+    /// Asks over a TCP connection of its own each time.
+    fn short_tcp(self: &Arc<Self>) -> JoinHandle<()> {
+        let load = self.clone();
+        spawn(move || {
+            while !load.ended() {
+                load.asked.fetch_add(2, Ordering::Relaxed);
+                let Ok(mut stream) = TcpStream::connect(load.to()) else { continue };
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                let batch: Vec<u8> = (0..2).flat_map(|id| framed(&query(id))).collect();
+                let mut answered = stream.write_all(&batch).is_ok();
+                for _ in 0..2 {
+                    answered = answered && receive(&mut stream).is_ok_and(|answer| answer[3] & 0xf == 0);
+                    load.answered.fetch_add(usize::from(answered), Ordering::Relaxed);
                 }
             }
         })
@@ -295,6 +313,78 @@ async fn a_reload_that_waits_for_a_silent_cluster_gives_way_to_a_correction() {
             assert!(begun.elapsed() < Duration::from_secs(30), "long before the wait is over: {:?}", begun.elapsed());
             assert_eq!(web(), 1);
         }
+    })
+    .await
+    .unwrap();
+}
+
+/// The listening sockets of a port, as the system counts them.
+fn listeners(port: u16) -> usize {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let listens = |line: &&str| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next().is_some_and(|local| local.ends_with(&format!(":{port:04X}"))) && words.nth(1) == Some("0A")
+    };
+    tables.iter().flat_map(|table| table.lines()).filter(listens).count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_takes_over_and_loses_no_query() {
+    let api = ApiServer::start().await;
+    api.apply("namespaces", objects::namespace("default"));
+    api.apply("services", objects::cluster_ip("web", "10.96.0.1", json!([{"port": 80}])));
+    let (port, ready, url) = (free_port(), free_port(), api.url());
+    let text = format!(
+        ".:{port} {{
+    bind 127.0.0.1
+    ready 127.0.0.1:{ready}
+    rewrite name exact a.example web.default.svc.cluster.local answer auto
+    kubernetes cluster.local {{
+        endpoint {url}
+    }}
+}}
+"
+    );
+    let folder = folder(&text);
+    tokio::task::spawn_blocking(move || {
+        let flags = ["-rollcall.handover", "-pidfile", "pid"];
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let page = SocketAddr::from(([127, 0, 0, 1], ready));
+        let mut old = Server::start(&flags, folder.path());
+        old.up(|| is_ready(page));
+        let (udp, tcp) = (Load::of(address), Load::of(address));
+        let (udp_clients, tcp_clients) = (vec![udp.udp(), udp.udp()], vec![tcp.short_tcp(), tcp.short_tcp()]);
+        go_on([&udp, &tcp], 100);
+
+        // Whoever does not ask for it is not let in, and takes nothing.
+        let mut intruder = Server::start(&[], folder.path());
+        assert_eq!(intruder.ended().code(), Some(1), "{}", intruder.said());
+        assert!(intruder.said().contains("something listens there already"), "{}", intruder.said());
+
+        for round in 0..4 {
+            // One that does not know the cluster yet answers nobody.
+            let away =
+                || Fault::Status { code: 503, reason: "ServiceUnavailable", message: "not yet", retry_after: None };
+            [Verb::List, Verb::Stream].into_iter().for_each(|verb| api.fault(verb, "services", away(), 1000));
+            let mut new = Server::start(&flags, folder.path());
+            new.until("another process serves here");
+            wait_for(|| listeners(port) == 1, || format!("one listener: {}", new.said()));
+            go_on([&udp, &tcp], 50);
+            api.clear_faults();
+            new.until("serving beside another process");
+            wait_for(|| listeners(port) == 2, || format!("two listeners: {}", new.said()));
+            go_on([&udp, &tcp], 300);
+            old.signal(if round % 2 == 0 { "TERM" } else { "INT" });
+            assert_eq!(old.ended().code(), Some(0), "{}", old.said());
+            go_on([&udp, &tcp], 300);
+            new.up(|| is_ready(page));
+            let written = fs::read_to_string(folder.path().join("pid")).unwrap();
+            assert_eq!(written.trim(), new.child.id().to_string(), "its successor's");
+            old = new;
+        }
+        udp.end(udp_clients);
+        tcp.end(tcp_clients);
     })
     .await
     .unwrap();

@@ -85,19 +85,19 @@ impl Admin {
         Self { runtime, sites: BTreeMap::new() }
     }
 
-    /// Binds the addresses that are not bound yet; what is served stays as it is. `free` are ports that others of this
-    /// process are about to leave.
+    /// Binds the addresses that are not bound yet; what is served stays as it is. `free` are ports that others are about to
+    /// leave, and let us in.
     ///
     /// # Errors
     /// At the first address that cannot be bound; none is then.
-    pub fn prepare(&self, wanted: Sites, free: &[u16]) -> Result<PreparedSites, BindError> {
+    pub fn prepare(&self, wanted: Sites, free: &dyn Fn(u16) -> bool) -> Result<PreparedSites, BindError> {
         let _guard = self.runtime.enter();
         let gone = self.sites.iter().filter(|(address, _)| !wanted.0.contains_key(*address));
         let given_up: Vec<u16> = gone.map(|(_, site)| site.address.port()).collect();
         let mut bound = BTreeMap::new();
         let spare = |address: &str| self.sites.values().flat_map(|site| &site.narrower).any(|site| site.is_at(address));
         for address in wanted.0.keys().filter(|address| !self.sites.contains_key(*address) && !spare(address)) {
-            let listener = bind(address, &|port| free.contains(&port) || given_up.contains(&port))
+            let listener = bind(address, &|port| free(port) || given_up.contains(&port))
                 .and_then(TcpListener::from_std)
                 .map_err(|source| BindError { address: address.clone(), source })?;
             bound.insert(address.clone(), listener);

@@ -47,6 +47,10 @@ flags:
                     answer GET /explain?name=NAME there: the rule, the objects and their versions behind an answer,
                     and when they arrived; plain text for people, best on 127.0.0.1
                     (default: nowhere, environment ROLLCALL_EXPLAIN)
+  -rollcall.handover
+                    let a process with the same user and flag share the ports, to take over without a lost query: it
+                    answers once it knows the cluster's names; then stop the other
+                    (default: nobody else, environment ROLLCALL_HANDOVER)
 Flags may be written with one dash or two, and as -flag=value.
 
 {local}
@@ -108,6 +112,8 @@ pub(super) struct ServeOptions {
     pub(super) max_in_flight: usize,
     /// The address of the page that explains answers.
     pub(super) explain: Option<SocketAddr>,
+    /// True when another process may take over, or is taken over from.
+    pub(super) handover: bool,
 }
 
 impl Default for ServeOptions {
@@ -120,6 +126,7 @@ impl Default for ServeOptions {
             log_format: LogFormat::default(),
             max_in_flight: 10_000,
             explain: None,
+            handover: false,
         }
     }
 }
@@ -187,6 +194,9 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
         options.max_in_flight = number("ROLLCALL_MAX_IN_FLIGHT", &value)?;
     }
     options.explain = explain(variable)?;
+    if let Some(value) = variable("ROLLCALL_HANDOVER").filter(|value| !value.is_empty()) {
+        options.handover = switch("ROLLCALL_HANDOVER", Some(&value))?;
+    }
     let mut command = None;
     let mut rest = Arguments { rest: arguments, dashes: "-" };
     while let Some(argument) = rest.next() {
@@ -207,6 +217,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "h" | "help" => return Ok(Command::Help),
             "rollcall.max-in-flight" => options.max_in_flight = number(name, rest.value(name, value)?)?,
             "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
+            "rollcall.handover" => options.handover = switch(name, value)?,
             "plugins" | "version" => {}
             _ => return Err(rest.unknown(name)),
         }

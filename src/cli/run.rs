@@ -72,6 +72,7 @@ fn serve(options: &ServeOptions) -> Result<(), Error> {
     let source = corefile_source::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
     let mut instance =
         Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.max_in_flight, options.explain)?;
+    instance.handover = options.handover;
     let mirrors = Registry::new(runtime.handle().clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
     drop(starting);
@@ -260,7 +261,11 @@ impl<'p> Pidfile<'p> {
 
 impl Drop for Pidfile<'_> {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.0);
+        // A process that has taken over has written its own.
+        let written = std::fs::read_to_string(self.0).unwrap_or_default();
+        if written.trim() == std::process::id().to_string() {
+            let _ = std::fs::remove_file(self.0);
+        }
     }
 }
 

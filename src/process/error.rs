@@ -16,8 +16,10 @@ pub(crate) struct Error {
 enum Blame {
     /// The command line or the configuration.
     Operator,
-    /// The machine: a port in use, no memory for a thread.
+    /// The machine: no memory for a thread.
     Runtime,
+    /// Whoever has a port that is wanted.
+    PortInUse,
 }
 
 impl Error {
@@ -31,10 +33,20 @@ impl Error {
         Self { fault: Blame::Runtime, message: message.into() }
     }
 
+    /// Another process has a port.
+    pub(crate) fn in_use(message: impl Into<String>) -> Self {
+        Self { fault: Blame::PortInUse, message: message.into() }
+    }
+
+    /// Whether another process has a port.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.fault == Blame::PortInUse
+    }
+
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
         match self.fault {
-            Blame::Runtime => 1,
+            Blame::Runtime | Blame::PortInUse => 1,
             Blame::Operator => 2,
         }
     }

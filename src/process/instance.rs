@@ -30,6 +30,8 @@ pub(crate) struct Instance {
     addressed_by: AddressedBy,
     max_in_flight: usize,
     explain: Option<SocketAddr>,
+    /// A process that comes after this one may be bound beside it.
+    pub(crate) handover: bool,
     /// The mirrors of the plan that is applied next.
     pub(crate) mirrors: Vec<Arc<dyn ZoneOrigin>>,
     registry: prometheus::Registry,
@@ -41,6 +43,12 @@ pub(crate) struct Instance {
     tasks: Vec<AbortHandle>,
     stopping: Arc<AtomicBool>,
     plan: Option<Plan>,
+}
+
+/// Everything of a plan that had to be bound, not yet in use.
+pub(crate) struct Bound {
+    pages: admin::PreparedSites,
+    servers: BTreeMap<PortKey, PreparedServer>,
 }
 
 /// The place where an operator has said on which address to answer.
@@ -71,6 +79,7 @@ impl Instance {
             addressed_by,
             max_in_flight,
             explain,
+            handover: false,
             mirrors: Vec::new(),
             registry,
             carryover: Carryover::default(),
@@ -88,20 +97,36 @@ impl Instance {
     /// # Errors
     /// When an address cannot be bound; the present plan goes on.
     pub(crate) fn apply(&mut self, plan: Plan, hash: &str) -> Result<(), Error> {
+        let bound = self.bind(&plan, false)?;
+        self.change(plan, bound, hash);
+        Ok(())
+    }
+
+    /// Binds everything that a plan needs and that is not bound yet. `beside`: where another process of the same user has a
+    /// port, and lets others in, it is shared.
+    ///
+    /// # Errors
+    /// When an address cannot be bound; the present plan goes on.
+    pub(crate) fn bind(&mut self, plan: &Plan, beside: bool) -> Result<Bound, Error> {
         // What is bound anew may lie beside what is there already, and which is ours.
         self.share(true);
-        let prepared = self.prepare(&plan);
-        let Ok((pages, prepared)) = prepared else {
-            self.share(false);
-            return prepared.map(drop);
-        };
+        let bound = self.prepare(plan, beside);
+        if bound.is_err() {
+            self.share(self.handover);
+        }
+        bound
+    }
+
+    /// Changes over to a plan whose addresses are bound.
+    pub(crate) fn change(&mut self, plan: Plan, bound: Bound, hash: &str) {
+        let Bound { pages, servers: prepared } = bound;
         self.admin.commit(pages);
         let gone = self.servers.keys().filter(|port| !prepared.contains_key(port)).copied().collect::<Vec<_>>();
         let gone: Vec<Server> = gone.iter().filter_map(|port| self.servers.remove(port)).collect();
         for (port, prepared) in prepared {
             self.server(port).commit(prepared);
         }
-        self.share(false);
+        self.share(self.handover);
         self.runtime.spawn(drain(gone));
         self.start_tasks(&plan);
         let addresses = pages::health_addresses(&plan);
@@ -111,11 +136,9 @@ impl Instance {
         metrics::describe(hash, plan.enabled());
         self.plan = Some(plan);
         self.carryover.sweep();
-        Ok(())
     }
 
-    /// Binds everything that a plan needs and that is not bound yet.
-    fn prepare(&mut self, plan: &Plan) -> Result<(admin::PreparedSites, BTreeMap<PortKey, PreparedServer>), Error> {
+    fn prepare(&mut self, plan: &Plan, beside: bool) -> Result<Bound, Error> {
         let mut sites = pages::sites(plan, &self.registry, &self.stopping);
         if let Some(address) = self.explain {
             sites.put(&address.to_string(), "/explain", pages::explain(plan, &self.mirrors));
@@ -132,7 +155,7 @@ impl Instance {
         }
         let gone =
             self.servers.keys().filter(|port| !ports.contains_key(port)).map(|&(_, port)| port).collect::<Vec<_>>();
-        let pages = self.admin.prepare(sites, &gone).map_err(|error| {
+        let pages = self.admin.prepare(sites, &|port| beside || gone.contains(&port)).map_err(|error| {
             let (at, own) = match plan.page_at(&error.address) {
                 Some(at) => (format!("{}: {}: ", at.position, at.text), format!("give {} another address", at.text)),
                 None => (String::new(), "choose another with -rollcall.explain".to_owned()),
@@ -146,7 +169,7 @@ impl Instance {
             .partition(|((_, port), _)| self.servers.keys().any(|(_, held)| held == port) || pages.gives_up(*port));
         let mut servers = BTreeMap::new();
         for (port, sites) in new.into_iter().chain(held) {
-            let shared = gone.contains(&port.1) || pages.gives_up(port.1);
+            let shared = beside || gone.contains(&port.1) || pages.gives_up(port.1);
             let addressed_by = self.addressed_by;
             let prepared = self.server(port).prepare(sites, shared).map_err(|error| match addressed_by {
                 AddressedBy::Corefile => cannot_listen(
@@ -162,7 +185,7 @@ impl Instance {
             })?;
             servers.insert(port, prepared);
         }
-        Ok((pages, servers))
+        Ok(Bound { pages, servers })
     }
 
     /// The server of a port; a new one where there is none.
@@ -193,9 +216,13 @@ impl Instance {
         self.servers.values().flat_map(Server::addresses)
     }
 
-    /// Lets `/ready` say that we are leaving; everything else goes on.
-    pub(crate) fn announce_stop(&self) {
+    /// Lets `/ready` say that we are leaving; everything else goes on. Where another process may be there already, its pages
+    /// are the ones that count.
+    pub(crate) fn announce_stop(&mut self) {
         self.stopping.store(true, Ordering::Release);
+        if self.handover {
+            self.admin = Admin::new(self.runtime.clone());
+        }
     }
 
     /// Closes the listeners: what has been asked is still answered.
@@ -230,5 +257,9 @@ fn cannot_listen(error: &std::io::Error, message: &str, port: &str, address: &st
         std::io::ErrorKind::AddrNotAvailable => format!("; this machine does not have the address: {address}"),
         _ => String::new(),
     };
-    Error::runtime(format!("{message}{step}"))
+    let message = format!("{message}{step}");
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => Error::in_use(message),
+        _ => Error::runtime(message),
+    }
 }

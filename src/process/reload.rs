@@ -55,7 +55,24 @@ impl Reloader {
         corefile.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         notes(&plan);
         instance.mirrors = used.mirrors();
-        instance.apply(plan, &reloader.hash)?;
+        let bound = match instance.bind(&plan, false) {
+            Err(error) if instance.handover && error.is_in_use() => {
+                tracing::info!(
+                    "another process serves here: it goes on alone until the names of the cluster are complete"
+                );
+                // It has them already, so that nobody is to be answered by us before.
+                if !tokio::runtime::Handle::current().block_on(used.synced(SYNC)) {
+                    return Err(Error::runtime(format!(
+                        "the cluster did not list its objects within {SYNC:?}: {error}"
+                    )));
+                }
+                let bound = instance.bind(&plan, true)?;
+                tracing::info!("serving beside another process, which may be told to stop");
+                bound
+            }
+            bound => bound?,
+        };
+        instance.change(plan, bound, &reloader.hash);
         reloader.mirrors.keep(used);
         Ok(reloader)
     }

@@ -467,6 +467,27 @@ impl ControlMessages {
     }
 }
 
+//----------- Listeners ----------------------------------------------------------
+
+/// Lets the system hand new connections to the second of two listeners at one address, which is the one that came last: the
+/// first can then be emptied and closed, and resets nobody. The first alone gets them all, and of UDP sockets there is no
+/// need to choose, as they are [left](super::sockets::leave) with what they have.
+pub(super) fn prefer_second(listener: &std::net::TcpListener) {
+    // RET 1: the place in the order of binding. A place that is not there leaves the choice to the system.
+    let mut place = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 1 }];
+    let program = libc::sock_fprog { len: 1, filter: place.as_mut_ptr() };
+    // SAFETY: `live-pointers`: the program and its one instruction are borrowed for the call.
+    let _ = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+}
+
 //----------- Files ----------------------------------------------------------
 
 /// Lets the process open as many files as it may at most, and says how many: what starts containers often leaves a limit

@@ -2,7 +2,8 @@
 //!
 //! Nobody else can listen where we do: a socket is bound by itself first. Where that fails because another of our own is
 //! there (an address that is part of all addresses, another protocol), both are made to share the port until the change
-//! is done. The system sends what comes to the narrower of two, and to each of several that are alike a share.
+//! is done. The system sends what comes to the narrower of two, and to each of several that are alike a share. A process that
+//! is to take over from this one, where both are told so, is one of our own.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -48,7 +49,11 @@ pub(super) fn tcp(place: BindPlace) -> io::Result<TcpListener> {
         socket.set_nonblocking(true)?;
         Ok(socket)
     };
-    Ok(bound(place, open)?.into())
+    let listener = TcpListener::from(bound(place, open)?);
+    // Whoever leaves must have nobody in line when it closes.
+    #[cfg(target_os = "linux")]
+    super::mmsg::prefer_second(&listener);
+    Ok(listener)
 }
 
 /// Binds as many sockets as are wanted of an address that has some already.
@@ -174,6 +179,28 @@ mod tests {
             client.send_to(b"x", ("127.0.0.1", port)).unwrap();
             assert_eq!(second.recv(&mut [0; 16]).unwrap(), 1);
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn of_two_listeners_the_second_gets_what_comes_and_either_alone_gets_all() {
+        let first = tcp(place("127.0.0.1", 0, true)).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let connect = || TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let _client = connect();
+        first.accept().unwrap();
+        let second = tcp(place("127.0.0.1", port, true)).unwrap();
+        let clients: Vec<_> = (0..20).map(|_| connect()).collect();
+        assert_eq!(first.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        clients.iter().for_each(|_| drop(second.accept().unwrap()));
+        drop(first);
+        let _client = connect();
+        second.accept().unwrap();
+        // And so with the next.
+        let third = tcp(place("127.0.0.1", port, true)).unwrap();
+        let clients: Vec<_> = (0..20).map(|_| connect()).collect();
+        assert_eq!(second.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        clients.iter().for_each(|_| drop(third.accept().unwrap()));
     }
 
     #[test]

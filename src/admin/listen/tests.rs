@@ -97,7 +97,7 @@ impl Fixture {
             sites.put(address, path, page.clone());
         }
         self.admin.share(true);
-        let prepared = self.admin.prepare(sites, &[]).unwrap();
+        let prepared = self.admin.prepare(sites, &|_| false).unwrap();
         self.admin.commit(prepared);
         self.admin.share(false);
     }
@@ -198,7 +198,7 @@ fn an_address_in_use_is_refused_and_nothing_changes() {
     let taken = fixture.admin.address(ANY).unwrap().to_string();
     let mut sites = Sites::default();
     sites.put(&taken, "/health", health());
-    let error = fixture.admin.prepare(sites, &[]).unwrap_err();
+    let error = fixture.admin.prepare(sites, &|_| false).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot listen on TCP address {taken}: ")), "{error}");
     ends(&fixture.ask("GET /health"), 200, "OK");
 }

@@ -21,6 +21,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         log_format: LogFormat::Text,
         max_in_flight: 10_000,
         explain: None,
+        handover: false,
     };
     let wanted = Command::Serve(wanted);
     assert_eq!(command("-conf /etc/coredns/Corefile -dns.port 1053 -pidfile /run/x.pid -quiet"), wanted);
@@ -210,4 +211,18 @@ fn the_cluster_is_looked_for_where_kubectl_looks() {
     assert_eq!(from(None, &[("KUBECONFIG", ":y:z"), ("HOME", "/h")]).unwrap(), file("y"));
     assert_eq!(from(None, &[("HOME", "/h")]).unwrap(), file("/h/.kube/config"));
     assert!(from(None, &[]).unwrap_err().to_string().contains("--kubeconfig FILE"));
+}
+
+#[test]
+fn a_hand_over_is_asked_for_by_flag_or_environment() {
+    let handover = |line: &str, value: &'static str| {
+        let variable = |name: &str| (name == "ROLLCALL_HANDOVER").then(|| value.to_owned());
+        match read(line.split_whitespace().map(OsString::from), &variable) {
+            Ok(Command::Serve(options)) => Ok(options.handover),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    assert_eq!((handover("", ""), handover("", "true")), (Ok(false), Ok(true)));
+    assert_eq!((handover("-rollcall.handover", ""), handover("-rollcall.handover=false", "1")), (Ok(true), Ok(false)));
+    assert!(handover("", "maybe").unwrap_err().contains("takes true or false"));
 }
