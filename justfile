@@ -20,6 +20,10 @@ parity:
 bench NAME *ARGUMENTS:
     cargo bench --bench {{NAME}} -- {{ARGUMENTS}}
 
+# changes, queries over every transport and faults for some minutes; says how many answers were wrong
+soak MINUTES:
+    ROLLCALL_SOAK={{MINUTES}} cargo test --locked --test soak -- --nocapture
+
 # hostile bytes, the committed corpus first
 fuzz:
     cargo test --locked --test fuzz --test hostile
