@@ -34,6 +34,7 @@
 //! | [`cluster`] | mirrors the Kubernetes objects, or manifest files, and derives their names |
 //! | [`files`] | reads the files that somebody names: regular ones, within a bound, without waiting, and again once they have changed |
 //! | [`metrics`] | declares a metric in one line: name, help and labels, and whoever reads metrics gets it |
+//! | [`places`] | shares a bounded number of places among clients: at the limit whoever holds most gives way |
 //! | [`corefile`] | turns text into a syntax tree with line and column; knows no directive's meaning |
 //! | [`cache`] | remembers an answer until its TTL ends |
 //! | [`upstream`] | asks another resolver and returns its answer |
@@ -73,6 +74,7 @@ pub mod cluster;
 pub mod corefile;
 pub mod files;
 mod metrics;
+mod places;
 pub mod plugins;
 pub mod process;
 pub mod serve;

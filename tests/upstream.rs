@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use rollcall_testing::resolver::{Act, Asked, Resolver, answer, empty};
 use rollcall_testing::tls;
 
 const NAME: &str = "wWw.example.org";
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn query(id: u16, name: &str) -> Vec<u8> {
     queries::query(id, name, queries::A)
@@ -37,7 +39,7 @@ fn group(resolvers: &[&Resolver], change: impl FnOnce(&mut GroupSettings)) -> Ar
 }
 
 async fn ask(group: &Arc<Group>, name: &str) -> Result<UpstreamAnswer, Error> {
-    group.ask(&query(0x1234, name), false).await
+    group.ask(&query(0x1234, name), false, HERE).await
 }
 
 fn good(asked: &Asked) -> Vec<Act> {
@@ -301,12 +303,12 @@ async fn a_truncated_answer_goes_on_to_the_client_or_is_asked_for_over_tcp() {
     let answered = ask(&plain, NAME).await.unwrap();
     assert_eq!(answered.octets[2] & 2, 2);
     assert_eq!(
-        plain.ask(&query(1, NAME), true).await.unwrap().octets[2] & 2,
+        plain.ask(&query(1, NAME), true, HERE).await.unwrap().octets[2] & 2,
         0,
         "a client on TCP is asked for over TCP"
     );
     let prefer = group(&[&resolver], |settings| settings.prefer_udp = true);
-    assert_eq!(prefer.ask(&query(1, NAME), true).await.unwrap().octets, answer(&query(1, NAME), 0, 1));
+    assert_eq!(prefer.ask(&query(1, NAME), true, HERE).await.unwrap().octets, answer(&query(1, NAME), 0, 1));
     let asked: Vec<bool> = resolver.asked.lock().unwrap().iter().map(|one| one.stream).collect();
     assert_eq!(asked, [false, true, false, true]);
 }
@@ -335,7 +337,7 @@ async fn equal_queries_in_flight_are_one_and_each_gets_its_own_answer() {
     let tasks: Vec<_> = (0..50_u16)
         .map(|id| {
             let (group, name) = (group.clone(), if id % 2 == 0 { NAME } else { "WwW.eXample.ORG" });
-            tokio::spawn(async move { (query(id, name), group.ask(&query(id, name), false).await.unwrap()) })
+            tokio::spawn(async move { (query(id, name), group.ask(&query(id, name), false, HERE).await.unwrap()) })
         })
         .collect();
     // The one who asked first goes away: the others get their answers all the same.
@@ -346,6 +348,34 @@ async fn equal_queries_in_flight_are_one_and_each_gets_its_own_answer() {
         assert_eq!(answered.octets, answer(&asked, 0, 1));
     }
     assert_eq!(resolver.count(), 1);
+}
+
+#[tokio::test]
+async fn an_exchange_that_nobody_waits_for_any_more_ends() {
+    let resolver = Resolver::start(|asked| match asked.nth {
+        0 => Vec::new(),
+        _ => good(asked),
+    })
+    .await;
+    let group = group(&[&resolver], |settings| settings.read_timeout = Duration::from_secs(60));
+    let asking = tokio::spawn({
+        let group = group.clone();
+        async move { ask(&group, NAME).await }
+    });
+    while resolver.count() < 1 {
+        tokio::task::yield_now().await;
+    }
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    // Whoever joins the first before its end is seen waits in vain with it, for as long as a query may take.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Ok(answered) = tokio::time::timeout(Duration::from_millis(200), ask(&group, NAME)).await {
+            assert_eq!(answered.unwrap().octets, answer(&query(0x1234, NAME), 0, 1));
+            return;
+        }
+    }
+    panic!("{} queries came", resolver.count());
 }
 
 #[tokio::test]

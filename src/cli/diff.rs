@@ -11,6 +11,7 @@ mod reply;
 mod report;
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -223,7 +224,8 @@ impl Side {
     async fn ask(&self, name: &Name, rtype: RecordType) -> ServerAnswer {
         let mut query = bare_message(0, Flags::RD, name.as_wire(), rtype.into(), Class::IN);
         append_opt(&mut query, OwnEdns::DEFAULT.payload, 0, false, &[]);
-        let answered = self.group.ask(&query, false).await.map_err(|error| error.to_string())?;
+        let answered =
+            self.group.ask(&query, false, Ipv4Addr::LOCALHOST.into()).await.map_err(|error| error.to_string())?;
         ComparedReply::read(&answered.octets, &self.zones)
     }
 }

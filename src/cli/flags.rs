@@ -41,7 +41,8 @@ flags:
   -log-format FORMAT
                     how log lines are written: text, or json, an object for each line (default text)
   -rollcall.max-in-flight N
-                    queries of one address that may wait for plugins at a time, past which they are dropped
+                    queries of one address that may wait for plugins at a time, past which the client with most of
+                    them gives way (over UDP without an answer, over TCP with SERVFAIL)
                     (default 10000, environment ROLLCALL_MAX_IN_FLIGHT)
   -rollcall.explain ADDRESS:PORT
                     answer GET /explain?name=NAME there: the rule, the objects and their versions behind an answer,

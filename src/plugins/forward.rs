@@ -61,12 +61,12 @@
 //! spelled it, for ten minutes if that helps. Cookies, padding and options unknown to us stay here. An upstream whose last
 //! exchange failed is the last choice for two seconds, and with `policy random` a far slower one is asked less often. An answer
 //! larger than the client's buffer is cut by this server, instead of being emptied. 4096 exchanges at a time are the most,
-//! also without `max_concurrent`. DNS over HTTPS and QUIC to upstreams are not supported.
+//! also without `max_concurrent`. At either limit the client address (of IPv6 the network of 64 bits) that has most queries
+//! waiting gives way: its newest is refused instead of the query of another. DNS over HTTPS and QUIC to upstreams are not supported.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 
@@ -75,6 +75,7 @@ use crate::chain::{Next, Outcome, Plugin, Query, Reply, Transport};
 use crate::corefile::{Directive, Error, Token};
 use crate::files;
 use crate::metrics::metrics;
+use crate::places::Places;
 use crate::syntax::names;
 use crate::syntax::words;
 use crate::upstream::{
@@ -92,8 +93,8 @@ pub(crate) struct Forward {
     from: Name,
     except: Vec<Name>,
     group: Arc<Group>,
-    max_concurrent: usize,
-    waiting: AtomicUsize,
+    /// The places of queries that wait for an upstream, where `max_concurrent` bounds them.
+    places: Option<Arc<Places>>,
     next: Vec<Rcode>,
     next_on_nodata: bool,
 }
@@ -113,11 +114,6 @@ impl Plugin for Forward {
                 let message = "only queries are sent upstream".to_owned();
                 return Outcome::Failed("forward", Failure { rcode: Rcode::NOTIMP, extended: None, message });
             }
-            let Some(_place) = ConcurrencyPlace::take(self) else {
-                REJECTS.inc();
-                let message = format!("concurrent queries exceeded maximum {}", self.max_concurrent);
-                return Outcome::Failed("forward", Failure { rcode: Rcode::REFUSED, extended: None, message });
-            };
             let octets = match sent_on(query) {
                 Ok(octets) => octets,
                 Err(error) => {
@@ -125,9 +121,19 @@ impl Plugin for Forward {
                     return Outcome::Failed("forward", Failure { rcode: Rcode::FORMERR, extended: None, message });
                 }
             };
-            let answered = match self.group.ask(&octets, query.client.transport != Transport::Udp).await {
-                Ok(answered) => answered,
-                Err(error) => return Outcome::Failed("forward", error.to_failure()),
+            let (client, stream) = (query.client.peer.ip(), query.client.transport != Transport::Udp);
+            let asking = self.group.ask(&octets, stream, client);
+            let answered = match &self.places {
+                None => Some(asking.await),
+                Some(places) => match places.take(client) {
+                    Some(place) => place.hold(asking).await,
+                    None => None,
+                },
+            };
+            let answered = match answered {
+                Some(Ok(answered)) => answered,
+                Some(Err(error)) => return Outcome::Failed("forward", error.to_failure()),
+                None => return self.refuse(),
             };
             query.metadata.insert("forward/upstream".into(), answered.upstream.to_string());
             let another = next.plugins().first().is_some_and(|plugin| plugin.name() == "forward");
@@ -150,6 +156,14 @@ impl Plugin for Forward {
 impl Forward {
     fn is_for(&self, name: &Name) -> bool {
         name.is_within(&self.from) && (*name == self.from || !self.except.iter().any(|zone| name.is_within(zone)))
+    }
+
+    /// The outcome of a query that found no place, or lost it to a client that held fewer.
+    fn refuse(&self) -> Outcome {
+        REJECTS.inc();
+        let most = self.places.as_ref().map_or(0, |places| places.limit());
+        let message = format!("concurrent queries exceeded maximum {most}");
+        Outcome::Failed("forward", Failure { rcode: Rcode::REFUSED, extended: None, message })
     }
 
     /// Whether an answer is one that `next` names.
@@ -206,23 +220,6 @@ fn add_opt(octets: &mut Vec<u8>, dnssec_ok: bool) {
     let has_opt = Records::new(octets).is_ok_and(|records| records.flatten().any(|record| record.rtype == Rtype::OPT));
     if !has_opt {
         append_opt(octets, OwnEdns::DEFAULT.payload, 0, dnssec_ok, &[]);
-    }
-}
-
-/// One of the queries that may wait at a time.
-struct ConcurrencyPlace<'f>(&'f Forward);
-
-impl<'f> ConcurrencyPlace<'f> {
-    fn take(forward: &'f Forward) -> Option<Self> {
-        let before = forward.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Self(forward);
-        (forward.max_concurrent == 0 || before < forward.max_concurrent).then_some(place)
-    }
-}
-
-impl Drop for ConcurrencyPlace<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -347,8 +344,7 @@ fn forward(line: &Directive, context: &mut Context<'_, '_>) -> Result<Forward, E
         from: zone,
         except: options.except,
         group: Arc::new(Group::new(upstreams, options.settings)),
-        max_concurrent: options.max_concurrent,
-        waiting: AtomicUsize::new(0),
+        places: (options.max_concurrent > 0).then(|| Places::new(options.max_concurrent)),
         next: options.next,
         next_on_nodata: options.next_on_nodata,
     })

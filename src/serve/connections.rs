@@ -14,6 +14,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::metrics;
+use crate::places::Network;
 
 /// The open connections of one server.
 #[derive(Debug)]
@@ -250,20 +251,7 @@ impl Drop for KeptAnswer {
     }
 }
 
-//----------- Network --------------------------------------------------------
-
-/// A client as far as addresses tell: an address of IPv4, a network of IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Network(u64, bool);
-
-impl Network {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self(u32::from(v4).into(), false),
-            IpAddr::V6(v6) => Self((u128::from(v6) >> 64) as u64, true),
-        }
-    }
-}
+//----------- Addresses ------------------------------------------------------
 
 /// An IPv4 client of a socket for both families, shown as one.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use futures_util::future::{BoxFuture, ready};
 use super::metrics::{self, CounterGroup, Observed, ShardId};
 use super::routes::{Route, RouteTable, ServedBlock};
 use crate::chain::{Client, FastPathQuestion, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
+use crate::places::{Place, Places};
 use crate::wire::message::{self, MessageName, RecordType, Size};
 use crate::wire::{
     Class, Edns, Failure, Name, OwnedQuestion, Parsed, Question, Rcode, Rtype, error_reply, failure_reply, parse,
@@ -27,8 +27,8 @@ pub(super) const LONGEST_QUERY: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Handler {
     resolver: Arc<Resolver>,
-    in_flight: AtomicUsize,
-    max_in_flight: usize,
+    /// The places of queries that wait for plugins.
+    waiting: Arc<Places>,
 }
 
 /// The outcome of a query at once.
@@ -70,7 +70,7 @@ pub(super) struct Arrived<'m> {
 impl Handler {
     /// Answers from a route table; at most `max_in_flight` queries wait for plugins at one time.
     pub(super) fn new(table: RouteTable, max_in_flight: usize) -> Self {
-        Self { resolver: Arc::new(Resolver { table: Swap::new(table) }), in_flight: AtomicUsize::new(0), max_in_flight }
+        Self { resolver: Arc::new(Resolver { table: Swap::new(table) }), waiting: Places::new(max_in_flight) }
     }
 
     /// Replaces the route table. Queries in flight end with the one they began with.
@@ -80,7 +80,7 @@ impl Handler {
 
     /// The number of queries that wait for plugins.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.waiting.taken()
     }
 
     /// The present table.
@@ -95,10 +95,7 @@ impl Handler {
         let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed: rand::random() };
         match self.begin_in_scratch(&self.table(), &arrived, |answer| answer.to_vec()) {
             Ok(answer) => answer.map(|octets| ChainAnswer { octets, more: None }),
-            Err(pending) => {
-                let _place = self.admit()?;
-                pending.await
-            }
+            Err(pending) => self.wait(self.admit(&client)?, pending).await?,
         }
     }
 
@@ -205,14 +202,23 @@ impl Handler {
         }
     }
 
-    /// Takes a place among the queries in flight; `None` when there is none left, which is counted.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<InFlight> {
-        let place = InFlight(self.clone());
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.max_in_flight {
-            return Some(place);
+    /// Takes a place among the queries in flight. Where none is free, the client that holds most gives one to who holds fewer;
+    /// `None` when there is none to have, which is counted.
+    pub(super) fn admit(&self, client: &Client) -> Option<Place> {
+        let place = self.waiting.take(client.peer.ip());
+        if place.is_none() {
+            metrics::QUEUE_DROPPED.inc();
         }
-        metrics::QUEUE_DROPPED.inc();
-        None
+        place
+    }
+
+    /// Waits for an answer as long as the place is held; `None` when it had to be given to another client, which is counted.
+    pub(super) async fn wait(&self, place: Place, pending: PendingAnswer) -> Option<Option<ChainAnswer>> {
+        let answer = place.hold(pending).await;
+        if answer.is_none() {
+            metrics::QUEUE_DROPPED.inc();
+        }
+        answer
     }
 }
 
@@ -224,15 +230,6 @@ pub(super) fn overloaded(octets: &[u8]) -> Vec<u8> {
         _ => 0,
     };
     buffer.get(..len).unwrap_or_default().to_vec()
-}
-
-/// A place among the queries in flight, given back when dropped.
-pub(super) struct InFlight(Arc<Handler>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The parts of a query that are needed to finish its answer.

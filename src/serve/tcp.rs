@@ -286,12 +286,15 @@ impl<S: ConnectionStream> TcpConnection<S> {
             let output = &mut self.output;
             match handler.begin_in_scratch(&table, &arrived, |answer| frame(output, answer)) {
                 Ok(_) => {}
-                Err(pending) => match handler.admit() {
-                    Some(place) => self.waiting.push(Box::pin(async move {
-                        let _place = place;
-                        pending.await
-                    })),
-                    // Over TCP nobody asks again before a long time is over: a client that hears of it can go elsewhere.
+                // Over TCP nobody asks again before a long time is over: a client that hears of it can go elsewhere.
+                Err(pending) => match handler.admit(&self.client) {
+                    Some(place) => {
+                        let (handler, octets) = (handler.clone(), Box::<[u8]>::from(octets));
+                        self.waiting.push(Box::pin(async move {
+                            let refused = || Some(ChainAnswer { octets: overloaded(&octets), more: None });
+                            handler.wait(place, pending).await.unwrap_or_else(refused)
+                        }));
+                    }
                     None => frame(output, &overloaded(octets)),
                 },
             }

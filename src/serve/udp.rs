@@ -251,11 +251,11 @@ impl Thread {
                                 metrics::SEND_FAILED.inc();
                             }
                         }
-                        Begun::Later(pending) => self.wait_for(pending, envelope),
+                        Begun::Later(pending) => self.wait_for(pending, &client, envelope),
                         Begun::Silence | Begun::Larger => {}
                     }
                 }
-                Begun::Later(pending) => self.wait_for(pending, envelope),
+                Begun::Later(pending) => self.wait_for(pending, &client, envelope),
             }
         }
         self.large = large;
@@ -316,11 +316,11 @@ impl Thread {
     }
 
     /// Lets the runtime finish a query that waits for something, when there is room for one more.
-    fn wait_for(&self, pending: PendingAnswer, envelope: DatagramEnds) {
-        let Some(place) = self.handler.admit() else { return };
-        let socket = self.socket.clone();
+    fn wait_for(&self, pending: PendingAnswer, client: &Client, envelope: DatagramEnds) {
+        let Some(place) = self.handler.admit(client) else { return };
+        let (socket, handler) = (self.socket.clone(), self.handler.clone());
         self.runtime.spawn(async move {
-            let Some(ChainAnswer { octets, .. }) = pending.await else { return };
+            let Some(Some(ChainAnswer { octets, .. })) = handler.wait(place, pending).await else { return };
             let mut sent = datagrams::send_one(&socket, &octets, &envelope);
             if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -329,7 +329,6 @@ impl Thread {
             if sent.is_err() {
                 metrics::SEND_FAILED.inc();
             }
-            drop(place);
         });
     }
 }

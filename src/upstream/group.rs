@@ -1,18 +1,21 @@
 //! The upstreams of one `forward` line: who is asked first, who next, and equal queries in flight as one.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use futures_util::future::{Either, select};
 use rand::seq::SliceRandom;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::metrics::{BROKEN, DURATION, OLD_DURATION, OLD_REQUESTS, OLD_RESPONSES, PROXY, SHARED};
 use super::{Check, Connections, Error, Trouble, Upstream, UpstreamAnswer, octets};
+use crate::places::{Place, Places};
 use crate::wire::{Flags, Rcode, message};
 
 /// Everything that all upstreams of a group have in common.
@@ -78,8 +81,9 @@ pub struct Group {
     upstreams: Vec<Arc<Upstream>>,
     settings: GroupSettings,
     turn: AtomicUsize,
-    flights: DashMap<Box<[u8]>, watch::Receiver<Option<Landed>>>,
-    flying: AtomicUsize,
+    flights: DashMap<Box<[u8]>, watch::Sender<Option<Landed>>>,
+    /// The places of exchanges in flight, each held by the client that asked first.
+    places: Arc<Places>,
 }
 
 type Landed = Result<Arc<UpstreamAnswer>, Error>;
@@ -89,6 +93,8 @@ const WHOLE: Duration = Duration::from_secs(5);
 /// The exchanges that a group carries at a time. With every upstream silent that is 800 new names a second; each costs
 /// a socket and some KiB, so that the whole stays far below the memory of a pod.
 const MOST_FLIGHTS: usize = 4096;
+/// The times that a query begins anew, as the exchange that it shared ended with the client that had begun it.
+const MOST_STARTS: usize = 4;
 
 impl Group {
     /// A group of upstreams; at least one.
@@ -98,7 +104,7 @@ impl Group {
             settings,
             turn: AtomicUsize::new(rand::random_range(0..1024)),
             flights: DashMap::new(),
-            flying: AtomicUsize::new(0),
+            places: Places::new(MOST_FLIGHTS),
         }
     }
 
@@ -109,40 +115,47 @@ impl Group {
 
     /// Asks on behalf of a client that came over UDP or over a connection. An equal query in flight is joined.
     ///
+    /// Where as many exchanges are in flight as may be, the client that began most of them loses one to who began fewer.
+    /// Others that had joined it are asked for anew, on their own account.
+    ///
     /// # Errors
     /// When nobody answered, or too many queries are in flight.
-    pub async fn ask(self: &Arc<Self>, query: &[u8], over_stream: bool) -> Result<UpstreamAnswer, Error> {
+    pub async fn ask(
+        self: &Arc<Self>,
+        query: &[u8],
+        over_stream: bool,
+        client: IpAddr,
+    ) -> Result<UpstreamAnswer, Error> {
         let stream = self.settings.force_tcp || !self.settings.prefer_udp && over_stream;
         let key = octets::key(query, stream)
             .ok_or_else(|| Error::new(Trouble::Query, "the query has not one well-formed question"))?;
-        let mut landing = match self.flights.entry(key) {
-            Entry::Occupied(flight) => {
-                SHARED.inc();
-                flight.get().clone()
+        for _ in 0..MOST_STARTS {
+            let (mut landing, joined) = match self.flights.entry(key.clone()) {
+                Entry::Occupied(flight) => {
+                    SHARED.inc();
+                    (flight.get().subscribe(), true)
+                }
+                Entry::Vacant(vacant) => {
+                    let place = self.places.take(client).ok_or_else(busy)?;
+                    let (sender, receiver) = watch::channel(None);
+                    vacant.insert(sender.clone());
+                    let flight = Flight { group: self.clone(), key: key.clone() };
+                    tokio::spawn(flight.fly(query.to_vec(), stream, place, sender));
+                    (receiver, false)
+                }
+            };
+            match landing.wait_for(Option::is_some).await.map(|landed| landed.clone()) {
+                Ok(Some(landed)) => {
+                    let mut answered = UpstreamAnswer::clone(&*landed?);
+                    octets::restore(&mut answered.octets, query);
+                    return Ok(answered);
+                }
+                // Ended, as whoever began it gave way or went away.
+                _ if joined => {}
+                _ => return Err(busy()),
             }
-            Entry::Vacant(place) => {
-                let guard = Flight::take_off(self, place.key().clone())?;
-                let (sender, receiver) = watch::channel(None);
-                place.insert(receiver.clone());
-                let query = query.to_vec();
-                // A task of its own: that one client went away does not end the exchange that others wait for.
-                tokio::spawn(async move {
-                    let landed = guard.group.attempt(&query, stream).await;
-                    sender.send_replace(Some(landed));
-                    drop(guard);
-                });
-                receiver
-            }
-        };
-        let landed = match landing.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone(),
-            Err(_) => None,
-        };
-        let shared =
-            landed.unwrap_or_else(|| Err(Error::new(Trouble::Network, "the exchange ended without a result")))?;
-        let mut answered = UpstreamAnswer::clone(&shared);
-        octets::restore(&mut answered.octets, query);
-        Ok(answered)
+        }
+        Err(busy())
     }
 
     async fn attempt(&self, query: &[u8], stream: bool) -> Landed {
@@ -246,25 +259,37 @@ impl Group {
     }
 }
 
-/// One exchange in flight; its end gives its place back, whatever the end is.
+/// One exchange in flight; its end takes it off the list, whatever the end is.
 struct Flight {
     group: Arc<Group>,
     key: Box<[u8]>,
 }
 
 impl Flight {
-    fn take_off(group: &Arc<Group>, key: Box<[u8]>) -> Result<Self, Error> {
-        if group.flying.fetch_add(1, Ordering::Relaxed) >= MOST_FLIGHTS {
-            group.flying.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::new(Trouble::Busy, format!("concurrent queries exceeded maximum {MOST_FLIGHTS}")));
+    /// A task of its own: that one client went away does not end the exchange that others wait for. It ends when nobody
+    /// waits any more, or its place is needed for another client.
+    async fn fly(self, query: Vec<u8>, stream: bool, place: Place, sender: watch::Sender<Option<Landed>>) {
+        let landed = {
+            let attempt = pin!(place.hold(self.group.attempt(&query, stream)));
+            match select(attempt, pin!(sender.closed())).await {
+                Either::Left((landed, _)) => landed,
+                Either::Right(_) => None,
+            }
+        };
+        // Whoever hears of the end of an exchange without a result does not find it any more.
+        drop(self);
+        if landed.is_some() {
+            sender.send_replace(landed);
         }
-        Ok(Self { group: group.clone(), key })
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.group.flying.fetch_sub(1, Ordering::Relaxed);
         self.group.flights.remove(&self.key);
     }
+}
+
+fn busy() -> Error {
+    Error::new(Trouble::Busy, format!("concurrent queries exceeded maximum {MOST_FLIGHTS}"))
 }

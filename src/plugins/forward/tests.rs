@@ -128,6 +128,36 @@ async fn more_queries_than_may_wait_are_refused() {
     assert_eq!(last(ask(&chain, "three.example.").await), 1, "the place is free again");
 }
 
+/// Asks on behalf of a client, in a task of its own.
+fn ask_as(chain: &[Arc<dyn Plugin>], client: &str, name: &str) -> tokio::task::JoinHandle<Outcome> {
+    let (chain, mut query) = (chain.to_vec(), query(name, RecordType::A));
+    query.client.peer.set_ip(client.parse().unwrap());
+    tokio::spawn(async move { Next::new(&chain).run(&mut query).await })
+}
+
+#[tokio::test]
+async fn a_client_behind_the_limit_does_not_starve_another() {
+    let slow =
+        Resolver::start(|asked| vec![Act::Wait(Duration::from_secs(1)), Act::Send(answer(&asked.octets, 0, 1))]).await;
+    let chain = block(&format!("forward . {} {{\nmax_concurrent 4\n}}", slow.address)).unwrap().chain;
+    let mut many = Vec::new();
+    for number in 0..4 {
+        many.push(ask_as(&chain, "10.0.0.1", &format!("{number}.example.")));
+        while slow.count() <= number {
+            tokio::task::yield_now().await;
+        }
+    }
+    let refused = |outcome| matches!(outcome, Outcome::Failed("forward", failure) if failure.rcode == Rcode::REFUSED);
+    assert!(refused(ask_as(&chain, "10.0.0.1", "more.example.").await.unwrap()), "there is no room for more");
+    let (one, other) = (ask_as(&chain, "10.0.0.2", "one.example."), ask_as(&chain, "10.0.0.3", "other.example."));
+    // The two newest of the client that has four give way at once, the others are answered in time.
+    assert!(refused(many.pop().unwrap().await.unwrap()));
+    assert!(refused(many.pop().unwrap().await.unwrap()));
+    for asked in many.into_iter().chain([one, other]) {
+        assert_eq!(last(asked.await.unwrap()), 1);
+    }
+}
+
 #[tokio::test]
 async fn upstreams_come_from_a_file_and_from_a_name() {
     let folder = tempfile::tempdir().unwrap();

@@ -157,6 +157,46 @@ async fn past_the_limit_waiting_queries_are_dropped_and_counted_and_others_answe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn past_the_limit_the_client_with_most_waiting_gives_way_over_udp_and_tcp() {
+    let running = start("0.0.0.0:0", &Limits { sockets: NonZeroUsize::new(1), ..Limits::default() }, 6);
+    let asked = SocketAddr::from(([127, 0, 0, 1], running.port()));
+    let mut stream = running.connect().await;
+    let greedy = udp_client().await;
+    for id in 0..3 {
+        stream.write_all(&framed(&query_with_id(id, "wait.test"))).await.unwrap();
+    }
+    while running.server.in_flight() < 3 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for id in 10..13 {
+        greedy.send_to(&query_with_id(id, "wait.test"), asked).await.unwrap();
+    }
+    while running.server.in_flight() < 6 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let before = metrics::QUEUE_DROPPED.get();
+    let others = [2, 3, 4, 5].map(|host| (SocketAddr::from(([127, 0, 0, host], 0)), 20 + u16::from(host)));
+    let mut clients = Vec::new();
+    for (at, (from, id)) in others.into_iter().enumerate() {
+        let client = tokio::net::UdpSocket::bind(from).await.unwrap();
+        client.send_to(&query_with_id(id, "wait.test"), asked).await.unwrap();
+        while metrics::QUEUE_DROPPED.get() <= before + at as u64 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        clients.push((client, id));
+    }
+    // Three datagrams are gone, and the newest query of the connection has its answer: nobody would ask it again soon.
+    let told = tcp_answer(&mut stream).await;
+    assert_eq!((told.id, u16::from(told.response_code)), (2, 2));
+    running.gate.add_permits(6);
+    for (client, id) in clients {
+        assert_eq!(udp_answer(&client).await.0.id, id);
+    }
+    let ids = [tcp_answer(&mut stream).await.id, tcp_answer(&mut stream).await.id];
+    assert!(ids.contains(&0) && ids.contains(&1), "{ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_datagrams_get_an_error_or_silence_and_the_server_lives() {
     let running = start("127.0.0.1:0", &Limits::default(), 100);
     let client = udp_client().await;
