@@ -35,6 +35,7 @@ mod udp_threads;
 pub(crate) mod testing;
 
 pub use encrypted::Encryption;
+pub(crate) use encrypted::https::{age as https_age, message_of as message_of_get};
 use handle::Handler;
 pub use limits::Limits;
 #[cfg(target_os = "linux")]
@@ -43,3 +44,4 @@ use mmsg as datagrams;
 use portable as datagrams;
 pub use routes::{BlockFilter, Exclusions, RouteTable, ServedBlock};
 pub use server::{PreparedServer, Server, Site};
+pub(crate) use tcp::{Front, front as tcp_front};

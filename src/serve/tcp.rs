@@ -266,15 +266,13 @@ impl<S: ConnectionStream> TcpConnection<S> {
             if self.faulty || limits.queries_per_connection.is_some_and(|limit| self.queries >= limit) {
                 return Paused::Spent;
             }
-            let Some((&[high, low], rest)) = self.input.split_first_chunk::<2>() else { return Paused::Input };
-            let len = usize::from(u16::from_be_bytes([high, low]));
-            // No message is shorter, and a query that is longer than one over UDP may be wants memory, not an answer: its
-            // header alone gets FORMERR.
-            self.faulty = !(Header::LEN..=LONGEST_QUERY).contains(&len);
-            let needed = if self.faulty { len.min(Header::LEN) } else { len };
-            let Some(octets) = rest.get(..needed) else {
-                self.faulty = false;
-                return Paused::Input;
+            let octets = match front(&self.input) {
+                Front::Cut => return Paused::Input,
+                Front::Query(octets) => octets,
+                Front::Faulty(octets) => {
+                    self.faulty = true;
+                    octets
+                }
             };
             let arrived = Arrived {
                 octets,
@@ -298,7 +296,8 @@ impl<S: ConnectionStream> TcpConnection<S> {
                     None => frame(output, &overloaded(octets)),
                 },
             }
-            self.input.advance(2 + needed);
+            let taken = 2 + octets.len();
+            self.input.advance(taken);
             self.queries = self.queries.saturating_add(1);
         }
     }
@@ -324,6 +323,32 @@ impl<S: ConnectionStream> TcpConnection<S> {
                 None => self.more = None,
             }
         }
+    }
+}
+
+/// The front of what a client has sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Front<'i> {
+    /// The part of a message.
+    Cut,
+    /// A whole message.
+    Query(&'i [u8]),
+    /// The beginning of what is no query. Nothing behind it is read.
+    Faulty(&'i [u8]),
+}
+
+/// Takes the first message off what a client has sent, as its length in front of it says.
+///
+/// No message is shorter than a header, and a query that is longer than one over UDP may be wants memory, not an answer: its
+/// header alone gets FORMERR.
+pub(crate) fn front(input: &[u8]) -> Front<'_> {
+    let Some((&[high, low], rest)) = input.split_first_chunk::<2>() else { return Front::Cut };
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    let is_query = (Header::LEN..=LONGEST_QUERY).contains(&len);
+    match rest.get(..if is_query { len } else { len.min(Header::LEN) }) {
+        None => Front::Cut,
+        Some(octets) if is_query => Front::Query(octets),
+        Some(octets) => Front::Faulty(octets),
     }
 }
 

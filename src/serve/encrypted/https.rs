@@ -161,19 +161,26 @@ async fn query(request: Request<RecvStream>, read: Duration) -> Result<Vec<u8>, 
         return Err(StatusCode::NOT_FOUND);
     }
     let octets = match head.method {
-        Method::GET => {
-            let mut values =
-                head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("dns="));
-            match (values.next(), values.next()) {
-                // RFC 8484 section 6: without padding.
-                (Some(value), None) => BASE64URL_NOPAD.decode(value.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?,
-                _ => return Err(StatusCode::BAD_REQUEST),
-            }
-        }
+        Method::GET => return message_of(head.uri.query().unwrap_or_default()),
         Method::POST => timeout(read, receive(body)).await.map_err(|_| StatusCode::REQUEST_TIMEOUT)??,
         _ => return Err(StatusCode::BAD_REQUEST),
     };
-    // A header, at least, and no more than is taken over UDP.
+    of_a_querys_length(octets)
+}
+
+/// The message in the query of a GET's URI.
+pub(crate) fn message_of(query: &str) -> Result<Vec<u8>, StatusCode> {
+    let mut values = query.split('&').filter_map(|pair| pair.strip_prefix("dns="));
+    match (values.next(), values.next()) {
+        // RFC 8484 section 6: without padding.
+        (Some(value), None) => BASE64URL_NOPAD.decode(value.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST),
+        _ => Err(StatusCode::BAD_REQUEST),
+    }
+    .and_then(of_a_querys_length)
+}
+
+/// The octets, if a query may be so long: a header, at least, and no more than is taken over UDP.
+fn of_a_querys_length(octets: Vec<u8>) -> Result<Vec<u8>, StatusCode> {
     match octets.len() {
         ..Header::LEN => Err(StatusCode::BAD_REQUEST),
         Header::LEN..=LONGEST_QUERY => Ok(octets),
@@ -195,7 +202,7 @@ async fn receive(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
 }
 
 /// The seconds that others may keep an answer: no longer than its first record lives (RFC 8484 section 5.1).
-fn age(octets: &[u8]) -> u32 {
+pub(crate) fn age(octets: &[u8]) -> u32 {
     let Ok(records) = Records::new(octets) else { return 0 };
     let others = records.filter(|record| !record.as_ref().is_ok_and(|record| record.rtype == Rtype::OPT));
     let least = others.map(|record| record.map_or(0, |record| record.ttl)).min();
