@@ -22,7 +22,7 @@ pub(super) fn slice(
     remarks: &mut Vec<Remark>,
 ) -> Result<Option<SliceObject>, Error> {
     let meta = meta(object, Some(namespace))?;
-    let Some(service) = meta.labels.get("kubernetes.io/service-name").map(|name| name.as_str().into()) else {
+    let Some(service) = object.get("metadata")?.get("labels")?.get("kubernetes.io/service-name")?.label()? else {
         let message = format!("EndpointSlice {} is left out: no label kubernetes.io/service-name", meta.key.name);
         remarks.push(Remark::warning(&meta.place, message));
         return Ok(None);
@@ -57,13 +57,17 @@ pub(super) fn slice(
                 addresses.push(address);
             }
         }
+        // Its name would be there without any address, and SRV records would lead to it.
+        if addresses.is_empty() {
+            return Err(endpoint.get("addresses")?.error("missing; an endpoint has one address at least"));
+        }
         let (hostname, pod) = (endpoint.get("hostname")?.label()?, target_pod(&endpoint)?);
-        let zone = endpoint.get("zone")?.text()?.map(Into::into);
+        let zone = endpoint.get("zone")?.text()?.filter(|zone| (1..=253).contains(&zone.len())).map(Into::into);
         endpoints.push(EndpointFact { addresses, hostname, pod, ready, zone });
     }
     sort_aliases(&mut aliases);
     let ports = plain_ports(object)?;
-    let key = meta.key.clone();
+    let (key, service) = (meta.key.clone(), service.to_string().into());
     let fact = SliceFact { key, version: 0, service, family, ports, endpoints, aliases, triggered: None };
     Ok(Some(SliceObject { meta, fact, mirrored: false }))
 }

@@ -6,6 +6,7 @@ use super::*;
 fn broken_manifests_are_refused_with_line_column_and_what_was_expected() {
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: ";
     let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\nspec:\n  ";
+    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\nmetadata: {name: a, labels: ";
     for (text, expected) in [
         (
             format!("{service}{{clusterIP: 10.0.0.256, ports: [{{port: 80}}]}}"),
@@ -45,6 +46,15 @@ fn broken_manifests_are_refused_with_line_column_and_what_was_expected() {
         (
             "apiVersion: v1\nkind: Pod\nmetadata: {name: 7}".into(),
             "m.yaml:3:18: metadata.name: expected text in quotes, found 7 (a number)",
+        ),
+        (
+            format!("{slice}{{kubernetes.io/service-name: a}}}}\nendpoints: [{{hostname: a-0}}]"),
+            "m.yaml:5:13: endpoints[0].addresses: missing; an endpoint has one address at least",
+        ),
+        (
+            format!("{slice}{{kubernetes.io/service-name: A}}}}"),
+            "m.yaml:4:58: metadata.labels.kubernetes.io/service-name: expected a DNS label: lower-case letters, digits and - \
+             inside, found \"A\"",
         ),
         ("apiVersion: v1\nkind: Pod\nmetadata: {}".into(), "m.yaml:3:11: metadata.name: missing; expected text"),
     ] {
