@@ -24,9 +24,9 @@ bench NAME *ARGUMENTS:
 soak MINUTES:
     ROLLCALL_SOAK={{MINUTES}} cargo test --locked --test soak -- --nocapture
 
-# hostile bytes, the committed corpus first
-fuzz:
-    cargo test --locked --test fuzz --test hostile
+# goes on with the fuzzing campaign: `just fuzz` all targets, a minute each; `just fuzz question 600`; `just fuzz keep` what was learned
+fuzz *ARGUMENTS:
+    tests/fuzz/learn/campaign {{ARGUMENTS}}
 
 # the image, built with buildah
 image *TAG:

@@ -73,6 +73,8 @@ pub mod cli;
 pub mod cluster;
 pub mod corefile;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod metrics;
 mod places;
 pub mod plugins;

@@ -15,6 +15,7 @@ mod watch;
 
 pub use explain::lines as explain;
 pub use index::{ExplainedSlice, Explanation, Index, IndexSettings};
+pub(crate) use watch::events as watch_events;
 pub use watch::{
     ConnectError, Connection, KindStatus, ListError, Listed, Mirror, Options, Timing, TlsFiles, list, register,
 };

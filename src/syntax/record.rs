@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::wire::Rtype;
 use crate::wire::message::{DNSClass, MessageName, Record};
 
-pub(crate) use zone::{Placed, parse_zone};
+pub(crate) use zone::{Placed, parse_zone, parse_zone_text};
 
 use words::{ZoneEntries, ZoneWord};
 

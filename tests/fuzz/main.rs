@@ -1,11 +1,13 @@
 //! What comes from outside, at its worst: a committed corpus of odd inputs, and random ones made from it, within bounds.
 //!
-//! Everything here is a property that holds of every input: it ends, without a panic, in what the reader promises.
+//! Everything here is a property that holds of every input: it ends, without a panic, in what the reader promises. The properties stand
+//! in `learn`, where libFuzzer runs them too; what it has learned is run again by [`learned`].
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod corefiles;
 mod hostile;
+mod learned;
 mod messages;
 mod names;
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::address::{self, Pool};
 use super::checks;
+use super::content::Content;
 use super::error::{Error, Level, Remark};
 use super::objects::{ObjectMeta, Objects, ServiceObject, SliceObject};
 use super::reading::{Reading, Sources, few};
@@ -54,6 +55,22 @@ pub fn load(paths: &[PathBuf], addresses: &mut Addresses) -> Result<Loaded, Erro
     refuse(&loaded, &reading)?;
     loaded.remarks.extend(reading.remarks());
     Ok(loaded)
+}
+
+/// Reads one text as if the command line named a file that holds it.
+///
+/// # Errors
+/// As [`load()`].
+pub fn load_text(text: &str, addresses: &mut Addresses) -> Result<Loaded, Error> {
+    let content = Content::read(&Path::new("manifest").into(), text, &Sources::default().namespace, true);
+    if let Some(error) = content.refusal() {
+        return Err(error.clone());
+    }
+    let loaded = compose(content.objects, addresses, 1);
+    match loaded.conflicts.first() {
+        Some(conflict) => Err(conflict.clone()),
+        None => Ok(loaded),
+    }
 }
 
 /// Refuses objects that are there twice, where the command line names the file of the second.

@@ -33,7 +33,7 @@ mod workloads;
 pub use error::{Error, FilePosition, Level, Remark, Subject};
 pub use follow::Following;
 pub use live::{LocalCluster, LocalObjects, Refreshed};
-pub use load::{Addresses, Loaded, load};
+pub use load::{Addresses, Loaded, load, load_text};
 pub use objects::{NOT_READY, READY};
 pub use reading::Sources;
 pub use summary::{EndpointSummary, ServiceSummary, Summary};

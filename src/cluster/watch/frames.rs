@@ -89,6 +89,19 @@ impl Frames {
     }
 }
 
+/// The events of a body that comes in chunks, and whether it ends within one; `None` where one is too long.
+pub(crate) fn events<'c>(is_json: bool, chunks: impl Iterator<Item = &'c [u8]>) -> Option<(Vec<Vec<u8>>, bool)> {
+    let mut frames = Frames::new(if is_json { Encoding::Json } else { Encoding::Protobuf });
+    let mut found = Vec::new();
+    for chunk in chunks {
+        frames.push(chunk);
+        while let Some(frame) = frames.next().ok()? {
+            found.push(frame.to_vec());
+        }
+    }
+    Some((found, frames.is_cut()))
+}
+
 impl From<TooLong> for WatchFailure {
     fn from(TooLong(len): TooLong) -> Self {
         Self::Malformed(format!("an event of {len} octets"))

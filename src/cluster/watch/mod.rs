@@ -38,6 +38,7 @@ use shared::SharedIndex;
 use supervisor::Supervisor;
 
 pub use connection::{ConnectError, Connection, TlsFiles};
+pub(crate) use frames::events;
 pub use list::{ListError, Listed, list};
 pub use metrics::register;
 pub use options::{Options, Timing};

@@ -40,14 +40,23 @@ pub(crate) struct Placed {
 /// # Errors
 /// At the first fault, with its file and line.
 pub(crate) fn parse_zone(path: &Path, origin: &MessageName) -> Result<ZoneText, Fault> {
-    let zone = ZoneText { records: Vec::new(), files: FileSet::default() };
-    let mut reader = ZoneReader { zone, open: Vec::new(), minimum: None, octets: files::RECORDS, generated: 0 };
+    let mut reader = ZoneReader::new();
     let file: Arc<Path> = path.into();
     let located = |fault: Fault| Fault { file: fault.file.or_else(|| Some(file.clone())), ..fault };
-    let scope = ZoneScope { origin: origin.clone(), owner: None, default: None, last: None };
+    let scope = ZoneScope::new(origin);
     // No line of it is to blame where it cannot be read.
     let unread = |why: String| Fault::new(0, format!("the zone file {} cannot be read: {why}", path.display()));
     reader.file(&file, scope).map_err(|why| located(unread(why)))?.map_err(located)?;
+    Ok(reader.zone)
+}
+
+/// Reads text as if it were the contents of a zone file. What it includes is looked for from the root.
+///
+/// # Errors
+/// As [`parse_zone`].
+pub(crate) fn parse_zone_text(text: &[u8], origin: &MessageName) -> Result<ZoneText, Fault> {
+    let mut reader = ZoneReader::new();
+    reader.text(text, &Path::new("/zone").into(), ZoneScope::new(origin))?;
     Ok(reader.zone)
 }
 
@@ -62,6 +71,12 @@ struct ZoneScope {
     last: Option<u32>,
 }
 
+impl ZoneScope {
+    fn new(origin: &MessageName) -> Self {
+        Self { origin: origin.clone(), owner: None, default: None, last: None }
+    }
+}
+
 struct ZoneReader {
     zone: ZoneText,
     /// The files that are being read, each within the one before.
@@ -74,6 +89,11 @@ struct ZoneReader {
 }
 
 impl ZoneReader {
+    fn new() -> Self {
+        let zone = ZoneText { records: Vec::new(), files: FileSet::default() };
+        Self { zone, open: Vec::new(), minimum: None, octets: files::RECORDS, generated: 0 }
+    }
+
     /// Reads a file: whether it can be read, and whether it is without fault.
     fn file(&mut self, path: &Arc<Path>, scope: ZoneScope) -> Result<Result<(), Fault>, String> {
         let itself = files::canonical(path).map_err(|error| error.why())?;
