@@ -35,6 +35,7 @@
 //! | [`files`] | reads the files that somebody names: regular ones, within a bound, without waiting, and again once they have changed |
 //! | [`metrics`] | declares a metric in one line: name, help and labels, and whoever reads metrics gets it |
 //! | [`places`] | shares a bounded number of places among clients: at the limit whoever holds most gives way |
+//! | [`tasks`] | begins anew what must go on, after a panic |
 //! | [`corefile`] | turns text into a syntax tree with line and column; knows no directive's meaning |
 //! | [`cache`] | remembers an answer until its TTL ends |
 //! | [`upstream`] | asks another resolver and returns its answer |
@@ -81,6 +82,7 @@ pub mod plugins;
 pub mod process;
 pub mod serve;
 pub mod syntax;
+mod tasks;
 pub mod upstream;
 pub mod wire;
 pub mod zone;

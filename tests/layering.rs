@@ -13,19 +13,23 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("zone", &["wire"]),
-    ("cluster", &["wire", "zone", "files", "metrics"]),
+    ("cluster", &["wire", "zone", "files", "metrics", "tasks"]),
     ("files", &[]),
     ("metrics", &[]),
     ("places", &[]),
+    ("tasks", &["metrics"]),
     ("corefile", &["wire", "files"]),
     ("cache", &["wire"]),
-    ("upstream", &["wire", "files", "metrics", "places"]),
+    ("upstream", &["wire", "files", "metrics", "places", "tasks"]),
     ("syntax", &["wire", "zone", "corefile", "files"]),
     ("chain", &["wire", "zone", "corefile", "files", "syntax"]),
     ("plugins", &["wire", "zone", "cache", "upstream", "corefile", "files", "metrics", "places", "syntax", "chain"]),
-    ("serve", &["wire", "zone", "metrics", "places", "chain"]),
-    ("admin", &["metrics"]),
-    ("process", &["wire", "zone", "cluster", "files", "metrics", "corefile", "chain", "plugins", "serve", "admin"]),
+    ("serve", &["wire", "zone", "metrics", "places", "chain", "tasks"]),
+    ("admin", &["metrics", "tasks"]),
+    (
+        "process",
+        &["wire", "zone", "cluster", "files", "metrics", "corefile", "chain", "plugins", "serve", "admin", "tasks"],
+    ),
     ("cli", &["wire", "zone", "cluster", "files", "corefile", "upstream", "chain", "plugins", "process"]),
 ];
 

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::AdminPage;
 use super::http::{self, SitePages};
 use super::places::{ConnectionPlace, ConnectionPlaces};
+use crate::tasks;
 
 /// Connections at one address; for the next, the one longest without a complete request is closed.
 const CONNECTIONS: usize = 512;
@@ -158,7 +159,7 @@ impl ListeningSite {
         let listener = Arc::new(listener);
         let socket = Arc::downgrade(&listener);
         let (pages, shown) = watch::channel(Arc::default());
-        runtime.spawn(accept(listener, shown));
+        runtime.spawn(serve(listener, shown));
         Self { address, socket, pages, narrower: Vec::new() }
     }
 
@@ -206,7 +207,11 @@ impl std::error::Error for BindError {
     }
 }
 
-async fn accept(listener: Arc<TcpListener>, pages: watch::Receiver<Arc<SitePages>>) {
+async fn serve(listener: Arc<TcpListener>, pages: watch::Receiver<Arc<SitePages>>) {
+    while tasks::caught("admin", accept(&listener, &pages)).await.is_none() {}
+}
+
+async fn accept(listener: &TcpListener, pages: &watch::Receiver<Arc<SitePages>>) {
     let places = ConnectionPlaces::new(CONNECTIONS);
     let mut shown = pages.clone();
     // Until nothing is shown any more, and a moment longer: who has begun to connect by then comes in.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,28 +31,31 @@ use crate::wire::Name;
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     heap::share();
     let mut format = logs::LogFormat::default();
-    let done = flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| {
-        format = match &command {
-            Command::Serve(ServeOptions { log_format, .. }) | Command::Local(LocalOptions { log_format, .. }) => {
-                *log_format
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        flags::read(arguments, &|name| std::env::var(name).ok()).and_then(|command| {
+            format = match &command {
+                Command::Serve(ServeOptions { log_format, .. }) | Command::Local(LocalOptions { log_format, .. }) => {
+                    *log_format
+                }
+                _ => format,
+            };
+            match command {
+                Command::Serve(options) => serve(&options)?,
+                Command::Local(options) => serve_local(&options)?,
+                Command::Check(options) => {
+                    let checked = check::check(&options)?;
+                    print(&checked.text)?;
+                    return Ok(if checked.is_accepted { ExitCode::SUCCESS } else { ExitCode::from(2) });
+                }
+                Command::Diff(options) => return compare(&options),
+                Command::Help => print(&flags::help())?,
+                Command::Version => print(&version())?,
+                Command::Plugins => print(&directives())?,
             }
-            _ => format,
-        };
-        match command {
-            Command::Serve(options) => serve(&options)?,
-            Command::Local(options) => serve_local(&options)?,
-            Command::Check(options) => {
-                let checked = check::check(&options)?;
-                print(&checked.text)?;
-                return Ok(if checked.is_accepted { ExitCode::SUCCESS } else { ExitCode::from(2) });
-            }
-            Command::Diff(options) => return compare(&options),
-            Command::Help => print(&flags::help())?,
-            Command::Version => print(&version())?,
-            Command::Plugins => print(&directives())?,
-        }
-        Ok(ExitCode::SUCCESS)
-    });
+            Ok(ExitCode::SUCCESS)
+        })
+    }));
+    let done = done.unwrap_or_else(|_| Err(Error::runtime("a panic, which is a defect, has ended the process")));
     logs::flush();
     match done {
         Ok(status) => status,
@@ -81,10 +85,10 @@ fn serve(options: &ServeOptions) -> Result<(), Error> {
         announce(options.log_format, instance.plan())?;
     }
     tracing::info!(target: "plugin/reload", "Running configuration SHA512 = {}", reloader.hash());
-    runtime.block_on(run(&mut instance, Some(&mut reloader), signals));
+    let done = runtime.block_on(run(&mut instance, Some(&mut reloader), signals));
     drop(guard);
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
+    done
 }
 
 fn serve_local(options: &LocalOptions) -> Result<(), Error> {
@@ -112,9 +116,9 @@ fn serve_local(options: &LocalOptions) -> Result<(), Error> {
     let listen: Vec<SocketAddr> = instance.addresses().collect();
     print(&local::introduction(&cluster, &listen, options))?;
     let _following = cluster.follow().map_err(|error| Error::runtime(format!("cannot follow the files: {error}")))?;
-    runtime.block_on(run(&mut instance, None, signals));
+    let done = runtime.block_on(run(&mut instance, None, signals));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
+    done
 }
 
 /// Begins to log, what `RUST_LOG` wishes for as well.
@@ -129,7 +133,7 @@ fn compare(options: &DiffOptions) -> Result<ExitCode, Error> {
 }
 
 /// Serves until it is told to stop, and stops in order.
-async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut signals: Signals) {
+async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut signals: Signals) -> Result<(), Error> {
     // A reload may be reading files; it is told on another thread that nobody waits for them any more.
     if let Ok(mut orders) = Signals::new() {
         tokio::spawn(async move {
@@ -141,6 +145,7 @@ async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut s
         let mut left = 0;
         loop {
             tokio::time::sleep(heap::LOOK).await;
+            // A panic there ends one look.
             left = tokio::task::spawn_blocking(move || {
                 heap::give_back(&mut left);
                 left
@@ -167,7 +172,13 @@ async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut s
         };
         let stop = loop {
             tokio::select! {
-                () = reloader.reload(instance, asked) => break None,
+                () = reloader.reload(instance, asked) => {
+                    // Nobody knows what is served.
+                    if instance.is_torn() {
+                        return Err(Error::runtime("a reload panicked in the middle of the change"));
+                    }
+                    break None;
+                }
                 // What it waits for may have been corrected: it begins anew.
                 signal = signals.next() => match signal {
                     Signal::Reload => asked = true,
@@ -180,6 +191,7 @@ async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut s
         }
     };
     stop(instance, signal, signals).await;
+    Ok(())
 }
 
 async fn stop(instance: &mut Instance, signal: Signal, mut signals: Signals) {

@@ -43,6 +43,8 @@ pub(crate) struct Instance {
     tasks: Vec<AbortHandle>,
     stopping: Arc<AtomicBool>,
     plan: Option<Plan>,
+    /// True in the middle of a change.
+    changing: bool,
 }
 
 /// Everything of a plan that had to be bound, not yet in use.
@@ -88,6 +90,7 @@ impl Instance {
             tasks: Vec::new(),
             stopping: Arc::default(),
             plan: None,
+            changing: false,
         })
     }
 
@@ -119,6 +122,7 @@ impl Instance {
 
     /// Changes over to a plan whose addresses are bound.
     pub(crate) fn change(&mut self, plan: Plan, bound: Bound, hash: &str) {
+        self.changing = true;
         let Bound { pages, servers: prepared } = bound;
         self.admin.commit(pages);
         let gone = self.servers.keys().filter(|port| !prepared.contains_key(port)).copied().collect::<Vec<_>>();
@@ -136,6 +140,12 @@ impl Instance {
         metrics::describe(hash, plan.enabled());
         self.plan = Some(plan);
         self.carryover.sweep();
+        self.changing = false;
+    }
+
+    /// Whether a change has been left in its middle.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.changing
     }
 
     fn prepare(&mut self, plan: &Plan, beside: bool) -> Result<Bound, Error> {

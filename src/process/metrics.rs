@@ -12,6 +12,7 @@ use crate::files;
 use crate::metrics::{make, metrics};
 use crate::plugins;
 use crate::serve;
+use crate::tasks;
 
 metrics! {
     fn register;
@@ -37,6 +38,7 @@ pub(crate) fn registry(runtime: &Handle) -> Result<Registry, prometheus::Error> 
     plugins::register(&registry)?;
     serve::metrics::register(&registry)?;
     register(&registry)?;
+    tasks::register(&registry)?;
     logs::register(&registry)?;
     #[cfg(target_os = "linux")]
     registry.register(Box::new(super::usage::Usage::new()))?;

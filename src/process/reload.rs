@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::{corefile_source, metrics};
 use crate::chain::settings::Reload;
 use crate::corefile::CorefileSource;
+use crate::tasks;
 
 /// The time that a cluster has which a new Corefile is the first to name: its names are complete before the old ones go.
 const SYNC: Duration = Duration::from_secs(60);
@@ -81,7 +82,11 @@ impl Reloader {
     ///
     /// May be cancelled, as by another order to reload: until the change itself nothing has happened.
     pub(crate) async fn reload(&mut self, instance: &mut Instance, asked: bool) {
-        match self.try_reload(instance, asked).await {
+        let done = match tasks::caught("reload", self.try_reload(instance, asked)).await {
+            Some(done) => done,
+            None => Err(Error::runtime("the reload panicked")),
+        };
+        match done {
             Ok(()) => self.refused = None,
             Err(error) => {
                 let said = error.to_string();

@@ -21,6 +21,7 @@ use super::metrics;
 use super::stream::Secured;
 use super::tcp;
 use crate::chain::{Client, Transport};
+use crate::tasks;
 
 /// Between two warnings of connections that could not be accepted: clients can cause them.
 const QUIET: Duration = Duration::from_secs(60);
@@ -37,8 +38,14 @@ pub(super) struct Accept {
 impl Accept {
     /// Accepts connections until the address is no longer served, then waits for those that are open.
     pub(super) async fn run(self) {
-        let mut orders = self.orders.clone();
         let mut tasks = JoinSet::new();
+        while tasks::caught("tcp", self.accept(&mut tasks)).await.is_none() {}
+        drop(self);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn accept(&self, tasks: &mut JoinSet<()>) {
+        let mut orders = self.orders.clone();
         let mut pause = Duration::ZERO;
         let mut warned: Option<Instant> = None;
         // When to stop listening: whoever has begun to shake hands with an address that goes comes in.
@@ -60,7 +67,7 @@ impl Accept {
             match accepted {
                 Ok((stream, peer)) => {
                     pause = Duration::ZERO;
-                    self.begin(&mut tasks, stream, peer);
+                    self.begin(tasks, stream, peer);
                 }
                 Err(error) => {
                     metrics::ACCEPT_FAILED.inc();
@@ -78,10 +85,8 @@ impl Accept {
         }
         // Connections that the system has made already are answered as well.
         while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
-            self.begin(&mut tasks, stream, peer);
+            self.begin(tasks, stream, peer);
         }
-        drop(self);
-        while tasks.join_next().await.is_some() {}
     }
 
     /// Starts the task of a connection.

@@ -24,6 +24,7 @@ use super::metrics::{self, ShardId};
 use super::routes::RouteTable;
 use super::sockets;
 use crate::chain::{Client, Transport};
+use crate::tasks;
 use crate::wire::{MOST_UDP, Random};
 
 /// A batch that takes longer makes those behind it wait: about what 64 answers from the zone take.
@@ -94,7 +95,7 @@ impl DataThread {
         datagrams::wake_after(&socket, None)?;
         let socket = Arc::new(socket);
         let leaving = Arc::<AtomicBool>::default();
-        let thread = Thread {
+        let mut thread = Thread {
             socket: socket.clone(),
             local: address,
             handler,
@@ -109,7 +110,9 @@ impl DataThread {
             wishes: 0,
             wakes: false,
         };
-        let thread = std::thread::Builder::new().name(format!("udp-{index}")).spawn(move || thread.run())?;
+        let thread = std::thread::Builder::new()
+            .name(format!("udp-{index}"))
+            .spawn(move || while tasks::caught_here("udp", || thread.run()).is_none() {})?;
         Ok(Self { address, socket: Arc::downgrade(&socket), leaving, thread: Some(thread) })
     }
 
@@ -185,7 +188,8 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self) {
+    /// Answers until the socket is out of use and read empty.
+    fn run(&mut self) {
         // Plugins that start to wait on this thread register with the runtime's timers and sockets.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
@@ -330,5 +334,48 @@ impl Thread {
                 metrics::SEND_FAILED.inc();
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::super::Limits;
+    use super::super::testing::{query, site};
+    use super::*;
+
+    /// Others who panic when they are asked for the first times.
+    #[derive(Debug, Default)]
+    struct FaultyOthers(AtomicUsize);
+
+    impl Others for FaultyOthers {
+        fn count(&self, _: SocketAddr) -> usize {
+            assert!(self.0.fetch_add(1, Ordering::Relaxed) >= 2, "meant");
+            1
+        }
+
+        fn grow(self: Arc<Self>, _: SocketAddr) {}
+
+        fn release(&self, _: &dyn Fn(&DataThread) -> bool) -> Staffing {
+            Staffing::Stay
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_thread_that_panics_begins_anew_on_its_socket() {
+        let (site, _gate) = site("127.0.0.1:0", &Limits::default(), None);
+        let handler = Arc::new(Handler::new(site.table, 10));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(socket.local_addr().unwrap()).unwrap();
+        // It waits there while the thread panics.
+        client.send(&query("a.test", 1)).unwrap();
+        let others = Arc::new(FaultyOthers::default());
+        let data = DataThread::start(0, socket, handler, Handle::current(), Arc::downgrade(&others)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert!(client.recv(&mut [0; 512]).unwrap() > 12);
+        assert_eq!(others.0.load(Ordering::Relaxed), 3);
+        tokio::task::spawn_blocking(move || data.join()).await.unwrap();
     }
 }

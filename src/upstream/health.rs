@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Upstream;
 use super::metrics::{CHECK_FAILURES, OLD_CHECK_FAILURES, PROXY};
+use crate::tasks;
 use crate::wire::{Class, Flags, Name, Rtype, bare_message};
 
 /// The check of an upstream's health.
@@ -38,7 +39,7 @@ impl Check {
         tokio::spawn(async move {
             // Gone with its server block: nobody wants to know any more.
             while let Some(one) = upstream.upgrade() {
-                if one.check(&query, stream, LIMIT).await {
+                if tasks::caught("health check", one.check(&query, stream, LIMIT)).await == Some(true) {
                     one.checks_failed.store(0, Ordering::Relaxed);
                     one.being_checked.store(false, Ordering::Relaxed);
                     return;

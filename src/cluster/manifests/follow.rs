@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::folder_events::{Eyes, Wake};
 use super::live::LocalCluster;
+use crate::tasks;
 
 /// The time in which no more changes may come before the files are read: an editor writes in several steps.
 const QUIET: Duration = Duration::from_millis(40);
@@ -25,7 +26,13 @@ impl LocalCluster {
     pub fn follow(self) -> io::Result<Following> {
         let (stop, wakes) = mpsc::channel();
         let eyes = Eyes::new(stop.clone());
-        let thread = thread::Builder::new().name("manifests".into()).spawn(move || run(self, eyes, &wakes))?;
+        let thread = thread::Builder::new().name("manifests".into()).spawn(move || {
+            let (mut cluster, mut eyes) = (self, eyes);
+            while tasks::caught_here("manifests", || run(&mut cluster, &mut eyes, &wakes)).is_none() {
+                // What it reads may be the same.
+                thread::sleep(LONGEST);
+            }
+        })?;
         Ok(Following { stop, thread: Some(thread) })
     }
 }
@@ -50,8 +57,8 @@ impl Drop for Following {
     }
 }
 
-fn run(mut cluster: LocalCluster, mut eyes: Eyes, wakes: &Receiver<Wake>) {
-    let mut cost = look(&mut cluster, &mut eyes);
+fn run(cluster: &mut LocalCluster, eyes: &mut Eyes, wakes: &Receiver<Wake>) {
+    let mut cost = look(cluster, eyes);
     let mut looked = Instant::now();
     let mut ends = None;
     loop {
@@ -61,7 +68,7 @@ fn run(mut cluster: LocalCluster, mut eyes: Eyes, wakes: &Receiver<Wake>) {
             Ok(Wake::Changed) => {
                 // However often files are written, looking at them takes a small part of one core.
                 let rest = looked + cost * 10;
-                if settle(&eyes, wakes, rest) == Wake::Stop {
+                if settle(eyes, wakes, rest) == Wake::Stop {
                     return;
                 }
             }
@@ -72,7 +79,7 @@ fn run(mut cluster: LocalCluster, mut eyes: Eyes, wakes: &Receiver<Wake>) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        cost = look(&mut cluster, &mut eyes);
+        cost = look(cluster, eyes);
         looked = Instant::now();
         ends = cluster.expire(looked, SystemTime::now());
     }

@@ -30,6 +30,7 @@ use tokio::task::AbortHandle;
 
 use super::clock;
 use super::index::{Explanation, Index, IndexSettings};
+use crate::tasks;
 use crate::wire::{Label, Serial};
 use crate::zone::{self, Reader, ServiceName};
 use client::{Api, Limiter};
@@ -80,7 +81,11 @@ impl Mirror {
             tasks.push(runtime.spawn(supervisor.run()).abort_handle());
         }
         let timekeeper = shared.clone();
-        tasks.push(runtime.spawn(async move { timekeeper.keep_time().await }).abort_handle());
+        tasks.push(
+            runtime
+                .spawn(async move { while tasks::caught("grace periods", timekeeper.keep_time()).await.is_none() {} })
+                .abort_handle(),
+        );
         Ok(Self { shared, reader, tasks })
     }
 

@@ -21,6 +21,7 @@ use crate::serve::connections::{ConnectionTable, Guard};
 use crate::serve::handle::LONGEST_QUERY;
 use crate::serve::limits::LINGER;
 use crate::serve::metrics;
+use crate::tasks;
 use crate::wire::{Header, message};
 
 /// The octets of one connection that may be under way in each direction: two of the longest answers.
@@ -70,6 +71,19 @@ pub(in crate::serve) async fn serve(
     orders: watch::Receiver<Orders>,
 ) {
     let mut tasks = JoinSet::new();
+    while tasks::caught("quic", accept(&endpoint, address, &connections, &orders, &mut tasks)).await.is_none() {}
+    endpoint.set_server_config(None);
+    drop(endpoint);
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn accept(
+    endpoint: &Endpoint,
+    address: SocketAddr,
+    connections: &Arc<ConnectionTable>,
+    orders: &watch::Receiver<Orders>,
+    tasks: &mut JoinSet<()>,
+) {
     let mut told = orders.clone();
     loop {
         let incoming = tokio::select! {
@@ -100,16 +114,13 @@ pub(in crate::serve) async fn serve(
         let local = SocketAddr::new(incoming.local_ip().unwrap_or_else(|| address.ip()), address.port());
         let client =
             Client { peer: canonical(incoming.remote_address()), local: canonical(local), transport: Transport::Quic };
-        let standing = ConnectionRules::new(client.local, &orders);
+        let standing = ConnectionRules::new(client.local, orders);
         let Some((standing, guard)) = standing.zip(connections.admit(client.peer.ip())) else {
             incoming.refuse();
             continue;
         };
         tasks.spawn(QuicConnection { client, standing, guard: Arc::new(guard) }.run(incoming));
     }
-    endpoint.set_server_config(None);
-    drop(endpoint);
-    while tasks.join_next().await.is_some() {}
 }
 
 struct QuicConnection {
