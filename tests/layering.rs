@@ -45,7 +45,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("http", &["admin", "cluster", "serve"]),
     ("http_body_util", &["admin", "cluster"]),
     ("httpdate", &["cluster"]),
-    ("hyper", &["admin"]),
+    ("hyper", &["admin", "cluster"]),
     ("hyper_rustls", &["cluster"]),
     ("hyper_util", &["admin", "cluster"]),
     ("if_addrs", &["process"]),

@@ -2,23 +2,58 @@
 //!
 //! A secondary that holds a zone under a serial takes no older one, so a clock that is set back must not show there.
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::wire::Serial;
+
+/// The wall clock that a mirror reads. All mirrors of a process share one, so that none goes back behind another whose place
+/// it takes; a test hands in its own.
+#[derive(Clone)]
+pub struct WallClock(Arc<SharedClock>);
+
+struct SharedClock {
+    /// The time since 1970.
+    read: Box<dyn Fn() -> Duration + Send + Sync>,
+    last: Mutex<Clock>,
+}
 
 /// The last second that was given, and when.
 #[derive(Debug, Default)]
 pub(super) struct Clock(Option<(Instant, u32)>);
 
-/// The moment and the second of this process. All of its zones share them, so that none goes back behind another whose
-/// place it takes.
-pub(super) fn now() -> (Instant, u32) {
-    static CLOCK: Mutex<Clock> = Mutex::new(Clock(None));
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = Instant::now();
-    (now, clock.second(now, since))
+impl WallClock {
+    /// A clock that shows what `read` says: the time since 1970, which may jump as it likes.
+    pub fn new(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(SharedClock { read: Box::new(read), last: Mutex::default() }))
+    }
+
+    /// The second that belongs to a moment.
+    pub(super) fn second(&self, now: Instant) -> u32 {
+        let since = self.since_1970();
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).second(now, since)
+    }
+
+    /// The time since 1970, as the clock has it.
+    pub(super) fn since_1970(&self) -> Duration {
+        (self.0.read)()
+    }
+}
+
+impl Default for WallClock {
+    /// The clock of this process, one for all.
+    fn default() -> Self {
+        static OF_PROCESS: LazyLock<WallClock> =
+            LazyLock::new(|| WallClock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()));
+        OF_PROCESS.clone()
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WallClock").field("last", &self.0.last).finish_non_exhaustive()
+    }
 }
 
 impl Clock {

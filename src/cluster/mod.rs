@@ -13,9 +13,10 @@ pub mod manifests;
 pub mod status;
 mod watch;
 
+pub use clock::WallClock;
 pub use explain::lines as explain;
 pub use index::{ExplainedSlice, Explanation, Index, IndexSettings};
 pub(crate) use watch::events as watch_events;
 pub use watch::{
-    ConnectError, Connection, KindStatus, ListError, Listed, Mirror, Options, Timing, TlsFiles, list, register,
+    ConnectError, Connection, Direct, KindStatus, ListError, Listed, Mirror, Options, Timing, TlsFiles, list, register,
 };

@@ -1,7 +1,7 @@
 //! One request to the API server: rate limit, metrics, deadline, and the meaning of what comes back.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::BodyExt;
@@ -12,7 +12,9 @@ use super::connection::{ConnectError, Connected, Connection, chain};
 use super::decode::{self, Encoding};
 use super::failure::{ApiStatus, WatchFailure};
 use super::metrics::{LIMITER_DURATION, REQUEST_DURATION, REQUESTS};
+use super::moment::moment;
 use super::options::Timing;
+use crate::cluster::clock::WallClock;
 use crate::cluster::facts::{Kind, Page};
 
 /// Protobuf where the server speaks it: a fifth of the octets and of the time of JSON (100,000 endpoints: 9.4 and 47 MB).
@@ -27,6 +29,7 @@ pub(super) struct Api {
     host: String,
     timing: Timing,
     limiter: Option<Arc<Limiter>>,
+    clock: WallClock,
     /// When the credentials were read, and whether they come from a command.
     read: Instant,
     runs_a_command: bool,
@@ -48,10 +51,11 @@ impl Api {
         connection: Connection,
         timing: Timing,
         limiter: Option<Arc<Limiter>>,
+        clock: WallClock,
     ) -> Result<Self, ConnectError> {
         let Connected { client, host, runs_a_command } = connection.connect(timing.connect, timing.silence)?;
         let client = ShownClient(client);
-        Ok(Self { connection, client, host, timing, limiter, read: Instant::now(), runs_a_command, worn: false })
+        Ok(Self { connection, client, host, timing, limiter, clock, read: moment(), runs_a_command, worn: false })
     }
 
     /// Lets the next request go over a new connection, with credentials as they are then.
@@ -61,13 +65,13 @@ impl Api {
 
     /// Drops all connections and reads the credentials again; keeps what there is when they cannot be read just now.
     fn renew(&mut self) {
-        if self.runs_a_command && self.read.elapsed() < COMMAND_LASTS {
+        if self.runs_a_command && moment().saturating_duration_since(self.read) < COMMAND_LASTS {
             return;
         }
         match self.connection.connect(self.timing.connect, self.timing.silence) {
             Ok(Connected { client, host, runs_a_command }) => {
                 (self.client, self.host, self.runs_a_command) = (ShownClient(client), host, runs_a_command);
-                (self.read, self.worn) = (Instant::now(), false);
+                (self.read, self.worn) = (moment(), false);
             }
             Err(error) => tracing::debug!(%error, "credentials cannot be read again, the old ones stay"),
         }
@@ -98,9 +102,9 @@ impl Api {
             self.renew();
         }
         let labels = ["GET", self.host.as_str()];
-        let started = Instant::now();
+        let started = moment();
         let answer = tokio::time::timeout(limit, self.client.0.send(request)).await;
-        REQUEST_DURATION.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
+        REQUEST_DURATION.with_label_values(&labels).observe(moment().saturating_duration_since(started).as_secs_f64());
         let code = match &answer {
             Ok(Ok(response)) => response.status().as_str().to_owned(),
             _ => "<error>".to_owned(),
@@ -113,7 +117,9 @@ impl Api {
         };
         let encoding = encoding(&response);
         if response.status() != http::StatusCode::OK {
-            return Err(WatchFailure::Status(refusal(response, encoding, limit).await));
+            return Err(WatchFailure::Status(
+                refusal(response, encoding, limit, UNIX_EPOCH + self.clock.since_1970()).await,
+            ));
         }
         match encoding {
             Ok(encoding) => Ok(Response { encoding, body: response.into_body() }),
@@ -186,11 +192,16 @@ fn encoding(response: &http::Response<Body>) -> Result<Encoding, String> {
 }
 
 /// Reads why the server refuses. A proxy in between may say it in its own way.
-async fn refusal(response: http::Response<Body>, encoding: Result<Encoding, String>, limit: Duration) -> ApiStatus {
+async fn refusal(
+    response: http::Response<Body>,
+    encoding: Result<Encoding, String>,
+    limit: Duration,
+    now: SystemTime,
+) -> ApiStatus {
     const ENOUGH: usize = 64 << 10;
     let code = response.status().as_u16();
     let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = header.and_then(|text| retry_after(text.trim(), SystemTime::now()));
+    let retry_after = header.and_then(|text| retry_after(text.trim(), now));
     let mut text = Vec::new();
     let mut body = response.into_body();
     let read = async {
@@ -246,11 +257,11 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(qps: f64, burst: u32) -> Self {
         let burst = f64::from(burst.max(1));
-        Self { qps: qps.max(0.001), burst, bucket: Mutex::new((burst, Instant::now())) }
+        Self { qps: qps.max(0.001), burst, bucket: Mutex::new((burst, moment())) }
     }
 
     async fn wait(&self) -> Duration {
-        let wait = self.take(Instant::now());
+        let wait = self.take(moment());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

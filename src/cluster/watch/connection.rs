@@ -14,6 +14,7 @@ use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 use tower_http::decompression::DecompressionLayer;
 
+use super::direct::Direct;
 use crate::files;
 
 /// The API server's address, and our identity.
@@ -36,6 +37,8 @@ pub enum Connection {
         /// The files of `tls`.
         tls: Option<TlsFiles>,
     },
+    /// An API server in this process, that is not reached over a socket.
+    Direct(Direct),
 }
 
 /// The files of the option `tls`. Those that are absent are left to the defaults.
@@ -69,6 +72,9 @@ impl Connection {
     pub(super) fn connect(&self, connect_timeout: Duration, silence: Duration) -> Result<Connected, ConnectError> {
         // Names the one provider, so that no second one in the tree makes rustls refuse to choose. Lost if set already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if let Self::Direct(direct) = self {
+            return Ok(Connected { client: direct.connect(), host: direct.to_string(), runs_a_command: false });
+        }
         let mut config = self.config()?;
         // The supervisor retries, with what it knows of the state; kube would do it unseen, up to fifteen times.
         config.default_retry = false;
@@ -100,6 +106,7 @@ impl Connection {
             }),
             Self::Kubeconfig { file, context } => from_kubeconfig(file, context.as_deref()),
             Self::Endpoint { url, tls } => from_endpoint(url, tls.as_ref()),
+            Self::Direct(direct) => Err(ConnectError::new(format!("{direct}: it is reached without credentials"))),
         }
     }
 }
@@ -113,6 +120,7 @@ impl fmt::Display for Connection {
                 write!(f, "kubeconfig {} context {context}", file.display())
             }
             Self::Endpoint { url, .. } => write!(f, "endpoint {url}"),
+            Self::Direct(direct) => direct.fmt(f),
         }
     }
 }

@@ -31,7 +31,7 @@ const ATTEMPTS: u32 = 3;
 pub async fn list(options: &Options) -> Result<Listed, ListError> {
     let mut listed = Listed::default();
     for kind in options.kinds() {
-        let mut api = Api::new(options.connection.clone(), options.timing, None)?;
+        let mut api = Api::new(options.connection.clone(), options.timing, None, options.clock.clone())?;
         let request = ApiRequest::new(kind, options.selector(kind).as_deref());
         let mut attempt = 1;
         loop {

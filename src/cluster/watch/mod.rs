@@ -9,10 +9,12 @@
 mod client;
 mod connection;
 mod decode;
+mod direct;
 mod failure;
 mod frames;
 mod list;
 mod metrics;
+mod moment;
 mod options;
 mod pace;
 mod pages;
@@ -28,17 +30,18 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::clock;
 use super::index::{Explanation, Index, IndexSettings};
 use crate::tasks;
 use crate::wire::{Label, Serial};
 use crate::zone::{self, Reader, ServiceName};
 use client::{Api, Limiter};
+use moment::moment;
 use request::ApiRequest;
 use shared::SharedIndex;
 use supervisor::Supervisor;
 
 pub use connection::{ConnectError, Connection, TlsFiles};
+pub use direct::Direct;
 pub(crate) use frames::events;
 pub use list::{ListError, Listed, list};
 pub use metrics::register;
@@ -65,19 +68,21 @@ impl Mirror {
         let apis = kinds
             .iter()
             .map(|kind| {
-                let api = Api::new(options.connection.clone(), options.timing, limiter.clone())?;
+                let api = Api::new(options.connection.clone(), options.timing, limiter.clone(), options.clock.clone())?;
                 Ok((*kind, api))
             })
             .collect::<Result<Vec<_>, ConnectError>>()?;
         let (mut publisher, reader) = zone::pair();
-        publisher.set_serial(Serial(clock::now().1));
-        let shared = Arc::new(SharedIndex::new(Index::new(publisher, settings), &kinds));
+        publisher.set_serial(Serial(options.clock.second(moment())));
+        let shared = Arc::new(SharedIndex::new(Index::new(publisher, settings), &kinds, options.clock.clone()));
         let mut tasks = Vec::new();
+        let mut seed = options.seed.unwrap_or_else(rand::random);
         for (kind, api) in apis {
             metrics::expect(kind);
             let selector = options.selector(kind);
             let request = ApiRequest::new(kind, selector.as_deref());
-            let supervisor = Supervisor::new(kind, request, api, shared.clone(), options.timing);
+            let supervisor = Supervisor::new(kind, request, api, shared.clone(), options.timing, seed);
+            seed = seed.wrapping_add(1);
             tasks.push(runtime.spawn(supervisor.run()).abort_handle());
         }
         let timekeeper = shared.clone();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::connection::Connection;
+use crate::cluster::clock::WallClock;
 use crate::cluster::facts::Kind;
 
 /// Settings of a mirror: the options of one `kubernetes` directive that concern the API server.
@@ -26,6 +27,10 @@ pub struct Options {
     pub burst: Option<u32>,
     /// Its patience. The defaults are for all but tests.
     pub timing: Timing,
+    /// The wall clock, by which serials count and dates of the API server are read.
+    pub clock: WallClock,
+    /// The seed of all chance in its waits; one from the system where absent.
+    pub seed: Option<u64>,
 }
 
 impl Options {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 use super::options::Timing;
 
@@ -32,6 +33,7 @@ pub(super) struct Pace {
     patience: Duration,
     healthy: Duration,
     sorts: [Option<Steps>; 6],
+    chance: SmallRng,
 }
 
 /// The failures of one sort.
@@ -44,7 +46,9 @@ struct Steps {
 
 impl Pace {
     /// Waits start at `backoff_min`, grow fourfold up to `backoff_max`, and start again once nothing failed for `healthy`.
-    pub(super) fn new(timing: &Timing) -> Self {
+    ///
+    /// All chance of a loop comes from `seed`.
+    pub(super) fn new(timing: &Timing, seed: u64) -> Self {
         Self {
             min: timing.backoff_min,
             max: timing.backoff_max,
@@ -52,6 +56,7 @@ impl Pace {
             patience: timing.patience,
             healthy: timing.healthy,
             sorts: [None; 6],
+            chance: SmallRng::seed_from_u64(seed),
         }
     }
 
@@ -69,7 +74,7 @@ impl Pace {
         let lasting = if sort.ends_by_itself() { Duration::ZERO } else { now.saturating_duration_since(since) / 60 };
         let most = self.max.max(lasting.min(self.longest));
         *place = Some(Steps { since, last: now, step: (step * 4).min(most) });
-        jittered(step.min(most))
+        self.jittered(step.min(most))
     }
 
     /// The part that a server is given of the wait it asks for: a second, in which the truth is to be there once it is well
@@ -78,6 +83,16 @@ impl Pace {
         let since = self.sorts.get(sort as usize).copied().flatten().map_or(now, |known| known.since);
         let lasting = now.saturating_duration_since(since) / 60;
         asked.min(lasting.max(self.patience).min(self.longest))
+    }
+
+    /// A part of a wait, so that many who begin it together do not end it together.
+    pub(super) fn jittered(&mut self, wait: Duration) -> Duration {
+        wait.mul_f64(self.chance.random_range(0.125..=1.0))
+    }
+
+    /// A time between two, so that many who begin together do not end together.
+    pub(super) fn between(&mut self, min: Duration, max: Duration) -> Duration {
+        if min >= max { min } else { self.chance.random_range(min..max) }
     }
 
     /// A watch has worked: what kept it from going on is over, and what comes next begins anew.
@@ -98,11 +113,6 @@ impl TroubleSort {
     }
 }
 
-/// A part of a wait, so that many who begin it together do not end it together.
-pub(super) fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(rand::rng().random_range(0.125..=1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BinaryHeap;
@@ -119,7 +129,7 @@ mod tests {
     ];
 
     fn pace() -> Pace {
-        Pace::new(&Timing::default())
+        Pace::new(&Timing::default(), rand::random())
     }
 
     /// So many failures, all at one moment.

@@ -1,13 +1,16 @@
 //! The state that the loops share: the index that they feed, and what an operator may ask about them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
 use super::metrics::{LAST_EVENT, RELISTS, RESTARTS, plural};
+use super::moment::moment;
 use super::recent::Recent;
-use crate::cluster::clock;
+use crate::cluster::clock::WallClock;
 use crate::cluster::facts::{BadObject, Event, Fact, Kind, ObjectKey};
 use crate::cluster::index::{Explanation, Index};
 use crate::cluster::status;
@@ -20,7 +23,8 @@ pub(super) struct SharedIndex {
     state: Mutex<SharedState>,
     synced: watch::Sender<bool>,
     /// Changes when a loop that was in trouble is so no more: the others may be as lucky.
-    good_signs: watch::Sender<()>,
+    good_signs: GoodSigns,
+    clock: WallClock,
     /// A grace period ends sooner than was known.
     sooner: Notify,
     /// The kinds of slices of which something may be there that is not read: what is there, or the watch is not.
@@ -29,6 +33,14 @@ pub(super) struct SharedIndex {
 
 /// After the end of a grace period, so long is given to what has arrived by then to come through to its loop.
 const SETTLING: Duration = Duration::from_millis(20);
+
+/// Signs that loops give each other. Who waits is woken in the order of waiting, where a `watch` channel chooses one by chance.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GoodSigns {
+    given: Arc<AtomicU64>,
+    woken: Arc<Notify>,
+    seen: u64,
+}
 
 #[derive(Debug)]
 struct SharedState {
@@ -69,7 +81,7 @@ pub struct KindStatus {
 }
 
 impl SharedIndex {
-    pub(super) fn new(index: Index, kinds: &[Kind]) -> Self {
+    pub(super) fn new(index: Index, kinds: &[Kind], clock: WallClock) -> Self {
         let slices = kinds.iter().copied().filter(|kind| matches!(kind, Kind::EndpointSlice | Kind::ImportedSlice));
         let kinds = kinds
             .iter()
@@ -87,7 +99,8 @@ impl SharedIndex {
         Self {
             state: Mutex::new(SharedState { index, kinds, expires: None }),
             synced: watch::Sender::new(false),
-            good_signs: watch::Sender::new(()),
+            good_signs: GoodSigns::default(),
+            clock,
             sooner: Notify::new(),
             unread: watch::Sender::new(slices.collect()),
         }
@@ -99,16 +112,17 @@ impl SharedIndex {
     }
 
     /// Hears of loops that are out of trouble.
-    pub(super) fn good_signs(&self) -> watch::Receiver<()> {
-        self.good_signs.subscribe()
+    pub(super) fn good_signs(&self) -> GoodSigns {
+        self.good_signs.clone()
     }
 
     /// A loop is out of trouble.
     pub(super) fn good_sign(&self) {
-        self.good_signs.send_replace(());
+        self.good_signs.give();
     }
 
     pub(super) fn status(&self) -> Vec<KindStatus> {
+        let now = moment();
         let state = self.lock();
         state
             .kinds
@@ -117,7 +131,7 @@ impl SharedIndex {
                 kind: kind.kind,
                 synced: kind.listed,
                 version: kind.version.clone(),
-                age: kind.last_event.map(|at| at.elapsed()),
+                age: kind.last_event.map(|at| now.saturating_duration_since(at)),
                 restarts: kind.restarts,
                 relists: kind.relists,
                 trouble: kind.trouble.clone(),
@@ -138,9 +152,9 @@ impl SharedIndex {
 
     /// Objects of a list that is under way.
     pub(super) fn page(&self, kind: Kind, facts: Vec<Fact>) {
-        let (now, unix) = clock::now();
+        let (now, unix) = self.now();
         let mut state = self.lock();
-        state.heard(kind, now, None);
+        state.heard(kind, now, &self.clock, None);
         state.index.apply_page(facts, now, unix);
         self.reckon(&mut state);
     }
@@ -153,10 +167,10 @@ impl SharedIndex {
 
     /// The list is complete at this version.
     pub(super) fn end_list(&self, kind: Kind, version: &str) {
-        let (now, unix) = clock::now();
+        let (now, unix) = self.now();
         let mut state = self.lock();
         state.index.end_list(kind, now, unix);
-        state.heard(kind, now, Some(version));
+        state.heard(kind, now, &self.clock, Some(version));
         if let Some(entry) = state.entry(kind) {
             if entry.listed {
                 entry.relists += 1;
@@ -175,9 +189,9 @@ impl SharedIndex {
     /// Events that arrived together, in their order, each with the version of its object (0 where it has no number). What
     /// is older than what is known of its object changes nothing.
     pub(super) fn events(&self, kind: Kind, events: Vec<(Event, u64)>, version: Option<&str>) {
-        let (now, unix) = clock::now();
+        let (now, unix) = self.now();
         let mut state = self.lock();
-        state.heard(kind, now, version);
+        state.heard(kind, now, &self.clock, version);
         let mut batch = Vec::new();
         for (event, version) in events {
             match event {
@@ -207,9 +221,9 @@ impl SharedIndex {
 
     /// The API server took a watch up where the last one ended: what is known is still the truth.
     pub(super) fn confirmed(&self, kind: Kind) {
-        let now = Instant::now();
+        let now = moment();
         let mut state = self.lock();
-        state.heard(kind, now, None);
+        state.heard(kind, now, &self.clock, None);
         state.index.resume(kind, now);
         self.reckon(&mut state);
     }
@@ -264,7 +278,7 @@ impl SharedIndex {
             tokio::time::sleep(SETTLING).await;
             // The sender lives in `self`.
             let _ = unread.wait_for(Vec::is_empty).await;
-            let (now, unix) = clock::now();
+            let (now, unix) = self.now();
             let mut state = self.lock();
             state.expires = state.index.expire(now, unix);
         }
@@ -284,9 +298,42 @@ impl SharedIndex {
         }
     }
 
+    /// The moment, and the second that belongs to it.
+    fn now(&self) -> (Instant, u32) {
+        let now = moment();
+        (now, self.clock.second(now))
+    }
+
     fn lock(&self) -> MutexGuard<'_, SharedState> {
         // After a panic the next list puts right what was left half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GoodSigns {
+    /// A sign for all who wait, or who have not looked since.
+    fn give(&self) {
+        self.given.fetch_add(1, Ordering::Relaxed);
+        self.woken.notify_waiters();
+    }
+
+    /// What was given so far is known.
+    pub(super) fn mark_unchanged(&mut self) {
+        self.seen = self.given.load(Ordering::Relaxed);
+    }
+
+    /// Waits for a sign that is not known.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            let mut woken = pin!(self.woken.notified());
+            woken.as_mut().enable();
+            let given = self.given.load(Ordering::Relaxed);
+            if given != self.seen {
+                self.seen = given;
+                return;
+            }
+            woken.await;
+        }
     }
 }
 
@@ -299,7 +346,7 @@ impl SharedState {
         self.entry(kind).is_none_or(|entry| entry.recent.is_news(key, version))
     }
 
-    fn heard(&mut self, kind: Kind, now: Instant, version: Option<&str>) {
+    fn heard(&mut self, kind: Kind, now: Instant, clock: &WallClock, version: Option<&str>) {
         if let Some(entry) = self.entry(kind) {
             entry.last_event = Some(now);
             if let Some(version) = version {
@@ -307,15 +354,12 @@ impl SharedState {
                 entry.version.push_str(version);
             }
         }
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        LAST_EVENT.with_label_values(&[plural(kind)]).set(seconds);
+        LAST_EVENT.with_label_values(&[plural(kind)]).set(clock.since_1970().as_secs_f64());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::cluster::IndexSettings;
     use crate::cluster::facts::{DecodedObject, json};
@@ -347,7 +391,7 @@ mod tests {
     async fn no_grace_period_ends_before_all_that_has_come_is_read() {
         let (publisher, reader) = pair();
         let index = Index::new(publisher, IndexSettings::default());
-        let shared = Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice]));
+        let shared = Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice], WallClock::default()));
         let service = r#"{"metadata": {"name": "k", "namespace": "default"}, "spec": {"clusterIP": "None"}}"#;
         shared.page(Kind::Service, vec![fact(Kind::Service, service)]);
         shared.page(Kind::EndpointSlice, vec![slice("s", &[0, 1, 2, 3, 4]), slice("t", &[5])]);

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use rand::RngExt;
-use tokio::sync::watch;
 
 use super::client::{Api, Response};
 use super::decode::{self, Encoding};
 use super::failure::{Remedy, WatchFailure};
 use super::frames::Frames;
 use super::metrics::{DOUBTFUL, plural};
+use super::moment::moment;
 use super::options::Timing;
-use super::pace::{Pace, TroubleSort, jittered};
+use super::pace::{Pace, TroubleSort};
 use super::pages::Pages;
 use super::plausibility::{Doubts, Said};
 use super::request::{ApiRequest, PAGE};
-use super::shared::SharedIndex;
+use super::shared::{GoodSigns, SharedIndex};
 use super::trouble::{Met, Troubles};
 use crate::cluster::facts::{Event, Frame, Kind, Page};
 
@@ -45,7 +44,7 @@ pub(super) struct Supervisor {
     timing: Timing,
     pace: Pace,
     /// Other loops that are out of trouble: what they have met is worth a try here.
-    good_signs: watch::Receiver<()>,
+    good_signs: GoodSigns,
     /// Up to where changes are known; `None` when a complete list is due.
     version: Option<String>,
     /// Lists are asked for whole and decoded as they arrive: half the API server's work for a stream of events (WatchList),
@@ -89,7 +88,14 @@ enum WatchPhase {
 }
 
 impl Supervisor {
-    pub(super) fn new(kind: Kind, request: ApiRequest, api: Api, shared: Arc<SharedIndex>, timing: Timing) -> Self {
+    pub(super) fn new(
+        kind: Kind,
+        request: ApiRequest,
+        api: Api,
+        shared: Arc<SharedIndex>,
+        timing: Timing,
+        seed: u64,
+    ) -> Self {
         let good_signs = shared.good_signs();
         Self {
             kind,
@@ -97,7 +103,7 @@ impl Supervisor {
             api,
             shared,
             timing,
-            pace: Pace::new(&timing),
+            pace: Pace::new(&timing, seed),
             good_signs,
             version: None,
             whole: may_be_whole(kind, &timing),
@@ -116,7 +122,7 @@ impl Supervisor {
                 tracing::error!(kind = plural(self.kind), "the watch panicked and is started again with a new list");
                 self.shared.restarted(self.kind, "panic");
                 self.version = None;
-                let wait = self.pace.after(TroubleSort::Unusable, Instant::now());
+                let wait = self.pace.after(TroubleSort::Unusable, moment());
                 tokio::time::sleep(wait).await;
             }
         }
@@ -124,10 +130,10 @@ impl Supervisor {
 
     async fn rounds(&mut self) {
         loop {
-            let started = Instant::now();
+            let started = moment();
             self.good_signs.mark_unchanged();
             let ended = self.round(started).await;
-            let wait = self.judge(ended, started.elapsed());
+            let wait = self.judge(ended, moment().saturating_duration_since(started));
             self.rest(wait).await;
         }
     }
@@ -135,13 +141,17 @@ impl Supervisor {
     /// Waits until another loop is out of trouble: then the next try is due, though not for all at once.
     async fn rest(&mut self, wait: Wait) {
         tokio::time::sleep(wait.least).await;
+        let turn = self.pace.jittered(self.timing.backoff_min);
         let woken = async {
-            if !self.trouble.is_there() || self.good_signs.changed().await.is_err() {
+            if !self.trouble.is_there() {
                 return std::future::pending().await;
             }
-            tokio::time::sleep(jittered(self.timing.backoff_min)).await;
+            self.good_signs.changed().await;
+            tokio::time::sleep(turn).await;
         };
         tokio::select! {
+            // In order, not by chance: a run with the same seed is the same run.
+            biased;
             () = tokio::time::sleep(wait.most.saturating_sub(wait.least)) => {}
             () = woken => {}
         }
@@ -159,7 +169,7 @@ impl Supervisor {
         }
         match self.list().await {
             // The clock of the watch starts with the watch: a list may take long.
-            Ok(version) => self.watch(&version, Instant::now()).await,
+            Ok(version) => self.watch(&version, moment()).await,
             Err(failure) => Ended::refused(WatchPhase::List, failure),
         }
     }
@@ -192,7 +202,7 @@ impl Supervisor {
 
     /// Lists, whole or page by page. An expired continue token starts it again, as any failure does.
     async fn list(&mut self) -> Result<String, WatchFailure> {
-        let started = Instant::now();
+        let started = moment();
         let known = self.shared.begin_list(self.kind);
         let (mut pages, mut token, mut objects) = (Pages::default(), None::<String>, 0);
         loop {
@@ -238,7 +248,7 @@ impl Supervisor {
     /// Holds what a list names against what was known: one that takes nearly everything away is asked for again.
     fn believe(&mut self, named: usize, known: usize) -> Result<(), WatchFailure> {
         let said = Said { kind: self.kind, named, known, selected: self.request.is_selected() };
-        if self.doubts.about(said, Instant::now(), self.timing.believed) {
+        if self.doubts.about(said, moment(), self.timing.believed) {
             return Err(WatchFailure::Doubtful(format!(
                 "a list of {named} objects where {known} are known is not believed before it is confirmed"
             )));
@@ -265,11 +275,11 @@ impl Supervisor {
 
     /// Watches from a version on.
     async fn watch(&mut self, version: &str, started: Instant) -> Ended {
-        let lasts = self.watch_time();
+        let lasts = self.pace.between(self.timing.watch_min, self.timing.watch_max);
         // Whole seconds are all that the API takes.
         let deadline = started + lasts + self.timing.watch_grace;
         let seconds = lasts.as_secs().max(1);
-        let limit = self.timing.list_idle.min(deadline.saturating_duration_since(Instant::now()));
+        let limit = self.timing.list_idle.min(deadline.saturating_duration_since(moment()));
         match self.api.watch(&self.request.watch(version, seconds), limit).await {
             Ok(response) => {
                 self.shared.confirmed(self.kind);
@@ -282,17 +292,12 @@ impl Supervisor {
         }
     }
 
-    fn watch_time(&self) -> Duration {
-        let (min, max) = (self.timing.watch_min, self.timing.watch_max);
-        if min >= max { min } else { rand::rng().random_range(min..max) }
-    }
-
     /// Takes events in until the watch ends.
     async fn follow(&mut self, mut response: Response, deadline: Instant) -> Ended {
         let mut frames = Frames::new(response.encoding());
         let mut events = 0;
         // A watch that lasts has proved itself, though it has nothing to say.
-        let proved = Instant::now() + self.timing.watch_interval;
+        let proved = moment() + self.timing.watch_interval;
         let failure = loop {
             let mut read = self.read(&mut response, proved, deadline).await;
             self.shared.reading(self.kind);
@@ -395,7 +400,7 @@ impl Supervisor {
         self.shared.end_list(self.kind, version);
         self.version = Some(version.to_owned());
         self.doubt = false;
-        let (kind, took) = (plural(self.kind), started.elapsed());
+        let (kind, took) = (plural(self.kind), moment().saturating_duration_since(started));
         let how = if self.whole { "whole" } else { "pages" };
         if self.listed {
             tracing::info!(
@@ -432,7 +437,7 @@ impl Supervisor {
                 self.recovered();
                 return interval.into();
             }
-            let wait = self.pace.after(TroubleSort::Unusable, Instant::now()).max(interval);
+            let wait = self.pace.after(TroubleSort::Unusable, moment()).max(interval);
             self.say("closed_early", &"the watch is closed as soon as it is opened", ended.phase, wait);
             return wait.into();
         };
@@ -447,14 +452,14 @@ impl Supervisor {
             if failure.remedy() == Remedy::Reconnect {
                 // A connection that broke after it had worked is replaced at once, though not by all servers together.
                 tracing::debug!(kind = plural(self.kind), reason = %failure, "watch interrupted");
-                return interval.max(jittered(self.timing.backoff_min)).into();
+                return interval.max(self.pace.jittered(self.timing.backoff_min)).into();
             }
         }
-        let (sort, now) = (failure.sort(), Instant::now());
+        let (sort, now) = (failure.sort(), moment());
         let mut most = self.pace.after(sort, now);
         let mut least = Duration::ZERO;
         if let Some(asked) = failure.retry_after() {
-            least = self.pace.granted(asked, sort, now) + jittered(self.timing.backoff_min);
+            least = self.pace.granted(asked, sort, now) + self.pace.jittered(self.timing.backoff_min);
         }
         if ended.phase == WatchPhase::List && matches!(failure, WatchFailure::Malformed(_) | WatchFailure::Doubtful(_))
         {
@@ -506,6 +511,7 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::WallClock;
     use crate::cluster::index::{Index, IndexSettings};
     use crate::cluster::watch::connection::Connection;
     use crate::zone;
@@ -513,13 +519,13 @@ mod tests {
     fn supervisor(shared: &Arc<SharedIndex>, kind: Kind) -> Supervisor {
         let timing = Timing::default();
         let connection = Connection::Endpoint { url: "http://127.0.0.1:1".to_owned(), tls: None };
-        let api = Api::new(connection, timing, None).unwrap();
-        Supervisor::new(kind, ApiRequest::new(kind, None), api, shared.clone(), timing)
+        let api = Api::new(connection, timing, None, WallClock::default()).unwrap();
+        Supervisor::new(kind, ApiRequest::new(kind, None), api, shared.clone(), timing, rand::random())
     }
 
     fn shared() -> Arc<SharedIndex> {
         let index = Index::new(zone::pair().0, IndexSettings::default());
-        Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice]))
+        Arc::new(SharedIndex::new(index, &[Kind::Service, Kind::EndpointSlice], WallClock::default()))
     }
 
     const LONG: Duration = Duration::from_secs(3600);

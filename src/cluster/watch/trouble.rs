@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use super::metrics::plural;
+use super::moment::moment;
 use crate::cluster::facts::Kind;
 
 /// The time in which the same trouble is not logged again.
@@ -61,13 +62,14 @@ impl Troubles {
     /// Takes note of what a round met, and logs it where that is due.
     pub(super) fn say(&mut self, met: Met<'_>) {
         let Met { kind, verb, word, reason, retry_in, serves } = met;
-        let now = Instant::now();
+        let now = moment();
         let due = self.said.get(word).is_none_or(|said| now.duration_since(*said) >= QUIET);
         let trouble = self.present.get_or_insert(WatchTrouble { word, since: now, aloud: false, attempts: 0 });
         trouble.attempts = trouble.attempts.saturating_add(1);
         trouble.word = word;
         trouble.aloud |= due;
-        let (attempts, lasting, wait) = (trouble.attempts, rounded(trouble.since.elapsed()), rounded(retry_in));
+        let (attempts, lasting, wait) =
+            (trouble.attempts, rounded(now.saturating_duration_since(trouble.since)), rounded(retry_in));
         let serving = if serves { "the last known names" } else { "nothing yet of this kind" };
         let (resource, group) = match kind {
             Kind::EndpointSlice | Kind::ImportedSlice => ("endpointslices", "discovery.k8s.io"),
@@ -103,7 +105,8 @@ impl Troubles {
     /// The loop goes on; says whether there was anything to end.
     pub(super) fn end(&mut self, kind: Kind) -> bool {
         let Some(trouble) = self.present.take() else { return false };
-        let (kind, attempts, after) = (plural(kind), trouble.attempts, rounded(trouble.since.elapsed()));
+        let (kind, attempts, after) =
+            (plural(kind), trouble.attempts, rounded(moment().saturating_duration_since(trouble.since)));
         if trouble.aloud {
             tracing::info!(kind, attempts, ?after, "the watch goes on");
         } else {
