@@ -80,3 +80,29 @@ async fn a_deletion_older_than_the_list_that_named_the_object_does_nothing() {
     eventually("all events have come", || has(&reader, "new") && has_address(&reader, "10.0.0.7")).await;
     assert!(has(&reader, "kubia") && has_address(&reader, "10.0.0.1"));
 }
+
+#[tokio::test]
+async fn what_is_older_than_the_list_that_a_watch_began_from_is_undone_already() {
+    for protobuf in [true, false] {
+        let server = server().await;
+        server.set_protobuf(protobuf);
+        server.apply(SERVICES, headless("gone"));
+        server.delete(SERVICES, "default", "gone");
+        let mirror = watching(&server).await;
+        let reader = mirror.reader();
+        server.tell(NAMESPACES, "DELETED", namespace("default"), 1);
+        server.tell(NAMESPACES, "ADDED", namespace("other"), 1);
+        server.tell(SERVICES, "ADDED", headless("gone"), 4);
+        server.tell(SLICES, "ADDED", slice("kubia", "10.0.0.2"), 2);
+        server.apply(NAMESPACES, namespace("new"));
+        server.apply(SERVICES, headless("new"));
+        server.apply(SLICES, slice("new", "10.0.0.7"));
+        eventually("all events have come", || {
+            has(&reader, "new") && has_address(&reader, "10.0.0.7") && reader.has_namespace(b"new")
+        })
+        .await;
+        assert!(reader.has_namespace(b"default") && !reader.has_namespace(b"other"));
+        assert!(!has(&reader, "gone") && has_address(&reader, "10.0.0.1") && !has_address(&reader, "10.0.0.2"));
+        assert_eq!(relists(&mirror), 0);
+    }
+}

@@ -286,14 +286,14 @@ impl Supervisor {
                 if self.trouble.ends_with_a_response() {
                     self.recovered();
                 }
-                self.follow(response, deadline).await
+                self.follow(response, version.parse().unwrap_or_default(), deadline).await
             }
             Err(failure) => Ended::refused(WatchPhase::Watch, failure),
         }
     }
 
-    /// Takes events in until the watch ends.
-    async fn follow(&mut self, mut response: Response, deadline: Instant) -> Ended {
+    /// Takes events in until the watch ends. It was asked for what came after `from` (0 where that is no number).
+    async fn follow(&mut self, mut response: Response, from: u64, deadline: Instant) -> Ended {
         let mut frames = Frames::new(response.encoding());
         let mut events = 0;
         // A watch that lasts has proved itself, though it has nothing to say.
@@ -312,7 +312,7 @@ impl Supervisor {
                 let Some(next) = response.chunk().now_or_never() else { break };
                 read = next;
             }
-            let (taken, failure) = self.take(&mut frames, response.encoding());
+            let (taken, failure) = self.take(&mut frames, response.encoding(), from);
             events += taken;
             if failure.is_some() {
                 break failure;
@@ -354,8 +354,9 @@ impl Supervisor {
         tokio::time::timeout_at(deadline.into(), chunk).await.unwrap_or(Err(timeout))
     }
 
-    /// Reads what came together, and applies it as one batch; gives how many events there were.
-    fn take(&mut self, frames: &mut Frames, encoding: Encoding) -> (u64, Option<WatchFailure>) {
+    /// Reads what came together, and applies it as one batch; gives how many events there were. What is not newer than
+    /// the version that the watch began `from` is known, or undone since: the list that was complete there has the last word.
+    fn take(&mut self, frames: &mut Frames, encoding: Encoding, from: u64) -> (u64, Option<WatchFailure>) {
         let (mut taken, mut batch) = (0, Vec::new());
         let failure = loop {
             let frame = match frames.next() {
@@ -372,7 +373,12 @@ impl Supervisor {
                 Event::Error(status) => break Some(WatchFailure::Status(status.into())),
                 Event::Bad(bad) => self.shared.bad(&bad),
                 Event::Bookmark => {}
-                event => batch.push((event, resource_version.parse().unwrap_or_default())),
+                event => {
+                    let version = resource_version.parse().unwrap_or_default();
+                    if version == 0 || version > from {
+                        batch.push((event, version));
+                    }
+                }
             }
             taken += 1;
             self.come_to(resource_version);
