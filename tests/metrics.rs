@@ -216,6 +216,9 @@ fn fill(api: &ApiServer) {
         service["spec"]["selector"] = selector;
         api.apply("services", service);
     }
+    // Every cluster has it: a list of no slices is asked for again.
+    let own = vec![objects::endpoint("server", "10.0.0.99")];
+    api.apply("endpointslices", objects::slice("kubernetes", "a", objects::ports("https", "TCP", 6443), own));
     let status = json!({"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "phase": "Running"});
     api.apply("pods", json!({"metadata": {"namespace": "default", "name": "client"}, "status": status}));
 }

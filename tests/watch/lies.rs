@@ -126,16 +126,20 @@ async fn when_nearly_all_is_gone_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_first_list_without_namespaces_is_confirmed_by_a_consistent_read() {
-    let server = server().await;
-    let empty = json!({"kind": "NamespaceList", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": []});
-    server.fault(Verb::List, NAMESPACES, Fault::Body(JSON, empty.to_string().into_bytes()), 2);
-    let mirror = start(&options(server.url()));
-    is_synced(&mirror).await;
-    assert!(mirror.reader().has_namespace(b"default"), "an empty cluster is not what was first said");
-    let seen = server.seen(Verb::List, NAMESPACES);
-    assert_eq!(seen[0].query, "resourceVersion=0");
-    assert!(seen[1..].iter().all(|seen| seen.query != "resourceVersion=0"));
+async fn a_first_list_of_nothing_is_confirmed_by_a_consistent_read() {
+    for (plural, kind) in [(NAMESPACES, "NamespaceList"), (SERVICES, "ServiceList"), (SLICES, "EndpointSliceList")] {
+        let server = server().await;
+        let group = if plural == SLICES { "discovery.k8s.io/v1" } else { "v1" };
+        let empty = json!({"kind": kind, "apiVersion": group, "metadata": {"resourceVersion": "9"}, "items": []});
+        server.fault(Verb::List, plural, Fault::Body(JSON, empty.to_string().into_bytes()), 2);
+        let mirror = start(&options(server.url()));
+        is_synced(&mirror).await;
+        assert!(mirror.reader().has_namespace(b"default"), "an empty cluster is not what was first said");
+        assert!(has(&mirror.reader(), "kubia") && has_address(&mirror.reader(), "10.0.0.1"), "{plural}");
+        let seen = server.seen(Verb::List, plural);
+        assert_eq!(seen[0].query, "resourceVersion=0");
+        assert!(seen[1..].iter().all(|seen| seen.query != "resourceVersion=0"));
+    }
 
     let empty = ApiServer::start().await;
     let mirror = start(&options(empty.url()));

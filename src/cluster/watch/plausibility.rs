@@ -58,11 +58,9 @@ impl Doubts {
 impl Said {
     fn is_unlikely(&self) -> bool {
         let Self { kind, named, known, selected } = *self;
-        // Each cluster has its own namespaces and the Service `kubernetes`.
-        let never_empty = matches!(kind, Kind::Namespace | Kind::Service);
-        known >= MANY && named <= known / 10
-            || named == 0 && known > 0 && never_empty
-            || named == 0 && kind == Kind::Namespace && !selected
+        // Each cluster has its own namespaces, the Service `kubernetes` with a slice, and pods; a selection may well be empty.
+        let never_empty = matches!(kind, Kind::Namespace | Kind::Service | Kind::EndpointSlice | Kind::Pod);
+        known >= MANY && named <= known / 10 || named == 0 && never_empty && (known > 0 || !selected)
     }
 }
 
@@ -85,21 +83,25 @@ mod tests {
             (Kind::Service, 0, 1),
             (Kind::Namespace, 0, 4),
             (Kind::Namespace, 0, 0),
+            (Kind::Service, 0, 0),
+            (Kind::EndpointSlice, 0, 0),
+            (Kind::EndpointSlice, 0, 9),
+            (Kind::Pod, 0, 1),
         ] {
             assert!(said(kind, named, known).is_unlikely(), "{named} of {known} {kind}");
         }
         for (kind, named, known) in [
-            (Kind::EndpointSlice, 0, 0),
-            (Kind::EndpointSlice, 0, 9),
             (Kind::EndpointSlice, 11, 100),
             (Kind::Service, 1, 9),
-            (Kind::Service, 0, 0),
+            (Kind::ServiceImport, 0, 0),
             (Kind::Namespace, 1, 4),
             (Kind::ServiceImport, 0, 3),
         ] {
             assert!(!said(kind, named, known).is_unlikely(), "{named} of {known} {kind}");
         }
-        assert!(!Said { selected: true, ..said(Kind::Namespace, 0, 0) }.is_unlikely(), "a selection may be empty");
+        for kind in [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Pod] {
+            assert!(!Said { selected: true, ..said(kind, 0, 0) }.is_unlikely(), "a selection may be empty");
+        }
     }
 
     #[test]
@@ -131,10 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_first_list_without_namespaces_is_asked_for_again_but_not_for_long() {
-        let (mut doubts, now) = (Doubts::default(), Instant::now());
-        let empty = said(Kind::Namespace, 0, 0);
-        let asked = (0..9).take_while(|_| doubts.about(empty, now, BELIEVED)).count();
-        assert_eq!(asked, 2);
+    fn a_first_list_of_nothing_is_asked_for_again_but_not_for_long() {
+        for kind in [Kind::Namespace, Kind::Service, Kind::EndpointSlice, Kind::Pod] {
+            let (mut doubts, now) = (Doubts::default(), Instant::now());
+            let empty = said(kind, 0, 0);
+            let asked = (0..9).take_while(|_| doubts.about(empty, now, BELIEVED)).count();
+            assert_eq!(asked, 2);
+        }
     }
 }
