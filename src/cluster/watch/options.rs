@@ -110,7 +110,8 @@ impl Default for Timing {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_millis(800),
             backoff_longest: Duration::from_secs(30),
-            patience: Duration::from_secs(1),
+            // With its jitter and the requests that follow: within a second.
+            patience: Duration::from_millis(750),
             healthy: Duration::from_secs(30),
             believed: Duration::from_secs(12),
             whole_lists: true,
