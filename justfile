@@ -28,6 +28,10 @@ soak MINUTES:
 fuzz *ARGUMENTS:
     tests/fuzz/learn/campaign {{ARGUMENTS}}
 
+# the write path under virtual time against a model of the Kubernetes API, so many seeds from one on
+simulate SEEDS="100000" FIRST="1":
+    ROLLCALL_SEEDS={{SEEDS}} ROLLCALL_SEED_FIRST={{FIRST}} cargo test --release --locked --test simulation -- --nocapture
+
 # the image, built with buildah
 image *TAG:
     deploy/image {{TAG}}

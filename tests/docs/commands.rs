@@ -13,6 +13,8 @@ use super::documents::{self, Document, root};
 /// Commands that are not run here, by how they begin, with the reason. What they name is looked at all the same.
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo test", "this is it"),
+    ("ROLLCALL_SEED", "tests/simulation is run by itself"),
+    ("just simulate", "takes as long as the seeds that it is given"),
     ("cargo bench", "takes an hour of a quiet machine"),
     ("cargo doc", "a step of .ci/run"),
     (".ci/run", "runs this"),
