@@ -153,6 +153,7 @@ fn the_base_has_the_names_and_the_shape_of_kubeadms() {
                 "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true,
                 "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
+                "seccompProfile": {"type": "RuntimeDefault"},
             }),
         ),
         ("volumeMounts", json!([{"name": "config-volume", "mountPath": "/etc/coredns", "readOnly": true}])),
@@ -164,6 +165,46 @@ fn the_base_has_the_names_and_the_shape_of_kubeadms() {
     let (name, tag) = image.rsplit_once(':').unwrap();
     assert!(name.ends_with("/coredns") && tag.starts_with("v1."), "{image}");
     assert_eq!(rules(&object("deploy/base/cluster-role.yaml")), corednss_rules());
+}
+
+/// Nothing of the image may be written, nothing gained, and no port below 1024 is a matter of root.
+#[test]
+fn every_container_of_ours_has_the_least_that_it_needs() {
+    let mut found = Vec::new();
+    files(&repository("deploy"), &mut found);
+    let mut seen = 0;
+    let is_plain = |path: &&PathBuf| {
+        path.extension().is_some_and(|end| end == "yaml") && !path.components().any(|part| part.as_os_str() == "helm")
+    };
+    for path in found.iter().filter(is_plain) {
+        for object in documents(&fs::read_to_string(path).unwrap()) {
+            let containers = object["spec"]["template"]["spec"]["containers"].as_array().cloned().unwrap_or_default();
+            let image = |container: &Value| container["image"].as_str().unwrap_or_default().to_owned();
+            // A patch may name a container for its image alone.
+            for container in containers.iter().filter(|own| image(own).contains("rollcall") && own["ports"].is_array())
+            {
+                seen += 1;
+                has_the_least(&container["securityContext"], &path.display().to_string());
+            }
+        }
+    }
+    assert!(seen >= 3, "{seen} containers");
+    let values: Value = serde_saphyr::from_str(&read("deploy/helm/coredns/values.yaml")).unwrap();
+    has_the_least(&values["securityContext"], "the chart");
+    assert!(
+        read("deploy/helm/coredns/templates/deployment.yaml").contains("securityContext: {{- toYaml . | nindent 12 }}")
+    );
+}
+
+fn has_the_least(context: &Value, place: &str) {
+    for (key, value) in [
+        ("allowPrivilegeEscalation", json!(false)),
+        ("readOnlyRootFilesystem", json!(true)),
+        ("capabilities", json!({"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]})),
+        ("seccompProfile", json!({"type": "RuntimeDefault"})),
+    ] {
+        assert_eq!(context[key], value, "{place}: {key}");
+    }
 }
 
 /// It answers as the base would, from CoreDNS's ConfigMap, and nothing sends a client to it.

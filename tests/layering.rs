@@ -36,6 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Who alone may name an outside crate.
 const OWNERS: &[(&str, &[&str])] = &[
     ("arc_swap", &["zone"]),
+    ("caps", &["process"]),
     ("data_encoding", &["process", "serve", "syntax"]),
     ("h2", &["serve"]),
     ("hickory_proto", &["wire"]),
@@ -52,6 +53,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jiff", &["cluster", "process", "syntax"]),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
+    ("landlock", &["process"]),
     ("libc", &["cli", "files", "process", "serve"]),
     ("notify", &["cluster"]),
     ("ring", &["process"]),

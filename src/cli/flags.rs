@@ -52,6 +52,10 @@ flags:
                     let a process with the same user and flag share the ports, to take over without a lost query: it
                     answers once it knows the cluster's names; then stop the other
                     (default: nobody else, environment ROLLCALL_HANDOVER)
+  -rollcall.sandbox on|off
+                    give up, at the start, what a server has no use for: capabilities, new privileges, writing files,
+                    system calls that break out of containers; of `local` as well
+                    (default on, environment ROLLCALL_SANDBOX)
 Flags may be written with one dash or two, and as -flag=value.
 
 {local}
@@ -115,6 +119,8 @@ pub(super) struct ServeOptions {
     pub(super) explain: Option<SocketAddr>,
     /// True when another process may take over, or is taken over from.
     pub(super) handover: bool,
+    /// True to give up what the process has no use for.
+    pub(super) sandbox: bool,
 }
 
 impl Default for ServeOptions {
@@ -128,6 +134,7 @@ impl Default for ServeOptions {
             max_in_flight: 10_000,
             explain: None,
             handover: false,
+            sandbox: true,
         }
     }
 }
@@ -198,6 +205,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
     if let Some(value) = variable("ROLLCALL_HANDOVER").filter(|value| !value.is_empty()) {
         options.handover = switch("ROLLCALL_HANDOVER", Some(&value))?;
     }
+    options.sandbox = sandbox(variable)?;
     let mut command = None;
     let mut rest = Arguments { rest: arguments, dashes: "-" };
     while let Some(argument) = rest.next() {
@@ -219,6 +227,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "rollcall.max-in-flight" => options.max_in_flight = number(name, rest.value(name, value)?)?,
             "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
             "rollcall.handover" => options.handover = switch(name, value)?,
+            "rollcall.sandbox" => options.sandbox = on_or_off(name, rest.value(name, value)?)?,
             "plugins" | "version" => {}
             _ => return Err(rest.unknown(name)),
         }
@@ -230,6 +239,20 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
 fn explain(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<SocketAddr>, Error> {
     let set = variable("ROLLCALL_EXPLAIN").filter(|value| !value.is_empty());
     set.map(|value| address("ROLLCALL_EXPLAIN", &value)).transpose()
+}
+
+/// Whether to give up what the process has no use for, from the environment.
+fn sandbox(variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, Error> {
+    let set = variable("ROLLCALL_SANDBOX").filter(|value| !value.is_empty());
+    set.map_or(Ok(true), |value| on_or_off("ROLLCALL_SANDBOX", &value))
+}
+
+fn on_or_off(name: &str, text: &str) -> Result<bool, Error> {
+    match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(Error::operator(format!("{name} takes on or off, got `{text}`"))),
+    }
 }
 
 fn address(name: &str, text: &str) -> Result<SocketAddr, Error> {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,6 +23,8 @@ use crate::process::instance::{AddressedBy, Instance};
 use crate::process::mirrors::Registry;
 use crate::process::plan::Plan;
 use crate::process::reload::{self, Reloader};
+#[cfg(target_os = "linux")]
+use crate::process::sandbox;
 use crate::process::version::{COMPATIBLE, REVISION, VERSION};
 use crate::process::{corefile_source, heap, logs};
 use crate::wire::Name;
@@ -67,7 +69,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(options: &ServeOptions) -> Result<(), Error> {
+    let folders = options.pidfile.iter().filter_map(|file| file.parent());
+    let short = give_up(options.sandbox, &folders.map(Path::to_owned).collect::<Vec<_>>());
     log_as(options.log_format);
+    tell_of(&short);
     let runtime = runtime()?;
     let signals = install_signals(&runtime)?;
     let starting = Starting::watch(&runtime)?;
@@ -92,7 +97,9 @@ fn serve(options: &ServeOptions) -> Result<(), Error> {
 }
 
 fn serve_local(options: &LocalOptions) -> Result<(), Error> {
+    let short = give_up(options.sandbox, &[]);
     log_as(options.log_format);
+    tell_of(&short);
     if let Err(error) = options.zone.parse::<Name>() {
         return Err(Error::operator(format!(
             "--zone needs a domain name, as in cluster.local, got `{}`: {error}",
@@ -119,6 +126,28 @@ fn serve_local(options: &LocalOptions) -> Result<(), Error> {
     let done = runtime.block_on(run(&mut instance, None, signals));
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
+}
+
+/// Gives up what the process has no use for, while it has one thread; says what could not be. Files may be written in these
+/// folders, and where there is no pod around, in those where programs that bring credentials keep theirs.
+fn give_up(sandbox: bool, folders: &[PathBuf]) -> Vec<String> {
+    if !sandbox || !cfg!(target_os = "linux") {
+        return Vec::new();
+    }
+    let mut writable = folders.to_vec();
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        writable.extend(home.filter(|home| home.parent().is_some()));
+        writable.push(std::env::temp_dir());
+    }
+    #[cfg(target_os = "linux")]
+    return sandbox::enter(&writable);
+    #[cfg(not(target_os = "linux"))]
+    Vec::new()
+}
+
+fn tell_of(short: &[String]) {
+    short.iter().for_each(|what| tracing::debug!("not given up: {what}"));
 }
 
 /// Begins to log, what `RUST_LOG` wishes for as well.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use super::{Argument, Arguments, Command, address, explain, log_format, server};
+use super::{Argument, Arguments, Command, address, explain, log_format, on_or_off, sandbox, server};
 use crate::process::error::Error;
 use crate::process::interfaces;
 use crate::process::logs::LogFormat;
@@ -23,7 +23,7 @@ local:
                           may be repeated; `none` for nobody, so that they do not exist
                           (default: the resolvers of this machine, from /etc/resolv.conf)
   --ttl SECONDS           how long clients may remember an answer (default 5); 0 for not at all
-  --log-format FORMAT, --rollcall.explain ADDRESS:PORT
+  --log-format FORMAT, --rollcall.explain ADDRESS:PORT, --rollcall.sandbox on|off
                           as above
   Pods get addresses of 127.1.0.0/16, Services of 127.96.0.0/16. StatefulSet, Deployment, ReplicaSet, DaemonSet, Job and
   ReplicationController stand in for their controllers. Annotations on a workload, its pod template or a Pod:
@@ -50,6 +50,8 @@ pub(in crate::cli) struct LocalOptions {
     pub(in crate::cli) log_format: LogFormat,
     /// The address of the page that explains answers.
     pub(in crate::cli) explain: Option<SocketAddr>,
+    /// True to give up what the process has no use for.
+    pub(in crate::cli) sandbox: bool,
     /// Manifest files and folders.
     pub(in crate::cli) paths: Vec<PathBuf>,
 }
@@ -74,6 +76,7 @@ pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<Strin
         ttl: 5,
         log_format: LogFormat::default(),
         explain: explain(variable)?,
+        sandbox: sandbox(variable)?,
         paths: Vec::new(),
     };
     let mut rest = Arguments { rest: arguments, dashes: "--" };
@@ -107,6 +110,7 @@ pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<Strin
             }
             "log-format" => options.log_format = log_format(rest.dashes, rest.value(name, value)?)?,
             "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
+            "rollcall.sandbox" => options.sandbox = on_or_off(name, rest.value(name, value)?)?,
             _ => return Err(rest.unknown(name)),
         }
     }

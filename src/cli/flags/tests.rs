@@ -22,6 +22,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         max_in_flight: 10_000,
         explain: None,
         handover: false,
+        sandbox: true,
     };
     let wanted = Command::Serve(wanted);
     assert_eq!(command("-conf /etc/coredns/Corefile -dns.port 1053 -pidfile /run/x.pid -quiet"), wanted);
@@ -101,6 +102,7 @@ fn local_takes_paths_among_its_flags() {
         ttl: 0,
         log_format: LogFormat::Text,
         explain: None,
+        sandbox: true,
         paths: vec!["a.yaml".into(), "b".into(), "-".into()],
     };
     let line = "local a.yaml --listen 127.0.0.1:5300 -zone=example.org b -n prod --forward none --ttl 0 -";
@@ -225,4 +227,26 @@ fn a_hand_over_is_asked_for_by_flag_or_environment() {
     assert_eq!((handover("", ""), handover("", "true")), (Ok(false), Ok(true)));
     assert_eq!((handover("-rollcall.handover", ""), handover("-rollcall.handover=false", "1")), (Ok(true), Ok(false)));
     assert!(handover("", "maybe").unwrap_err().contains("takes true or false"));
+}
+
+#[test]
+fn the_sandbox_is_turned_off_by_flag_or_environment() {
+    let sandbox = |line: &str, value: &'static str| {
+        let variable = |name: &str| (name == "ROLLCALL_SANDBOX").then(|| value.to_owned());
+        match read(line.split_whitespace().map(OsString::from), &variable) {
+            Ok(Command::Serve(ServeOptions { sandbox, .. }) | Command::Local(LocalOptions { sandbox, .. })) => {
+                Ok(sandbox)
+            }
+            other => Err(format!("{other:?}")),
+        }
+    };
+    for (line, local) in [("", "local x"), ("-rollcall.sandbox on", "local --rollcall.sandbox=on x")] {
+        assert_eq!((sandbox(line, ""), sandbox(local, "")), (Ok(true), Ok(true)));
+    }
+    for (line, value) in
+        [("", "off"), ("-rollcall.sandbox=off", "on"), ("local x", "off"), ("local --rollcall.sandbox off x", "")]
+    {
+        assert_eq!(sandbox(line, value), Ok(false), "{line} {value}");
+    }
+    assert!(sandbox("-rollcall.sandbox maybe", "").unwrap_err().contains("takes on or off, got `maybe`"));
 }
