@@ -36,6 +36,35 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// What a binary is made of, told whole: every crate of the resolution, and what is linked in beside them.
+#[test]
+fn the_list_of_what_is_inside_is_whole() {
+    let output = Command::new(repository("deploy/sbom")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&list["spdxVersion"], &list["dataLicense"]), (&json!("SPDX-2.3"), &json!("CC0-1.0")));
+    let packages = list["packages"].as_array().unwrap();
+    let of = |package: &Value, key: &str| package[key].as_str().unwrap().to_owned();
+    let mut ids = Vec::new();
+    for package in packages {
+        let named = format!("SPDXRef-{}-{}", of(package, "name"), of(package, "versionInfo"));
+        let id = of(package, "SPDXID");
+        assert_eq!(id, named.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-"));
+        assert!(!of(package, "licenseDeclared").is_empty() && package["filesAnalyzed"] == json!(false), "{package}");
+        ids.push(id);
+    }
+    let unique: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+    for name in ["rollcall-dns", "tokio", "hickory-proto", "kube", "ring", "rust-std", "glibc"] {
+        assert!(packages.iter().any(|package| package["name"] == name), "{name}");
+    }
+    assert!(packages.iter().all(|package| package["name"] != "criterion"), "what tests alone need is not inside");
+    let relations = list["relationships"].as_array().unwrap();
+    // One for the document, and one for each that the server stands on.
+    assert_eq!(relations.len(), packages.len());
+    assert!(relations.iter().all(|relation| ids.contains(&of(relation, "relatedSpdxElement"))));
+}
+
 //----------- Without other programs ------------------------------------------
 
 #[test]

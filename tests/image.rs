@@ -80,6 +80,9 @@ fn the_image_runs_as_kubernetes_runs_it() {
     let folder = tempfile::tempdir().unwrap();
     let image = Image::build(folder.path(), &binary);
     image.is_what_it_should_be();
+    // At another time, in another place.
+    let again = tempfile::tempdir().unwrap();
+    assert_eq!(Image::build(again.path(), &binary).digest(), image.digest());
     for entry in ["/coredns", "/rollcall"] {
         image.serves(entry);
     }
@@ -164,6 +167,11 @@ impl Image {
         command.args(["--storage-driver", "vfs", "--root"]).arg(self.storage.join("root"));
         command.arg("--runroot").arg(self.storage.join("run")).args(arguments);
         command
+    }
+
+    /// The number that stands for all octets of the image.
+    fn digest(&self) -> String {
+        self.buildah(&["images", "--no-trunc", "--format", "{{.Digest}}", TAG]).trim().to_owned()
     }
 
     fn is_what_it_should_be(&self) {
