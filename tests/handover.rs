@@ -389,3 +389,54 @@ async fn a_process_takes_over_and_loses_no_query() {
     .await
     .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_followed_while_the_api_server_is_away_or_its_lists_hang() {
+    let api = ApiServer::start().await;
+    api.apply("namespaces", objects::namespace("default"));
+    api.apply("services", objects::cluster_ip("web", "10.96.0.1", json!([{"port": 80}])));
+    let hung = ApiServer::start().await;
+    [Verb::List, Verb::Stream].into_iter().for_each(|verb| hung.fault(verb, "services", Fault::Stall, 1000));
+    let (port, ready) = (free_port(), free_port());
+    let text = move |line: &str, url: &str| {
+        format!(
+            ".:{port} {{\n bind 127.0.0.1\n ready 127.0.0.1:{ready}\n {line}\n kubernetes cluster.local {{\n  endpoint {url}\n }}\n}}\n"
+        )
+    };
+    let folder = folder(&text("", &api.url()));
+    tokio::task::spawn_blocking(move || {
+        let page = SocketAddr::from(([127, 0, 0, 1], ready));
+        let web = || answer(port, "web.default.svc.cluster.local.", RecordType::A).answers.len();
+        let corefile = folder.path().join("Corefile");
+        let url = api.url();
+        let mut server = Server::start(&[], folder.path());
+        server.up(|| is_ready(page));
+        let _stopped = api.stop();
+        for (round, line) in ["errors", "loadbalance"].into_iter().enumerate() {
+            fs::write(&corefile, text(line, &url)).unwrap();
+            server.signal("USR1");
+            let reloaded = || server.said().matches("Reloading complete").count() > round;
+            wait_for(reloaded, || format!("a reload: {}", server.said()));
+            assert_eq!((web(), is_ready(page)), (1, true), "{}", server.said());
+        }
+        // A reload that waits for lists that hang does not keep the process.
+        fs::write(&corefile, text("", &hung.url())).unwrap();
+        server.signal("USR1");
+        let asked = || hung.all_seen().len() > 1;
+        wait_for(asked, || format!("a look at the other cluster: {}", server.said()));
+        assert_eq!((web(), is_ready(page)), (1, true), "{}", server.said());
+        server.signal("TERM");
+        assert_eq!(server.ended().code(), Some(0), "{}", server.said());
+        // Nor does a start.
+        for order in ["TERM", "INT"] {
+            let before = hung.all_seen().len();
+            let mut server = Server::start(&[], folder.path());
+            server.up(|| hung.all_seen().len() > before + 1);
+            server.up(|| rollcall_testing::get(ready, "/ready").is_some_and(|(status, _)| status == 503));
+            server.signal(order);
+            assert_eq!(server.ended().code(), Some(0), "{order}: {}", server.said());
+        }
+    })
+    .await
+    .unwrap();
+}
