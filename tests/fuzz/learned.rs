@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::panic::catch_unwind;
 
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use rollcall_fuzz::{TARGETS, corpus};
 
 #[test]
@@ -34,4 +36,18 @@ fn every_target_has_a_corpus_and_every_corpus_a_target() {
         octets < 1 << 20,
         "{octets} octets are more than a corpus is worth: `campaign keep` leaves out what teaches nothing"
     );
+}
+
+#[test]
+fn octets_that_nobody_has_learned_hold_as_well() {
+    for target in TARGETS {
+        let mut runner =
+            TestRunner::new(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() });
+        let octets = proptest::collection::vec(any::<u8>(), 0..target.longest);
+        let outcome = runner.run(&octets, |octets| {
+            target.run(&octets);
+            Ok(())
+        });
+        outcome.unwrap_or_else(|failure| panic!("{}: {failure}", target.name));
+    }
 }

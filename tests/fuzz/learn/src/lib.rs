@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a target stops at what must not be")]
 
 pub mod answers;
+pub mod clusters;
 pub mod corpus;
 pub mod http;
 pub mod messages;
@@ -39,6 +40,7 @@ const fn target(name: &'static str, longest: usize, property: fn(&[u8])) -> Targ
 pub const TARGETS: &[Target] = &[
     target("question", 512, messages::question),
     target("answer", 512, answers::answer),
+    target("cluster", 256, clusters::cluster),
     target("message", 1500, messages::message),
     target("cut", 2048, messages::cut),
     target("tcp", 1024, messages::tcp),

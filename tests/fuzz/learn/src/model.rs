@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use rollcall::cluster::facts::{Fact, ServiceSpec, SliceFact};
+use rollcall::cluster::facts::{Fact, ServiceFact, ServiceSpec, SliceFact};
 use rollcall::wire::Label;
 use rollcall::zone::{Port, Protocol};
 
@@ -20,11 +20,23 @@ pub(crate) struct Records {
     pub(crate) addresses: BTreeSet<IpAddr>,
     /// Port and target.
     pub(crate) services: BTreeSet<(u16, String)>,
+    /// The addresses at which their targets have the ports.
+    pub(crate) beside: BTreeSet<(String, IpAddr)>,
     pub(crate) pointers: BTreeSet<String>,
     pub(crate) alias: Option<String>,
     pub(crate) texts: BTreeSet<String>,
     pub(crate) servers: BTreeSet<String>,
     pub(crate) is_apex: bool,
+}
+
+impl Records {
+    /// A port without a number has no SRV record.
+    fn add_port(&mut self, port: &Port, target: &str, address: IpAddr) {
+        if port.number != 0 {
+            self.services.insert((port.number, target.to_owned()));
+            self.beside.insert((target.to_owned(), address));
+        }
+    }
 }
 
 /// What a name stands for.
@@ -71,7 +83,41 @@ impl Model {
                 model.add_service(&format!("{name}.{namespace}.svc{ZONE}"), &service.spec, &own);
             }
         }
+        model.add_pointers(facts);
         model
+    }
+
+    /// An address points to the Service that has it, the first by name of several; else to each endpoint.
+    fn add_pointers(&mut self, facts: &[Fact]) {
+        let mut services: BTreeMap<IpAddr, BTreeSet<String>> = BTreeMap::new();
+        for fact in facts {
+            match fact {
+                // Kubernetes DNS 2.4.3, by the slices alone.
+                Fact::Slice(slice) => {
+                    let (service, namespace) = (&slice.service, slice.key.namespace.to_lowercase());
+                    for (label, address) in ready(slice) {
+                        let name = format!("{label}.{service}.{namespace}.svc{ZONE}");
+                        self.exist(&reverse(address)).pointers.insert(name);
+                    }
+                }
+                // Kubernetes DNS 2.3.3.
+                Fact::Service(ServiceFact { key, spec: ServiceSpec::ClusterIp { addresses, .. }, .. }) => {
+                    let name = format!("{}.{}.svc{ZONE}", key.name, key.namespace).to_lowercase();
+                    for address in addresses {
+                        services.entry(*address).or_default().insert(name.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (address, names) in services {
+            self.exist(&reverse(address)).pointers = names.into_iter().take(1).collect();
+        }
+    }
+
+    /// All names that exist, but those of pods.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
     }
 
     fn add_constants(&mut self) {
@@ -101,12 +147,9 @@ impl Model {
 
     fn add_service(&mut self, name: &str, spec: &ServiceSpec, slices: &[&SliceFact]) {
         // Kubernetes DNS 2.4.2: the endpoints with a name of their own; all ready ones have a label at least.
-        let ready: Vec<(String, &[IpAddr], &[Port])> = slices
+        let ready: Vec<(String, IpAddr, &[Port])> = slices
             .iter()
-            .flat_map(|slice| {
-                let ready = slice.endpoints.iter().filter(|endpoint| endpoint.ready);
-                ready.map(|endpoint| (label(endpoint), &endpoint.addresses[..], &slice.ports[..]))
-            })
+            .flat_map(|slice| ready(slice).map(|(label, address)| (label, address, &slice.ports[..])))
             .collect();
         match spec {
             // Kubernetes DNS 2.5.
@@ -119,14 +162,15 @@ impl Model {
             // Kubernetes DNS 2.4.1: without ready endpoints there is no such name.
             ServiceSpec::Headless { .. } if ready.is_empty() => return,
             ServiceSpec::Headless { .. } => {
-                for (label, addresses, ports) in &ready {
-                    self.exist(name).addresses.extend(addresses.iter());
+                for (label, address, ports) in &ready {
+                    self.exist(name).addresses.insert(*address);
                     for port in *ports {
-                        let target = (port.number != 0).then(|| (port.number, format!("{label}.{name}")));
-                        self.exist(name).services.extend(target.clone());
+                        let target = format!("{label}.{name}");
+                        self.exist(name).add_port(port, &target, *address);
                         for alias in port_names(port, name) {
-                            self.exist(&alias).addresses.extend(addresses.iter());
-                            self.exist(&alias).services.extend(target.clone());
+                            let own = self.exist(&alias);
+                            own.addresses.insert(*address);
+                            own.add_port(port, &target, *address);
                         }
                     }
                 }
@@ -135,30 +179,20 @@ impl Model {
             ServiceSpec::ClusterIp { addresses, ports } => {
                 self.exist(name).addresses.extend(addresses);
                 for port in ports {
-                    let target = (port.number, name.to_owned());
                     let names = port_names(port, name).into_iter().chain([name.to_owned()]);
                     for alias in names {
                         let own = self.exist(&alias);
                         own.addresses.extend(addresses);
-                        own.services.extend(Some(target.clone()).filter(|_| !addresses.is_empty()));
+                        addresses.iter().for_each(|address| own.add_port(port, name, *address));
                     }
-                }
-                for address in addresses {
-                    // Kubernetes DNS 2.3.3: the Service alone, whoever else has the address.
-                    self.names.insert(reverse(*address), Records::default());
-                    self.exist(&reverse(*address)).pointers.insert(name.to_owned());
                 }
             }
         }
-        for (label, addresses, ports) in ready {
+        for (label, address, ports) in ready {
             let full = format!("{label}.{name}");
             let own = self.exist(&full);
-            own.addresses.extend(addresses);
-            own.services.extend(ports.iter().filter(|port| port.number != 0).map(|port| (port.number, full.clone())));
-            // Kubernetes DNS 2.4.3.
-            for address in addresses {
-                self.exist(&reverse(*address)).pointers.insert(full.clone());
-            }
+            own.addresses.insert(address);
+            ports.iter().for_each(|port| own.add_port(port, &full, address));
         }
     }
 
@@ -187,9 +221,13 @@ impl Model {
     }
 }
 
-fn label(endpoint: &rollcall::cluster::facts::EndpointFact) -> String {
-    let own = endpoint.hostname.as_ref().map(|label: &Label| label.to_string());
-    own.unwrap_or_else(|| dashed(endpoint.addresses[0]))
+/// The addresses of the ready endpoints of a slice, each with its label: the hostname, or one made of the address.
+fn ready(slice: &SliceFact) -> impl Iterator<Item = (String, IpAddr)> {
+    slice.endpoints.iter().filter(|endpoint| endpoint.ready).flat_map(|endpoint| {
+        let hostname = endpoint.hostname.as_ref().map(|label: &Label| label.to_string());
+        let label = move |address| hostname.clone().unwrap_or_else(|| dashed(address));
+        endpoint.addresses.iter().map(move |address| (label(*address), *address))
+    })
 }
 
 /// An address as a label.
