@@ -31,6 +31,9 @@ fuzz *ARGUMENTS:
 # the write path under virtual time against a model of the Kubernetes API, so many seeds from one on
 simulate SEEDS="100000" FIRST="1":
     ROLLCALL_SEEDS={{SEEDS}} ROLLCALL_SEED_FIRST={{FIRST}} cargo test --release --locked --test simulation -- --nocapture
+# every way in which a reader and the writer of the zone can meet
+loom:
+    RUSTFLAGS="--cfg rollcall_loom" CARGO_TARGET_DIR=target/loom cargo test --locked --lib zone::latch
 
 # the image, built with buildah
 image *TAG:

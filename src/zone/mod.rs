@@ -11,6 +11,7 @@ mod external;
 mod external_zone;
 mod grammar;
 mod import;
+mod latch;
 mod lookup;
 mod named;
 mod peers;

@@ -6,8 +6,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::latch::Latch;
 use super::shards::{FEW, ShardEntry, Shards};
 use super::{External, Import, Pointer, Service, ServiceName};
 use crate::wire::{Label, Serial};
@@ -25,9 +26,9 @@ pub fn pair() -> (Publisher, Reader) {
         external: Shards::new(),
         reached: Shards::new(),
         serial: AtomicU32::new(0),
-        synced: AtomicBool::new(false),
-        endpoints: AtomicBool::new(false),
-        imported: AtomicBool::new(false),
+        synced: Latch::new(),
+        endpoints: Latch::new(),
+        imported: Latch::new(),
     }));
     (Publisher { reader: reader.clone() }, reader)
 }
@@ -91,11 +92,11 @@ struct Maps {
     external: Shards<Arc<External>, FEW>,
     reached: Shards<(IpAddr, Arc<[ServiceName]>), FEW>,
     serial: AtomicU32,
-    synced: AtomicBool,
+    synced: Latch,
     /// The endpoints of the cluster's own Services are complete, as far as they go.
-    endpoints: AtomicBool,
+    endpoints: Latch,
     /// So are those of the imported ones.
-    imported: AtomicBool,
+    imported: Latch,
 }
 
 /// An address and what it points to.
@@ -173,17 +174,17 @@ impl Publisher {
     pub fn set_synced(&mut self) {
         self.set_endpoints();
         self.set_imported_endpoints();
-        self.reader.0.synced.store(true, Ordering::Release);
+        self.reader.0.synced.set();
     }
 
     /// Says that the first complete list of the cluster's slices is in: its endpoints are answered from now on.
     pub fn set_endpoints(&mut self) {
-        self.reader.0.endpoints.store(true, Ordering::Release);
+        self.reader.0.endpoints.set();
     }
 
     /// Says that the first complete list of imported slices is in.
     pub fn set_imported_endpoints(&mut self) {
-        self.reader.0.imported.store(true, Ordering::Release);
+        self.reader.0.imported.set();
     }
 
     /// The present state, for the writer's own look-ups.
@@ -200,19 +201,19 @@ impl Reader {
 
     /// Whether the first complete list is in. Before that, absence means nothing.
     pub fn is_synced(&self) -> bool {
-        self.0.synced.load(Ordering::Acquire)
+        self.0.synced.is_set()
     }
 
     /// Whether the first complete list of slices is in. Before that, the endpoints that are here are a part of a whole that
     /// nobody knows, and no answer draws from them.
     #[inline]
     pub fn has_endpoints(&self) -> bool {
-        self.0.endpoints.load(Ordering::Acquire)
+        self.0.endpoints.is_set()
     }
 
     /// The same of imported slices.
     pub(super) fn has_imported_endpoints(&self) -> bool {
-        self.0.imported.load(Ordering::Acquire)
+        self.0.imported.is_set()
     }
 
     /// The serial of the SOA.
