@@ -15,6 +15,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo test", "this is it"),
     ("ROLLCALL_SEED", "tests/simulation is run by itself"),
     ("just simulate", "takes as long as the seeds that it is given"),
+    ("just fuzz", "takes as long as it is told, and builds with all optimisation"),
     ("cargo bench", "takes an hour of a quiet machine"),
     ("cargo doc", "a step of .ci/run"),
     (".ci/run", "runs this"),
