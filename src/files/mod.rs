@@ -15,9 +15,11 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 mod bounded;
+mod replace;
 mod watched;
 
 pub use bounded::{give_up, stuck};
+pub use replace::{remove_left_over, replace};
 pub use watched::{FRESH, FileSet, Stamp, Watched, digest};
 
 /// The bound for configuration: Corefiles, certificates, kubeconfigs, lists of resolvers. A ConfigMap holds 1 MiB.
