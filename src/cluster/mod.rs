@@ -15,7 +15,7 @@ mod watch;
 
 pub use clock::WallClock;
 pub use explain::lines as explain;
-pub use index::{ExplainedSlice, Explanation, Index, IndexSettings};
+pub use index::{DatedFact, ExplainedSlice, Explanation, Index, IndexSettings, Remaining};
 pub(crate) use watch::events as watch_events;
 pub use watch::{
     ConnectError, Connection, Direct, KindStatus, ListError, Listed, Mirror, Options, Timing, TlsFiles, list, register,

@@ -51,6 +51,11 @@ impl External {
         &self.names
     }
 
+    /// Its ports.
+    pub fn port_list(&self) -> &PortList {
+        &self.ports
+    }
+
     /// Its port numbers, or those of a name and a protocol, both labels without underscore; `None` when it has no such port.
     pub fn ports(&self, asked: Option<(&[u8], &[u8])>) -> Option<Numbers<'_>> {
         let Some((name, protocol)) = asked else { return Some(self.ports.choose(Ports::All)) };

@@ -175,6 +175,16 @@ impl Hold {
         self.family == family && self.cluster.as_ref() == cluster
     }
 
+    /// The family of its addresses.
+    pub(super) fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The cluster of an imported one.
+    pub(super) fn cluster(&self) -> Option<&Label> {
+        self.cluster.as_ref()
+    }
+
     /// The endpoint as a set takes it.
     pub(super) fn slice_endpoint(&self) -> SliceEndpoint {
         let (label, cluster, addresses) = (self.label.clone(), self.cluster.clone(), self.addresses.clone());

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::export::{self, DatedFact, held_slices, slice_fact};
 use super::hold::{Hold, Holder, Holds, Moving, SliceRewrite};
 use super::list::is_stale;
 use super::slice::{Slice, Touched};
-use crate::cluster::facts::{ObjectKey, ServiceFact, ServiceSpec};
+use crate::cluster::facts::{Fact, ObjectKey, ServiceFact, ServiceSpec};
 use crate::wire::Label;
 use crate::zone::{Changes, EndpointSet, Import, ImportKind, ServiceName, SliceEndpoint};
 
@@ -194,6 +195,35 @@ impl Imports {
                 self.known.remove(&name);
             }
         }
+    }
+
+    /// The names of all.
+    pub(super) fn names(&self) -> Vec<ServiceName> {
+        self.known.keys().cloned().collect()
+    }
+
+    /// The facts of an import and its slices.
+    pub(super) fn group(&self, name: &ServiceName) -> Vec<DatedFact> {
+        let Some(imported) = self.known.get(name) else { return Vec::new() };
+        let key = |namespace: &[u8], name: &[u8]| {
+            ObjectKey::new(&String::from_utf8_lossy(namespace), &String::from_utf8_lossy(name))
+        };
+        let object = imported.object.as_ref().map(|object| {
+            let spec = match &object.kind {
+                ImportKind::ClusterSetIp { addresses, ports } => {
+                    ServiceSpec::ClusterIp { addresses: addresses.to_vec(), ports: ports.to_vec() }
+                }
+                ImportKind::Headless => ServiceSpec::Headless { ports: Vec::new() },
+            };
+            let key = key(name.namespace(), name.service());
+            (Fact::Import(ServiceFact { key, version: object.version, selector: false, spec, external: None }), 0)
+        });
+        let slices = imported.slices.iter().map(|(key, (slice, cluster))| {
+            (export::imported(slice_fact(key.clone(), name, slice), cluster.clone()), slice.arrived)
+        });
+        let holds = imported.moving.iter().flat_map(|moving| held_slices(name, moving.holds()));
+        let held = holds.map(|(cluster, slice)| (export::imported(slice, cluster), 0));
+        object.into_iter().chain(slices).chain(held).collect()
     }
 
     /// The number of ServiceImports.

@@ -9,6 +9,7 @@
 //! list did not name go at its end.
 
 mod explanation;
+mod export;
 mod hold;
 mod imports;
 mod list;
@@ -36,6 +37,7 @@ use super::facts::{Fact, ImportedSliceFact, Kind, ObjectKey, ServiceFact, SliceF
 use super::status::{self, ProgrammedKind};
 use crate::wire::{Label, Serial};
 use crate::zone::{Changes, External, Publisher, Reader, ServiceName};
+use export::Postponed;
 use hold::{Holder, Holds};
 use imports::Imports;
 use list::{ListState, Lists, is_stale};
@@ -47,6 +49,7 @@ use slice::{Slice, Touched};
 use slice_names::SliceNames;
 
 pub use explanation::{ExplainedSlice, Explanation};
+pub use export::{DatedFact, Remaining};
 pub use settings::IndexSettings;
 
 /// The writer's state of one mirrored cluster.
@@ -64,6 +67,7 @@ pub struct Index {
     ports: PortSets,
     holds: Holds,
     lists: Lists,
+    postponed: Postponed,
     batch: PendingChanges,
     publications: u64,
 }
@@ -93,6 +97,7 @@ impl Index {
             ports: PortSets::default(),
             holds: Holds::default(),
             lists: Lists::default(),
+            postponed: Postponed::default(),
             batch: PendingChanges::default(),
             publications: 0,
         }
@@ -215,6 +220,7 @@ impl Index {
             Kind::ImportedSlice => self.imports.sweep_slices(generation, now),
         }
         self.lists.of_mut(kind).under_way = false;
+        self.postponed.end(kind, &mut self.batch);
         let changed = self.publish(unix);
         match kind {
             Kind::EndpointSlice => self.publisher.set_endpoints(),
@@ -465,6 +471,7 @@ impl Index {
 
     /// Derives what the batch touched and publishes what is not as it was. Returns whether there was any.
     fn publish(&mut self, unix: u32) -> bool {
+        self.postponed.put_aside(&mut self.batch);
         let PendingChanges { services, mut changes, programmed } = std::mem::take(&mut self.batch);
         for (name, touched) in services {
             let Some(mirrored) = self.services.get_mut(&name) else { continue };
@@ -483,7 +490,9 @@ impl Index {
             }
         }
         changes.pointers = self.pointers.take();
-        self.imports.publish(&mut changes);
+        if !self.postponed.imported {
+            self.imports.publish(&mut changes);
+        }
         for kind in Kind::ALL {
             status::count_objects(kind, self.count(kind));
         }

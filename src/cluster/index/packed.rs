@@ -192,6 +192,11 @@ impl<'p> PackedEndpoint<'p> {
         self.flags & READY != 0
     }
 
+    /// Whether its label is made from its address.
+    pub(super) fn is_named_by_address(&self) -> bool {
+        self.flags & DASHED != 0
+    }
+
     /// The index of its topology zone.
     pub(super) fn zone(&self) -> Option<u8> {
         self.zone

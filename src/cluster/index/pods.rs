@@ -13,7 +13,7 @@ use crate::zone::{Changes, PodName};
 /// The pods that are known, with `pods verified`.
 #[derive(Debug, Default)]
 pub(super) struct MirroredPods {
-    known: HashMap<ObjectKey, (Box<[IpAddr]>, u32)>,
+    known: HashMap<Arc<ObjectKey>, (Box<[IpAddr]>, u32)>,
     /// The number of pods of a namespace that have an address: those on the network of their node share one.
     counts: HashMap<(Label, IpAddr), u32>,
     /// The pods of each address in the order in which they came, of which the first is told; `None` when nobody asks.
@@ -35,7 +35,7 @@ impl MirroredPods {
             Some(known) => std::mem::replace(known, (addresses.clone(), generation)).0,
             None if fact.terminating => return,
             None => {
-                self.known.insert(fact.key, (addresses.clone(), generation));
+                self.known.insert(Arc::new(fact.key), (addresses.clone(), generation));
                 Box::default()
             }
         };
@@ -64,11 +64,22 @@ impl MirroredPods {
 
     /// The pods that this generation did not name.
     pub(super) fn unnamed(&self, generation: u32) -> Vec<ObjectKey> {
-        self.known.iter().filter(|(_, known)| known.1 != generation).map(|(key, _)| key.clone()).collect()
+        self.known.iter().filter(|(_, known)| known.1 != generation).map(|(key, _)| ObjectKey::clone(key)).collect()
     }
 
     pub(super) fn len(&self) -> usize {
         self.known.len()
+    }
+
+    /// The names of all.
+    pub(super) fn keys(&self) -> Vec<Arc<ObjectKey>> {
+        self.known.keys().cloned().collect()
+    }
+
+    /// The facts of a pod, if it is there.
+    pub(super) fn fact(&self, key: &ObjectKey) -> Option<PodFact> {
+        let (addresses, _) = self.known.get(key)?;
+        Some(PodFact { key: key.clone(), addresses: addresses.to_vec(), terminating: false })
     }
 
     /// Says whose addresses change when a pod has these after those.
@@ -152,5 +163,9 @@ impl Namespaces {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    pub(super) fn names(&self) -> Vec<Label> {
+        self.0.keys().cloned().collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+mod export;
 mod grace;
 mod packed;
 
