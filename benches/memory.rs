@@ -10,10 +10,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rollcall::cluster::facts::{EndpointFact, Fact, Family, Kind, ObjectKey, ServiceFact, ServiceSpec, SliceFact};
+use rollcall::cluster::facts::Kind;
 use rollcall::cluster::{Index, IndexSettings};
-use rollcall::wire::Label;
-use rollcall::zone::{Port, Protocol, pair};
+use rollcall::zone::pair;
+use rollcall_testing::many::Many;
 
 /// The system's allocator, counting.
 struct Counting;
@@ -56,6 +56,7 @@ fn main() {
 }
 
 fn measure(title: &str, name: &str) {
+    let many = Many { services: SERVICES, endpoints: ENDPOINTS, name };
     let before = HELD.load(Ordering::Relaxed);
     let (publisher, _reader) = pair();
     let mut index = Index::new(publisher, IndexSettings::default());
@@ -67,9 +68,13 @@ fn measure(title: &str, name: &str) {
         let start = Instant::now();
         for kind in [Kind::Service, Kind::EndpointSlice] {
             index.begin_list(kind);
-            for page in 0..(2 * SERVICES).div_ceil(PAGE) {
-                let facts = (page * PAGE..(page + 1) * PAGE).filter_map(|at| fact(kind, at, name)).collect();
-                index.apply_page(facts, Instant::now(), 1);
+            let mut facts = many.facts(kind);
+            loop {
+                let page: Vec<_> = facts.by_ref().take(PAGE).collect();
+                if page.is_empty() {
+                    break;
+                }
+                index.apply_page(page, Instant::now(), 1);
             }
             index.end_list(kind, Instant::now(), 1);
         }
@@ -83,55 +88,5 @@ fn measure(title: &str, name: &str) {
             peak as f64 / held as f64,
             CALLS.load(Ordering::Relaxed) as f64 / (SERVICES * ENDPOINTS) as f64,
         );
-    }
-}
-
-fn port() -> Port {
-    Port { name: Label::new(b"http").ok(), protocol: Protocol::Tcp, number: 8080 }
-}
-
-/// The object at a place of the list: headless Services with one slice each, then ClusterIPs.
-fn fact(kind: Kind, at: usize, name: &str) -> Option<Fact> {
-    let namespace = format!("ns{}", at % 10);
-    let key = |name: String| ObjectKey::new(&namespace, &name);
-    match kind {
-        Kind::Service => {
-            let spec = if at < SERVICES {
-                ServiceSpec::Headless { ports: vec![port()] }
-            } else {
-                let address = std::net::Ipv4Addr::from_bits(0x0a60_0000 + at as u32);
-                ServiceSpec::ClusterIp { addresses: vec![address.into()], ports: vec![port()] }
-            };
-            Some(Fact::Service(ServiceFact {
-                key: key(format!("app{at}")),
-                version: 1,
-                selector: true,
-                spec,
-                external: None,
-            }))
-        }
-        _ if at < SERVICES => {
-            let endpoints = (0..ENDPOINTS).map(|i| {
-                let hostname = (!name.is_empty()).then(|| format!("{name}{at}-{i}"));
-                EndpointFact {
-                    addresses: [std::net::Ipv4Addr::from_bits(0x0af4_0000 + (at * ENDPOINTS + i) as u32).into()].into(),
-                    hostname: hostname.and_then(|hostname| Label::new(hostname.as_bytes()).ok()),
-                    pod: None,
-                    ready: true,
-                    zone: Some("zone-a".into()),
-                }
-            });
-            Some(Fact::Slice(SliceFact {
-                key: key(format!("app{at}-x7k2p")),
-                version: 1,
-                service: format!("app{at}").into(),
-                family: Family::V4,
-                ports: vec![port()],
-                endpoints: endpoints.collect(),
-                aliases: vec![],
-                triggered: None,
-            }))
-        }
-        _ => None,
     }
 }

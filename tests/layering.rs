@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "process",
         &["wire", "zone", "cluster", "files", "metrics", "corefile", "chain", "plugins", "serve", "admin", "tasks"],
     ),
-    ("cli", &["wire", "zone", "cluster", "files", "corefile", "upstream", "chain", "plugins", "process"]),
+    ("cli", &["wire", "zone", "cluster", "files", "corefile", "upstream", "syntax", "chain", "plugins", "process"]),
 ];
 
 /// Who alone may name an outside crate.
@@ -42,6 +42,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hickory_proto", &["wire"]),
     ("hickory_server", &["serve"]),
     ("percent_encoding", &["cluster", "syntax"]),
+    ("postcard", &["cluster"]),
     ("quinn", &["serve"]),
     ("http", &["admin", "cluster", "serve"]),
     ("http_body_util", &["admin", "cluster"]),
@@ -53,10 +54,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jiff", &["cluster", "process", "syntax"]),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["cluster"]),
+    ("lz4_flex", &["cluster"]),
     ("landlock", &["process"]),
     ("libc", &["cli", "files", "process", "serve"]),
     ("notify", &["cluster"]),
-    ("ring", &["process"]),
+    ("ring", &["cluster", "process"]),
     ("serde_saphyr", &["cli", "cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),
     ("tokio_rustls", &["serve", "upstream"]),

@@ -10,6 +10,7 @@ mod explain;
 pub mod facts;
 mod index;
 pub mod manifests;
+pub mod snapshot;
 pub mod status;
 mod watch;
 

@@ -8,7 +8,7 @@
 //! | [`api_server`], [`control_plane`] | a cluster: in this process with faults by script, or a real one |
 //! | [`resolver`] | an upstream that does what a test tells it to |
 //! | [`objects`] | what a cluster holds: Services, slices, endpoints |
-//! | [`world`], [`zone`] | a cluster without any server: of manifests, or made by numbers |
+//! | [`world`], [`zone`], [`many`] | a cluster without any server: of manifests, or made by numbers |
 //! | [`wait`], [`ports`], [`clock`], [`skip()`] | what a test waits for, listens at, measures and leaves out |
 //!
 //! It stops at what it did not expect, as a test does.
@@ -20,6 +20,7 @@ pub mod client;
 pub mod clock;
 pub mod control_plane;
 pub mod http;
+pub mod many;
 pub mod objects;
 pub mod ports;
 pub mod protobuf;
