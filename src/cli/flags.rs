@@ -8,10 +8,13 @@ pub(super) mod local;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cluster::Connection;
+use crate::cluster::snapshot::SnapshotOptions;
 use crate::process::error::Error;
 use crate::process::logs::LogFormat;
+use crate::syntax::words::parse_duration;
 use crate::upstream::{UpstreamAddress, UpstreamHost, Way};
 
 /// The text of `--help`.
@@ -56,6 +59,11 @@ flags:
                     give up, at the start, what a server has no use for: capabilities, new privileges, writing files,
                     system calls that break out of containers; of `local` as well
                     (default on, environment ROLLCALL_SANDBOX)
+  -rollcall.snapshot DIR
+                    keep what is known of the cluster in files there, and answer from them after a restart until the
+                    API server has listed everything (default: nowhere, environment ROLLCALL_SNAPSHOT)
+  -rollcall.snapshot-max-age DURATION
+                    how old such a file may be, as 90s, 30m or 1h (default 1h, environment ROLLCALL_SNAPSHOT_MAX_AGE)
 Flags may be written with one dash or two, and as -flag=value.
 
 {local}
@@ -121,6 +129,8 @@ pub(super) struct ServeOptions {
     pub(super) handover: bool,
     /// True to give up what the process has no use for.
     pub(super) sandbox: bool,
+    /// Where what is known of clusters is kept.
+    pub(super) snapshot: Option<SnapshotOptions>,
 }
 
 impl Default for ServeOptions {
@@ -135,6 +145,7 @@ impl Default for ServeOptions {
             explain: None,
             handover: false,
             sandbox: true,
+            snapshot: None,
         }
     }
 }
@@ -206,6 +217,12 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
         options.handover = switch("ROLLCALL_HANDOVER", Some(&value))?;
     }
     options.sandbox = sandbox(variable)?;
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let mut folder = set("ROLLCALL_SNAPSHOT").map(PathBuf::from);
+    let mut max_age = Duration::from_secs(3600);
+    if let Some(value) = set("ROLLCALL_SNAPSHOT_MAX_AGE") {
+        max_age = age("ROLLCALL_SNAPSHOT_MAX_AGE", &value)?;
+    }
     let mut command = None;
     let mut rest = Arguments { rest: arguments, dashes: "-" };
     while let Some(argument) = rest.next() {
@@ -228,10 +245,15 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
             "rollcall.handover" => options.handover = switch(name, value)?,
             "rollcall.sandbox" => options.sandbox = on_or_off(name, rest.value(name, value)?)?,
+            "rollcall.snapshot" => {
+                folder = Some(PathBuf::from(rest.value(name, value)?)).filter(|folder| !folder.as_os_str().is_empty());
+            }
+            "rollcall.snapshot-max-age" => max_age = age(name, rest.value(name, value)?)?,
             "plugins" | "version" => {}
             _ => return Err(rest.unknown(name)),
         }
     }
+    options.snapshot = folder.map(|folder| SnapshotOptions { folder, max_age });
     Ok(command.unwrap_or(Command::Serve(options)))
 }
 
@@ -252,6 +274,14 @@ fn on_or_off(name: &str, text: &str) -> Result<bool, Error> {
         "on" | "true" => Ok(true),
         "off" | "false" => Ok(false),
         _ => Err(Error::operator(format!("{name} takes on or off, got `{text}`"))),
+    }
+}
+
+/// How old something may be.
+fn age(name: &str, text: &str) -> Result<Duration, Error> {
+    match parse_duration(text) {
+        Some(age) if !age.is_zero() => Ok(age),
+        _ => Err(Error::operator(format!("{name} needs a time above 0 with its unit, as in 30m or 1h, got `{text}`"))),
     }
 }
 

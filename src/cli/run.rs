@@ -69,7 +69,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(options: &ServeOptions) -> Result<(), Error> {
-    let folders = options.pidfile.iter().filter_map(|file| file.parent());
+    let kept = options.snapshot.iter().map(|snapshot| snapshot.folder.as_path());
+    let folders = options.pidfile.iter().filter_map(|file| file.parent()).chain(kept);
     let short = give_up(options.sandbox, &folders.map(Path::to_owned).collect::<Vec<_>>());
     log_as(options.log_format);
     tell_of(&short);
@@ -82,7 +83,7 @@ fn serve(options: &ServeOptions) -> Result<(), Error> {
     let mut instance =
         Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.max_in_flight, options.explain)?;
     instance.handover = options.handover;
-    let mirrors = Registry::new(runtime.handle().clone());
+    let mirrors = Registry::new(runtime.handle().clone(), options.snapshot.clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
     drop(starting);
     let _pidfile = options.pidfile.as_deref().map(Pidfile::write).transpose()?;
@@ -240,7 +241,8 @@ async fn stop(instance: &mut Instance, signal: Signal, mut signals: Signals) {
     tokio::select! {
         () = async {
             tokio::time::sleep(lameduck).await;
-            instance.drain().await;
+            let saved = instance.save();
+            tokio::join!(saved, instance.drain());
         } => {}
         _ = signals.stop() => {
             tracing::warn!("told to stop again: ending at once");

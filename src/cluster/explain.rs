@@ -7,11 +7,13 @@ use super::{Explanation, KindStatus};
 use crate::wire::{Label, Name};
 use crate::zone::{Explained, ServiceName};
 
-/// Writes what is known of a name. `explain` looks a Service up, `unix` is now in seconds since 1970.
+/// Writes what is known of a name. `snapshot` is the Unix second of the snapshot that is answered from, `explain` looks a
+/// Service up, `unix` is now in seconds since 1970.
 pub fn lines(
     name: &Name,
     explained: &Explained,
     status: &[KindStatus],
+    snapshot: Option<u64>,
     explain: impl Fn(&ServiceName, Option<&Label>) -> Explanation,
     unix: u32,
 ) -> String {
@@ -45,6 +47,13 @@ pub fn lines(
         if known.held > 0 {
             let _ = writeln!(text, "{} endpoints are answered for a moment more, between two slices", known.held);
         }
+    }
+    if let Some(true_at) = snapshot {
+        let _ = writeln!(
+            text,
+            "answered from a snapshot: true up to {} s ago (Unix second {true_at}), until the API server has listed all",
+            u64::from(unix).saturating_sub(true_at)
+        );
     }
     for kind in status {
         let age = kind.age.map_or_else(|| "none yet".to_owned(), |age| format!("{:.1} s ago", age.as_secs_f64()));
@@ -80,12 +89,13 @@ mod tests {
             ExplainedSlice { name: "db-x".into(), version: 8, arrived: 95, ready: 2, not_ready: 1, lists: Some(true) };
         let known = Explanation { service: Some((7, 90)), slices: vec![slice], held: 1 };
         let name = "db-0.db.n.svc.cluster.local".parse().unwrap();
-        let text = lines(&name, &explained, &[], |_, _| known.clone(), 100);
+        let text = lines(&name, &explained, &[], Some(88), |_, _| known.clone(), 100);
         for part in [
             "db-0.db.n.svc.cluster.local. in the zone cluster.local.\n  the endpoint db-0\n",
             "Service n/db: resourceVersion 7, arrived 10 s ago (Unix second 90)\n",
             "EndpointSlice n/db-x: resourceVersion 8, arrived 5 s ago (Unix second 95); 2 ready, 1 not ready; lists db-0, ready\n",
             "1 endpoints are answered for a moment more",
+            "answered from a snapshot: true up to 12 s ago (Unix second 88)",
         ] {
             assert!(text.contains(part), "{text}");
         }

@@ -24,6 +24,9 @@ use crate::serve::{PreparedServer, Server, Site};
 /// The time that queries in flight and connections have, once the sockets are to go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The time that the last snapshots have.
+const SAVING: Duration = Duration::from_secs(2);
+
 /// Everything that runs.
 pub(crate) struct Instance {
     runtime: Handle,
@@ -232,6 +235,17 @@ impl Instance {
         self.stopping.store(true, Ordering::Release);
         if self.handover {
             self.admin = Admin::new(self.runtime.clone());
+        }
+    }
+
+    /// Keeps on disk what the mirrors know, where that is wanted; a disk that hangs is not waited for.
+    pub(crate) fn save(&self) -> impl Future<Output = ()> + use<> {
+        let mirrors = self.mirrors.clone();
+        async {
+            let saved = mirrors.into_iter().map(|mirror| tokio::task::spawn_blocking(move || mirror.save()));
+            if tokio::time::timeout(SAVING, join_all(saved)).await.is_err() {
+                tracing::warn!("the last snapshot was not written within {SAVING:?}: the one before it is kept");
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::chain::{Access, Mirrors, Source};
 use crate::cluster;
 use crate::cluster::manifests::LocalObjects;
+use crate::cluster::snapshot::SnapshotOptions;
 use crate::cluster::{Connection, Explanation, KindStatus, Mirror, Options, TlsFiles};
 use crate::corefile::{Error, Token};
 use crate::wire::Label;
@@ -18,13 +19,14 @@ use crate::zone::{self, Reader, ServiceName};
 #[derive(Debug)]
 pub(crate) struct Registry {
     runtime: Handle,
+    snapshot: Option<SnapshotOptions>,
     mirrors: HashMap<Source, Arc<Mirror>>,
 }
 
 impl Registry {
-    /// A set without mirrors; their watches will run on `runtime`.
-    pub(crate) fn new(runtime: Handle) -> Self {
-        Self { runtime, mirrors: HashMap::new() }
+    /// A set without mirrors; their watches will run on `runtime`, and what they know be kept where `snapshot` says.
+    pub(crate) fn new(runtime: Handle, snapshot: Option<SnapshotOptions>) -> Self {
+        Self { runtime, snapshot, mirrors: HashMap::new() }
     }
 
     /// Begins to set a plan up.
@@ -75,7 +77,8 @@ impl Mirrors for Session<'_> {
         let mirror = match known {
             Some(mirror) => mirror,
             None => {
-                let (options, settings) = read(source);
+                let (mut options, settings) = read(source);
+                options.snapshot.clone_from(&self.registry.snapshot);
                 let started = Mirror::start(&options, settings, &self.registry.runtime);
                 Arc::new(started.map_err(|error| at.error(error.to_string()))?)
             }
@@ -125,6 +128,14 @@ pub(crate) trait ZoneOrigin: Send + Sync {
 
     /// The state of each watch.
     fn status(&self) -> Vec<KindStatus>;
+
+    /// The Unix second of the snapshot that names are answered from, if they are.
+    fn snapshot(&self) -> Option<u64> {
+        None
+    }
+
+    /// Keeps on disk what is known, if that is wanted. May wait for the disk.
+    fn save(&self) {}
 }
 
 impl ZoneOrigin for Mirror {
@@ -138,6 +149,14 @@ impl ZoneOrigin for Mirror {
 
     fn status(&self) -> Vec<KindStatus> {
         self.status()
+    }
+
+    fn snapshot(&self) -> Option<u64> {
+        self.snapshot()
+    }
+
+    fn save(&self) {
+        self.save();
     }
 }
 

@@ -54,7 +54,8 @@ pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn ZoneOrigin>]) -> AdminPage
         let known = |service: &ServiceName, label: Option<&Label>| {
             mirror.map(|mirror| mirror.explain(service, label)).unwrap_or_default()
         };
-        Ok(cluster::explain(&name, &explained, &status, known, now))
+        let snapshot = mirror.and_then(|mirror| mirror.snapshot());
+        Ok(cluster::explain(&name, &explained, &status, snapshot, known, now))
     })
 }
 

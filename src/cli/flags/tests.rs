@@ -23,6 +23,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         explain: None,
         handover: false,
         sandbox: true,
+        snapshot: None,
     };
     let wanted = Command::Serve(wanted);
     assert_eq!(command("-conf /etc/coredns/Corefile -dns.port 1053 -pidfile /run/x.pid -quiet"), wanted);
@@ -83,6 +84,28 @@ fn our_own_settings_have_a_flag_and_a_variable() {
     assert!(explain("-rollcall.explain 8053", "").unwrap_err().contains("needs ADDRESS:PORT"));
     assert_eq!(explain("local x", "127.0.0.1:8053"), Ok(Some("127.0.0.1:8053".into())));
     assert_eq!(explain("local --rollcall.explain [::1]:1 x", ""), Ok(Some("[::1]:1".into())));
+}
+
+#[test]
+fn snapshots_have_a_folder_and_an_age() {
+    let snapshot = |line: &str, set: &'static [(&str, &str)]| {
+        let variable = |name: &str| set.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        match read(line.split_whitespace().map(OsString::from), &variable) {
+            Ok(Command::Serve(options)) => Ok(options.snapshot.map(|own| (own.folder, own.max_age.as_secs()))),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    assert_eq!(snapshot("", &[("ROLLCALL_SNAPSHOT", "")]), Ok(None));
+    assert_eq!(snapshot("-rollcall.snapshot /s", &[]), Ok(Some(("/s".into(), 3600))));
+    let both = &[("ROLLCALL_SNAPSHOT", "/t"), ("ROLLCALL_SNAPSHOT_MAX_AGE", "90m")];
+    assert_eq!(snapshot("", both), Ok(Some(("/t".into(), 5400))));
+    assert_eq!(snapshot("--rollcall.snapshot=/s -rollcall.snapshot-max-age=45s", both), Ok(Some(("/s".into(), 45))));
+    assert_eq!(snapshot("-rollcall.snapshot=", both), Ok(None), "the flag counts, and turns it off");
+    for wrong in ["0", "1", "-1h", "soon"] {
+        let said = snapshot(&format!("-rollcall.snapshot-max-age={wrong}"), &[]).unwrap_err();
+        assert!(said.contains("as in 30m or 1h") && said.contains(wrong), "{said}");
+    }
 }
 
 fn options(line: &str) -> LocalOptions {

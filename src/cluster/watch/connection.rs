@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt;
 use kube::config::{AuthInfo, Kubeconfig};
 use kube::{Client, Config};
+use ring::digest::{SHA256, digest};
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 use tower_http::decompression::DecompressionLayer;
@@ -92,6 +93,22 @@ impl Connection {
             ConnectError::new(format!("{self}: no client can be made of these credentials: {}", chain(&*error)))
         })?;
         Ok(Connected { client, host, runs_a_command })
+    }
+
+    /// The cluster that this leads to: the address of its API server, and a number for the certificates that sign it, which
+    /// no two clusters share.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub(super) fn cluster(&self) -> Result<String, ConnectError> {
+        if let Self::Direct(direct) = self {
+            return Ok(direct.to_string());
+        }
+        let config = self.config()?;
+        let certificates = config.root_cert.iter().flatten().flatten().copied().collect::<Vec<u8>>();
+        let number = digest(&SHA256, &certificates);
+        let number: String = number.as_ref().iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+        Ok(format!("{} with CA {number}", config.cluster_url))
     }
 
     fn config(&self) -> Result<Config, ConnectError> {

@@ -4,6 +4,7 @@ use prometheus::Registry;
 
 use super::failure::WORDS;
 use crate::cluster::facts::Kind;
+use crate::cluster::snapshot;
 use crate::cluster::status;
 use crate::metrics::metrics;
 
@@ -56,6 +57,7 @@ pub(super) fn expect(kind: Kind) {
 /// When the registry has one of the names already.
 pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
     register_watch(registry)?;
+    snapshot::register(registry)?;
     status::register(registry)
 }
 

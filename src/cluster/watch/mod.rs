@@ -12,6 +12,7 @@ mod decode;
 mod direct;
 mod failure;
 mod frames;
+mod keeper;
 mod list;
 mod metrics;
 mod moment;
@@ -28,6 +29,7 @@ mod trouble;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::index::{Explanation, Index, IndexSettings};
@@ -35,6 +37,7 @@ use crate::tasks;
 use crate::wire::{Label, Serial};
 use crate::zone::{self, Reader, ServiceName};
 use client::{Api, Limiter};
+use keeper::Keeper;
 use moment::moment;
 use request::ApiRequest;
 use shared::SharedIndex;
@@ -53,6 +56,7 @@ pub use shared::KindStatus;
 pub struct Mirror {
     shared: Arc<SharedIndex>,
     reader: Reader,
+    keeper: Option<Arc<Keeper>>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -76,6 +80,11 @@ impl Mirror {
         publisher.set_serial(Serial(options.clock.second(moment())));
         let shared = Arc::new(SharedIndex::new(Index::new(publisher, settings), &kinds, options.clock.clone()));
         let mut tasks = Vec::new();
+        let keeper = options.snapshot.as_ref().map(|own| Keeper::new(own, options, settings, shared.clone()));
+        let keeper = keeper.transpose()?.map(Arc::new);
+        // Lists are applied to what a snapshot holds, not the other way round.
+        let (begin, may_begin) = watch::channel(keeper.is_none());
+        tasks.extend(keeper.clone().map(|keeper| runtime.spawn(keeper.run(begin)).abort_handle()));
         let mut seed = options.seed.unwrap_or_else(rand::random);
         for (kind, api) in apis {
             metrics::expect(kind);
@@ -83,7 +92,13 @@ impl Mirror {
             let request = ApiRequest::new(kind, selector.as_deref());
             let supervisor = Supervisor::new(kind, request, api, shared.clone(), options.timing, seed);
             seed = seed.wrapping_add(1);
-            tasks.push(runtime.spawn(supervisor.run()).abort_handle());
+            let mut may_begin = may_begin.clone();
+            let run = async move {
+                // A keeper that is gone has nothing to take in.
+                let _ = may_begin.wait_for(|may| *may).await;
+                supervisor.run().await;
+            };
+            tasks.push(runtime.spawn(run).abort_handle());
         }
         let timekeeper = shared.clone();
         tasks.push(
@@ -91,7 +106,7 @@ impl Mirror {
                 .spawn(async move { while tasks::caught("grace periods", timekeeper.keep_time()).await.is_none() {} })
                 .abort_handle(),
         );
-        Ok(Self { shared, reader, tasks })
+        Ok(Self { shared, reader, keeper, tasks })
     }
 
     /// The zone that it keeps.
@@ -123,6 +138,16 @@ impl Mirror {
     /// The state of each watch.
     pub fn status(&self) -> Vec<KindStatus> {
         self.shared.status()
+    }
+
+    /// The snapshot that names are answered from while the first lists are not in: the Unix second up to which it was true.
+    pub fn snapshot(&self) -> Option<u64> {
+        self.shared.restored().filter(|_| !self.is_synced())
+    }
+
+    /// Writes the snapshot once more, if it would say anything new; may wait for the disk.
+    pub fn save(&self) {
+        self.keeper.iter().for_each(|keeper| keeper.write(true));
     }
 
     /// Ends the watches. The zone stays as it is.

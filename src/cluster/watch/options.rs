@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::connection::Connection;
 use crate::cluster::clock::WallClock;
 use crate::cluster::facts::Kind;
+use crate::cluster::index::IndexSettings;
+use crate::cluster::snapshot::SnapshotOptions;
 
 /// Settings of a mirror: the options of one `kubernetes` directive that concern the API server.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,8 @@ pub struct Options {
     pub qps: Option<f64>,
     /// `apiserver_burst`: requests that may come at once before `qps` counts; 10 where absent.
     pub burst: Option<u32>,
+    /// Where and for how long what is known is kept on disk; nowhere where absent.
+    pub snapshot: Option<SnapshotOptions>,
     /// Its patience. The defaults are for all but tests.
     pub timing: Timing,
     /// The wall clock, by which serials count and dates of the API server are read.
@@ -47,6 +51,18 @@ impl Options {
             kinds.extend([Kind::ServiceImport, Kind::ImportedSlice]);
         }
         kinds
+    }
+
+    /// What is asked for, and what becomes of it, in words: a snapshot of anything else is of no use.
+    pub(super) fn described(&self, settings: IndexSettings) -> String {
+        let kinds = self.kinds().into_iter().map(|kind| match self.selector(kind) {
+            Some(selector) => format!("{kind} ({selector})"),
+            None => kind.to_string(),
+        });
+        let IndexSettings { endpoint_pod_names, zonal, client_names: _ } = settings;
+        let named = [(endpoint_pod_names, "endpoint_pod_names"), (zonal, "zonal")];
+        let named = named.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned());
+        kinds.chain(named).collect::<Vec<_>>().join(", ")
     }
 
     /// The label selector for one kind.

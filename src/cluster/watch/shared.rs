@@ -12,7 +12,8 @@ use super::moment::moment;
 use super::recent::Recent;
 use crate::cluster::clock::WallClock;
 use crate::cluster::facts::{BadObject, Event, Fact, Kind, ObjectKey};
-use crate::cluster::index::{Explanation, Index};
+use crate::cluster::index::{DatedFact, Explanation, Index, Remaining};
+use crate::cluster::snapshot::Known;
 use crate::cluster::status;
 use crate::wire::Label;
 use crate::zone::ServiceName;
@@ -46,6 +47,8 @@ pub(super) struct GoodSigns {
 struct SharedState {
     index: Index,
     kinds: Vec<KindState>,
+    /// The Unix second of the snapshot that is answered from.
+    restored: Option<u64>,
     expires: Option<Instant>,
 }
 
@@ -97,7 +100,7 @@ impl SharedIndex {
             })
             .collect();
         Self {
-            state: Mutex::new(SharedState { index, kinds, expires: None }),
+            state: Mutex::new(SharedState { index, kinds, restored: None, expires: None }),
             synced: watch::Sender::new(false),
             good_signs: GoodSigns::default(),
             clock,
@@ -141,6 +144,47 @@ impl SharedIndex {
 
     pub(super) fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         self.lock().index.explain(service, label)
+    }
+
+    /// Takes in a part of a snapshot, whole Services. Nothing else is known yet.
+    pub(super) fn restore(&self, groups: Vec<Vec<DatedFact>>) {
+        let (now, unix) = self.now();
+        self.lock().index.restore(groups, now, unix);
+    }
+
+    /// The snapshot is taken in; it was true up to this Unix second.
+    pub(super) fn end_restore(&self, true_at: u64) {
+        let mut state = self.lock();
+        state.index.end_restore();
+        state.restored = Some(true_at);
+    }
+
+    /// The Unix second of the snapshot that is answered from.
+    pub(super) fn restored(&self) -> Option<u64> {
+        self.lock().restored
+    }
+
+    /// All lists are in: no answer is from the snapshot any more.
+    pub(super) fn answers_from_lists(&self) {
+        self.lock().restored = None;
+    }
+
+    /// The state that a snapshot would keep, at this Unix second; `None` before the first complete lists. True is what the
+    /// API server has confirmed of every kind.
+    pub(super) fn known(&self, unix: u64) -> Option<Known> {
+        let (state, now) = (self.lock(), moment());
+        let heard = |kind: &KindState| kind.last_event.filter(|_| kind.listed);
+        let silences = state.kinds.iter().map(|kind| Some(now.saturating_duration_since(heard(kind)?)));
+        let silence = silences.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        Some(Known { publications: state.index.publications(), true_at: unix.saturating_sub(silence.as_secs()) })
+    }
+
+    /// The next facts for a snapshot, of which `remaining` keeps what is left. The lock is held for about so many objects
+    /// and endpoints.
+    pub(super) fn give_out(&self, remaining: &mut Option<Remaining>, most: usize) -> Vec<Vec<DatedFact>> {
+        let state = self.lock();
+        let remaining = remaining.get_or_insert_with(|| state.index.objects());
+        state.index.give_out(remaining, most)
     }
 
     /// A list begins; gives how many objects are known before it.

@@ -209,7 +209,7 @@ impl Supervisor {
             let uri = match &token {
                 // The API server asks etcd, and waits, before it says that it is up to date. A list that replaces nothing
                 // may be older than that, as the watch from it on brings the rest.
-                None if self.whole && !self.listed && !self.doubts.are_there() => self.request.first(),
+                None if self.whole && known == 0 && !self.listed && !self.doubts.are_there() => self.request.first(),
                 None if self.whole => self.request.whole(),
                 token => self.request.page(self.page, token.as_deref()),
             };
