@@ -133,11 +133,37 @@ fn ports_have_the_names_and_the_order_of_the_other_chart() {
 }
 
 #[test]
+fn what_is_known_outlives_the_container_unless_it_is_turned_off() {
+    let Some(helm) = Helm::find() else { return };
+    let own = "env=[{\"name\":\"TZ\",\"value\":\"UTC\"}]";
+    let kept = json!({"name": "ROLLCALL_SNAPSHOT", "value": "/var/lib/rollcall"});
+    let age = json!({"name": "ROLLCALL_SNAPSHOT_MAX_AGE", "value": "30m"});
+    let other = json!({"name": "TZ", "value": "UTC"});
+    for (sets, env) in [
+        (&[][..], json!([kept])),
+        // As with values of the other chart.
+        (&["snapshot=null"], json!([kept])),
+        (&[own, "snapshot.maxAge=\"30m\""], json!([kept, age, other])),
+        (&["snapshot.enabled=false"], Value::Null),
+        (&["snapshot.enabled=false", own], json!([other])),
+    ] {
+        let objects = helm.render("coredns", sets);
+        let pod = &one(&objects, "Deployment", "coredns")["spec"]["template"]["spec"];
+        assert_eq!(pod["containers"][0]["env"], env, "{sets:?}");
+        let is_kept = env.as_array().is_some_and(|env| env.contains(&kept));
+        let named = |list: &Value| list.as_array().unwrap().iter().any(|own| own["name"] == "snapshot");
+        assert_eq!(named(&pod["volumes"]), is_kept, "{sets:?}");
+        assert_eq!(named(&pod["containers"][0]["volumeMounts"]), is_kept, "{sets:?}");
+    }
+}
+
+#[test]
 fn what_no_template_would_read_is_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
     for (set, part) in [
         ("typo=1", "typo"),
         ("service.typo=1", "typo"),
+        ("snapshot.typo=1", "typo"),
         ("image.digest=\"sha256:0\"", "digest"),
         ("prometheus.monitor.typo=1", "typo"),
         ("servers=[{\"plugin\":[]}]", "plugin"),

@@ -185,10 +185,19 @@ fn the_base_has_the_names_and_the_shape_of_kubeadms() {
                 "seccompProfile": {"type": "RuntimeDefault"},
             }),
         ),
-        ("volumeMounts", json!([{"name": "config-volume", "mountPath": "/etc/coredns", "readOnly": true}])),
+        // A variable and no flag: CoreDNS starts with the same Deployment.
+        ("env", json!([{"name": "ROLLCALL_SNAPSHOT", "value": "/var/lib/rollcall"}])),
+        (
+            "volumeMounts",
+            json!([
+                {"name": "config-volume", "mountPath": "/etc/coredns", "readOnly": true},
+                {"name": "snapshot", "mountPath": "/var/lib/rollcall"},
+            ]),
+        ),
     ] {
         assert_eq!(container[key], value, "{key}");
     }
+    assert_eq!(pod["volumes"][1], json!({"name": "snapshot", "emptyDir": {}}));
     // kubeadm finds the version in the tag of an image that is called coredns.
     let image = container["image"].as_str().unwrap();
     let (name, tag) = image.rsplit_once(':').unwrap();
