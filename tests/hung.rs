@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,7 @@ use hickory_proto::rr::RecordType;
 use rollcall_testing::http::is_ready;
 use rollcall_testing::server::of_program;
 use rollcall_testing::{Server, answer, folder, free_port, is_there, program, signal, skip, tls, wait_for};
+use serde_json::json;
 
 /// Mounts a file system of which nobody answers for anything at `hung`, for as long as the process in `holder` lives, and
 /// becomes what its arguments say.
@@ -217,4 +219,38 @@ fn the_end_of_the_process_waits_for_no_file() {
         server.signal(name);
         assert_eq!(server.ended().code(), Some(0), "{arguments:?}: {}", server.said());
     }
+}
+
+#[test]
+fn an_order_to_stop_is_followed_while_a_program_for_credentials_hangs() {
+    let port = free_port();
+    let folder = folder(&format!(".:{port} {{\n bind 127.0.0.1\n hosts {{\n  192.0.2.7 a.example\n }}\n}}\n"));
+    let folder = folder.path();
+    // It ends with the test's folder.
+    let program = "#!/bin/bash\ntouch begun\nwhile [ -e kubeconfig ]; do sleep 0.1; done\n";
+    fs::write(folder.join("program"), program).unwrap();
+    fs::set_permissions(folder.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": folder.join("program"),
+            "interactiveMode": "Never",
+        }}}],
+    });
+    fs::write(folder.join("kubeconfig"), kubeconfig.to_string()).unwrap();
+    let mut server = Server::start(&["-rollcall.sandbox=off"], folder);
+    let is_served = || answer(port, "a.example.", RecordType::A).answers.len() == 1;
+    assert!(is_served());
+    let text = fs::read_to_string(folder.join("Corefile")).unwrap();
+    let text = text.replace("hosts {", "kubernetes cluster.local {\n  kubeconfig kubeconfig\n }\n hosts {");
+    fs::write(folder.join("Corefile"), text).unwrap();
+    server.signal("USR1");
+    server.up(|| folder.join("begun").exists());
+    assert!(is_served(), "{}", server.said());
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(1), "{}", server.said());
+    assert!(server.said().contains("a reload does not end"), "{}", server.said());
 }

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
@@ -162,13 +163,25 @@ fn compare(options: &DiffOptions) -> Result<ExitCode, Error> {
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The time that a reload has to end, once the process is told to stop.
+const UNHEARD: Duration = Duration::from_secs(3);
+
 /// Serves until it is told to stop, and stops in order.
 async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut signals: Signals) -> Result<(), Error> {
-    // A reload may be reading files; it is told on another thread that nobody waits for them any more.
+    // A reload may be reading files; it is told on another thread that nobody waits for them any more. It may wait for something
+    // else, as for a program that brings credentials.
+    let heard = Arc::<AtomicBool>::default();
     if let Ok(mut orders) = Signals::new() {
+        let heard = heard.clone();
         tokio::spawn(async move {
             orders.stop().await;
             files::give_up();
+            tokio::time::sleep(UNHEARD).await;
+            if !heard.load(Ordering::Acquire) {
+                tracing::warn!("told to stop {UNHEARD:?} ago, and a reload does not end: ending without it");
+                logs::flush();
+                std::process::exit(1);
+            }
         });
     }
     tokio::spawn(async {
@@ -220,6 +233,7 @@ async fn run(instance: &mut Instance, mut reloader: Option<&mut Reloader>, mut s
             break stop;
         }
     };
+    heard.store(true, Ordering::Release);
     stop(instance, signal, signals).await;
     Ok(())
 }
