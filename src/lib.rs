@@ -65,7 +65,7 @@
 //! - Whatever a client sends gets an answer, an error answer or silence. No byte from outside reaches a panic.
 //! - Only [`serve`], [`upstream`], [`cluster`] and [`admin`] touch the network.
 //! - `unsafe` stands in one module of [`serve`], for system calls on many datagrams (Linux; elsewhere a safe loop stands
-//!   in), and in one of [`process`], for calls to the allocator.
+//!   in), and in two of [`process`], for calls to the allocator and for what the process gives up at its start.
 
 pub mod admin;
 pub mod cache;

@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use hickory_proto::rr::RecordType;
 use rollcall_testing::api_server::ApiServer;
-use rollcall_testing::{Server, answer, command, folder, free_port, objects, wait_for};
+use rollcall_testing::server::of_program;
+use rollcall_testing::{Server, answer, command, folder, free_port, objects, program, skip, wait_for};
 use serde_json::json;
 
 /// Tries things, and says of each whether it was done.
@@ -73,8 +76,7 @@ async fn tried(flags: &'static [&'static str]) -> (BTreeMap<String, String>, Vec
         let threads = fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
         let status = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).ok();
         let threads = threads.filter_map(|thread| status(thread.unwrap())).collect();
-        let _ =
-            std::process::Command::new("umount").arg(away.join("place")).stderr(std::process::Stdio::null()).status();
+        let _ = Command::new("umount").arg(away.join("place")).stderr(Stdio::null()).status();
         (outcome, threads)
     })
     .await
@@ -95,10 +97,6 @@ async fn what_breaks_in_finds_little_that_it_may_do() {
         assert_eq!(free[name], "done", "{free:?}");
     }
     assert!(threads.len() > 2 && held_threads.len() > 2);
-    let field = |status: &str, name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        u64::from_str_radix(line.trim(), 16).unwrap()
-    };
     for status in &held_threads {
         assert_eq!((field(status, "NoNewPrivs:"), field(status, "Seccomp:")), (1, 2), "{status}");
         // CAP_DAC_READ_SEARCH and CAP_NET_BIND_SERVICE.
@@ -109,4 +107,37 @@ async fn what_breaks_in_finds_little_that_it_may_do() {
     assert!(threads.iter().all(
         |status| field(status, "Seccomp:") == field(&fs::read_to_string("/proc/self/status").unwrap(), "Seccomp:")
     ));
+}
+
+/// A number in hexadecimal of what `/proc` says.
+fn field(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap()
+}
+
+#[test]
+fn a_reload_binds_ports_below_1024_and_the_capability_for_that_stays_only_where_it_takes_one() {
+    const NET_BIND_SERVICE: u64 = 1 << 10;
+    // In a network namespace of its own, where the first port for everybody is `$1`.
+    let script = "ip link set lo up && echo $1 >/proc/sys/net/ipv4/ip_unprivileged_port_start && exec \"$0\"";
+    let trial = Command::new("unshare").args(["--net", "ip", "link", "set", "lo", "up"]).stderr(Stdio::null()).status();
+    if !trial.is_ok_and(|status| status.success()) {
+        return skip("this machine allows no namespaces: no port below 1024 is bound");
+    }
+    for (first, kept) in [("1024", NET_BIND_SERVICE), ("0", 0)] {
+        let folder = folder(".:53 {\n bind 127.0.0.1\n whoami\n}\n");
+        let mut command = of_program(Path::new("unshare"));
+        command.args(["--net", "bash", "-c", script]).arg(program()).arg(first).current_dir(folder.path());
+        let mut server = Server::of(command, "");
+        server.until("CoreDNS-");
+        fs::write(folder.path().join("Corefile"), ".:53 .:54 {\n bind 127.0.0.1\n whoami\n}\n").unwrap();
+        server.signal("USR1");
+        server.until("Reloading complete");
+        let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+        for set in ["CapEff:", "CapPrm:"] {
+            assert_eq!(field(&status, set) & NET_BIND_SERVICE, kept, "{first}: {status}");
+        }
+        server.signal("TERM");
+        assert_eq!(server.ended().code(), Some(0), "{}", server.said());
+    }
 }

@@ -1,7 +1,7 @@
 //! Datagrams in batches: one system call receives up to 64, one sends their answers, each from the address it was sent to.
 //! Answers for one client pass the network stack as one ([`runs`]).
 //!
-//! The one module of the project with `unsafe`: the standard library has neither `recvmmsg` and `sendmmsg` nor control
+//! The one module of this room with `unsafe`: the standard library has neither `recvmmsg` and `sendmmsg` nor control
 //! messages, and a system call for each datagram costs twice the time of a whole answer. Only the calls themselves are
 //! unsafe; what the kernel wrote (addresses, control messages) is taken apart as plain octets, which Miri checks. The
 //! calls are foreign to Miri and are tested on real sockets. For want of another place the number of open files is

@@ -81,7 +81,7 @@ impl Place {
         let done = comes_true(PATIENCE, || {
             said = self.log()[before..].to_owned();
             // One that comes while a server starts may be lost.
-            if said.is_empty() && signalled.is_none_or(|at| at.elapsed() > Duration::from_secs(3)) {
+            if !said.contains("Reloading") && signalled.is_none_or(|at| at.elapsed() > Duration::from_secs(3)) {
                 self.server.signal("USR1");
                 signalled = Some(Instant::now());
             }
