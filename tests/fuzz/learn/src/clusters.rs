@@ -126,7 +126,7 @@ fn key(name: String) -> ObjectKey {
     ObjectKey::new("default", &name)
 }
 
-fn service(drawn: &mut Drawn<'_>) -> Fact {
+pub(crate) fn service(drawn: &mut Drawn<'_>) -> Fact {
     let name = format!("service-{}", drawn.below(SERVICES));
     let spec = match drawn.below(6) {
         0..3 => ServiceSpec::Headless { ports: Vec::new() },
@@ -144,7 +144,7 @@ fn service(drawn: &mut Drawn<'_>) -> Fact {
     Fact::Service(ServiceFact { key: key(name), version: 0, selector, spec, external: None })
 }
 
-fn slice(drawn: &mut Drawn<'_>) -> Fact {
+pub(crate) fn slice(drawn: &mut Drawn<'_>) -> Fact {
     let (name, service) = (format!("slice-{}", drawn.below(4)), format!("service-{}", drawn.below(SERVICES)));
     let v6 = drawn.once_in(3);
     let endpoints = (0..drawn.below(4))

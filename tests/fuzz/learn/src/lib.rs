@@ -16,6 +16,7 @@ pub mod http;
 pub mod messages;
 mod model;
 mod octets;
+pub mod snapshots;
 pub mod texts;
 pub mod typed;
 pub mod watches;
@@ -51,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     target("protobuf", 1024, watches::protobuf),
     target("json", 1024, watches::json),
     target("watch", 512, watches::watch),
+    target("snapshot", 512, snapshots::snapshot),
     target("name", 300, texts::name),
     target("corefile", 1024, texts::corefile),
     target("zone", 1024, texts::zone),
