@@ -119,6 +119,7 @@ fn start(folder: &Path, api: &str, upstream: SocketAddr, dead: u16) -> Counting 
     let corefile = format!(
         "(common) {{
     bind 127.0.0.1
+    shed
     prometheus 127.0.0.1:{metrics}
 }}
 .:{port} {{

@@ -39,6 +39,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// `multisocket`: how many sockets; `None` for the server's own choice.
     pub sockets: Option<NonZeroUsize>,
+    /// `shed`: queries over UDP that no answer could be waited for are dropped before the chain.
+    pub shed: bool,
     /// `nsid`: the server's identifier (RFC 5001).
     pub nsid: Option<Vec<u8>>,
     /// `chaos`, `rewrite class`: the classes other than IN that are for the chain.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::cluster::Connection;
 use crate::cluster::snapshot::SnapshotOptions;
 use crate::process::error::Error;
+use crate::process::instance::LoadLimits;
 use crate::process::logs::LogFormat;
 use crate::syntax::words::parse_duration;
 use crate::upstream::{UpstreamAddress, UpstreamHost, Way};
@@ -47,6 +48,12 @@ flags:
                     queries of one address that may wait for plugins at a time, past which the client with most of
                     them gives way (over UDP without an answer, over TCP with SERVFAIL)
                     (default 10000, environment ROLLCALL_MAX_IN_FLIGHT)
+  -rollcall.rrl N   amplifying answers over UDP (three times their query and longer) that a client network, an IPv4 /24 or
+                    an IPv6 /56, gets in a second from each data thread (default 0, any number, environment
+                    ROLLCALL_RRL)
+  -rollcall.rrl-slip N
+                    past that, of N answers one is sent truncated, for clients to ask over TCP, the others are
+                    dropped; 0 drops all (default 2, environment ROLLCALL_RRL_SLIP)
   -rollcall.explain ADDRESS:PORT
                     answer GET /explain?name=NAME there: the rule, the objects and their versions behind an answer,
                     and when they arrived; plain text for people, best on 127.0.0.1
@@ -121,8 +128,8 @@ pub(super) struct ServeOptions {
     pub(super) quiet: bool,
     /// The format of log lines.
     pub(super) log_format: LogFormat,
-    /// Queries of one address that may wait for plugins.
-    pub(super) max_in_flight: usize,
+    /// Limits of the load on each address.
+    pub(super) load: LoadLimits,
     /// The address of the page that explains answers.
     pub(super) explain: Option<SocketAddr>,
     /// True when another process may take over, or is taken over from.
@@ -141,7 +148,7 @@ impl Default for ServeOptions {
             pidfile: None,
             quiet: false,
             log_format: LogFormat::default(),
-            max_in_flight: 10_000,
+            load: LoadLimits::default(),
             explain: None,
             handover: false,
             sandbox: true,
@@ -209,8 +216,10 @@ pub(super) fn read(
 
 fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {
     let mut options = ServeOptions::default();
-    if let Some(value) = variable("ROLLCALL_MAX_IN_FLIGHT") {
-        options.max_in_flight = number("ROLLCALL_MAX_IN_FLIGHT", &value)?;
+    for (name, flag) in LOAD_VARIABLES {
+        if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+            load(&mut options.load, flag, name, &value)?;
+        }
     }
     options.explain = explain(variable)?;
     if let Some(value) = variable("ROLLCALL_HANDOVER").filter(|value| !value.is_empty()) {
@@ -241,7 +250,9 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "plugins" if switch(name, value)? => command = command.or(Some(Command::Plugins)),
             "version" if switch(name, value)? => command = command.or(Some(Command::Version)),
             "h" | "help" => return Ok(Command::Help),
-            "rollcall.max-in-flight" => options.max_in_flight = number(name, rest.value(name, value)?)?,
+            "rollcall.max-in-flight" | "rollcall.rrl" | "rollcall.rrl-slip" => {
+                load(&mut options.load, name, name, rest.value(name, value)?)?;
+            }
             "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
             "rollcall.handover" => options.handover = switch(name, value)?,
             "rollcall.sandbox" => options.sandbox = on_or_off(name, rest.value(name, value)?)?,
@@ -255,6 +266,27 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
     }
     options.snapshot = folder.map(|folder| SnapshotOptions { folder, max_age });
     Ok(command.unwrap_or(Command::Serve(options)))
+}
+
+/// The variables of the load's limits, each with its flag.
+const LOAD_VARIABLES: [(&str, &str); 3] = [
+    ("ROLLCALL_MAX_IN_FLIGHT", "rollcall.max-in-flight"),
+    ("ROLLCALL_RRL", "rollcall.rrl"),
+    ("ROLLCALL_RRL_SLIP", "rollcall.rrl-slip"),
+];
+
+/// Sets a limit of the load. `name` is that of the flag or variable as it was written.
+fn load(load: &mut LoadLimits, flag: &str, name: &str, text: &str) -> Result<(), Error> {
+    if flag == "rollcall.max-in-flight" {
+        load.max_in_flight = number(name, text)?;
+        return Ok(());
+    }
+    let number = text.parse().map_err(|_| Error::operator(format!("{name} needs a number, got `{text}`")))?;
+    match flag {
+        "rollcall.rrl" => load.rate.per_second = number,
+        _ => load.rate.slip = number,
+    }
+    Ok(())
 }
 
 /// The address of the page that explains answers, from the environment.

@@ -20,7 +20,7 @@ use super::{check, diff, flags, local};
 use crate::files;
 use crate::plugins;
 use crate::process::error::Error;
-use crate::process::instance::{AddressedBy, Instance};
+use crate::process::instance::{AddressedBy, Instance, LoadLimits};
 use crate::process::mirrors::Registry;
 use crate::process::plan::Plan;
 use crate::process::reload::{self, Reloader};
@@ -81,8 +81,7 @@ fn serve(options: &ServeOptions) -> Result<(), Error> {
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
     let source = corefile_source::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
-    let mut instance =
-        Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.max_in_flight, options.explain)?;
+    let mut instance = Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.load, options.explain)?;
     instance.handover = options.handover;
     let mirrors = Registry::new(runtime.handle().clone(), options.snapshot.clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
@@ -112,9 +111,8 @@ fn serve_local(options: &LocalOptions) -> Result<(), Error> {
     let signals = install_signals(&runtime)?;
     let starting = Starting::watch(&runtime)?;
     let cluster = local::cluster(options)?;
-    let max_in_flight = ServeOptions::default().max_in_flight;
     let mut instance =
-        Instance::new(runtime.handle().clone(), AddressedBy::CommandLine, max_in_flight, options.explain)?;
+        Instance::new(runtime.handle().clone(), AddressedBy::CommandLine, LoadLimits::default(), options.explain)?;
     instance.mirrors = vec![Arc::new(cluster.objects())];
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();

@@ -74,6 +74,12 @@ impl Places {
         Some(Place { places: self.clone(), holder, number, lost })
     }
 
+    /// Whether a client would get a place now.
+    pub(crate) fn has_one_for(&self, client: IpAddr) -> bool {
+        let table = self.table();
+        table.len() < self.limit || table.victim(Holder::of(client)).is_some()
+    }
+
     fn table(&self) -> MutexGuard<'_, PlaceTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,6 +224,7 @@ mod tests {
             let alone = clients.iter().filter(|&&one| Network::of(one) == Network::of(client));
             let nearer = alone.map(|&one| address(one)).max().unwrap() > address(client) + 1;
             let expected = held.len() < 12 || most > own + 1 || nearer;
+            assert_eq!(places.has_one_for(client), expected, "{client} holds {own} of {most}");
             let place = places.take(client);
             assert_eq!(place.is_some(), expected, "{client} holds {own} of {most}");
             held.extend(place);

@@ -68,9 +68,16 @@ impl PlaceTable {
         }
     }
 
-    /// Takes the newest place from whoever holds most, for one who holds less: by two at least, or places would go to and
-    /// fro, and no work come to its end. `None` when nobody holds so many.
+    /// Takes a place away for one who holds less than its holder; `None` when there is none to take.
     pub(super) fn make_room(&mut self, to: Holder) -> Option<()> {
+        let (holder, number) = self.victim(to)?;
+        self.remove(holder, number);
+        Some(())
+    }
+
+    /// The newest place of whoever holds most, where that is at least two more than another holds: or places would go to
+    /// and fro, and no work come to its end.
+    pub(super) fn victim(&self, to: Holder) -> Option<(Holder, u64)> {
         let own = self.networks.get(&to.network).copied().unwrap_or_default();
         let &(most, heaviest) = self.ranks.last()?;
         let within = most <= own + 1;
@@ -80,9 +87,7 @@ impl PlaceTable {
             return None;
         }
         let victim = Holder { network, host };
-        let (&(_, number), _) = self.places.range((victim, 0)..=(victim, u64::MAX)).next_back()?;
-        self.remove(victim, number);
-        Some(())
+        self.places.range((victim, 0)..=(victim, u64::MAX)).next_back().map(|(&key, _)| key)
     }
 
     fn count(&mut self, holder: Holder, more: bool) {

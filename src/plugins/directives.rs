@@ -3,7 +3,7 @@
 use super::{
     acl, any, autopath, bind, bufsize, cache, chaos, debug, dns64, erratic, errors, file, forward, header, health,
     hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, pprof,
-    prometheus, ready, reload, rewrite, template, timeouts, tls, transfer, view, whoami,
+    prometheus, ready, reload, rewrite, shed, template, timeouts, tls, transfer, view, whoami,
 };
 use crate::chain::setup::Setup;
 use crate::corefile::{Error, Token};
@@ -21,6 +21,7 @@ pub(crate) const TABLE: &[(&str, Setup)] = &[
     ("ready", ready::setup),
     ("health", health::setup),
     ("pprof", pprof::setup),
+    ("shed", shed::setup),
     ("prometheus", prometheus::setup),
     ("errors", errors::setup),
     ("log", log::setup),
@@ -74,7 +75,7 @@ const OTHERS: &[(&[&str], &str)] = &[
     (&["geoip"], "nothing here knows countries: delete the line, and what reads its metadata"),
     (&["proxyproto"], "clients are known by the address they send from: delete the line"),
     (
-        &["cancel", "shed", "quic", "https", "https3", "grpc_server"],
+        &["cancel", "quic", "https", "https3", "grpc_server"],
         "limits of time, load and connections are built in: delete the line",
     ),
     (&["nodecache"], "it is node-local-dns's own: delete the line, or see deploy/overlays/node-local"),

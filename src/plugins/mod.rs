@@ -40,6 +40,7 @@ mod prometheus;
 mod ready;
 mod reload;
 mod rewrite;
+mod shed;
 mod template;
 mod timeouts;
 mod tls;

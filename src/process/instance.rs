@@ -19,6 +19,7 @@ use super::{logs, metrics};
 use crate::admin::{self, Admin, Probe};
 use crate::chain::settings::Task;
 use crate::chain::setup::Carryover;
+pub(crate) use crate::serve::LoadLimits;
 use crate::serve::{PreparedServer, Server, Site};
 
 /// The time that queries in flight and connections have, once the sockets are to go.
@@ -31,7 +32,7 @@ const SAVING: Duration = Duration::from_secs(2);
 pub(crate) struct Instance {
     runtime: Handle,
     addressed_by: AddressedBy,
-    max_in_flight: usize,
+    load: LoadLimits,
     explain: Option<SocketAddr>,
     /// A process that comes after this one may be bound beside it.
     pub(crate) handover: bool,
@@ -73,7 +74,7 @@ impl Instance {
     pub(crate) fn new(
         runtime: Handle,
         addressed_by: AddressedBy,
-        max_in_flight: usize,
+        load: LoadLimits,
         explain: Option<SocketAddr>,
     ) -> Result<Self, Error> {
         let registry =
@@ -82,7 +83,7 @@ impl Instance {
             admin: Admin::new(runtime.clone()),
             runtime,
             addressed_by,
-            max_in_flight,
+            load,
             explain,
             handover: false,
             mirrors: Vec::new(),
@@ -203,8 +204,8 @@ impl Instance {
 
     /// The server of a port; a new one where there is none.
     fn server(&mut self, port: PortKey) -> &mut Server {
-        let (max_in_flight, runtime) = (self.max_in_flight, &self.runtime);
-        self.servers.entry(port).or_insert_with(|| Server::new(encryption(port.0), max_in_flight, runtime))
+        let (load, runtime) = (self.load, &self.runtime);
+        self.servers.entry(port).or_insert_with(|| Server::new(encryption(port.0), load, runtime))
     }
 
     /// Lets sockets be bound beside our own, or nobody's again.

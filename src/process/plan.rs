@@ -268,6 +268,7 @@ pub(super) fn served(block: &Arc<Block>, keys: &[Key]) -> serve::ServedBlock {
     serve::ServedBlock {
         zones: keys.iter().map(|key| key.zone.clone()).collect(),
         views: block.fast().into_iter().collect(),
+        shed: settings.shed,
         exclusions: match exclusions.is_empty() {
             true => None,
             false => Some(Box::new(move |question| exclusions.iter().any(|exclusion| exclusion.holds(question)))),

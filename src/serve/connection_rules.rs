@@ -108,13 +108,14 @@ impl ConnectionRules {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LoadLimits;
     use super::super::testing::table;
     use super::*;
 
     fn orders(addresses: &[&str]) -> Orders {
         let rules = |text: &&str| {
             let address: SocketAddr = text.parse().unwrap();
-            let handler = Arc::new(Handler::new(table().0, 1));
+            let handler = Arc::new(Handler::new(table().0, LoadLimits::default()));
             (address.ip(), Arc::new(Rules { address, handler, limits: Limits::default(), secure: None }))
         };
         Orders { stop: false, rules: Arc::new(addresses.iter().map(rules).collect()) }

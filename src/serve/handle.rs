@@ -2,14 +2,17 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
+use super::load::LoadLimits;
 use super::metrics::{self, CounterGroup, Observed, ShardId};
+use super::pressure::Pressure;
+use super::rate::{RateLimit, RateTable};
 use super::routes::{Route, RouteTable, ServedBlock};
 use crate::chain::{Client, FastPathQuestion, More, Next, Outcome, Query, Reply, Request, Resolve, Transport};
 use crate::places::{Place, Places};
@@ -29,6 +32,9 @@ pub(super) struct Handler {
     resolver: Arc<Resolver>,
     /// The places of queries that wait for plugins.
     waiting: Arc<Places>,
+    rate: RateLimit,
+    /// The answers over UDP that did not come from a data thread.
+    late: Option<Mutex<RateTable>>,
 }
 
 /// The outcome of a query at once.
@@ -65,12 +71,34 @@ pub(super) struct Arrived<'m> {
     pub(super) received: Instant,
     pub(super) shard: &'m ShardId,
     pub(super) seed: u64,
+    /// How far behind the thread is that received it, where that leaves what it cannot do to somebody else.
+    pub(super) pressure: Option<&'m RefCell<Pressure>>,
 }
 
 impl Handler {
-    /// Answers from a route table; at most `max_in_flight` queries wait for plugins at one time.
-    pub(super) fn new(table: RouteTable, max_in_flight: usize) -> Self {
-        Self { resolver: Arc::new(Resolver { table: Swap::new(table) }), waiting: Places::new(max_in_flight) }
+    /// Answers from a route table, within these limits.
+    pub(super) fn new(table: RouteTable, load: LoadLimits) -> Self {
+        Self {
+            resolver: Arc::new(Resolver { table: Swap::new(table) }),
+            waiting: Places::new(load.max_in_flight),
+            rate: load.rate,
+            late: RateTable::limiting(load.rate).map(Mutex::new),
+        }
+    }
+
+    /// A table of answers for a data thread, where their rate is limited.
+    pub(super) fn rates(&self) -> Option<RateTable> {
+        RateTable::limiting(self.rate)
+    }
+
+    /// Cuts an answer over UDP that had to wait down to what the rate allows its client; `None` when that is nothing.
+    pub(super) fn limit_late(&self, client: &Client, query: &[u8], mut answer: Vec<u8>) -> Option<Vec<u8>> {
+        if let Some(late) = &self.late {
+            let mut table = late.lock().unwrap_or_else(PoisonError::into_inner);
+            let len = table.limit(client.peer.ip(), query, &mut answer, Instant::now())?;
+            answer.truncate(len);
+        }
+        Some(answer)
     }
 
     /// Replaces the route table. Queries in flight end with the one they began with.
@@ -91,9 +119,12 @@ impl Handler {
     /// Answers one query, however long it takes: for transports that bring their own tasks.
     /// `None` means that the client gets no answer.
     pub(super) async fn answer(self: Arc<Self>, octets: &[u8], client: Client) -> Option<ChainAnswer> {
-        let received = Instant::now();
-        let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed: rand::random() };
-        match self.begin_in_scratch(&self.table(), &arrived, |answer| answer.to_vec()) {
+        let begun = {
+            let (received, shard) = (Instant::now(), ShardId::SHARED);
+            let arrived = Arrived { octets, client, received, shard, seed: rand::random(), pressure: None };
+            self.begin_in_scratch(&self.table(), &arrived, |answer| answer.to_vec())
+        };
+        match begun {
             Ok(answer) => answer.map(|octets| ChainAnswer { octets, more: None }),
             Err(pending) => self.wait(self.admit(&client)?, pending).await?,
         }
@@ -163,6 +194,16 @@ impl Handler {
                 AtOnce::Larger => return Begun::Larger,
                 AtOnce::Chain => {}
             }
+        }
+        let client = arrived.client.peer.ip();
+        if arrived.pressure.is_some_and(|pressure| pressure.try_borrow_mut().is_ok_and(|mut it| !it.may_start(client)))
+        {
+            metrics::OVERLOAD_DROPPED.inc();
+            return Begun::Silence;
+        }
+        if block.shed && arrived.client.transport == Transport::Udp && !self.waiting.has_one_for(client) {
+            table.shed.iter().for_each(|shed| shed.queries.inc());
+            return Begun::Silence;
         }
         self.start_chain(table, arrived, route, &question, buffer)
     }

@@ -24,11 +24,23 @@ metrics! {
     /// Queries that were dropped because too many were waiting for a plugin.
     pub(super) QUEUE_DROPPED: IntCounter =
         "rollcall_queue_dropped_total", "Queries dropped because too many were in flight";
+    /// Queries that were dropped because their thread could not keep up with datagrams.
+    pub(super) OVERLOAD_DROPPED: IntCounter =
+        "rollcall_overload_dropped_total", "Queries over UDP dropped before the plugins as datagrams come too fast";
     /// Panics that were caught; the query got SERVFAIL.
     pub(super) PANICS: IntCounter = "coredns_panics_total", "Panics while answering a query";
     /// Answers that could not be sent.
     pub(super) SEND_FAILED: IntCounter =
         "rollcall_udp_send_failed_total", "UDP answers that the system refused to send";
+    /// Answers that the rate of their client's network did not allow.
+    pub(super) RATE_DROPPED: IntCounter =
+        "rollcall_rrl_dropped_total", "UDP answers dropped by response rate limiting";
+    /// Answers that were sent truncated instead.
+    pub(super) RATE_TRUNCATED: IntCounter =
+        "rollcall_rrl_truncated_total", "UDP answers sent truncated by response rate limiting";
+    /// Queries and answers that `shed` dropped.
+    SHED: IntCounterVec["server", "reason"] =
+        "coredns_shed_dropped_total", "Queries and responses dropped, per server, by reason";
     /// Answers of which 64 KiB do not hold all records.
     pub(super) OVERSIZED: IntCounter =
         "rollcall_answers_oversized_total", "Answers whose records exceed the largest DNS message";
@@ -60,6 +72,23 @@ metrics! {
 pub fn register(registry: &Registry) -> prometheus::Result<()> {
     register_common(registry)?;
     registry.register(Box::new(Export::new()?))
+}
+
+/// The counters of `shed` at one server.
+#[derive(Clone, Debug)]
+pub(super) struct ShedCounters {
+    /// Queries that were dropped before the chain.
+    pub(super) queries: prometheus::IntCounter,
+    /// Answers that had waited and could not be sent.
+    pub(super) responses: prometheus::IntCounter,
+}
+
+impl ShedCounters {
+    /// The counters of a server; shown from now on, though nothing is dropped yet.
+    pub(super) fn of(server: &str) -> Self {
+        let of = |reason| SHED.with_label_values(&[server, reason]);
+        Self { queries: of("query"), responses: of("response") }
+    }
 }
 
 //----------- CounterGroup ---------------------------------------------------

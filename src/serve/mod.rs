@@ -16,11 +16,14 @@ mod connections;
 mod encrypted;
 mod handle;
 mod limits;
+mod load;
 pub mod metrics;
 #[cfg(target_os = "linux")]
 mod mmsg;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
+mod pressure;
+mod rate;
 mod routes;
 #[cfg(target_os = "linux")]
 mod runs;
@@ -38,10 +41,12 @@ pub use encrypted::Encryption;
 pub(crate) use encrypted::https::{age as https_age, message_of as message_of_get};
 use handle::Handler;
 pub use limits::Limits;
+pub use load::LoadLimits;
 #[cfg(target_os = "linux")]
 use mmsg as datagrams;
 #[cfg(not(target_os = "linux"))]
 use portable as datagrams;
+pub use rate::RateLimit;
 pub use routes::{BlockFilter, Exclusions, RouteTable, ServedBlock};
 pub use server::{PreparedServer, Server, Site};
 pub(crate) use tcp::{Front, front as tcp_front};

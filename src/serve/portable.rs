@@ -146,7 +146,7 @@ mod tests {
 
     use super::super::metrics::ShardId;
     use super::super::testing::{query, table, with_opt};
-    use super::super::{Handler, mmsg, portable};
+    use super::super::{Handler, LoadLimits, mmsg, portable};
     use super::*;
     use crate::chain::{Client, Transport};
     use crate::serve::handle::{Arrived, Begun};
@@ -154,7 +154,8 @@ mod tests {
     /// The answers that clients get to some datagrams, or nothing, from the loop in a module.
     macro_rules! answers {
         ($datagrams:ident, $server:expr, $asked:expr) => {{
-            let (handler, server) = (Arc::new(Handler::new(table().0, 10)), UdpSocket::bind($server).unwrap());
+            let handler = Arc::new(Handler::new(table().0, LoadLimits::default()));
+            let server = UdpSocket::bind($server).unwrap();
             let local = server.local_addr().unwrap();
             $datagrams::ask_for_local_address(&server, local.is_ipv6()).unwrap();
             $datagrams::wake_after(&server, None).unwrap();
@@ -176,7 +177,7 @@ mod tests {
                     let client = Client { peer, local, transport: Transport::Udp };
                     let (octets, buffer) = slot.parts();
                     let shard = ShardId::SHARED;
-                    let arrived = Arrived { octets, client, received: Instant::now(), shard, seed: 7 };
+                    let arrived = Arrived { octets, client, received: Instant::now(), shard, seed: 7, pressure: None };
                     if let Begun::Answer { len, .. } = handler.begin(&handler.table(), &arrived, buffer) {
                         slot.answer(len);
                         silent = false;

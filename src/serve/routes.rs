@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::metrics::{self, CounterGroup};
+use super::metrics::{self, CounterGroup, ShedCounters};
 use crate::chain::{Client, FastPath, Passing, Plugin};
 use crate::wire::{Class, Name, OwnEdns, QName, Question, Rtype};
 use crate::zone::View;
@@ -33,6 +33,8 @@ pub struct ServedBlock {
     pub bufsize: Option<u16>,
     /// The classes other than IN that are for the chain (`chaos`, `rewrite class`).
     pub classes: Vec<Class>,
+    /// True when queries over UDP that no answer could be waited for are dropped before the chain (`shed`).
+    pub shed: bool,
     /// True when its queries are counted (`prometheus`).
     pub measured: bool,
     /// The name of its view in metrics, mostly empty.
@@ -55,6 +57,8 @@ pub struct RouteTable {
     routes: Vec<Route>,
     /// Queries that no block is for.
     pub(super) dropped: Option<Arc<CounterGroup>>,
+    /// The counters of `shed`, where a block has it.
+    pub(super) shed: Option<ShedCounters>,
 }
 
 /// One zone of a block.
@@ -93,7 +97,8 @@ impl RouteTable {
         }
         routes.sort_by_key(|route| std::cmp::Reverse(route.labels));
         let dropped = measured.then(|| metrics::group(&server, "dropped", ""));
-        Self { server, routes, dropped }
+        let shed = routes.iter().any(|route| route.block.shed).then(|| ShedCounters::of(&server));
+        Self { server, routes, dropped, shed }
     }
 
     /// The route of a question, by its place; `None` when no block is for it.

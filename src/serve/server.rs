@@ -21,6 +21,7 @@ use super::connection_rules::{Orders, Rules, Secure};
 use super::connections::ConnectionTable;
 use super::encrypted::{Encryption, quic};
 use super::limits::Limits;
+use super::load::LoadLimits;
 use super::sockets::{self, BindPlace};
 use super::udp::{DataThread, Others as _};
 use super::udp_threads::{self, Crew};
@@ -45,7 +46,7 @@ pub struct Site {
 #[derive(Debug)]
 pub struct Server {
     encryption: Option<Encryption>,
-    max_in_flight: usize,
+    load: LoadLimits,
     runtime: Handle,
     /// The address that is bound for each that was asked for.
     addresses: BTreeMap<SocketAddr, SocketAddr>,
@@ -77,12 +78,12 @@ pub struct PreparedServer {
 }
 
 impl Server {
-    /// A server that has bound nothing yet. At most `max_in_flight` queries of an address wait for plugins at one time.
-    pub fn new(encryption: Option<Encryption>, max_in_flight: usize, runtime: &Handle) -> Self {
+    /// A server that has bound nothing yet.
+    pub fn new(encryption: Option<Encryption>, load: LoadLimits, runtime: &Handle) -> Self {
         let orders = watch::Sender::new(Orders::default());
         Self {
             encryption,
-            max_in_flight,
+            load,
             runtime: runtime.clone(),
             addresses: BTreeMap::new(),
             udp: Crew::new(runtime.clone(), orders.subscribe()),
@@ -121,7 +122,7 @@ impl Server {
                     prepared.tables.push((rules.handler.clone(), site.table));
                     rules.handler.clone()
                 }
-                None => Arc::new(Handler::new(site.table, self.max_in_flight)),
+                None => Arc::new(Handler::new(site.table, self.load)),
             };
             let address = bound.unwrap_or(site.address);
             let rules = |address| Rules { address, handler: handler.clone(), limits, secure: secure.clone() };

@@ -280,6 +280,7 @@ impl<S: ConnectionStream> TcpConnection<S> {
                 received: std::time::Instant::now(),
                 shard: ShardId::SHARED,
                 seed: rand::random(),
+                pressure: None,
             };
             let output = &mut self.output;
             match handler.begin_in_scratch(&table, &arrived, |answer| frame(output, answer)) {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::handle::{Arrived, AtOnce, Handler, at_once};
 use super::metrics::ShardId;
-use super::{Limits, RouteTable, ServedBlock, Site};
+use super::{Limits, LoadLimits, RouteTable, ServedBlock, Site};
 use crate::chain::settings::Tls;
 use crate::chain::{Client, Next, Outcome, Plugin, Query, Reply, Transport};
 use crate::wire::message::{RData, Record, rdata};
@@ -102,10 +102,17 @@ impl Plugin for Fake {
 
 /// A route table whose zone `test` is answered by [`Fake`], and the gate of its waiting queries.
 pub(super) fn table() -> (RouteTable, Arc<Semaphore>) {
+    table_with("dns://:53", |_| {})
+}
+
+/// The same at a server of its own name, with a block that a test changes.
+pub(super) fn table_with(server: &str, change: impl FnOnce(&mut ServedBlock)) -> (RouteTable, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let fake: Arc<dyn Plugin> = Arc::new(Fake { gate: gate.clone() });
-    let block = ServedBlock { zones: vec!["test".parse().unwrap()], chain: Arc::new([fake]), ..ServedBlock::default() };
-    (RouteTable::new("dns://:53", vec![block]), gate)
+    let zones = vec!["test".parse().unwrap()];
+    let mut block = ServedBlock { zones, chain: Arc::new([fake]), ..ServedBlock::default() };
+    change(&mut block);
+    (RouteTable::new(server, vec![block]), gate)
 }
 
 /// An address that is served by the [`table`] of tests, and the gate of its waiting queries.
@@ -120,7 +127,7 @@ pub(crate) struct Direct(Arc<Handler>);
 impl Direct {
     /// Answers from a route table.
     pub(crate) fn new(table: RouteTable) -> Self {
-        Self(Arc::new(Handler::new(table, 4)))
+        Self(Arc::new(Handler::new(table, LoadLimits { max_in_flight: 4, ..LoadLimits::default() })))
     }
 
     /// The answer, however long it takes.
@@ -138,7 +145,7 @@ impl Direct {
     ) -> Option<(Vec<u8>, &'static str)> {
         let table = self.0.table();
         let Parsed::Query(question) = parse(octets) else { panic!("a query of a test is well-formed") };
-        let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed };
+        let arrived = Arrived { octets, client, received, shard: ShardId::SHARED, seed, pressure: None };
         let mut buffer = [0; 4096];
         match at_once(table.route(0).unwrap(), &question, &arrived, &mut buffer) {
             AtOnce::Done(len, _, plugin) => Some((buffer[..len].to_vec(), plugin)),

@@ -7,6 +7,7 @@
 //! larger buffers and perhaps itself ([`udp_threads`](super::udp_threads)), is given back after a spell with little to do; only until
 //! then does it wake by itself.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -21,6 +22,8 @@ use super::Handler;
 use super::datagrams::{self, BATCH, Batch, DatagramEnds};
 use super::handle::{Arrived, Begun, ChainAnswer, PendingAnswer};
 use super::metrics::{self, ShardId};
+use super::pressure::Pressure;
+use super::rate::RateTable;
 use super::routes::RouteTable;
 use super::sockets;
 use crate::chain::{Client, Transport};
@@ -98,6 +101,8 @@ impl DataThread {
         let mut thread = Thread {
             socket: socket.clone(),
             local: address,
+            rates: handler.rates(),
+            pressure: RefCell::new(Pressure::new()),
             handler,
             shard: ShardId::take(),
             random: Random::new(rand::random()),
@@ -171,6 +176,9 @@ struct Thread {
     socket: Arc<UdpSocket>,
     local: SocketAddr,
     handler: Arc<Handler>,
+    /// The answers of late, where their rate is limited.
+    rates: Option<RateTable>,
+    pressure: RefCell<Pressure>,
     shard: ShardId,
     random: Random,
     runtime: Handle,
@@ -201,6 +209,7 @@ impl Thread {
             let leaving = self.leaving.load(Ordering::Acquire);
             match batch.receive(&self.socket, !leaving) {
                 Ok(count) => {
+                    self.pressure.get_mut().batch(count, BATCH);
                     self.answer(&mut batch);
                     if batch.is_grown() && !self.wakes {
                         self.wake(true);
@@ -237,29 +246,31 @@ impl Thread {
             let client = Client { peer: envelope.peer(), local, transport: Transport::Udp };
             let seed = self.random.draw();
             let (octets, buffer) = slot.parts();
-            let arrived = Arrived { octets, client, received, shard: &self.shard, seed };
+            let pressure = Some(&self.pressure);
+            let arrived = Arrived { octets, client, received, shard: &self.shard, seed, pressure };
             match self.handler.begin(&table, &arrived, buffer) {
                 Begun::Silence => {}
                 Begun::Answer { len, route } => {
-                    slot.answer(len);
                     *measured = route;
+                    let len = limited(&mut self.rates, &arrived, buffer, len);
+                    slot.answer(len);
                 }
                 Begun::Larger => {
                     large.resize(MOST_UDP.into(), 0);
                     match self.handler.begin(&table, &arrived, &mut large) {
                         Begun::Answer { len, route } => {
                             *measured = route;
-                            if datagrams::send_one(&self.socket, large.get(..len).unwrap_or_default(), &envelope)
-                                .is_err()
-                            {
+                            let len = limited(&mut self.rates, &arrived, &mut large, len);
+                            let octets = large.get(..len).unwrap_or_default();
+                            if len > 0 && datagrams::send_one(&self.socket, octets, &envelope).is_err() {
                                 metrics::SEND_FAILED.inc();
                             }
                         }
-                        Begun::Later(pending) => self.wait_for(pending, &client, envelope),
+                        Begun::Later(pending) => self.wait_for(pending, &arrived, &table, envelope),
                         Begun::Silence | Begun::Larger => {}
                     }
                 }
-                Begun::Later(pending) => self.wait_for(pending, &client, envelope),
+                Begun::Later(pending) => self.wait_for(pending, &arrived, &table, envelope),
             }
         }
         self.large = large;
@@ -320,11 +331,18 @@ impl Thread {
     }
 
     /// Lets the runtime finish a query that waits for something, when there is room for one more.
-    fn wait_for(&self, pending: PendingAnswer, client: &Client, envelope: DatagramEnds) {
-        let Some(place) = self.handler.admit(client) else { return };
+    fn wait_for(&self, pending: PendingAnswer, arrived: &Arrived<'_>, table: &RouteTable, envelope: DatagramEnds) {
+        let client = arrived.client;
+        let Some(place) = self.handler.admit(&client) else { return };
         let (socket, handler) = (self.socket.clone(), self.handler.clone());
+        let shed = table.shed.as_ref().map(|shed| shed.responses.clone());
+        let query: Option<Box<[u8]>> = self.rates.is_some().then(|| arrived.octets.into());
         self.runtime.spawn(async move {
-            let Some(Some(ChainAnswer { octets, .. })) = handler.wait(place, pending).await else { return };
+            let Some(Some(ChainAnswer { mut octets, .. })) = handler.wait(place, pending).await else { return };
+            if let Some(query) = query {
+                let Some(limited) = handler.limit_late(&client, &query, octets) else { return };
+                octets = limited;
+            }
             let mut sent = datagrams::send_one(&socket, &octets, &envelope);
             if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -332,17 +350,24 @@ impl Thread {
             }
             if sent.is_err() {
                 metrics::SEND_FAILED.inc();
+                shed.iter().for_each(|responses| responses.inc());
             }
         });
     }
+}
+
+/// The length of an answer that its client may have; 0 for none.
+fn limited(rates: &mut Option<RateTable>, arrived: &Arrived<'_>, buffer: &mut [u8], len: usize) -> usize {
+    let (Some(rates), Some(answer)) = (rates, buffer.get_mut(..len)) else { return len };
+    rates.limit(arrived.client.peer.ip(), arrived.octets, answer, arrived.received).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use super::super::Limits;
     use super::super::testing::{query, site};
+    use super::super::{Limits, LoadLimits};
     use super::*;
 
     /// Others who panic when they are asked for the first times.
@@ -365,7 +390,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_thread_that_panics_begins_anew_on_its_socket() {
         let (site, _gate) = site("127.0.0.1:0", &Limits::default(), None);
-        let handler = Arc::new(Handler::new(site.table, 10));
+        let handler = Arc::new(Handler::new(site.table, LoadLimits::default()));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(socket.local_addr().unwrap()).unwrap();

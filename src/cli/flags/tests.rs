@@ -19,7 +19,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         pidfile: Some("/run/x.pid".into()),
         quiet: true,
         log_format: LogFormat::Text,
-        max_in_flight: 10_000,
+        load: LoadLimits::default(),
         explain: None,
         handover: false,
         sandbox: true,
@@ -63,11 +63,23 @@ fn some_flags_are_commands() {
 fn our_own_settings_have_a_flag_and_a_variable() {
     let variable = |name: &str| (name == "ROLLCALL_MAX_IN_FLIGHT").then(|| "7".to_owned());
     let max = |line: &str| match read(line.split_whitespace().map(OsString::from), &variable) {
-        Ok(Command::Serve(options)) => options.max_in_flight,
+        Ok(Command::Serve(options)) => options.load.max_in_flight,
         other => panic!("{other:?}"),
     };
     assert_eq!(max(""), 7);
     assert_eq!(max("-rollcall.max-in-flight 9"), 9);
+    let rate = |line: &str, value: &'static str| {
+        let variable = move |name: &str| (name == "ROLLCALL_RRL").then(|| value.to_owned());
+        match read(line.split_whitespace().map(OsString::from), &variable) {
+            Ok(Command::Serve(options)) => Ok((options.load.rate.per_second, options.load.rate.slip)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    assert_eq!((rate("", ""), rate("", "20")), (Ok((0, 2)), Ok((20, 2))));
+    assert_eq!(rate("-rollcall.rrl=7 -rollcall.rrl-slip 0", "20"), Ok((7, 0)));
+    assert!(rate("", "many").unwrap_err().contains("ROLLCALL_RRL needs a number, got `many`"));
+    assert!(rate("-rollcall.rrl-slip -1", "").unwrap_err().contains("rollcall.rrl-slip needs a number, got `-1`"));
     let explain = |line: &str, value: &'static str| {
         let variable = move |name: &str| (name == "ROLLCALL_EXPLAIN").then(|| value.to_owned());
         match read(line.split_whitespace().map(OsString::from), &variable) {

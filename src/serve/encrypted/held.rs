@@ -61,11 +61,12 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::serve::LoadLimits;
     use crate::serve::testing::{CLIENT, query, table};
 
     #[tokio::test]
     async fn an_answer_waits_for_those_before_it() {
-        let handler = Arc::new(Handler::new(table().0, 10));
+        let handler = Arc::new(Handler::new(table().0, LoadLimits { max_in_flight: 10, ..LoadLimits::default() }));
         let client = Client { transport: crate::chain::Transport::Tcp, ..CLIENT };
         let connections = crate::serve::connections::ConnectionTable::new(1, 1 << 20);
         let held = ConnectionRoom::new(&Arc::new(connections.admit(client.peer.ip()).unwrap()));

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::client::TlsStream;
 
 use super::super::testing::{query_with_id, site};
-use super::super::{Limits, Server, metrics};
+use super::super::{Limits, LoadLimits, Server, metrics};
 use super::*;
 use crate::chain::settings::Tls;
 
@@ -45,7 +45,7 @@ struct RunningTls {
 fn start(encryption: Encryption, limits: &Limits) -> RunningTls {
     let certificate = tls::certificate();
     let (site, gate) = site(&format!("127.0.0.1:{}", free_port()), limits, Some(listener(&certificate)));
-    let mut server = Server::new(Some(encryption), 100, &Handle::current());
+    let mut server = Server::new(Some(encryption), LoadLimits::default(), &Handle::current());
     server.commit(server.prepare(vec![site], false).unwrap());
     RunningTls { server, gate, certificate }
 }

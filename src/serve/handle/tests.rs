@@ -3,7 +3,7 @@ use super::*;
 use crate::wire::message::{Message, decode};
 
 fn handler() -> Arc<Handler> {
-    Arc::new(Handler::new(table().0, 4))
+    Arc::new(Handler::new(table().0, LoadLimits::default()))
 }
 
 fn ask(handler: &Arc<Handler>, octets: &[u8], client: Client) -> Option<Message> {
@@ -35,7 +35,7 @@ fn names_without_a_block_and_foreign_classes_are_refused() {
 #[test]
 fn a_zone_without_plugins_is_refused() {
     let block = ServedBlock { zones: vec!["test".parse().unwrap()], ..ServedBlock::default() };
-    let handler = Arc::new(Handler::new(RouteTable::new("dns://:53", vec![block]), 4));
+    let handler = Arc::new(Handler::new(RouteTable::new("dns://:53", vec![block]), LoadLimits::default()));
     assert_eq!(rcode(ask(&handler, &query("a.test", 1), CLIENT)), Rcode::REFUSED);
 }
 
@@ -95,7 +95,7 @@ fn malformed_queries_are_told_so() {
 #[test]
 fn queries_end_with_the_plan_they_began_with_and_the_next_take_the_new_one() {
     let (table, gate) = table();
-    let handler = Arc::new(Handler::new(table, 4));
+    let handler = Arc::new(Handler::new(table, LoadLimits::default()));
     let asked = query("wait.test", 1);
     let mut pending = Box::pin(handler.clone().answer(&asked, CLIENT));
     assert!(pending.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::super::testing::{query, query_with_id, site, with_opt};
+use super::super::testing::{query, query_with_id, site, table_with, with_opt};
 use super::*;
-use crate::serve::{metrics, udp};
+use crate::serve::{RateLimit, metrics, udp};
 use crate::wire::message::{Message, decode};
 
 mod tcp;
@@ -23,8 +23,12 @@ struct Running {
 }
 
 fn start(address: &str, limits: &Limits, max_in_flight: usize) -> Running {
+    start_with(address, limits, LoadLimits { max_in_flight, ..LoadLimits::default() })
+}
+
+fn start_with(address: &str, limits: &Limits, load: LoadLimits) -> Running {
     let (site, gate) = site(address, limits, None);
-    let mut server = Server::new(None, max_in_flight, &Handle::current());
+    let mut server = Server::new(None, load, &Handle::current());
     server.commit(server.prepare(vec![site], false).unwrap());
     Running { server, gate }
 }
@@ -197,6 +201,112 @@ async fn past_the_limit_the_client_with_most_waiting_gives_way_over_udp_and_tcp(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn amplifying_answers_over_udp_have_a_rate_and_those_over_tcp_have_none() {
+    let rate = RateLimit { per_second: 4, slip: 2 };
+    let limits = Limits { sockets: NonZeroUsize::new(1), ..Limits::default() };
+    let running = start_with("127.0.0.1:0", &limits, LoadLimits { rate, ..LoadLimits::default() });
+    let client = udp_client().await;
+    client.connect(running.server.address()).await.unwrap();
+    running.gate.add_permits(1000);
+    // Answers within a batch, and those that are sent by themselves.
+    for name in ["n20.test", "n300.test"] {
+        for id in 0..200 {
+            client.send(&with_opt(query_with_id(id, name), 9000)).await.unwrap();
+        }
+        client.send(&query_with_id(999, "a.test")).await.unwrap();
+        let (mut whole, mut truncated, mut last) = (0, 0, false);
+        let mut buffer = [0; 9000];
+        // In one batch the longest answers leave first: what is behind the last query's is still to be counted.
+        while let Ok(received) =
+            tokio::time::timeout(if last { Duration::from_millis(200) } else { PATIENCE }, client.recv(&mut buffer))
+                .await
+        {
+            let answer = decode(&buffer[..received.unwrap()]).unwrap();
+            match answer.id {
+                999 => last = true,
+                _ if answer.truncation => {
+                    assert!(answer.answers.is_empty() && answer.edns.is_some() && answer.queries.len() == 1);
+                    truncated += 1;
+                }
+                _ => whole += 1,
+            }
+        }
+        assert!(last && whole < 100, "{whole} whole answers");
+        assert!(truncated >= 50 && whole + truncated < 200, "{truncated} of {} are truncated", 200 - whole);
+    }
+    for id in 0..50 {
+        client.send(&query_with_id(id, "a.test")).await.unwrap();
+    }
+    for _ in 0..50 {
+        let answer = udp_answer(&client).await.0;
+        assert!(!answer.truncation && answer.answers.len() == 1, "what does not amplify is not limited");
+    }
+    let mut stream = running.connect().await;
+    for id in 0..50 {
+        stream.write_all(&framed(&query_with_id(id, "n20.test"))).await.unwrap();
+        assert_eq!(tcp_answer(&mut stream).await.answers.len(), 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_had_to_wait_have_a_rate_as_well() {
+    let rate = RateLimit { per_second: 1, slip: 1 };
+    let running = start_with("127.0.0.1:0", &Limits::default(), LoadLimits { rate, ..LoadLimits::default() });
+    let client = udp_client().await;
+    client.connect(running.server.address()).await.unwrap();
+    for id in 0..20 {
+        client.send(&query_with_id(id, "wait20.test")).await.unwrap();
+    }
+    while running.server.in_flight() < 20 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    running.gate.add_permits(20);
+    let mut truncated = 0;
+    for _ in 0..20 {
+        truncated += u32::from(udp_answer(&client).await.0.truncation);
+    }
+    assert!((1..20).contains(&truncated), "{truncated}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_shed_a_query_that_would_find_no_place_is_dropped_before_the_chain() {
+    let limits = Limits { sockets: NonZeroUsize::new(1), ..Limits::default() };
+    let (table, gate) = table_with("dns://:5353", |block| block.shed = true);
+    let site = Site { table, ..site("0.0.0.0:0", &limits, None).0 };
+    let mut server = Server::new(None, LoadLimits { max_in_flight: 2, ..LoadLimits::default() }, &Handle::current());
+    server.commit(server.prepare(vec![site], false).unwrap());
+    let running = Running { server, gate };
+    let asked = SocketAddr::from(([127, 0, 0, 1], running.port()));
+    let client = udp_client().await;
+    let counters = metrics::ShedCounters::of("dns://:5353");
+    for id in 0..2 {
+        client.send_to(&query_with_id(id, "wait.test"), asked).await.unwrap();
+    }
+    while running.server.in_flight() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Whatever needs the chain: also what would not have to wait there.
+    client.send_to(&query_with_id(2, "a.test"), asked).await.unwrap();
+    while counters.queries.get() < 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Another client has a claim to a place, and a connection is not meant.
+    let other = tokio::net::UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    other.send_to(&query_with_id(3, "a.test"), asked).await.unwrap();
+    assert_eq!(udp_answer(&other).await.0.id, 3);
+    let mut stream = running.connect().await;
+    stream.write_all(&framed(&query_with_id(4, "a.test"))).await.unwrap();
+    assert_eq!(tcp_answer(&mut stream).await.id, 4);
+    running.gate.add_permits(2);
+    for _ in 0..2 {
+        assert!(udp_answer(&client).await.0.id < 2);
+    }
+    client.send_to(&query_with_id(5, "a.test"), asked).await.unwrap();
+    assert_eq!(udp_answer(&client).await.0.id, 5);
+    assert_eq!((counters.queries.get(), counters.responses.get()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_datagrams_get_an_error_or_silence_and_the_server_lives() {
     let running = start("127.0.0.1:0", &Limits::default(), 100);
     let client = udp_client().await;
@@ -248,7 +358,7 @@ async fn a_drain_answers_what_has_come_and_closes() {
 async fn an_address_in_use_is_named() {
     let running = start("127.0.0.1:0", &Limits::default(), 100);
     let taken = running.server.address();
-    let other = Server::new(None, 100, &Handle::current());
+    let other = Server::new(None, LoadLimits::default(), &Handle::current());
     for address in [taken, SocketAddr::from((Ipv6Addr::UNSPECIFIED, taken.port()))] {
         let (site, _) = site(&address.to_string(), &Limits::default(), None);
         let error = other.prepare(vec![site], true).unwrap_err();
@@ -409,7 +519,7 @@ async fn threads_come_and_go_with_the_load_without_a_lost_query() {
     tokio::time::timeout(6 * PATIENCE, alone).await.expect("one thread is enough for nobody");
     // Nobody else gets in, although several of our own were there.
     let (other, _) = site(&address.to_string(), &Limits::default(), None);
-    assert!(Server::new(None, 100, &Handle::current()).prepare(vec![other], true).is_err());
+    assert!(Server::new(None, LoadLimits::default(), &Handle::current()).prepare(vec![other], true).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
