@@ -16,6 +16,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("ROLLCALL_SEED", "tests/simulation is run by itself"),
     ("just simulate", "takes as long as the seeds that it is given"),
     ("just fuzz", "takes as long as it is told, and builds with all optimisation"),
+    ("ROLLCALL_SOAK", "tests/soak is run by itself"),
+    ("just soak", "takes as long as it is told to"),
     ("cargo bench", "takes an hour of a quiet machine"),
     ("cargo doc", "a step of .ci/run"),
     (".ci/run", "runs this"),
