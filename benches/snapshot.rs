@@ -73,9 +73,9 @@ fn format(title: &str, many: Many<'_>) {
     let mut restored = Index::new(publisher, IndexSettings::default());
     let started = Instant::now();
     for block in snapshot.blocks() {
-        restored.restore(block.unwrap(), now, 1);
+        restored.restore(block.unwrap(), now);
     }
-    restored.end_restore();
+    restored.end_restore(1);
     let taken = started.elapsed();
     assert_eq!(reader.services().len(), 2 * SERVICES);
     println!(

@@ -72,21 +72,20 @@ impl Index {
         remaining.pods.next().map(|key| self.pods.fact(&key).map(|pod| (Fact::Pod(pod), 0)).into_iter().collect())
     }
 
-    /// Takes in what another index has given out, and publishes it. The first lists correct it as a difference.
-    ///
-    /// In a group are all that belongs together; see [`end_restore`](Self::end_restore).
-    pub fn restore(&mut self, groups: impl IntoIterator<Item = Vec<DatedFact>>, now: Instant, unix: u32) {
+    /// Takes in what another index has given out; see [`end_restore`](Self::end_restore). The first lists correct it as a
+    /// difference.
+    pub fn restore(&mut self, groups: impl IntoIterator<Item = Vec<DatedFact>>, now: Instant) {
         for (fact, arrived) in groups.into_iter().flatten() {
             self.take(fact, now, arrived);
         }
-        self.publish(unix);
     }
 
-    /// All is taken in: endpoints are answered from now on.
+    /// All is taken in: it is published as one batch, at the price of one, and answered from now on.
     ///
-    /// Until the first complete list of slices those that are known are answered, and not a part of those that the list
-    /// has brought so far.
-    pub fn end_restore(&mut self) {
+    /// Until the first complete list of slices those endpoints are answered, and not a part of those that the list has
+    /// brought so far.
+    pub fn end_restore(&mut self, unix: u32) {
+        self.publish(unix);
         self.postponed.slices = true;
         self.postponed.imported = true;
         self.publisher.set_endpoints();

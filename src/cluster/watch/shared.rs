@@ -148,14 +148,15 @@ impl SharedIndex {
 
     /// Takes in a part of a snapshot, whole Services. Nothing else is known yet.
     pub(super) fn restore(&self, groups: Vec<Vec<DatedFact>>) {
-        let (now, unix) = self.now();
-        self.lock().index.restore(groups, now, unix);
+        let (now, _) = self.now();
+        self.lock().index.restore(groups, now);
     }
 
     /// The snapshot is taken in; it was true up to this Unix second.
     pub(super) fn end_restore(&self, true_at: u64) {
+        let (_, unix) = self.now();
         let mut state = self.lock();
-        state.index.end_restore();
+        state.index.end_restore(unix);
         state.restored = Some(true_at);
     }
 

@@ -21,11 +21,12 @@ fn given_out(index: &Index, most: usize) -> Vec<Vec<DatedFact>> {
 fn restarted(bench: &Bench, settings: IndexSettings) -> Bench {
     let mut again = Bench::with(settings);
     for group in given_out(&bench.index, 3) {
-        let (now, unix) = (again.now, again.unix);
-        again.index.restore([group], now, unix);
+        let now = again.now;
+        again.index.restore([group], now);
     }
-    assert!(!again.reader.has_endpoints(), "not before all is taken in");
-    again.index.end_restore();
+    assert!(!again.reader.has_endpoints() && again.index.publications() == 0, "not before all is taken in");
+    let unix = again.unix;
+    again.index.end_restore(unix);
     assert!(again.reader.has_endpoints() && !again.reader.is_synced());
     again
 }
