@@ -75,7 +75,8 @@ struct Sending {
     ended: bool,
     /// Nothing comes through any more.
     dead: bool,
-    /// When what was sent last comes.
+    /// How much of what was sent is on its way, and when the last of it comes.
+    waiting: u32,
     due: u64,
     waker: Option<Waker>,
 }
@@ -272,7 +273,8 @@ impl Model {
         match trouble {
             Some(Trouble::Repeats) => {
                 let chance = &mut self.chances[kind as usize];
-                let of_kind: Vec<&Commit> = self.etcd.log.iter().filter(|commit| commit.key.kind == kind).collect();
+                let past = self.etcd.log.iter().take_while(|past| past.revision <= commit.revision);
+                let of_kind: Vec<&Commit> = past.filter(|past| past.key.kind == kind).collect();
                 let late = chance.percent(60).then(|| event(encoding, of_kind[chance.index(of_kind.len())]));
                 let first = chance.percent(50);
                 let mut all: Vec<Bytes> = late.clone().filter(|_| first).into_iter().collect();
@@ -316,23 +318,30 @@ impl Model {
     fn arrive(&mut self, id: u64, at: u64, octets: Bytes) {
         let now = self.now();
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        stream.due = stream.due.max(at);
-        if stream.due <= now {
-            self.come(id, Ok(octets));
-        } else {
-            let due = stream.due;
-            self.plan(due, Action::Push(id, octets));
+        if stream.waiting == 0 && at <= now {
+            return self.come(id, Ok(octets));
         }
+        // Nothing overtakes what is on its way.
+        stream.waiting += 1;
+        stream.due = stream.due.max(at);
+        let due = stream.due;
+        self.plan(due, Action::Push(id, octets));
+    }
+
+    /// Octets that were on their way come to the mirror.
+    pub(crate) fn arrived(&mut self, id: u64, octets: Bytes) {
+        self.streams.get_mut(&id).into_iter().for_each(|stream| stream.waiting -= 1);
+        self.come(id, Ok(octets));
     }
 
     fn end(&mut self, id: u64) {
-        let due = self.streams.get(&id).map_or(0, |stream| stream.due);
-        if due <= self.now() { self.ended(id) } else { self.plan(due, Action::End(id)) }
+        let Some(stream) = self.streams.get(&id) else { return };
+        if stream.waiting == 0 { self.ended(id) } else { self.plan(stream.due, Action::End(id)) }
     }
 
     fn break_off(&mut self, id: u64) {
-        let due = self.streams.get(&id).map_or(0, |stream| stream.due);
-        if due <= self.now() { self.broken(id) } else { self.plan(due, Action::Break(id)) }
+        let Some(stream) = self.streams.get(&id) else { return };
+        if stream.waiting == 0 { self.broken(id) } else { self.plan(stream.due, Action::Break(id)) }
     }
 
     /// Octets, or a failure, come to the mirror.

@@ -169,7 +169,7 @@ impl Run {
             Action::Commit(key, content) => model.commit(key, content),
             Action::Settle(service) => drop(model.oracle.moving.remove(&service)),
             Action::Visible(server, kind) => model.see(server, kind),
-            Action::Push(stream, octets) => model.come(stream, Ok(octets)),
+            Action::Push(stream, octets) => model.arrived(stream, octets),
             Action::Break(stream) => model.broken(stream),
             Action::End(stream) => model.ended(stream),
             Action::Bookmark(stream) => model.bookmark(stream),
@@ -297,7 +297,7 @@ fn plan(model: &mut Model, chance: &mut Chance, quiet: u64, servers: usize) -> u
     let end = quiet + 4_000 + 4_500 + 6_000;
     let mut at = 0;
     while at < end {
-        at += if at > quiet { 250 } else { 1_000 };
+        at += if (quiet..quiet + 5_500).contains(&at) { 250 } else { 1_000 };
         model.plan(at, Action::Tick);
     }
     model.plan(end, Action::Finish);

@@ -86,7 +86,9 @@ impl Model {
         let met = self.trouble(server, kind, |trouble| match trouble {
             Trouble::Status(410 | 504, ..) => query.watch || query.token.is_some(),
             Trouble::Status(..) | Trouble::Html => true,
-            Trouble::StatusBody | Trouble::Emptied => !query.watch,
+            Trouble::StatusBody => !query.watch,
+            // The end of a list, come too early, is not to be told from the end of it.
+            Trouble::Emptied => !query.watch && query.token.is_none(),
             _ => false,
         });
         match met {
@@ -246,6 +248,7 @@ impl Model {
             queue: VecDeque::new(),
             ended: false,
             dead: false,
+            waiting: 0,
             due: 0,
             waker: None,
         };
