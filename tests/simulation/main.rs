@@ -77,9 +77,23 @@ fn no_promise_is_broken() {
     assert!(broken.is_empty(), "{} of {seeds} seeds break a promise: {broken:?}", broken.len());
 }
 
+/// Seeds that found something, and what: each breaks a promise without its mend.
+const FOUND: &[(u64, &str)] = &[
+    (45, "a first list of nothing was an empty cluster"),
+    (103, "a server that asked for ten seconds got more than the second in which the truth is to be there"),
+    (111, "an event older than the list that a watch began from brought a pod back"),
+];
+
+#[test]
+fn what_was_found_stays_mended() {
+    for (seed, what) in FOUND {
+        assert_eq!(run(*seed, Keep::Nothing).broken, None, "seed {seed}: {what}");
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_run() {
-    for seed in 1..=200 {
+    for seed in 1..=100 {
         let (one, other) = (run(seed, Keep::Words), run(seed, Keep::Words));
         let differs = one.lines.iter().zip(&other.lines).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {seed}");
