@@ -47,6 +47,8 @@ pub(crate) struct Model {
     pub(crate) lies: [Option<u32>; KINDS],
     /// Something is on the agenda that was not there before.
     pub(crate) sooner: Arc<Notify>,
+    /// How often the store was set back.
+    restores: u32,
     start: Instant,
     servers: Vec<Server>,
     streams: BTreeMap<u64, Sending>,
@@ -144,6 +146,7 @@ impl Model {
             lies: [Some(0); KINDS],
             lag: chance.length(4, 128),
             sooner: Arc::default(),
+            restores: 0,
             start: Instant::now(),
             servers: (0..servers).map(|_| Server::default()).collect(),
             streams: BTreeMap::new(),
@@ -249,6 +252,7 @@ impl Model {
         for kind in 0..KINDS {
             self.lost[kind] = !bump && self.claims[kind] > self.etcd.revision;
         }
+        self.restores += 1;
         self.see_all();
         self.break_all(None);
         self.oracle.disturbed = now;

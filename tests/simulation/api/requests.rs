@@ -31,17 +31,19 @@ pub(crate) fn direct(shared: &Shared) -> Direct {
 
 async fn ask(shared: Shared, home: usize, request: http::Request<()>) -> io::Result<http::Response<Octets>> {
     let query = Query::of(&request);
-    let wait = {
+    let (wait, restores) = {
         let mut model = lock(&shared);
         model.look(false);
         model.trace.note(|| format!("asks {query}"));
         let chance = &mut model.chances[query.kind as usize];
-        chance.length(1, 16)
+        (chance.length(1, 16), model.restores)
     };
     tokio::time::sleep(Duration::from_millis(wait)).await;
     let verdict = {
         let mut model = lock(&shared);
-        let verdict = model.verdict(&shared, home, &query);
+        // A restore restarts all servers, and what was asked of them is lost.
+        let is_lost = model.restores != restores;
+        let verdict = if is_lost { Verdict::Refused } else { model.verdict(&shared, home, &query) };
         model.trace.note(|| match &verdict {
             Verdict::Answer(response) => format!("{} for {query}", response.status()),
             Verdict::Refused => format!("no connection for {query}"),
