@@ -15,6 +15,7 @@ mod query;
 mod reply;
 mod request;
 mod source;
+mod trace;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,3 +29,4 @@ pub(crate) use reply::append;
 pub use reply::{More, Outcome, Reply};
 pub use request::Request;
 pub use source::{Access, Mirrors, Source};
+pub use trace::{Trace, TraceEnd, TraceStep};

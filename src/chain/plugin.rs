@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::query::{Client, Metadata, Query};
 use super::reply::Outcome;
+use super::trace::{TraceEnd, TraceStep};
 use crate::wire::message::{DNSClass, MessageName, Record, Size};
 use crate::wire::{Failure, Name, Question};
 use crate::zone::{TtlBounds, View};
@@ -137,7 +138,12 @@ impl<'a> Next<'a> {
             let (mut plugins, mut behind) = (self.plugins, self.behind);
             while let Some((first, rest)) = plugins.split_first() {
                 behind = first.name();
-                match first.serve(&mut *query, Next { plugins: rest, behind }).await {
+                let noted = query.trace.clone().map(|trace| (trace.begin(step(behind, query)), trace));
+                let outcome = first.serve(&mut *query, Next { plugins: rest, behind }).await;
+                if let Some((at, trace)) = noted {
+                    trace.end(at, end(query, &outcome));
+                }
+                match outcome {
                     Outcome::Next => {
                         query.note_passed(first.cluster_zones());
                         plugins = rest;
@@ -164,6 +170,24 @@ impl<'a> Next<'a> {
     /// The plugins themselves, for those that ask their neighbours.
     pub(crate) fn plugins(&self) -> &'a [Arc<dyn Plugin>] {
         self.plugins
+    }
+}
+
+/// The beginning of a query at a plugin, for its notes.
+fn step(plugin: &'static str, query: &Query) -> TraceStep {
+    TraceStep { plugin, depth: query.depth, name: query.qname().to_string(), rtype: query.qtype(), end: None }
+}
+
+/// Its end.
+fn end(query: &Query, outcome: &Outcome) -> TraceEnd {
+    match outcome {
+        Outcome::Next => TraceEnd::Passed,
+        Outcome::Drop => TraceEnd::Dropped,
+        Outcome::Reply(reply) => {
+            let upstream = query.metadata.get("forward/upstream").cloned();
+            TraceEnd::Answered { by: reply.plugin, rcode: reply.rcode(), upstream }
+        }
+        Outcome::Failed(by, failure) => TraceEnd::Failed { by, rcode: failure.rcode, message: failure.message.clone() },
     }
 }
 

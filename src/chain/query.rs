@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 
 use super::reply::Outcome;
 use super::request::Request;
+use super::trace::Trace;
 use crate::syntax::expression::ExpressionSubject;
 use crate::wire::message::rdata::opt::EdnsCode;
 use crate::wire::message::{DNSClass, Message, MessageName, RecordType, Size};
@@ -47,6 +48,8 @@ pub struct Query {
     pub passed: Mutex<Vec<Name>>,
     /// The EDNS options that a rule put in: those go upstream, whatever they are.
     pub sent_on: Vec<EdnsCode>,
+    /// The notes of its way, where somebody asked for them; its answer is the same with them and without.
+    pub trace: Option<Arc<Trace>>,
 }
 
 impl Query {
@@ -66,6 +69,7 @@ impl Query {
             of_cluster: AtomicBool::new(false),
             passed: Mutex::default(),
             sent_on: Vec::new(),
+            trace: None,
         }
     }
 
@@ -107,6 +111,7 @@ impl Query {
             zone: self.zone.clone(),
             depth: self.depth.saturating_add(1),
             sent_on: self.sent_on.clone(),
+            trace: self.trace.clone(),
             ..Self::new(self.request.follow(name, qtype), self.client, self.received, self.limit, self.resolver.clone())
         }
     }

@@ -469,8 +469,8 @@ fn size(transport: Transport, edns: Option<Edns>, block: &ServedBlock) -> Size {
 
 /// The resolver that plugins ask again: all blocks of the server.
 #[derive(Debug)]
-struct Resolver {
-    table: Swap<RouteTable>,
+pub(super) struct Resolver {
+    pub(super) table: Swap<RouteTable>,
 }
 
 /// The number of look-ups that may lead to another: a chain of aliases longer than this is a loop.

@@ -31,6 +31,7 @@ mod server;
 mod sockets;
 mod stream;
 mod tcp;
+mod traced;
 mod udp;
 mod udp_threads;
 
@@ -50,3 +51,4 @@ pub use rate::RateLimit;
 pub use routes::{BlockFilter, Exclusions, RouteTable, ServedBlock};
 pub use server::{PreparedServer, Server, Site};
 pub(crate) use tcp::{Front, front as tcp_front};
+pub use traced::{Traced, Tracer};
