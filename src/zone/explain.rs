@@ -6,6 +6,9 @@ use super::ports::Ports;
 use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
 use crate::wire::{Label, Name, QName};
 
+/// The beginning of each rule by which a name does not exist.
+const ABSENT: &str = "there is no such name";
+
 /// The meaning of a name in words, and the objects that it hangs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
@@ -15,6 +18,56 @@ pub struct Explained {
     pub rule: String,
     /// The Services that the answer depends on, each with the endpoint's label where one is meant.
     pub services: Vec<(ServiceName, Option<Label>)>,
+    /// The labels of the name, by what they may stand for.
+    pub parts: NameParts,
+    /// The name that it is an alias of.
+    pub alias: Option<Name>,
+    /// Whether there is no such name.
+    pub absent: bool,
+}
+
+/// The labels of a name below a zone of the cluster, by what they may stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameParts {
+    /// A Service, or a name below it.
+    Service {
+        /// The Service's label.
+        service: String,
+        /// The namespace's.
+        namespace: String,
+        /// The labels left of both.
+        below: BelowParts,
+    },
+    /// A namespace.
+    Namespace(String),
+    /// The address of a pod as a label, and its namespace.
+    Pod {
+        /// The label.
+        label: String,
+        /// The namespace.
+        namespace: String,
+    },
+    /// A name in a reverse zone.
+    Reverse,
+    /// The zone itself, or what belongs to it.
+    Structure,
+    /// No name that a cluster has: its labels left of the zone.
+    Unknown(Vec<String>),
+}
+
+/// The labels left of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BelowParts {
+    /// None.
+    Nothing,
+    /// An endpoint, or a protocol.
+    Label(String),
+    /// A port and a protocol, without underscores.
+    Port(String, String),
+    /// A topology zone.
+    Zonal,
+    /// More than any name has.
+    Deeper(Vec<String>),
 }
 
 impl View {
@@ -24,12 +77,23 @@ impl View {
         let at = self.zone_of(&qname)?;
         let zone = Name::from_wire(qname.suffix(at)).ok()?;
         let (mut rule, services) = self.look_up(&qname, at, |found| self.rule(found, &qname, at));
-        if !self.reader.is_synced() && rule.starts_with("there is no") {
+        let absent = rule.starts_with(ABSENT);
+        if !self.reader.is_synced() && absent {
             rule += "; the first complete list is not in, so the answer is SERVFAIL";
-        } else if rule.starts_with("there is no") && self.fallthrough.covers(qname.as_wire()) {
+        } else if absent && self.fallthrough.covers(qname.as_wire()) {
             rule += "; such names are for the next plugin (fallthrough)";
         }
-        Some(Explained { zone, rule, services })
+        let alias = self.look_up(&qname, at, |found| match found {
+            Lookup::Alias(target) | Lookup::AliasOfPeers(target) => Some(target.clone()),
+            _ => None,
+        });
+        let parts = NameParts::of(ClusterName::parse(&qname, at), &qname, at);
+        Some(Explained { zone, rule, services, parts, alias, absent })
+    }
+
+    /// Whether `namespaces` exposes one; its name in lower case.
+    pub fn exposes_namespace(&self, namespace: &str) -> bool {
+        self.exposes(namespace.as_bytes())
     }
 
     fn rule(&self, found: Lookup<'_>, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
@@ -86,7 +150,7 @@ impl View {
 
     /// The reason why a name does not exist: the first thing that is missing, from the zone to the left.
     fn absence(&self, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
-        let none = |why: String| (format!("there is no such name: {why}"), Vec::new());
+        let none = |why: String| (format!("{ABSENT}: {why}"), Vec::new());
         let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
         let parsed = ClusterName::parse(qname, zone);
         let is_pod = matches!(parsed, ClusterName::PodNamespace(_) | ClusterName::Pod(_));
@@ -124,8 +188,42 @@ impl View {
             Some(true) => "the Service has no ready endpoint",
             Some(false) => "the Service has no such ready endpoint or port",
         };
-        (format!("there is no such name: {why}"), services)
+        (format!("{ABSENT}: {why}"), services)
     }
+}
+
+impl NameParts {
+    fn of(name: ClusterName<'_>, qname: &QName, zone: usize) -> Self {
+        let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
+        let left = |end: usize| (0..end).map(|at| text(qname.label(at))).collect::<Vec<_>>();
+        match name {
+            ClusterName::Service(labels) => Self::Service {
+                service: text(labels.service()),
+                namespace: text(labels.namespace),
+                below: match labels.below {
+                    Below::Nothing => BelowParts::Nothing,
+                    Below::Label(label) => BelowParts::Label(text(label)),
+                    Below::Port { name, protocol } => BelowParts::Port(text(name), text(protocol)),
+                    Below::Pair(name, protocol) if is_protocol(protocol) => {
+                        BelowParts::Port(text(name), text(protocol))
+                    }
+                    Below::Zonal { .. } => BelowParts::Zonal,
+                    Below::Pair(..) | Below::Deeper => BelowParts::Deeper(left(zone.saturating_sub(3))),
+                },
+            },
+            ClusterName::Namespace(namespace) | ClusterName::PodNamespace(namespace) => {
+                Self::Namespace(text(namespace))
+            }
+            ClusterName::Pod(labels) => Self::Pod { label: text(labels.service()), namespace: text(labels.namespace) },
+            ClusterName::Reverse(_) => Self::Reverse,
+            ClusterName::Apex | ClusterName::Version | ClusterName::NameServer | ClusterName::Above => Self::Structure,
+            ClusterName::Unknown => Self::Unknown(left(zone)),
+        }
+    }
+}
+
+fn is_protocol(label: &[u8]) -> bool {
+    matches!(label, b"tcp" | b"udp" | b"sctp")
 }
 
 /// The Service that a name names, whether it is there or not.
