@@ -44,6 +44,7 @@
 //! | [`plugins`] | what one directive does to one query; a file for each, in CoreDNS's fixed order |
 //! | [`serve`] | carries octets between listeners, the zone and the chain; limits of size and connections |
 //! | [`admin`] | tells an operator the state over HTTP: health, ready, metrics |
+//! | [`explain`] | tells people why a name is answered as it is: causes and next steps, from what others found out |
 //! | [`process`] | one running server: Corefile to plan, start, reload, drain |
 //! | [`cli`] | the command line and its subcommands |
 //!
@@ -73,6 +74,7 @@ pub mod chain;
 pub mod cli;
 pub mod cluster;
 pub mod corefile;
+pub mod explain;
 pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -24,13 +24,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("syntax", &["wire", "zone", "corefile", "files"]),
     ("chain", &["wire", "zone", "corefile", "files", "syntax"]),
     ("plugins", &["wire", "zone", "cache", "upstream", "corefile", "files", "metrics", "places", "syntax", "chain"]),
+    ("explain", &["wire", "zone", "cluster", "chain"]),
     ("serve", &["wire", "zone", "metrics", "places", "chain", "tasks"]),
     ("admin", &["metrics", "tasks"]),
     (
         "process",
-        &["wire", "zone", "cluster", "files", "metrics", "corefile", "chain", "plugins", "serve", "admin", "tasks"],
+        &[
+            "wire", "zone", "cluster", "files", "metrics", "corefile", "chain", "plugins", "serve", "admin", "explain",
+            "tasks",
+        ],
     ),
-    ("cli", &["wire", "zone", "cluster", "files", "corefile", "upstream", "syntax", "chain", "plugins", "process"]),
+    (
+        "cli",
+        &[
+            "wire", "zone", "cluster", "files", "corefile", "upstream", "syntax", "chain", "plugins", "process",
+            "admin", "explain",
+        ],
+    ),
 ];
 
 /// Who alone may name an outside crate.
@@ -41,7 +51,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("h2", &["serve"]),
     ("hickory_proto", &["wire"]),
     ("hickory_server", &["serve"]),
-    ("percent_encoding", &["cluster", "syntax"]),
+    ("percent_encoding", &["admin", "cluster", "syntax"]),
     ("postcard", &["cluster"]),
     ("quinn", &["serve"]),
     ("http", &["admin", "cluster", "serve"]),
@@ -61,6 +71,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ring", &["cluster", "process"]),
     ("serde_saphyr", &["cli", "cluster"]),
     ("socket2", &["admin", "serve", "upstream"]),
+    ("strsim", &["explain"]),
     ("tokio_rustls", &["serve", "upstream"]),
     ("tower", &["cluster"]),
     ("tower_http", &["cluster"]),

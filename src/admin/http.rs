@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::{AdminPage, PageResponse};
@@ -40,9 +41,19 @@ pub(super) async fn serve(
     // A connection that says nothing is not worth a buffer.
     let begun = tokio::time::timeout(HEAD, stream.readable()).await;
     let (Ok(Ok(())), Ok(own)) = (begun, stream.local_addr()) else { return };
+    serve_stream(stream, Some(own.ip()), pages, gone).await;
+}
+
+/// The same of any stream; `own` is our address, where it has one.
+pub(super) async fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    own: Option<IpAddr>,
+    pages: impl Fn() -> Arc<SitePages> + Send,
+    gone: impl Future<Output = ()>,
+) {
     let service = service_fn(|request| {
-        let response = respond(&request, &pages(), own.ip());
-        async move { Ok::<_, Infallible>(response) }
+        let pages = pages();
+        async move { Ok::<_, Infallible>(respond(&request, &pages, own).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -78,16 +89,16 @@ fn is_local(request: &Request<Incoming>, own: IpAddr) -> bool {
     }
 }
 
-fn respond(request: &Request<Incoming>, pages: &SitePages, own: IpAddr) -> http::Response<Full<Bytes>> {
+async fn respond(request: &Request<Incoming>, pages: &SitePages, own: Option<IpAddr>) -> http::Response<Full<Bytes>> {
     let made = match pages.get(request.uri().path()) {
-        Some(page) if page.is_for_operators && !is_local(request, own) => {
+        Some(page) if page.is_for_operators && own.is_some_and(|own| !is_local(request, own)) => {
             PageResponse::text(StatusCode::FORBIDDEN, "403 ask by the address, or localhost\n")
         }
         None => PageResponse::text(StatusCode::NOT_FOUND, "404 page not found\n"),
         Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             PageResponse::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n")
         }
-        Some(page) => (page.show)(request.uri().query().unwrap_or_default()),
+        Some(page) => (page.show)(request.uri().query().unwrap_or_default()).await,
     };
     let mut response = http::Response::new(Full::new(made.body));
     *response.status_mut() = made.status;

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready as ready_now};
 use http::StatusCode;
+use percent_encoding::percent_decode_str;
 use prometheus::{Registry, TextEncoder};
 
 /// An answer to a request.
@@ -27,18 +30,21 @@ impl PageResponse {
     }
 }
 
+/// Makes a page for what stands behind the `?` of a request.
+type PageMaker = dyn Fn(&str) -> BoxFuture<'static, PageResponse> + Send + Sync;
+
 /// A page, made anew for each request.
 #[derive(Clone)]
 pub struct AdminPage {
     /// Shows it to a request with this query (behind the `?`).
-    pub(super) show: Arc<dyn Fn(&str) -> PageResponse + Send + Sync>,
+    pub(super) show: Arc<PageMaker>,
     /// Refuses requests that name the server by anything but an address of this machine.
     pub(super) is_for_operators: bool,
 }
 
 impl AdminPage {
     fn new(show: impl Fn(&str) -> PageResponse + Send + Sync + 'static) -> Self {
-        Self { show: Arc::new(show), is_for_operators: false }
+        Self { show: Arc::new(move |query| ready_now(show(query)).boxed()), is_for_operators: false }
     }
 }
 
@@ -75,18 +81,55 @@ pub fn metrics(registry: Registry) -> AdminPage {
     })
 }
 
-/// `/explain?name=NAME`: where the answer for a name comes from; 400 with the reason when that cannot be said. Only for who
-/// names the server by its address or as `localhost`, 403 for others: a web site must not read it through a browser.
-pub fn explain(explain: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> AdminPage {
-    let page = AdminPage::new(move |query| {
-        let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
-        let name = name.ok_or_else(|| "which name? ask for /explain?name=kubia.default.svc.cluster.local".to_owned());
-        match name.and_then(&explain) {
-            Ok(text) => PageResponse::text(StatusCode::OK, text),
-            Err(why) => PageResponse::text(StatusCode::BAD_REQUEST, why + "\n"),
+/// A question that the page `/explain` is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AskedPage {
+    /// `name`.
+    pub name: String,
+    /// `type`.
+    pub rtype: Option<String>,
+    /// `namespace`: of the pod whose search list completes the name.
+    pub namespace: Option<String>,
+    /// `output=json`.
+    pub json: bool,
+}
+
+impl AskedPage {
+    /// Reads what stands behind the `?`.
+    fn read(query: &str) -> Option<Self> {
+        let value = |key: &str| {
+            let pair = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))?;
+            Some(percent_decode_str(pair).decode_utf8_lossy().into_owned())
+        };
+        let json = value("output").is_some_and(|output| output == "json");
+        Some(Self { name: value("name")?, rtype: value("type"), namespace: value("namespace"), json })
+    }
+}
+
+/// `/explain?name=NAME[&type=TYPE][&namespace=NAMESPACE][&output=json]`: where the answer for a name comes from; 400 with the
+/// reason when that cannot be said. Only for who names the server by its address or as `localhost`, 403 for others: a web
+/// site must not read it through a browser.
+pub fn explain(
+    explain: impl Fn(AskedPage) -> BoxFuture<'static, Result<String, String>> + Send + Sync + 'static,
+) -> AdminPage {
+    let show = move |query: &str| -> BoxFuture<'static, PageResponse> {
+        let Some(asked) = AskedPage::read(query) else {
+            let which = "which name? ask for /explain?name=kubia.default.svc.cluster.local\n";
+            return ready_now(PageResponse::text(StatusCode::BAD_REQUEST, which)).boxed();
+        };
+        let (json, told) = (asked.json, explain(asked));
+        async move {
+            match told.await {
+                Ok(body) if json => {
+                    PageResponse { status: StatusCode::OK, content_type: "application/json", body: body.into() }
+                }
+                Ok(text) => PageResponse::text(StatusCode::OK, text),
+                Err(why) => PageResponse::text(StatusCode::BAD_REQUEST, why + "\n"),
+            }
         }
-    });
-    AdminPage { is_for_operators: true, ..page }
+        .boxed()
+    };
+    AdminPage { show: Arc::new(show), is_for_operators: true }
 }
 
 /// Whether the server is ready: asked for at each request, so that it cannot tell an old truth.

@@ -3,13 +3,14 @@
 //! By hand: flags are Go's, as CoreDNS has them, a word behind one dash or two. To the crates for command lines one dash
 //! begins single letters.
 
+pub(super) mod explain;
 pub(super) mod local;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::admin::PageAddresses;
 use crate::cluster::Connection;
 use crate::cluster::snapshot::SnapshotOptions;
 use crate::process::error::Error;
@@ -20,7 +21,7 @@ use crate::upstream::{UpstreamAddress, UpstreamHost, Way};
 
 /// The text of `--help`.
 pub(super) fn help() -> String {
-    HELP.replace("{local}", local::HELP)
+    HELP.replace("{local}", local::HELP).replace("{explain}", explain::HELP)
 }
 
 const HELP: &str = "\
@@ -31,6 +32,8 @@ usage:
   rollcall local [FLAGS] PATH...|-              serve the names of manifest files, without a cluster
   rollcall check [--output json] [--here] FILE|-
                                                 say what a Corefile means, or that of a ConfigMap, exit 0 or 2
+  rollcall explain [-n NAMESPACE] [--server ADDRESS | --kubeconfig FILE | --manifests PATH] NAME [TYPE]
+                                                say why a name is answered as it is, exit 0 answered, 1 not, 2 not asked
   rollcall diff --from ADDRESS[:PORT] --to ADDRESS[:PORT] [--kubeconfig FILE] [--zone ZONE] [--ttl SECONDS] [--show N]
                                                 ask two servers every name of a cluster, print where they differ
 
@@ -54,10 +57,11 @@ flags:
   -rollcall.rrl-slip N
                     past that, of N answers one is sent truncated, for clients to ask over TCP, the others are
                     dropped; 0 drops all (default 2, environment ROLLCALL_RRL_SLIP)
-  -rollcall.explain ADDRESS:PORT
-                    answer GET /explain?name=NAME there: the rule, the objects and their versions behind an answer,
-                    and when they arrived; plain text for people, best on 127.0.0.1
-                    (default: nowhere, environment ROLLCALL_EXPLAIN)
+  -rollcall.explain ADDRESS:PORT|@SOCKET|none
+                    tell there why a name is answered as it is, to `rollcall explain --server` and to
+                    GET /explain?name=NAME&type=TYPE&namespace=NAMESPACE&output=json; an address best on 127.0.0.1
+                    (default: on @rollcall, a socket that only processes of the same user in the same pod or on the same
+                    machine reach; beside an address, too; environment ROLLCALL_EXPLAIN)
   -rollcall.handover
                     let a process with the same user and flag share the ports, to take over without a lost query: it
                     answers once it knows the cluster's names; then stop the other
@@ -74,6 +78,7 @@ flags:
 Flags may be written with one dash or two, and as -flag=value.
 
 {local}
+{explain}
 check:
   FILE                    a Corefile, or ConfigMaps as `kubectl get configmap -o yaml` prints them; - is standard input
   --here                  this machine will serve: a file, interface or certificate that it lacks is a fault
@@ -107,6 +112,8 @@ pub(super) enum Command {
     Check(CheckOptions),
     /// Compare two servers.
     Diff(DiffOptions),
+    /// Say why a name is answered as it is.
+    Explain(explain::ExplainOptions),
     /// Print the help text.
     Help,
     /// Print the version.
@@ -130,8 +137,8 @@ pub(super) struct ServeOptions {
     pub(super) log_format: LogFormat,
     /// Limits of the load on each address.
     pub(super) load: LoadLimits,
-    /// The address of the page that explains answers.
-    pub(super) explain: Option<SocketAddr>,
+    /// The addresses of the page that explains answers.
+    pub(super) explain: PageAddresses,
     /// True when another process may take over, or is taken over from.
     pub(super) handover: bool,
     /// True to give up what the process has no use for.
@@ -149,7 +156,7 @@ impl Default for ServeOptions {
             quiet: false,
             log_format: LogFormat::default(),
             load: LoadLimits::default(),
-            explain: None,
+            explain: PageAddresses::default(),
             handover: false,
             sandbox: true,
             snapshot: None,
@@ -209,6 +216,7 @@ pub(super) fn read(
         Some((first, rest)) if first == "local" => local::read(rest, variable),
         Some((first, rest)) if first == "check" => check(rest),
         Some((first, rest)) if first == "diff" => diff(rest, variable),
+        Some((first, rest)) if first == "explain" => explain::read(rest, variable),
         Some((first, _)) if first == "help" => Ok(Command::Help),
         _ => serve(&arguments, variable),
     }
@@ -221,7 +229,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             load(&mut options.load, flag, name, &value)?;
         }
     }
-    options.explain = explain(variable)?;
+    options.explain = pages(variable)?;
     if let Some(value) = variable("ROLLCALL_HANDOVER").filter(|value| !value.is_empty()) {
         options.handover = switch("ROLLCALL_HANDOVER", Some(&value))?;
     }
@@ -238,7 +246,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
         let Argument::Flag { name, value } = argument else {
             let Argument::Word(word) = argument else { continue };
             return Err(Error::operator(format!(
-                "`{word}` is not expected: flags begin with a dash, subcommands are local, check and diff; see rollcall --help"
+                "`{word}` is not expected: flags begin with a dash, subcommands are local, check, diff and explain; see rollcall --help"
             )));
         };
         match name {
@@ -253,7 +261,7 @@ fn serve(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Res
             "rollcall.max-in-flight" | "rollcall.rrl" | "rollcall.rrl-slip" => {
                 load(&mut options.load, name, name, rest.value(name, value)?)?;
             }
-            "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
+            "rollcall.explain" => options.explain = pages_at(name, rest.value(name, value)?)?,
             "rollcall.handover" => options.handover = switch(name, value)?,
             "rollcall.sandbox" => options.sandbox = on_or_off(name, rest.value(name, value)?)?,
             "rollcall.snapshot" => {
@@ -289,10 +297,10 @@ fn load(load: &mut LoadLimits, flag: &str, name: &str, text: &str) -> Result<(),
     Ok(())
 }
 
-/// The address of the page that explains answers, from the environment.
-fn explain(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<SocketAddr>, Error> {
+/// The addresses of the page that explains answers, from the environment.
+fn pages(variable: &dyn Fn(&str) -> Option<String>) -> Result<PageAddresses, Error> {
     let set = variable("ROLLCALL_EXPLAIN").filter(|value| !value.is_empty());
-    set.map(|value| address("ROLLCALL_EXPLAIN", &value)).transpose()
+    Ok(set.map(|value| pages_at("ROLLCALL_EXPLAIN", &value)).transpose()?.unwrap_or_default())
 }
 
 /// Whether to give up what the process has no use for, from the environment.
@@ -317,23 +325,30 @@ fn age(name: &str, text: &str) -> Result<Duration, Error> {
     }
 }
 
-fn address(name: &str, text: &str) -> Result<SocketAddr, Error> {
-    text.parse().map_err(|_| Error::operator(format!("{name} needs ADDRESS:PORT, as in 127.0.0.1:8053, got `{text}`")))
+fn pages_at(name: &str, text: &str) -> Result<PageAddresses, Error> {
+    text.parse().map_err(|()| {
+        Error::operator(format!("{name} needs ADDRESS:PORT, @SOCKET or none, as in 127.0.0.1:8053, got `{text}`"))
+    })
+}
+
+/// The format in which a command tells its outcome.
+fn output(text: &str) -> Result<Output, Error> {
+    match text {
+        "text" => Ok(Output::Text),
+        "json" => Ok(Output::Json),
+        other => Err(Error::operator(format!("--output takes text or json, got `{other}`"))),
+    }
 }
 
 fn check(arguments: &[String]) -> Result<Command, Error> {
-    let (mut file, mut output, mut here) = (None, Output::default(), false);
+    let (mut file, mut format, mut here) = (None, Output::default(), false);
     let mut rest = Arguments { rest: arguments, dashes: "--" };
     while let Some(argument) = rest.next() {
         match argument {
             Argument::Flag { name: "h" | "help", .. } => return Ok(Command::Help),
             Argument::Flag { name: name @ "here", value } => here = switch(name, value)?,
             Argument::Flag { name: name @ ("output" | "o"), value } => {
-                output = match rest.value(name, value)? {
-                    "text" => Output::Text,
-                    "json" => Output::Json,
-                    other => return Err(Error::operator(format!("--output takes text or json, got `{other}`"))),
-                };
+                format = output(rest.value(name, value)?)?;
             }
             // Nothing is logged here; the arguments of a Deployment can be tried as they are.
             Argument::Flag { name: name @ "log-format", value } => {
@@ -347,7 +362,7 @@ fn check(arguments: &[String]) -> Result<Command, Error> {
         }
     }
     let file = file.ok_or_else(|| Error::operator("check needs a Corefile, as in `rollcall check Corefile`"))?;
-    Ok(Command::Check(CheckOptions { file, output, here }))
+    Ok(Command::Check(CheckOptions { file, output: format, here }))
 }
 
 fn diff(arguments: &[String], variable: &dyn Fn(&str) -> Option<String>) -> Result<Command, Error> {

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::flags::local::LocalOptions;
 use super::flags::{Command, DiffOptions, ServeOptions};
 use super::signals::{Signal, Signals};
-use super::{check, diff, flags, local};
+use super::{check, diff, explain, flags, local};
 use crate::files;
 use crate::plugins;
 use crate::process::error::Error;
@@ -51,6 +51,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                     return Ok(if checked.is_accepted { ExitCode::SUCCESS } else { ExitCode::from(2) });
                 }
                 Command::Diff(options) => return compare(&options),
+                Command::Explain(options) => {
+                    let answered = runtime()?.block_on(explain::run(&options, &mut std::io::stdout()))?;
+                    return Ok(if answered { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                }
                 Command::Help => print(&flags::help())?,
                 Command::Version => print(&version())?,
                 Command::Plugins => print(&directives())?,
@@ -81,7 +85,8 @@ fn serve(options: &ServeOptions) -> Result<(), Error> {
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();
     let source = corefile_source::find(options.conf.as_deref(), std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())?;
-    let mut instance = Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.load, options.explain)?;
+    let mut instance =
+        Instance::new(runtime.handle().clone(), AddressedBy::Corefile, options.load, options.explain.clone())?;
     instance.handover = options.handover;
     let mirrors = Registry::new(runtime.handle().clone(), options.snapshot.clone());
     let mut reloader = Reloader::start(source, options.port, mirrors, &mut instance)?;
@@ -111,8 +116,12 @@ fn serve_local(options: &LocalOptions) -> Result<(), Error> {
     let signals = install_signals(&runtime)?;
     let starting = Starting::watch(&runtime)?;
     let cluster = local::cluster(options)?;
-    let mut instance =
-        Instance::new(runtime.handle().clone(), AddressedBy::CommandLine, LoadLimits::default(), options.explain)?;
+    let mut instance = Instance::new(
+        runtime.handle().clone(),
+        AddressedBy::CommandLine,
+        LoadLimits::default(),
+        options.explain.clone(),
+    )?;
     instance.mirrors = vec![Arc::new(cluster.objects())];
     // Plugins may start tasks while they are set up.
     let guard = runtime.enter();

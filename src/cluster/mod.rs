@@ -6,7 +6,7 @@
 
 mod bad_log;
 mod clock;
-mod explain;
+mod details;
 pub mod facts;
 mod index;
 pub mod manifests;
@@ -15,7 +15,7 @@ pub mod status;
 mod watch;
 
 pub use clock::WallClock;
-pub use explain::lines as explain;
+pub use details::{Details, EndpointDetail, LabelMap, PodDetail, PortDetail, ServiceDetail};
 pub use index::{DatedFact, ExplainedSlice, Explanation, Index, IndexSettings, Remaining};
 pub(crate) use watch::events as watch_events;
 pub use watch::{

@@ -16,7 +16,7 @@ use super::mirrors::ZoneOrigin;
 use super::pages;
 use super::plan::{Plan, PortKey, encryption};
 use super::{logs, metrics};
-use crate::admin::{self, Admin, Probe};
+use crate::admin::{self, Admin, LocalSite, PageAddresses, Probe};
 use crate::chain::settings::Task;
 use crate::chain::setup::Carryover;
 pub(crate) use crate::serve::LoadLimits;
@@ -33,7 +33,8 @@ pub(crate) struct Instance {
     runtime: Handle,
     addressed_by: AddressedBy,
     load: LoadLimits,
-    explain: Option<SocketAddr>,
+    explain: PageAddresses,
+    local: Option<LocalSite>,
     /// A process that comes after this one may be bound beside it.
     pub(crate) handover: bool,
     /// The mirrors of the plan that is applied next.
@@ -75,7 +76,7 @@ impl Instance {
         runtime: Handle,
         addressed_by: AddressedBy,
         load: LoadLimits,
-        explain: Option<SocketAddr>,
+        explain: PageAddresses,
     ) -> Result<Self, Error> {
         let registry =
             metrics::registry(&runtime).map_err(|error| Error::runtime(format!("cannot set metrics up: {error}")))?;
@@ -85,6 +86,7 @@ impl Instance {
             addressed_by,
             load,
             explain,
+            local: None,
             handover: false,
             mirrors: Vec::new(),
             registry,
@@ -129,6 +131,7 @@ impl Instance {
         self.changing = true;
         let Bound { pages, servers: prepared } = bound;
         self.admin.commit(pages);
+        self.show_locally(&plan);
         let gone = self.servers.keys().filter(|port| !prepared.contains_key(port)).copied().collect::<Vec<_>>();
         let gone: Vec<Server> = gone.iter().filter_map(|port| self.servers.remove(port)).collect();
         for (port, prepared) in prepared {
@@ -154,7 +157,7 @@ impl Instance {
 
     fn prepare(&mut self, plan: &Plan, beside: bool) -> Result<Bound, Error> {
         let mut sites = pages::sites(plan, &self.registry, &self.stopping);
-        if let Some(address) = self.explain {
+        if let Some(address) = self.explain.tcp {
             sites.put(&address.to_string(), "/explain", pages::explain(plan, &self.mirrors));
         }
         let mut ports = BTreeMap::<PortKey, Vec<Site>>::new();
@@ -200,6 +203,23 @@ impl Instance {
             servers.insert(port, prepared);
         }
         Ok(Bound { pages, servers })
+    }
+
+    /// Shows the page that explains answers on the socket within the pod or machine. Another process may have it: no reason not
+    /// to serve, and the next plan tries again.
+    fn show_locally(&mut self, plan: &Plan) {
+        let Some(name) = &self.explain.socket else { return };
+        if self.local.is_none() {
+            match LocalSite::start(name, &self.runtime) {
+                Ok(site) => self.local = Some(site),
+                Err(error) => {
+                    tracing::debug!(%error, "the socket @{name} is not to be had: `rollcall explain` needs --server")
+                }
+            }
+        }
+        if let Some(site) = &self.local {
+            site.show([("/explain", pages::explain(plan, &self.mirrors))]);
+        }
     }
 
     /// The server of a port; a new one where there is none.

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
 use crate::chain::{Access, Mirrors, Source};
 use crate::cluster;
 use crate::cluster::manifests::LocalObjects;
 use crate::cluster::snapshot::SnapshotOptions;
-use crate::cluster::{Connection, Explanation, KindStatus, Mirror, Options, TlsFiles};
+use crate::cluster::{Connection, Details, Explanation, KindStatus, Mirror, Options, TlsFiles};
 use crate::corefile::{Error, Token};
 use crate::wire::Label;
 use crate::zone::{self, Reader, ServiceName};
@@ -126,6 +127,9 @@ pub(crate) trait ZoneOrigin: Send + Sync {
     /// The objects behind a Service, or behind one label of it.
     fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation;
 
+    /// What a namespace holds right now, with what is not mirrored.
+    fn look(&self, namespace: String) -> BoxFuture<'_, Details>;
+
     /// The state of each watch.
     fn status(&self) -> Vec<KindStatus>;
 
@@ -145,6 +149,10 @@ impl ZoneOrigin for Mirror {
 
     fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         self.explain(service, label)
+    }
+
+    fn look(&self, namespace: String) -> BoxFuture<'_, Details> {
+        Box::pin(async move { self.look(&namespace).await })
     }
 
     fn status(&self) -> Vec<KindStatus> {
@@ -167,6 +175,10 @@ impl ZoneOrigin for LocalObjects {
 
     fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         self.explain(service, label)
+    }
+
+    fn look(&self, namespace: String) -> BoxFuture<'_, Details> {
+        Box::pin(async move { self.look(&namespace) })
     }
 
     /// Files have no watch.

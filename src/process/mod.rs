@@ -9,6 +9,7 @@
 
 pub(crate) mod corefile_source;
 pub(crate) mod error;
+pub(crate) mod explain;
 pub(crate) mod heap;
 pub(crate) mod instance;
 pub(crate) mod interfaces;

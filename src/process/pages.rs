@@ -3,17 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
 
+use super::explain::{AskedWhy, Explainer};
 use super::mirrors::ZoneOrigin;
 use super::plan::Plan;
-use crate::admin::{self, AdminPage, Readiness, Sites};
+use crate::admin::{self, AdminPage, AskedPage, Readiness, Sites};
 use crate::chain::settings::ReadyCheck;
-use crate::cluster;
-use crate::wire::{Label, Name};
-use crate::zone::{ServiceName, View};
 
 /// The pages of a plan. Server blocks that name the same address share a page.
 pub(crate) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>) -> Sites {
@@ -38,24 +35,23 @@ pub(crate) fn sites(plan: &Plan, registry: &Registry, stopping: &Arc<AtomicBool>
     sites
 }
 
-/// The page that explains answers: of the view whose zone holds the most of a name, with what its mirror knows.
+/// The page that explains answers of a plan, from the sources of its zones.
 pub(crate) fn explain(plan: &Plan, mirrors: &[Arc<dyn ZoneOrigin>]) -> AdminPage {
-    let views: Vec<Arc<View>> = plan.blocks.iter().filter_map(|block| block.view()).collect();
-    let mirrors = mirrors.to_vec();
-    admin::explain(move |name| {
-        let name: Name = name.parse().map_err(|error| format!("`{name}` is no domain name: {error}"))?;
-        let found = views.iter().filter_map(|view| Some((view, view.explain(&name)?)));
-        let Some((view, explained)) = found.max_by_key(|(_, explained)| explained.zone.as_wire().len()) else {
-            return Err(format!("{name} lies in no zone of a kubernetes directive"));
-        };
-        let mirror = mirrors.iter().find(|mirror| mirror.publishes(&view.reader));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32;
-        let status = mirror.map(|mirror| mirror.status()).unwrap_or_default();
-        let known = |service: &ServiceName, label: Option<&Label>| {
-            mirror.map(|mirror| mirror.explain(service, label)).unwrap_or_default()
-        };
-        let snapshot = mirror.and_then(|mirror| mirror.snapshot());
-        Ok(cluster::explain(&name, &explained, &status, snapshot, known, now))
+    let explainer = Arc::new(Explainer::new(
+        plan,
+        mirrors,
+        "no server block is for it: add one to the Corefile, as `.` is for all",
+    ));
+    admin::explain(move |asked: AskedPage| {
+        let explainer = explainer.clone();
+        Box::pin(async move {
+            let AskedPage { name, rtype, namespace, json } = asked;
+            let report = explainer.explain(&AskedWhy { name, rtype, namespace }).await?;
+            match json {
+                true => serde_json::to_string_pretty(&report).map_err(|error| error.to_string()),
+                false => Ok(crate::explain::text(&report)),
+            }
+        })
     })
 }
 

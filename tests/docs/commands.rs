@@ -149,6 +149,32 @@ fn check_accepts_what_kubectl_would_print() {
     }
 }
 
+/// Numbers apart: seconds pass, and versions are those of a run.
+#[test]
+fn explain_tells_what_the_documents_show() {
+    let all = shown();
+    let explained = all.iter().filter_map(|shown| Some((shown, shown.command.strip_prefix("rollcall explain ")?)));
+    let explained: Vec<_> = explained.collect();
+    assert!(explained.len() > 2, "{} commands", explained.len());
+    for (shown, arguments) in explained {
+        let output = program().arg("explain").args(arguments.split(' ')).current_dir(root()).output().unwrap();
+        let plain = |text: &str| {
+            let text: String = text.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+            let mut lines: Vec<String> = text.lines().map(|line| line.trim_end().replace("00", "0")).collect();
+            lines.retain(|line| !line.is_empty());
+            lines.iter_mut().for_each(|line| {
+                while line.contains("00") {
+                    *line = line.replace("00", "0");
+                }
+            });
+            lines.sort();
+            lines
+        };
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(plain(&said), plain(&shown.printed.join("\n")), "{}: {}", shown.document, shown.command);
+    }
+}
+
 /// Flags come first: where they are read, the credentials are the next thing that is missed.
 #[test]
 fn diff_understands_its_flags() {

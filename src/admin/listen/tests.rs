@@ -6,15 +6,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use prometheus::{IntCounter, Registry};
 
 use super::*;
-use crate::admin::{Probe, Readiness, explain, health, metrics, ready, register};
+use crate::admin::{AskedPage, Probe, Readiness, explain, health, metrics, ready, register};
 
 #[test]
 fn the_page_that_explains_is_shown_the_name() {
     let mut fixture = Fixture::new();
-    let page =
-        explain(|name| if name.contains('.') { Ok(format!("{name} is known")) } else { Err("no such zone".into()) });
+    let page = explain(|asked| {
+        Box::pin(async move {
+            let AskedPage { name, rtype, namespace, json } = asked;
+            if !name.contains('.') {
+                return Err("no such zone".into());
+            }
+            Ok(format!("{name} {rtype:?} {namespace:?} {json}"))
+        })
+    });
     fixture.serve(&[(ANY, "/explain", page)]);
-    assert!(fixture.ask("GET /explain?a=b&name=kubia.default").ends_with("\r\nkubia.default is known"));
+    assert!(fixture.ask("GET /explain?a=b&name=kubia.default").ends_with("\r\nkubia.default None None false"));
+    let all = fixture.ask("GET /explain?name=%6Bubia.default&type=SRV&namespace=n&output=json");
+    assert!(all.ends_with("\r\nkubia.default Some(\"SRV\") Some(\"n\") true"), "{all}");
+    assert!(all.contains("content-type: application/json"), "{all}");
     let refused = fixture.ask("GET /explain?name=kubia");
     assert!(refused.starts_with("HTTP/1.1 400") && refused.ends_with("no such zone\n"), "{refused}");
     assert!(fixture.ask("GET /explain").contains("which name?"));
@@ -23,7 +33,8 @@ fn the_page_that_explains_is_shown_the_name() {
 #[test]
 fn the_page_that_explains_is_not_for_who_comes_by_the_name_of_a_stranger() {
     let mut fixture = Fixture::new();
-    fixture.serve(&[(ANY, "/explain", explain(|_| Ok("known".into()))), (ANY, "/health", health())]);
+    fixture
+        .serve(&[(ANY, "/explain", explain(|_| Box::pin(async { Ok("known".into()) }))), (ANY, "/health", health())]);
     let port = fixture.admin.address(ANY).unwrap().port();
     for host in [&*format!("127.0.0.1:{port}"), "localhost", "LOCALHOST:1", "[::1]:8053", "127.0.0.9"] {
         assert!(fixture.ask_by(host, "GET /explain?name=a").starts_with("HTTP/1.1 200"), "{host}");

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use super::{Argument, Arguments, Command, address, explain, log_format, on_or_off, sandbox, server};
+use super::{Argument, Arguments, Command, log_format, on_or_off, pages, pages_at, sandbox, server};
+use crate::admin::PageAddresses;
 use crate::process::error::Error;
 use crate::process::interfaces;
 use crate::process::logs::LogFormat;
@@ -23,7 +24,7 @@ local:
                           may be repeated; `none` for nobody, so that they do not exist
                           (default: the resolvers of this machine, from /etc/resolv.conf)
   --ttl SECONDS           how long clients may remember an answer (default 5); 0 for not at all
-  --log-format FORMAT, --rollcall.explain ADDRESS:PORT, --rollcall.sandbox on|off
+  --log-format FORMAT, --rollcall.explain ADDRESS:PORT|@SOCKET|none, --rollcall.sandbox on|off
                           as above
   Pods get addresses of 127.1.0.0/16, Services of 127.96.0.0/16. StatefulSet, Deployment, ReplicaSet, DaemonSet, Job and
   ReplicationController stand in for their controllers. Annotations on a workload, its pod template or a Pod:
@@ -48,8 +49,8 @@ pub(in crate::cli) struct LocalOptions {
     pub(in crate::cli) ttl: u16,
     /// The format of log lines.
     pub(in crate::cli) log_format: LogFormat,
-    /// The address of the page that explains answers.
-    pub(in crate::cli) explain: Option<SocketAddr>,
+    /// The addresses of the page that explains answers.
+    pub(in crate::cli) explain: PageAddresses,
     /// True to give up what the process has no use for.
     pub(in crate::cli) sandbox: bool,
     /// Manifest files and folders.
@@ -75,7 +76,7 @@ pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<Strin
         forward: Resolvers::OfTheMachine,
         ttl: 5,
         log_format: LogFormat::default(),
-        explain: explain(variable)?,
+        explain: pages(variable)?,
         sandbox: sandbox(variable)?,
         paths: Vec::new(),
     };
@@ -109,7 +110,7 @@ pub(super) fn read(arguments: &[String], variable: &dyn Fn(&str) -> Option<Strin
                     .map(|ttl| options.ttl = ttl)?;
             }
             "log-format" => options.log_format = log_format(rest.dashes, rest.value(name, value)?)?,
-            "rollcall.explain" => options.explain = Some(address(name, rest.value(name, value)?)?),
+            "rollcall.explain" => options.explain = pages_at(name, rest.value(name, value)?)?,
             "rollcall.sandbox" => options.sandbox = on_or_off(name, rest.value(name, value)?)?,
             _ => return Err(rest.unknown(name)),
         }
@@ -161,7 +162,7 @@ fn listen(word: &str) -> Result<Vec<SocketAddr>, Error> {
     }
 }
 
-fn namespace(text: &str) -> Result<String, Error> {
+pub(super) fn namespace(text: &str) -> Result<String, Error> {
     let octet = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
     match Label::new(text.as_bytes()) {
         Ok(_) if text.bytes().all(octet) => Ok(text.to_owned()),

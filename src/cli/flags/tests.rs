@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use super::local::{LocalOptions, Resolvers};
 use super::*;
 
@@ -20,7 +22,7 @@ fn corednss_flags_are_taken_with_one_dash_or_two() {
         quiet: true,
         log_format: LogFormat::Text,
         load: LoadLimits::default(),
-        explain: None,
+        explain: PageAddresses::default(),
         handover: false,
         sandbox: true,
         snapshot: None,
@@ -84,18 +86,21 @@ fn our_own_settings_have_a_flag_and_a_variable() {
         let variable = move |name: &str| (name == "ROLLCALL_EXPLAIN").then(|| value.to_owned());
         match read(line.split_whitespace().map(OsString::from), &variable) {
             Ok(Command::Serve(ServeOptions { explain, .. }) | Command::Local(LocalOptions { explain, .. })) => {
-                Ok(explain.map(|address| address.to_string()))
+                Ok((explain.tcp.map(|address| address.to_string()), explain.socket))
             }
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }
     };
-    assert_eq!(explain("", ""), Ok(None));
-    assert_eq!(explain("", "127.0.0.1:8053"), Ok(Some("127.0.0.1:8053".into())));
-    assert_eq!(explain("-rollcall.explain [::1]:1", "127.0.0.1:8053"), Ok(Some("[::1]:1".into())));
+    let at = |address: &str| Ok((Some(address.to_owned()), Some("rollcall".to_owned())));
+    assert_eq!(explain("", ""), Ok((None, Some("rollcall".into()))), "on by default, within the pod or machine");
+    assert_eq!(explain("", "none"), Ok((None, None)));
+    assert_eq!(explain("-rollcall.explain @other", ""), Ok((None, Some("other".into()))));
+    assert_eq!(explain("", "127.0.0.1:8053"), at("127.0.0.1:8053"));
+    assert_eq!(explain("-rollcall.explain [::1]:1", "127.0.0.1:8053"), at("[::1]:1"));
     assert!(explain("-rollcall.explain 8053", "").unwrap_err().contains("needs ADDRESS:PORT"));
-    assert_eq!(explain("local x", "127.0.0.1:8053"), Ok(Some("127.0.0.1:8053".into())));
-    assert_eq!(explain("local --rollcall.explain [::1]:1 x", ""), Ok(Some("[::1]:1".into())));
+    assert_eq!(explain("local x", "127.0.0.1:8053"), at("127.0.0.1:8053"));
+    assert_eq!(explain("local --rollcall.explain [::1]:1 x", ""), at("[::1]:1"));
 }
 
 #[test]
@@ -136,7 +141,7 @@ fn local_takes_paths_among_its_flags() {
         forward: Resolvers::Nobody,
         ttl: 0,
         log_format: LogFormat::Text,
-        explain: None,
+        explain: PageAddresses::default(),
         sandbox: true,
         paths: vec!["a.yaml".into(), "b".into(), "-".into()],
     };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::details::AllDetails;
 use super::error::{Error, Remark};
 use super::load::{self, Addresses, Loaded};
 use super::reading::{Reading, Sources};
@@ -11,7 +12,7 @@ use super::summary::Summary;
 use super::survey::Identity;
 use crate::cluster::clock::Clock;
 use crate::cluster::facts::{Fact, Kind, ObjectKey};
-use crate::cluster::{Explanation, Index, IndexSettings};
+use crate::cluster::{Details, Explanation, Index, IndexSettings};
 use crate::wire::Label;
 use crate::zone::{self, Reader, ServiceName};
 
@@ -23,6 +24,7 @@ const KINDS: [Kind; 4] = [Kind::Namespace, Kind::Service, Kind::EndpointSlice, K
 pub struct LocalCluster {
     reading: Reading,
     index: Arc<Mutex<Index>>,
+    details: Arc<Mutex<AllDetails>>,
     reader: Reader,
     addresses: Addresses,
     summary: Summary,
@@ -57,6 +59,7 @@ impl LocalCluster {
         let mut cluster = Self {
             reading: Reading::start(sources, clock)?,
             index: Arc::new(Mutex::new(Index::new(publisher, settings))),
+            details: Arc::default(),
             reader,
             addresses: Addresses::default(),
             summary: Summary::default(),
@@ -82,7 +85,7 @@ impl LocalCluster {
 
     /// The objects behind the zone, to ask where an answer comes from.
     pub fn objects(&self) -> LocalObjects {
-        LocalObjects { index: self.index.clone(), reader: self.reader.clone() }
+        LocalObjects { index: self.index.clone(), details: self.details.clone(), reader: self.reader.clone() }
     }
 
     /// The present summary.
@@ -132,6 +135,7 @@ impl LocalCluster {
         remarks.extend(loaded.remarks);
         remarks.iter().filter(|remark| !self.remarks.contains(remark)).for_each(Remark::log);
         self.remarks = remarks;
+        *lock(&self.details) = loaded.details;
         let mut before = std::mem::take(&mut self.facts);
         for mut fact in loaded.facts {
             let id = (fact.kind(), fact.key());
@@ -183,6 +187,7 @@ impl LocalCluster {
 #[derive(Clone, Debug)]
 pub struct LocalObjects {
     index: Arc<Mutex<Index>>,
+    details: Arc<Mutex<AllDetails>>,
     reader: Reader,
 }
 
@@ -196,10 +201,15 @@ impl LocalObjects {
     pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         lock(&self.index).explain(service, label)
     }
+
+    /// What a namespace holds.
+    pub fn look(&self, namespace: &str) -> Details {
+        lock(&self.details).within(namespace)
+    }
 }
 
-fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
-    index.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn version(fact: &mut Fact) -> Option<&mut u64> {

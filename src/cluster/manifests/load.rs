@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::address::{self, Pool};
 use super::checks;
 use super::content::Content;
+use super::details::AllDetails;
 use super::error::{Error, Level, Remark};
 use super::objects::{ObjectMeta, Objects, ServiceObject, SliceObject};
 use super::reading::{Reading, Sources, few};
@@ -30,6 +31,8 @@ pub struct Loaded {
     pub remarks: Vec<Remark>,
     /// Objects that are left out since others have their names or addresses.
     pub(super) conflicts: Vec<Error>,
+    /// What people may ask about.
+    pub(super) details: AllDetails,
 }
 
 /// Gives out addresses to pods and Services that have none; the same ones from edit to edit.
@@ -222,6 +225,7 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
     remarks.extend(checks::workloads(objects, &by_key));
 
     let summary = Summary::of(&namespaces, objects, &slices);
+    let details = AllDetails::of(objects, &slices);
     let names = namespaces.into_iter().map(|name| Fact::Namespace(NamespaceFact { name: name.into() }));
     let services =
         objects.services.iter().map(|service| Fact::Service(ServiceFact { version, ..service.fact.clone() }));
@@ -230,7 +234,7 @@ fn to_facts(objects: &Objects, mut remarks: Vec<Remark>, version: u64) -> Loaded
         Fact::Pod(PodFact { key, addresses, terminating: pod.meta.deleting })
     });
     let facts = names.chain(services).chain(slices.into_iter().map(Fact::Slice)).chain(pods).collect();
-    Loaded { facts, summary, remarks: few(remarks), conflicts: Vec::new() }
+    Loaded { facts, summary, remarks: few(remarks), conflicts: Vec::new(), details }
 }
 
 /// Endpoints are mirrored for Services without a selector only: the others have slices of their pods.

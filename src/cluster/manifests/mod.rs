@@ -11,6 +11,7 @@
 mod address;
 mod checks;
 mod content;
+mod details;
 mod error;
 mod folder_events;
 mod follow;

@@ -83,6 +83,12 @@ impl Api {
         self.send(request, limit).await
     }
 
+    /// A page of a list in JSON, for fields that the decoder of protobuf does not read.
+    pub(super) async fn list_as_json(&mut self, uri: &str, limit: Duration) -> Result<Response, WatchFailure> {
+        let request = http::Request::get(uri).header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity");
+        self.send(request, limit).await
+    }
+
     /// A watch. Not compressed: a compressed stream would hold events back.
     pub(super) async fn watch(&mut self, uri: &str, limit: Duration) -> Result<Response, WatchFailure> {
         let request = http::Request::get(uri).header(ACCEPT, WATCH).header(ACCEPT_ENCODING, "identity");
@@ -149,6 +155,18 @@ impl Response {
                 }
             }
         }
+    }
+
+    /// The whole body, which may have so many octets.
+    pub(super) async fn body(mut self, most: usize) -> Result<Vec<u8>, WatchFailure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > most {
+                return Err(WatchFailure::Malformed(format!("more than {most} octets")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 
     /// The objects of a list: `take` gets so many at a time, where they can be decoded as they come, and the caller the

@@ -14,6 +14,7 @@ mod failure;
 mod frames;
 mod keeper;
 mod list;
+mod look;
 mod metrics;
 mod moment;
 mod options;
@@ -32,6 +33,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::details::Details;
 use super::index::{Explanation, Index, IndexSettings};
 use crate::tasks;
 use crate::wire::{Label, Serial};
@@ -54,6 +56,7 @@ pub use shared::KindStatus;
 /// A live mirror of one cluster. Dropping it ends its watches; the zone then stays as it is.
 #[derive(Debug)]
 pub struct Mirror {
+    options: Options,
     shared: Arc<SharedIndex>,
     reader: Reader,
     keeper: Option<Arc<Keeper>>,
@@ -106,7 +109,7 @@ impl Mirror {
                 .spawn(async move { while tasks::caught("grace periods", timekeeper.keep_time()).await.is_none() {} })
                 .abort_handle(),
         );
-        Ok(Self { shared, reader, keeper, tasks })
+        Ok(Self { options: options.clone(), shared, reader, keeper, tasks })
     }
 
     /// The zone that it keeps.
@@ -133,6 +136,11 @@ impl Mirror {
     /// The origin of the answers for a Service, or for one label of it.
     pub fn explain(&self, service: &ServiceName, label: Option<&Label>) -> Explanation {
         self.shared.explain(service, label)
+    }
+
+    /// What a namespace holds right now, as the API tells it: more than is mirrored, and asked for nowhere but here.
+    pub async fn look(&self, namespace: &str) -> Details {
+        look::look(&self.options, namespace).await
     }
 
     /// The state of each watch.

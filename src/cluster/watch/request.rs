@@ -16,14 +16,7 @@ pub(super) const PAGE: u32 = 500;
 
 impl ApiRequest {
     pub(super) fn new(kind: Kind, selector: Option<&str>) -> Self {
-        let path = match kind {
-            Kind::Service => "/api/v1/services",
-            Kind::EndpointSlice | Kind::ImportedSlice => "/apis/discovery.k8s.io/v1/endpointslices",
-            Kind::Namespace => "/api/v1/namespaces",
-            Kind::Pod => "/api/v1/pods",
-            Kind::ServiceImport => "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
-        };
-        let mut base = format!("{path}?");
+        let mut base = format!("{}?", path(kind));
         let selector = selector.filter(|selector| !selector.is_empty());
         if let Some(selector) = selector {
             base.push_str("labelSelector=");
@@ -31,6 +24,15 @@ impl ApiRequest {
             base.push('&');
         }
         Self { base, selected: selector.is_some() }
+    }
+
+    /// The first objects of one namespace. Asked for by a field selector: it takes the rights that a list of all takes, which
+    /// a DNS server has in every cluster.
+    pub(super) fn of_namespace(kind: Kind, namespace: &str, objects: u32) -> String {
+        let mut uri = format!("{}?fieldSelector=", path(kind));
+        encode(&mut uri, &format!("metadata.namespace={namespace}"));
+        uri.push_str(&format!("&limit={objects}"));
+        uri
     }
 
     /// Whether there is a label selector.
@@ -72,6 +74,17 @@ impl ApiRequest {
     }
 }
 
+/// The path of a kind, over all namespaces.
+fn path(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Service => "/api/v1/services",
+        Kind::EndpointSlice | Kind::ImportedSlice => "/apis/discovery.k8s.io/v1/endpointslices",
+        Kind::Namespace => "/api/v1/namespaces",
+        Kind::Pod => "/api/v1/pods",
+        Kind::ServiceImport => "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
+    }
+}
+
 /// The octets that are escaped in a value of a query: all but the unreserved (RFC 3986 section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -92,6 +105,12 @@ mod tests {
             "/api/v1/pods?labelSelector=app%20in%20%28a%2C%20b%29%2C%21c%3Dd%26e&limit=500&continue=a%2B%2F%3D"
         );
         page.parse::<http::Uri>().unwrap();
+    }
+
+    #[test]
+    fn a_namespace_is_asked_for_by_its_field() {
+        let uri = ApiRequest::of_namespace(Kind::Pod, "a&b", 5);
+        assert_eq!(uri, "/api/v1/pods?fieldSelector=metadata.namespace%3Da%26b&limit=5");
     }
 
     #[test]
