@@ -144,6 +144,13 @@ impl Place {
         format!("{} {}", status(0), status(1))
     }
 
+    /// Whether the page of metrics names a plugin among those in use.
+    pub(crate) fn in_use(&self, plugin: &str) -> String {
+        let line = format!("coredns_plugin_enabled{{name=\"{plugin}\"");
+        let body = self.page(0, "/metrics").map(|(_, body)| body).unwrap_or_default();
+        if body.contains(&line) { "in use" } else { "not in use" }.to_owned()
+    }
+
     fn page(&self, nth: usize, path: &str) -> Option<(String, String)> {
         get(self.other_port(nth), path).map(|(status, body)| (status.to_string(), body))
     }

@@ -210,6 +210,12 @@ pub(crate) const ROWS: &[Row] = &[
         ["NOERROR 192.0.2.1", "NOERROR 192.0.2.2"],
     ),
     row(
+        "shed",
+        ["prometheus {ONE}\n whoami", "prometheus {ONE}\n shed\n whoami"],
+        |place| place.in_use("shed"),
+        ["not in use", "in use"],
+    ),
+    row(
         "template",
         [
             "template IN A {\n answer \"{{ .Name }} 60 IN A 192.0.2.1\"\n }",
