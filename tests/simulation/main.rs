@@ -82,6 +82,9 @@ const FOUND: &[(u64, &str)] = &[
     (45, "a first list of nothing was an empty cluster"),
     (103, "a server that asked for ten seconds got more than the second in which the truth is to be there"),
     (111, "an event older than the list that a watch began from brought a pod back"),
+    (3766, "a Service that came again amid a list had the endpoints of a page, and the pointers of before"),
+    (7636, "a Service that was deleted amid a list of slices was answered to the end of that list"),
+    (8359, "a page of a list of a cluster that was set back made one Service of two versions"),
 ];
 
 #[test]

@@ -101,28 +101,49 @@ pub(super) struct Postponed {
     pub(super) slices: bool,
     pub(super) imported: bool,
     touched: HashMap<ServiceName, Touched, RandomState>,
+    /// The slices of a whole list are known, and the imported ones: there is an older truth to go on with.
+    known: [bool; 2],
 }
 
 impl Postponed {
-    /// Puts aside what waits: Services that a list of slices has changed so far.
-    pub(super) fn put_aside(&mut self, batch: &mut PendingChanges) {
+    /// A list begins. The slices of one Service may come on several pages, which are of one version together alone.
+    pub(super) fn begin(&mut self, kind: Kind) {
+        let [slices, imported] = self.known;
+        self.slices |= slices && kind == Kind::EndpointSlice;
+        self.imported |= imported && kind == Kind::ImportedSlice;
+    }
+
+    /// Puts aside what waits: the endpoints of Services that a list of slices has changed so far. What the Service itself says
+    /// does not wait, and one that is not answered has nothing older to go on with.
+    pub(super) fn put_aside(&mut self, batch: &mut PendingChanges, is_answered: impl Fn(&ServiceName) -> bool) {
         if !self.slices {
             return;
         }
         batch.services.retain(|name, touched| {
-            let waits = !touched.labels.is_empty() || self.touched.contains_key(name);
-            if waits {
-                self.touched.entry(name.clone()).or_default().merge(std::mem::take(touched));
+            if touched.labels.is_empty() && !self.waits(name) {
+                return true;
             }
-            !waits
+            if touched.kind && !is_answered(name) {
+                touched.merge(self.touched.remove(name).unwrap_or_default());
+                return true;
+            }
+            let kind = std::mem::take(&mut touched.kind);
+            self.touched.entry(name.clone()).or_default().merge(std::mem::take(touched));
+            touched.kind = kind;
+            kind
         });
+    }
+
+    /// Whether something of a Service waits.
+    pub(super) fn waits(&self, name: &ServiceName) -> bool {
+        self.touched.contains_key(name)
     }
 
     /// The list of a kind is complete: gives back what has waited for it.
     pub(super) fn end(&mut self, kind: Kind, batch: &mut PendingChanges) {
         match kind {
-            Kind::EndpointSlice => self.slices = false,
-            Kind::ImportedSlice => self.imported = false,
+            Kind::EndpointSlice => (self.slices, self.known[0]) = (false, true),
+            Kind::ImportedSlice => (self.imported, self.known[1]) = (false, true),
             Kind::Service | Kind::Namespace | Kind::Pod | Kind::ServiceImport => return,
         }
         if self.slices {

@@ -181,11 +181,13 @@ impl Index {
 
     /// A complete list begins: what it does not name by [`end_list`](Self::end_list) is gone.
     ///
-    /// One that is under way is given up for it.
+    /// One that is under way is given up for it. What pages of slices change is published at the end, where an older truth is
+    /// there to go on with.
     pub fn begin_list(&mut self, kind: Kind) {
         let list = self.lists.of_mut(kind);
         list.generation = list.generation.wrapping_add(1);
         list.under_way = true;
+        self.postponed.begin(kind);
     }
 
     /// The complete list is in: removes what it did not name, as a difference. Returns whether an answer changed.
@@ -471,7 +473,8 @@ impl Index {
 
     /// Derives what the batch touched and publishes what is not as it was. Returns whether there was any.
     fn publish(&mut self, unix: u32) -> bool {
-        self.postponed.put_aside(&mut self.batch);
+        let is_answered = |name: &ServiceName| self.services.get(name).is_some_and(|own| own.is_answered());
+        self.postponed.put_aside(&mut self.batch, is_answered);
         let PendingChanges { services, mut changes, programmed } = std::mem::take(&mut self.batch);
         for (name, touched) in services {
             let Some(mirrored) = self.services.get_mut(&name) else { continue };
@@ -485,7 +488,7 @@ impl Index {
             if let Some(service) = mirrored.derive(&name, touched.labels, &mut self.ports) {
                 changes.services.push((name.clone(), service));
             }
-            if mirrored.is_empty() {
+            if mirrored.is_empty() && !self.postponed.waits(&name) {
                 self.services.remove(&name);
             }
         }

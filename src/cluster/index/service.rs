@@ -137,6 +137,11 @@ impl Mirrored {
         }
     }
 
+    /// Whether something is published of it.
+    pub(super) fn is_answered(&self) -> bool {
+        self.published.is_some()
+    }
+
     /// The next version of the Service, given the labels that may have changed; `None` when it answers as before.
     #[expect(clippy::option_option, reason = "the outer one says whether, the inner one what is published")]
     pub(super) fn derive(

@@ -239,3 +239,30 @@ fn what_is_gone_while_it_is_given_out_ends_nothing() {
     assert!(matches!(&rest[..], [group] if group[0].0.key() == ObjectKey::new("default", other)), "{rest:?}");
     assert!(bench.index.give_out(&mut remaining, 1).is_empty());
 }
+
+#[test]
+fn a_list_that_comes_again_is_published_at_its_end_and_other_news_meanwhile() {
+    let mut bench = Bench::new();
+    bench.apply(headless("a"));
+    bench.apply(headless("b"));
+    let before = [("s", &["x=10.0.0.1", "y=10.0.0.2"][..]), ("t", &["z=10.0.0.3"])];
+    bench.list(Kind::EndpointSlice, before.map(|(name, endpoints)| slice(name, "a", endpoints).into()));
+    let old = bench.endpoints("a");
+    // The cluster was set back: then `x` stood in the other slice, and neither page alone tells so.
+    bench.index.begin_list(Kind::EndpointSlice);
+    assert!(!bench.page(vec![slice("s", "a", &["y=10.0.0.2"]).into()]));
+    assert_eq!((bench.endpoints("a"), bench.pointer("10.0.0.1").len()), (old.clone(), 1));
+    assert!(bench.apply(cluster_ip("c", &["10.1.0.1"])), "a Service of which no slice has changed");
+    assert!(!bench.apply(slice("u", "b", &["w=10.0.0.9"])));
+    // It breaks off, and another one begins.
+    bench.index.begin_list(Kind::EndpointSlice);
+    assert!(!bench.page(vec![slice("s", "a", &["y=10.0.0.2"]).into()]));
+    assert_eq!(bench.endpoints("a"), old);
+    assert!(!bench.page(vec![slice("t", "a", &["x=10.0.0.8"]).into()]));
+    assert!(bench.end_list(Kind::EndpointSlice));
+    assert_eq!(bench.endpoints("a"), ["x=10.0.0.8", "y=10.0.0.2", "z=10.0.0.3"]);
+    // What no slice lists any more may still have been on its way.
+    bench.pass(5_000);
+    assert_eq!(bench.endpoints("a"), ["x=10.0.0.8", "y=10.0.0.2"]);
+    assert_eq!((bench.pointer("10.0.0.1").len(), bench.pointer("10.0.0.8").len()), (0, 1));
+}
