@@ -4,8 +4,8 @@
 //! where an answer comes from can be explained as ever. A snapshot never replaces a list. Whoever has read one answers the
 //! names in it, knows of no other name whether it exists, and is not ready.
 //!
-//! Plain and sync, as all of this room but [`watch`](super::watch): [`format`] is the octets, [`records`] the facts in
-//! them, [`file`] the place on disk and what is refused, [`schedule`] when one is due.
+//! Plain and sync, as all of this room but [`watch`](super::watch): [`mod@format`] is the octets, [`records`] the facts in
+//! them, [`mod@file`] the place on disk and what is refused, [`schedule`] when one is due.
 
 mod file;
 mod format;
