@@ -96,8 +96,8 @@ impl Ground {
         fs::write(self.folder.path().join("hosts"), "192.0.2.7 a.example\n192.0.2.8 c.example\n").unwrap();
         for round in 0..20 {
             assert_eq!((self.ask(WEB), self.ask("a.example")), (Some(0), Some(0)), "{}", self.server.said());
-            // Known only to an API server that cannot be reached.
-            assert_eq!(self.ask(NEW), Some(3), "{}", self.server.said());
+            // Known only to an API server that cannot be reached, but over a connection that came while the others were cut.
+            assert!(matches!(self.ask(NEW), Some(0 | 3)), "{}", self.server.said());
             send(&mut open, &query(round, WEB, queries::A)).unwrap();
             assert_eq!(receive(&mut open).unwrap()[3] & 0xf, 0);
             std::thread::sleep(Duration::from_millis(50));
