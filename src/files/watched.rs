@@ -1,8 +1,9 @@
 //! Files that are read again once they have changed, and the one rule of what that is.
 //!
 //! A file has changed when it holds other octets than those that were read last. Its [`Stamp`] spares the reading: one that
-//! is as it was stands for the same octets, unless the file had just been written when it was read. The Corefile and the
-//! files of certificates, which are taken up together, are compared by what they hold alone, as [`digest`] does.
+//! is as it was stands for the same octets, unless the file had just been written when it was read. One file of which a value
+//! is made is a [`Watched`]; files that are taken up together, as certificates and a zone file with those that it includes,
+//! are a [`FileSet`]. The Corefile alone is compared by its words: comments do not count, and an `import` may find new files.
 
 use std::fs::{self, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
