@@ -212,7 +212,7 @@ impl Reader {
     }
 
     /// The same of imported slices.
-    pub(super) fn has_imported_endpoints(&self) -> bool {
+    pub(crate) fn has_imported_endpoints(&self) -> bool {
         self.0.imported.is_set()
     }
 

@@ -18,7 +18,7 @@ use crate::cluster::facts::{
     ServiceSpec, SliceFact,
 };
 use crate::wire::Label;
-use crate::zone::{External, ExternalHost, Port, ServiceName};
+use crate::zone::{External, ExternalHost, Port, Reader, ServiceName};
 
 /// An object, and the Unix second in which this version of it came.
 pub type DatedFact = (Fact, u32);
@@ -95,22 +95,21 @@ impl Index {
 
 //----------- Postponed --------------------------------------------------------
 
-/// The lists of slices that are yet to be complete after a restore, and what waits for their end to be published.
+/// The lists of slices that are yet to be complete where an older truth is answered, and what waits for their end to be
+/// published.
 #[derive(Debug, Default)]
 pub(super) struct Postponed {
     pub(super) slices: bool,
     pub(super) imported: bool,
     touched: HashMap<ServiceName, Touched, RandomState>,
-    /// The slices of a whole list are known, and the imported ones: there is an older truth to go on with.
-    known: [bool; 2],
 }
 
 impl Postponed {
-    /// A list begins. The slices of one Service may come on several pages, which are of one version together alone.
-    pub(super) fn begin(&mut self, kind: Kind) {
-        let [slices, imported] = self.known;
-        self.slices |= slices && kind == Kind::EndpointSlice;
-        self.imported |= imported && kind == Kind::ImportedSlice;
+    /// A list begins. The slices of one Service may come on several pages, which are of one version together alone. Before the
+    /// first is complete there is no older truth to go on with.
+    pub(super) fn begin(&mut self, kind: Kind, answered: &Reader) {
+        self.slices |= kind == Kind::EndpointSlice && answered.has_endpoints();
+        self.imported |= kind == Kind::ImportedSlice && answered.has_imported_endpoints();
     }
 
     /// Puts aside what waits: the endpoints of Services that a list of slices has changed so far. What the Service itself says
@@ -142,8 +141,8 @@ impl Postponed {
     /// The list of a kind is complete: gives back what has waited for it.
     pub(super) fn end(&mut self, kind: Kind, batch: &mut PendingChanges) {
         match kind {
-            Kind::EndpointSlice => (self.slices, self.known[0]) = (false, true),
-            Kind::ImportedSlice => (self.imported, self.known[1]) = (false, true),
+            Kind::EndpointSlice => self.slices = false,
+            Kind::ImportedSlice => self.imported = false,
             Kind::Service | Kind::Namespace | Kind::Pod | Kind::ServiceImport => return,
         }
         if self.slices {

@@ -187,7 +187,7 @@ impl Index {
         let list = self.lists.of_mut(kind);
         list.generation = list.generation.wrapping_add(1);
         list.under_way = true;
-        self.postponed.begin(kind);
+        self.postponed.begin(kind, &self.reader);
     }
 
     /// The complete list is in: removes what it did not name, as a difference. Returns whether an answer changed.
