@@ -18,7 +18,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
+use super::places::ConnectionPlace;
 use super::{AdminPage, PageResponse};
 
 /// The time limit for the head of a request, and for the next request of a connection.
@@ -31,21 +33,43 @@ const BUFFER: usize = 16 << 10;
 /// The pages of one address, by path.
 pub(super) type SitePages = BTreeMap<&'static str, AdminPage>;
 
-/// Serves one connection until it ends, or until `gone` and the answer to the present request is sent; `pages` gives what
-/// stands there at the time of each request.
-pub(super) async fn serve(
-    stream: TcpStream,
-    pages: impl Fn() -> Arc<SitePages> + Send,
-    gone: impl Future<Output = ()>,
-) {
-    // A connection that says nothing is not worth a buffer.
-    let begun = tokio::time::timeout(HEAD, stream.readable()).await;
-    let (Ok(Ok(())), Ok(own)) = (begun, stream.local_addr()) else { return };
-    serve_stream(stream, Some(own.ip()), pages, gone).await;
+/// Waits until a connection says something, as one that does not is worth no buffer; gives it with the address that it came
+/// to.
+pub(super) async fn greeted(stream: TcpStream) -> Option<(TcpStream, Option<IpAddr>)> {
+    tokio::time::timeout(HEAD, stream.readable()).await.ok()?.ok()?;
+    let own = stream.local_addr().ok()?.ip();
+    Some((stream, Some(own)))
 }
 
-/// The same of any stream; `own` is our address, where it has one.
-pub(super) async fn serve_stream(
+/// Serves a connection with our address, where it has one, once `greeted` hands it over; as long as it has its place and its
+/// site.
+pub(super) fn begin<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    greeted: impl Future<Output = Option<(S, Option<IpAddr>)>> + Send + 'static,
+    pages: watch::Receiver<Arc<SitePages>>,
+    place: ConnectionPlace,
+) {
+    tokio::spawn(async move {
+        let current = || {
+            place.renew();
+            pages.borrow().clone()
+        };
+        let mut shown = pages.clone();
+        let gone = async { while shown.changed().await.is_ok() {} };
+        let serving = async {
+            if let Some((stream, own)) = greeted.await {
+                serve(stream, own, current, gone).await;
+            }
+        };
+        tokio::select! {
+            () = serving => {}
+            () = place.lost() => {}
+        }
+    });
+}
+
+/// Serves one connection until it ends, or until `gone` and the answer to the present request is sent; `pages` gives what
+/// stands there at the time of each request.
+async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     own: Option<IpAddr>,
     pages: impl Fn() -> Arc<SitePages> + Send,

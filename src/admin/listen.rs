@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::AdminPage;
 use super::http::{self, SitePages};
-use super::places::{ConnectionPlace, ConnectionPlaces};
+use super::places::ConnectionPlaces;
 use crate::tasks;
 
 /// Connections at one address; for the next, the one longest without a complete request is closed.
@@ -226,29 +226,14 @@ async fn accept(listener: &TcpListener, pages: &watch::Receiver<Arc<SitePages>>)
             () = &mut gone => break,
         };
         match accepted {
-            Ok((stream, _)) => begin(stream, pages.clone(), places.take()),
+            Ok((stream, _)) => http::begin(http::greeted(stream), pages.clone(), places.take()),
             // Out of file descriptors, or a client that is gone already: neither ends the listener, and the first must not spin.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
     while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        begin(stream, pages.clone(), places.take());
+        http::begin(http::greeted(stream), pages.clone(), places.take());
     }
-}
-
-fn begin(stream: TcpStream, pages: watch::Receiver<Arc<SitePages>>, place: ConnectionPlace) {
-    tokio::spawn(async move {
-        let current = || {
-            place.renew();
-            pages.borrow().clone()
-        };
-        let mut shown = pages.clone();
-        let gone = async { while shown.changed().await.is_ok() {} };
-        tokio::select! {
-            () = http::serve(stream, current, gone) => {}
-            () = place.lost() => {}
-        }
-    });
 }
 
 /// Binds `HOST:PORT`; without a host, all addresses of both families, or of IPv4 where the machine has no IPv6.

@@ -1,6 +1,7 @@
 //! Pages on a Unix socket with a name and no file: for `kubectl exec`, without settings. Only for processes of the same user,
 //! or of root.
 
+use std::future::ready;
 use std::io;
 use std::sync::Arc;
 
@@ -60,19 +61,7 @@ async fn accept(listener: UnixListener, uid: u32, pages: watch::Receiver<Arc<Sit
         if !stream.peer_cred().is_ok_and(|peer| peer.uid() == uid || peer.uid() == 0) {
             continue;
         }
-        let (pages, place) = (pages.clone(), places.take());
-        tokio::spawn(async move {
-            let current = || {
-                place.renew();
-                pages.borrow().clone()
-            };
-            let mut shown = pages.clone();
-            let gone = async { while shown.changed().await.is_ok() {} };
-            tokio::select! {
-                () = http::serve_stream(stream, None, current, gone) => {}
-                () = place.lost() => {}
-            }
-        });
+        http::begin(ready(Some((stream, None))), pages.clone(), places.take());
     }
 }
 
