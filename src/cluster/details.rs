@@ -98,13 +98,18 @@ pub struct PodDetail {
 impl PodDetail {
     /// Whether a selector selects it; an empty one selects nothing.
     pub fn is_selected(&self, selector: &LabelMap) -> bool {
-        !selector.is_empty() && selector.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+        selects(selector, &self.labels)
     }
 
     /// Whether it has run to its end.
     pub fn is_finished(&self) -> bool {
         matches!(&*self.phase, "Succeeded" | "Failed")
     }
+}
+
+/// Whether a selector of labels selects these labels; an empty one selects nothing here.
+pub(super) fn selects(selector: &LabelMap, labels: &LabelMap) -> bool {
+    !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 //----------- Objects in JSON -------------------------------------------------

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::error::{FilePosition, Remark};
 use super::objects::{Objects, PodObject, PodSpec, ServiceObject, TargetPort, Workload, WorkloadKind};
-use super::selection::{Meant, Selection, Selectors, selects};
+use super::selection::{Meant, Selection, Selectors};
+use crate::cluster::details::selects;
 use crate::cluster::facts::{ObjectKey, ServiceSpec};
 
 /// Looks at a Service whose endpoints come from pods.

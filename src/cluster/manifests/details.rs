@@ -1,8 +1,7 @@
 //! The objects of one namespace with what the index does not keep, of manifests.
 
 use super::objects::Objects;
-use super::selection::selects;
-use crate::cluster::details::{Details, EndpointDetail, LabelMap, PodDetail, PortDetail, ServiceDetail};
+use crate::cluster::details::{Details, EndpointDetail, LabelMap, PodDetail, PortDetail, ServiceDetail, selects};
 use crate::cluster::facts::{ServiceSpec, SliceFact};
 use crate::zone::Port;
 

@@ -1,11 +1,9 @@
 //! Finds what selectors select without looking at everything for each of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::objects::{ObjectMeta, PodObject, ServiceObject, Workload};
-
-/// Labels, as an object or a template has them.
-type LabelMap = BTreeMap<String, String>;
+use crate::cluster::details::{LabelMap, selects};
 
 /// Things with labels, by namespace and label.
 #[derive(Debug)]
@@ -105,9 +103,4 @@ impl<'o> Selectors<'o> {
 /// The shortest of the lists that each have all that is looked for.
 fn fewest<'l, T>(lists: impl Iterator<Item = Option<&'l Vec<T>>>) -> &'l [T] {
     lists.map(|list| list.map_or(&[][..], Vec::as_slice)).min_by_key(|list| list.len()).unwrap_or_default()
-}
-
-/// Whether a selector of labels selects these labels; an empty one selects nothing here.
-pub(super) fn selects(selector: &LabelMap, labels: &LabelMap) -> bool {
-    !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
