@@ -130,14 +130,12 @@ fn elsewhere(scene: &Scene<'_>, service: &str, namespace: &str) -> Option<Cause>
 /// A Service that is not there.
 fn no_service(scene: &Scene<'_>, service: &str, namespace: &str, below: &BelowParts) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if let BelowParts::Label(label) = below {
-        causes.extend(endpoints::no_governing_service(scene, service, namespace, Some(label)));
-    } else {
-        causes.extend(endpoints::no_governing_service(scene, service, namespace, None));
-    }
+    let label = if let BelowParts::Label(label) = below { Some(label.as_str()) } else { None };
+    causes.extend(endpoints::no_governing_service(scene, service, namespace, label));
     causes.extend(elsewhere(scene, service, namespace));
     let own = scene.services.iter().filter(|(within, _)| within == namespace);
-    let near = nearest(service, own.map(|(_, name)| name.as_str()));
+    let own: Vec<&str> = own.map(|(_, name)| name.as_str()).collect();
+    let near = nearest(service, own.iter().copied());
     if let Some(first) = near.first() {
         causes.push(Cause::new(
             format!("namespace {namespace} has no Service {service}; near it: {}", few(&near)),
@@ -145,8 +143,6 @@ fn no_service(scene: &Scene<'_>, service: &str, namespace: &str, below: &BelowPa
         ));
     }
     if causes.is_empty() {
-        let own: Vec<&str> =
-            scene.services.iter().filter(|(within, _)| within == namespace).map(|(_, name)| name.as_str()).collect();
         let there = if own.is_empty() { "it has none at all".to_owned() } else { format!("it has {}", few(&own)) };
         causes.push(Cause::new(
             format!("namespace {namespace} has no Service {service}: {there}"),

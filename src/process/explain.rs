@@ -19,7 +19,7 @@ use crate::explain::{
 use crate::serve::{Traced, Tracer};
 use crate::wire::message::{Record, present};
 use crate::wire::{Class, Flags, Name, Parsed, Rcode, Rtype, bare_message, parse, reverse};
-use crate::zone::{Explained, NameParts, ServiceName, View};
+use crate::zone::{Explained, NameParts, View};
 
 /// The time that one name may take: a resolver gives up after five seconds, too.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -310,7 +310,6 @@ impl Explainer {
         let zone = self.cluster_domain();
         // The names that pods' search lists would make of it.
         let services = self.views.iter().flat_map(|view| view.reader.services());
-        let first = |name: &ServiceName| [name.service().to_vec(), name.namespace().to_vec()];
         let labels: Vec<&[u8]> = step.name.labels().collect();
         let mut completed: Vec<Name> = Vec::new();
         if let Ok(name) = format!("{}.svc.{zone}", written.trim_end_matches('.')).parse::<Name>()
@@ -321,9 +320,8 @@ impl Explainer {
         if let [only] = labels.as_slice() {
             let named = services.filter(|service| service.name.service() == *only);
             let names = named.filter_map(|service| {
-                let [name, namespace] = first(&service.name);
-                Name::from_labels([&*name, &namespace, b"svc"].into_iter().chain(zone.split('.').map(str::as_bytes)))
-                    .ok()
+                let own = [service.name.service(), service.name.namespace(), b"svc"];
+                Name::from_labels(own.into_iter().chain(zone.split('.').map(str::as_bytes))).ok()
             });
             completed.extend(names.take(1));
         }
