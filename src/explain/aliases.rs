@@ -20,7 +20,7 @@ pub(super) fn causes(scene: &Scene<'_>) -> Vec<Cause> {
         return causes;
     }
     match &last.explained {
-        Some(explained) if explained.absent => causes.push(Cause::new(
+        Some(explained) if explained.is_absent() => causes.push(Cause::new(
             format!("the alias leads to {}, and {} ({chain})", plain(&last.name), explained.rule),
             "correct `spec.externalName`, or create what it names",
         )),
@@ -41,7 +41,7 @@ pub(super) fn causes(scene: &Scene<'_>) -> Vec<Cause> {
 fn address(scene: &Scene<'_>) -> Option<Cause> {
     let NameParts::Service { service, namespace, .. } = &scene.explained.parts else { return None };
     let target = scene.service(namespace, service)?.external_name.as_ref()?;
-    if !scene.explained.absent {
+    if !scene.explained.is_absent() {
         return None;
     }
     let what = match target.trim_end_matches('.').parse::<std::net::IpAddr>() {

@@ -8,7 +8,7 @@ use super::nearest::nearest;
 use super::report::Cause;
 use super::scene::{Scene, few, plain};
 use crate::wire::{Name, Rcode, Rtype, is_within};
-use crate::zone::{BelowParts, NameParts, Pods};
+use crate::zone::{Absence, BelowParts, NameParts, Pods};
 
 /// The causes, the nearest first.
 pub fn causes(scene: &Scene<'_>) -> Vec<Cause> {
@@ -21,7 +21,7 @@ pub fn causes(scene: &Scene<'_>) -> Vec<Cause> {
     }
     let mut causes = match &scene.explained.parts {
         NameParts::Service { service, namespace, below } => of_service(scene, service, namespace, below),
-        NameParts::Namespace(namespace) if scene.explained.absent => no_namespace(scene, namespace, None),
+        NameParts::Namespace(namespace) if scene.explained.is_absent() => no_namespace(scene, namespace, None),
         NameParts::Pod { label, namespace } => of_pod(scene, label, namespace),
         NameParts::Unknown(labels) => unknown(scene, labels),
         NameParts::Namespace(_) | NameParts::Reverse | NameParts::Structure => Vec::new(),
@@ -40,13 +40,13 @@ fn of_service(scene: &Scene<'_>, service: &str, namespace: &str, below: &BelowPa
     if let Some(found) = carried(scene) {
         return vec![found];
     }
-    if scene.explained.rule.contains("not among `namespaces`") {
+    if scene.explained.absence == Some(Absence::NotExposed) {
         return vec![Cause::new(
             format!("the Corefile's `namespaces` leaves {namespace} out: no name below it exists here"),
             format!("add {namespace} to `namespaces` of the kubernetes directive, or delete the option"),
         )];
     }
-    if scene.explained.rule.contains("there is no namespace") {
+    if scene.explained.absence == Some(Absence::Namespace) {
         return no_namespace(scene, namespace, Some(service));
     }
     if !scene.has_service(namespace, service) {
@@ -55,11 +55,11 @@ fn of_service(scene: &Scene<'_>, service: &str, namespace: &str, below: &BelowPa
     let mut causes = Vec::new();
     match below {
         BelowParts::Nothing | BelowParts::Zonal | BelowParts::Deeper(_) => {}
-        BelowParts::Label(label) if scene.explained.absent && !label.starts_with('_') => {
+        BelowParts::Label(label) if scene.explained.is_absent() && !label.starts_with('_') => {
             return endpoints::no_endpoint(scene, service, namespace, label);
         }
         BelowParts::Label(_) => {}
-        BelowParts::Port(name, protocol) if scene.explained.absent => {
+        BelowParts::Port(name, protocol) if scene.explained.is_absent() => {
             causes.extend(no_port(scene, service, namespace, name, protocol));
         }
         BelowParts::Port(..) => {}
@@ -73,7 +73,7 @@ fn of_service(scene: &Scene<'_>, service: &str, namespace: &str, below: &BelowPa
 
 /// An answer without records of the type that was asked for.
 fn other_family(scene: &Scene<'_>, service: &str, namespace: &str) -> Option<Cause> {
-    let nodata = !scene.explained.absent && scene.rcode == Some(Rcode::NOERROR) && scene.records == 0;
+    let nodata = !scene.explained.is_absent() && scene.rcode == Some(Rcode::NOERROR) && scene.records == 0;
     let (asked, other, v6) = match scene.rtype {
         Rtype::A => ("IPv4", "IPv6", false),
         Rtype::AAAA => ("IPv6", "IPv4", true),
@@ -209,10 +209,10 @@ fn no_port(scene: &Scene<'_>, service: &str, namespace: &str, name: &str, protoc
 
 /// A name of a pod's address.
 fn of_pod(scene: &Scene<'_>, label: &str, namespace: &str) -> Vec<Cause> {
-    if !scene.explained.absent {
+    if !scene.explained.is_absent() {
         return Vec::new();
     }
-    if scene.explained.rule.contains("there is no namespace") {
+    if scene.explained.absence == Some(Absence::Namespace) {
         return no_namespace(scene, namespace, None);
     }
     match scene.pods {

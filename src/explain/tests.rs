@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::cluster::{Details, EndpointDetail, LabelMap, PodDetail, PortDetail, ServiceDetail};
 use crate::wire::{Name, Rcode, Rtype};
-use crate::zone::{BelowParts, Explained, NameParts, Pods};
+use crate::zone::{Absence, BelowParts, Explained, NameParts, Pods};
 
 fn labels(text: &str) -> LabelMap {
     text.split(',').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (key.into(), value.into())).collect()
@@ -89,32 +89,27 @@ fn details() -> BTreeMap<String, Details> {
 /// The causes for a name below `svc` that does not exist, as one text.
 fn told(service: &str, namespace: &str, below: BelowParts) -> String {
     let parts = NameParts::Service { service: service.into(), namespace: namespace.into(), below };
-    told_of(
-        &format!("{service}.{namespace}.svc.cluster.local"),
-        parts,
-        "there is no such name: …",
-        Some(Rcode::NXDOMAIN),
-    )
+    told_of(&format!("{service}.{namespace}.svc.cluster.local"), parts, Absence::Other, Some(Rcode::NXDOMAIN))
 }
 
-fn told_of(name: &str, parts: NameParts, rule: &str, rcode: Option<Rcode>) -> String {
-    told_by(name, parts, rule, rcode, |_| {})
+fn told_of(name: &str, parts: NameParts, absence: Absence, rcode: Option<Rcode>) -> String {
+    told_by(name, parts, absence, rcode, |_| {})
 }
 
 fn told_by(
     name: &str,
     parts: NameParts,
-    rule: &str,
+    absence: Absence,
     rcode: Option<Rcode>,
     change: impl FnOnce(&mut Scene<'_>),
 ) -> String {
     let explained = Explained {
         zone: "cluster.local".parse().unwrap(),
-        rule: rule.into(),
+        rule: "…".into(),
         services: Vec::new(),
         parts,
         alias: None,
-        absent: rcode == Some(Rcode::NXDOMAIN),
+        absence: (rcode == Some(Rcode::NXDOMAIN)).then_some(absence),
     };
     let name: Name = name.parse().unwrap();
     let details = details();
@@ -200,7 +195,7 @@ fn each_cause_is_told_with_its_next_step() {
 #[test]
 fn what_is_as_it_should_be_has_no_cause() {
     let parts = NameParts::Service { service: "web".into(), namespace: "prod".into(), below: BelowParts::Nothing };
-    let told = told_by("web.prod.svc.cluster.local", parts, "the ready endpoints", Some(Rcode::NOERROR), |scene| {
+    let told = told_by("web.prod.svc.cluster.local", parts, Absence::Other, Some(Rcode::NOERROR), |scene| {
         scene.records = 1;
     });
     assert_eq!(told, "");
@@ -209,7 +204,7 @@ fn what_is_as_it_should_be_has_no_cause() {
 #[test]
 fn nodata_by_family_is_told() {
     let parts = NameParts::Service { service: "web".into(), namespace: "prod".into(), below: BelowParts::Nothing };
-    let told = told_by("web.prod.svc.cluster.local", parts, "the ready endpoints", Some(Rcode::NOERROR), |scene| {
+    let told = told_by("web.prod.svc.cluster.local", parts, Absence::Other, Some(Rcode::NOERROR), |scene| {
         scene.rtype = Rtype::AAAA;
     });
     says(&told, &["addresses of IPv4 alone", "AAAA", "NODATA", "ipFamilyPolicy"]);
@@ -219,7 +214,7 @@ fn nodata_by_family_is_told() {
 fn names_that_are_of_no_kind_are_told_apart() {
     let unknown = |name: &str| {
         let left: Vec<String> = name.split('.').map(str::to_owned).collect();
-        told_of(&format!("{name}.cluster.local"), NameParts::Unknown(left), "…", Some(Rcode::NXDOMAIN))
+        told_of(&format!("{name}.cluster.local"), NameParts::Unknown(left), Absence::Other, Some(Rcode::NXDOMAIN))
     };
     says(&unknown("web.prod"), &["`svc` is left out", "web.prod.svc.cluster.local"]);
     says(&unknown("web-0.web.prod"), &["web-0.web.prod.svc.cluster.local"]);
@@ -233,7 +228,7 @@ fn names_that_are_of_no_kind_are_told_apart() {
     };
     let name = "web.prod.svc.cluster.local.default.svc.cluster.local";
     says(
-        &told_of(name, parts, "…", Some(Rcode::NXDOMAIN)),
+        &told_of(name, parts, Absence::Other, Some(Rcode::NXDOMAIN)),
         &["which is a whole name", "default.svc.cluster.local", "a dot at its end"],
     );
 }
@@ -241,21 +236,24 @@ fn names_that_are_of_no_kind_are_told_apart() {
 #[test]
 fn settings_that_leave_names_out_are_told() {
     let web = || NameParts::Service { service: "web".into(), namespace: "prdo".into(), below: BelowParts::Nothing };
-    let absent = |rule: &str, parts| told_of("web.prdo.svc.cluster.local", parts, rule, Some(Rcode::NXDOMAIN));
-    says(&absent("the namespace prdo is not among `namespaces`", web()), &["`namespaces` leaves prdo out"]);
+    let absent = |absence, parts| told_of("web.prdo.svc.cluster.local", parts, absence, Some(Rcode::NXDOMAIN));
+    says(&absent(Absence::NotExposed, web()), &["`namespaces` leaves prdo out"]);
     says(
-        &absent("there is no namespace prdo", web()),
+        &absent(Absence::Namespace, web()),
         &["no namespace prdo here; near it: prod", "namespace_labels", "web.prod"],
     );
     let pod = || NameParts::Pod { label: "10-0-0-9".into(), namespace: "prod".into() };
     let with = |pods| {
-        told_by("10-0-0-9.prod.pod.cluster.local", pod(), "…", Some(Rcode::NXDOMAIN), |scene| scene.pods = pods)
+        told_by("10-0-0-9.prod.pod.cluster.local", pod(), Absence::Other, Some(Rcode::NXDOMAIN), |scene| {
+            scene.pods = pods
+        })
     };
     says(&with(Pods::Verified), &["`pods verified`", "web-0 (10.0.0.1)"]);
     says(&with(Pods::Disabled), &["no `pods`", "pods insecure"]);
     says(&with(Pods::Insecure), &["stands for no address"]);
-    let unsynced =
-        told_by("web.prod.svc.cluster.local", web(), "…", Some(Rcode::SERVFAIL), |scene| scene.synced = false);
+    let unsynced = told_by("web.prod.svc.cluster.local", web(), Absence::Other, Some(Rcode::SERVFAIL), |scene| {
+        scene.synced = false
+    });
     says(&unsynced, &["not complete yet", "/ready"]);
 }
 
@@ -269,12 +267,12 @@ fn aliases_are_told_hop_by_hop() {
             services: Vec::new(),
             parts: NameParts::Structure,
             alias: None,
-            absent,
+            absence: absent.then_some(Absence::Service),
         }),
         again,
     };
     let through = |hops: &[AliasHop]| {
-        told_by("one.prod.svc.cluster.local", NameParts::Structure, "", Some(Rcode::NOERROR), |scene| {
+        told_by("one.prod.svc.cluster.local", NameParts::Structure, Absence::Other, Some(Rcode::NOERROR), |scene| {
             scene.hops = Box::leak(hops.to_vec().into_boxed_slice());
         })
     };
@@ -299,7 +297,7 @@ fn endpoints_that_are_left_out_are_told_with_the_reason() {
         services: Vec::new(),
         parts: NameParts::Structure,
         alias: None,
-        absent: false,
+        absence: None,
     };
     let name: Name = "late.prod.svc.cluster.local".parse().unwrap();
     let scene = Scene {

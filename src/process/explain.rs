@@ -19,7 +19,7 @@ use crate::explain::{
 use crate::serve::{Traced, Tracer};
 use crate::wire::message::{Record, present};
 use crate::wire::{Class, Flags, Name, Parsed, Rcode, Rtype, bare_message, parse, reverse};
-use crate::zone::{Explained, NameParts, View};
+use crate::zone::{Absence, Explained, NameParts, View};
 
 /// The time that one name may take: a resolver gives up after five seconds, too.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -193,7 +193,7 @@ impl Explainer {
             }
             let Some((view, explained)) = self.meaning(&step.seen) else { return 0 };
             match &explained.parts {
-                _ if !explained.absent => 3,
+                _ if !explained.is_absent() => 3,
                 NameParts::Service { namespace, .. } if view.reader.has_namespace(namespace.as_bytes()) => {
                     let known = explained.services.first().is_some_and(|(name, _)| view.reader.service(name).is_some());
                     if known { 3 } else { 2 }
@@ -251,9 +251,8 @@ impl Explainer {
             report.watches = origin.status().iter().map(watch).collect();
         }
         // The zone has nothing to say of an alias that is no name; the object is there all the same.
-        if explained.absent
+        if explained.absence == Some(Absence::Service)
             && report.objects.iter().any(|object| object.kind == "Service" && object.resource_version.is_some())
-            && explained.rule.contains("there is no such Service")
         {
             explained.rule =
                 "the Service is there, and its name has no records: an ExternalName that is no name, or an \
@@ -313,7 +312,7 @@ impl Explainer {
         let labels: Vec<&[u8]> = step.name.labels().collect();
         let mut completed: Vec<Name> = Vec::new();
         if let Ok(name) = format!("{}.svc.{zone}", written.trim_end_matches('.')).parse::<Name>()
-            && self.meaning(&name).is_some_and(|(_, explained)| !explained.absent && labels.len() > 1)
+            && self.meaning(&name).is_some_and(|(_, explained)| !explained.is_absent() && labels.len() > 1)
         {
             completed.push(name);
         }

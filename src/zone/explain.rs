@@ -6,8 +6,8 @@ use super::ports::Ports;
 use super::{ImportKind, Pods, Pointer, ServiceKind, ServiceName, View};
 use crate::wire::{Label, Name, QName};
 
-/// The beginning of each rule by which a name does not exist.
-const ABSENT: &str = "there is no such name";
+/// Services that an answer depends on, each with the endpoint's label where one is meant.
+type NamedServices = Vec<(ServiceName, Option<Label>)>;
 
 /// The meaning of a name in words, and the objects that it hangs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +17,33 @@ pub struct Explained {
     /// The rule by which it is answered, or why it does not exist.
     pub rule: String,
     /// The Services that the answer depends on, each with the endpoint's label where one is meant.
-    pub services: Vec<(ServiceName, Option<Label>)>,
+    pub services: NamedServices,
     /// The labels of the name, by what they may stand for.
     pub parts: NameParts,
     /// The name that it is an alias of.
     pub alias: Option<Name>,
+    /// What is missing, where there is no such name.
+    pub absence: Option<Absence>,
+}
+
+impl Explained {
     /// Whether there is no such name.
-    pub absent: bool,
+    pub fn is_absent(&self) -> bool {
+        self.absence.is_some()
+    }
+}
+
+/// The first thing that is missing of a name that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The namespace is not among `namespaces`.
+    NotExposed,
+    /// There is no such namespace, or `namespace_labels` leaves it out.
+    Namespace,
+    /// There is no such Service, or `labels` leaves it out.
+    Service,
+    /// Anything else.
+    Other,
 }
 
 /// The labels of a name below a zone of the cluster, by what they may stand for.
@@ -76,11 +96,17 @@ impl View {
         let qname = QName::from_name(name);
         let at = self.zone_of(&qname)?;
         let zone = Name::from_wire(qname.suffix(at)).ok()?;
-        let (mut rule, services) = self.look_up(&qname, at, |found| self.rule(found, &qname, at));
-        let absent = rule.starts_with(ABSENT);
-        if !self.reader.is_synced() && absent {
+        let found = self.look_up(&qname, at, |found| self.rule(found, &qname, at));
+        let (absence, mut rule, services) = match found {
+            Some((rule, services)) => (None, rule, services),
+            None => {
+                let (absence, why, services) = self.absence(&qname, at);
+                (Some(absence), format!("there is no such name: {why}"), services)
+            }
+        };
+        if !self.reader.is_synced() && absence.is_some() {
             rule += "; the first complete list is not in, so the answer is SERVFAIL";
-        } else if absent && self.fallthrough.covers(qname.as_wire()) {
+        } else if absence.is_some() && self.fallthrough.covers(qname.as_wire()) {
             rule += "; such names are for the next plugin (fallthrough)";
         }
         let alias = self.look_up(&qname, at, |found| match found {
@@ -88,7 +114,7 @@ impl View {
             _ => None,
         });
         let parts = NameParts::of(ClusterName::parse(&qname, at), &qname, at);
-        Some(Explained { zone, rule, services, parts, alias, absent })
+        Some(Explained { zone, rule, services, parts, alias, absence })
     }
 
     /// Whether `namespaces` exposes one; its name in lower case.
@@ -96,11 +122,12 @@ impl View {
         self.exposes(namespace.as_bytes())
     }
 
-    fn rule(&self, found: Lookup<'_>, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
+    /// The rule by which a name is answered, and the Services behind it; `None` when it does not exist.
+    fn rule(&self, found: Lookup<'_>, qname: &QName, zone: usize) -> Option<(String, NamedServices)> {
         let one = |service: &ServiceName| vec![(service.clone(), None)];
         let with = |service: &ServiceName, label: &Label| vec![(service.clone(), Some(label.clone()))];
-        match found {
-            Lookup::NxDomain => self.absence(qname, zone),
+        Some(match found {
+            Lookup::NxDomain => return None,
             Lookup::Empty => ("a name above others (RFC 8020), without records".into(), service_of(qname, zone)),
             Lookup::Apex => ("the zone itself".into(), Vec::new()),
             Lookup::Version => ("the version of the DNS schema".into(), Vec::new()),
@@ -132,10 +159,10 @@ impl View {
                 (format!("the endpoint {}", endpoint.label), with(service, &endpoint.label))
             }
             Lookup::Pointer(pointer) => self.pointed(pointer),
-        }
+        })
     }
 
-    fn pointed(&self, pointer: &Pointer) -> (String, Vec<(ServiceName, Option<Label>)>) {
+    fn pointed(&self, pointer: &Pointer) -> (String, NamedServices) {
         let endpoint = |(label, service): &(Label, ServiceName)| (service.clone(), Some(label.clone()));
         match pointer {
             Pointer::Service(service) => ("the ClusterIP of a Service".into(), vec![(service.clone(), None)]),
@@ -149,8 +176,8 @@ impl View {
     }
 
     /// The reason why a name does not exist: the first thing that is missing, from the zone to the left.
-    fn absence(&self, qname: &QName, zone: usize) -> (String, Vec<(ServiceName, Option<Label>)>) {
-        let none = |why: String| (format!("{ABSENT}: {why}"), Vec::new());
+    fn absence(&self, qname: &QName, zone: usize) -> (Absence, String, NamedServices) {
+        let none = |why: String| (Absence::Other, why, Vec::new());
         let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
         let parsed = ClusterName::parse(qname, zone);
         let is_pod = matches!(parsed, ClusterName::PodNamespace(_) | ClusterName::Pod(_));
@@ -164,10 +191,12 @@ impl View {
             _ => return none(format!("`{}` is neither svc nor pod", text(qname.label(zone.saturating_sub(1))))),
         };
         if !self.exposes(namespace) {
-            return none(format!("the namespace {} is not among `namespaces`", text(namespace)));
+            let why = format!("the namespace {} is not among `namespaces`", text(namespace));
+            return (Absence::NotExposed, why, Vec::new());
         }
         if !self.reader.has_namespace(namespace) {
-            return none(format!("there is no namespace {}, or `namespace_labels` leaves it out", text(namespace)));
+            let why = format!("there is no namespace {}, or `namespace_labels` leaves it out", text(namespace));
+            return (Absence::Namespace, why, Vec::new());
         }
         if is_pod {
             return none("no pod of the namespace has the address, or the label is none".into());
@@ -183,12 +212,12 @@ impl View {
                 found.map(|own| own.endpoints.is_empty() && !matches!(own.kind, ServiceKind::ExternalName(_)))
             })
         };
-        let why = match missing {
-            None => "there is no such Service, or `labels` leaves it out",
-            Some(true) => "the Service has no ready endpoint",
-            Some(false) => "the Service has no such ready endpoint or port",
+        let (absence, why) = match missing {
+            None => (Absence::Service, "there is no such Service, or `labels` leaves it out"),
+            Some(true) => (Absence::Other, "the Service has no ready endpoint"),
+            Some(false) => (Absence::Other, "the Service has no such ready endpoint or port"),
         };
-        (format!("{ABSENT}: {why}"), services)
+        (absence, why.to_owned(), services)
     }
 }
 

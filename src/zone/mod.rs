@@ -31,7 +31,7 @@ mod view;
 pub use answer::{Answered, answer};
 pub use endpoint_set::{EndpointSet, SetEndpoint, SliceEndpoint};
 pub use endpoints::{AddressList, EndpointChange, EndpointState, Endpoints};
-pub use explain::{BelowParts, Explained, NameParts};
+pub use explain::{Absence, BelowParts, Explained, NameParts};
 pub use external::{External, ExternalHost};
 pub use external_zone::{Outside, OutsideEndpoints, OutsideLookup, Reached, answer_outside};
 pub use import::{Import, ImportKind};
