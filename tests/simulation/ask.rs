@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use rollcall::wire::{Parsed, Rcode, Ttl, parse};
-use rollcall::zone::{Answered, Fallthrough, Pods, Reader, Seeds, View, answer};
+use rollcall::zone::{Answered, Pods, Reader, Seeds, View, answer};
 use rollcall_testing::queries::{A, SRV, query, question_end};
+use rollcall_testing::zone::view;
 
 use crate::etcd::Peers;
 use crate::objects::{ServiceId, dotted};
@@ -43,19 +44,7 @@ impl Client {
     /// A client of the zone that this reader reads.
     pub(crate) fn new(reader: Reader) -> Self {
         let zones = ["cluster.local", "10.in-addr.arpa"].map(|zone| zone.parse().unwrap()).to_vec();
-        let view = View {
-            reader,
-            zones,
-            ttl: Ttl::from_secs(5),
-            pods: Pods::Verified,
-            namespaces: None,
-            ignore_empty: false,
-            zonal: false,
-            bounds: None,
-            fallthrough: Fallthrough::None,
-            local: Vec::new(),
-            multicluster: Vec::new(),
-        };
+        let view = View { zones, ttl: Ttl::from_secs(5), pods: Pods::Verified, ..view(reader) };
         Self { view, buffer: vec![0; 8192] }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rollcall::wire::{Label, Ttl};
 use rollcall::zone::{
-    Changes, EndpointChange, EndpointState, Endpoints, Fallthrough, Pods, Port, Protocol, Publisher, Service,
+    Changes, EndpointChange, EndpointState, Endpoints, Fallthrough, Pods, Port, Protocol, Publisher, Reader, Service,
     ServiceKind, ServiceName, View, pair,
 };
 
@@ -40,7 +40,12 @@ pub fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
     }
     publisher.publish(changes);
     publisher.set_synced();
-    let view = View {
+    (publisher, view(reader))
+}
+
+/// What a zone is asked through that nobody has set anything of: `cluster.local`, with a TTL of 30 seconds.
+pub fn view(reader: Reader) -> View {
+    View {
         reader,
         zones: vec!["cluster.local".parse().expect("a name of ours is well-formed")],
         ttl: Ttl::from_secs(30),
@@ -52,6 +57,5 @@ pub fn zone(sizes: &[(&str, usize)]) -> (Publisher, View) {
         fallthrough: Fallthrough::None,
         local: Vec::new(),
         multicluster: Vec::new(),
-    };
-    (publisher, view)
+    }
 }
